@@ -1,0 +1,1 @@
+"""Suites, training, evaluation and reports of generative autoencoders."""

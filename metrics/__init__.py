@@ -1,0 +1,1 @@
+"""Scores of generative models, each computed from outputs alone."""

@@ -1,0 +1,70 @@
+"""What a metric is: a keyword-only function whose parameter names are the outputs it needs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Better = Literal["higher", "lower", "closer", "none"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score with what is known about its reliability.
+
+    Attributes:
+        value: The score, in the metric's unit.
+        stderr: Its standard error, in the same unit, or ``None`` where none can be given.
+        reason: A warning that goes into the row, empty where there is none.
+    """
+
+    value: float
+    stderr: float | None = None
+    reason: str = ""
+
+
+Scores = Mapping[str, "float | Estimate"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric.
+
+    Attributes:
+        name: The name on the command line.
+        function: Keyword-only; takes the outputs named by its parameters, returns scores.
+        unit: The unit of every score that it returns, in words.
+        better: Which direction is better.
+        needs: The names of the outputs that the function takes.
+    """
+
+    name: str
+    function: Callable[..., Scores]
+    unit: str
+    better: Better
+    needs: tuple[str, ...] = field(default=())
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def register(
+    name: str, *, unit: str, better: Better
+) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
+    """Returns a decorator that files a metric under ``name``.
+
+    Raises:
+        ValueError: The function takes positional parameters.
+    """
+
+    def file(function: Callable[..., Scores]) -> Callable[..., Scores]:
+        parameters = inspect.signature(function).parameters.values()
+        if any(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters):
+            raise ValueError(f"Metric '{name}' takes positional parameters; expected keyword-only.")
+        needs = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+        METRICS[name] = Metric(name, function, unit, better, needs)
+        return function
+
+    return file

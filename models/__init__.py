@@ -1,0 +1,1 @@
+"""Objectives, backbones, data spaces and ex-post densities."""
