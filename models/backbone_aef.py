@@ -68,9 +68,7 @@ class AEFSmall(Backbone):
 
     def output_head(self) -> nn.Module:
         """Returns a new last transposed convolution."""
-        return nn.ConvTranspose2d(
-            self._output_in, self.image_shape[0], 4, stride=2, padding=1
-        )
+        return nn.ConvTranspose2d(self._output_in, self.image_shape[0], 4, stride=2, padding=1)
 
 
 @BACKBONES.register("tiny")

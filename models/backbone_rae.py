@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class RAEBackbone(Backbone):
         channels, height, columns = image_shape
         down = [channels, *(scaled(c, width) for c in self.encoder_channels)]
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(down[:-1], down[1:], strict=True):
+        for size_in, size_out in itertools.pairwise(down):
             layers += [*self._down(size_in, size_out), *_norm(size_out, batch_norm), nn.ReLU()]
         self.encoder = nn.Sequential(*layers, nn.Flatten())
         self._features = down[-1] * (height // 16) * (columns // 16)
@@ -67,7 +68,7 @@ class RAEBackbone(Backbone):
         base = (down[-1], height // scale, columns // scale)
         up = [down[-1], *(scaled(c, width) for c in self.upsamplings)]
         layers = [nn.Linear(latent_dim, base[0] * base[1] * base[2]), nn.Unflatten(1, base)]
-        for step, (size_in, size_out) in enumerate(zip(up[:-1], up[1:], strict=True)):
+        for step, (size_in, size_out) in enumerate(itertools.pairwise(up)):
             size = (base[1] * 2 ** (step + 1), base[2] * 2 ** (step + 1))
             layers += [*self._up(size_in, size_out, size), *_norm(size_out, batch_norm), nn.ReLU()]
         self.decoder = nn.Sequential(*layers)

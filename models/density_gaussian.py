@@ -1,0 +1,52 @@
+"""One Gaussian with full covariance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from .density import DENSITIES, Density, check_codes
+
+RIDGE = 1e-6
+
+
+@DENSITIES.register("gaussian")
+class FullGaussian(Density):
+    """Mean and maximum-likelihood covariance of the codes, with scikit-learn's ridge of 1e-6.
+
+    The same density as a mixture with one component, so that ``gmm-K`` contains it.
+    """
+
+    summary = "full covariance, with its mean"
+
+    def __init__(self) -> None:
+        self.mean = torch.empty(0)
+        self.covariance = torch.empty(0, 0)
+
+    def fit(self, codes: Tensor, seed: int) -> None:
+        """Sets mean and covariance from codes (N, L), N at least 2."""
+        codes = check_codes(codes, 2, "gaussian")
+        self.mean = codes.mean(0)
+        centred = codes - self.mean
+        ridge = RIDGE * torch.eye(codes.shape[1], dtype=codes.dtype)
+        self.covariance = centred.T @ centred / len(codes) + ridge
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Returns codes (count, L)."""
+        noise = torch.randn(count, len(self.mean), generator=generator, dtype=torch.float64)
+        factor = torch.linalg.cholesky(self.covariance)
+        return (self.mean + noise @ factor.T).float()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Returns log densities (N,) in nats."""
+        mean, covariance = self.mean.to(z), self.covariance.to(z)
+        return MultivariateNormal(mean, covariance, validate_args=False).log_prob(z)
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns mean and covariance."""
+        return {"mean": self.mean, "covariance": self.covariance}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Restores mean and covariance."""
+        self.mean, self.covariance = state["mean"], state["covariance"]

@@ -1,0 +1,103 @@
+"""Variational autoencoder with a fixed observation variance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+from .backbone import Backbone
+from .objective import OBJECTIVES, Objective, choose, squared_error
+from .space import Space
+
+# Weight w of the KL term beside the sum over pixels of the channel mean; SSE + C w KL is equal.
+KL_WEIGHT = {"mnist": 0.312, "cifar10": 0.024, "celeba": 0.09024}
+
+
+@OBJECTIVES.register("vae")
+class VAE(Objective):
+    """Squared error plus weighted KL: a Gaussian decoder of variance beta / 2.
+
+    The encoder's log standard deviation is 5 tanh(.), as in the released code.
+
+    References:
+        Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114, with the
+        weights of From Variational to Deterministic Autoencoders (Ghosh et al., 2020),
+        equations 4-9, arXiv 1903.12436.
+
+    Args:
+        backbone: The shared networks.
+        space: The coordinates of the data.
+        preset: Data set whose weight is the default.
+        beta: Weight of the KL term beside the summed squared error.
+        samples: Latent draws for each image, averaged.
+    """
+
+    summary = "SSE + beta KL, Gaussian encoder"
+    reference = "Kingma & Welling 2014; RAE paper eq. 4-9"
+    likelihood = "bound"
+    prior = "prior"
+    spaces = ("unit",)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        space: Space,
+        *,
+        preset: str = "mnist",
+        beta: float | None = None,
+        samples: int = 1,
+    ) -> None:
+        super().__init__(backbone, space, preset=preset)
+        if samples < 1:
+            raise ValueError(f"'samples' is {samples}; expected at least 1.")
+        self.beta = choose(beta, preset, _times_channels(KL_WEIGHT, backbone))
+        self.samples = samples
+        self.hyperparameters = {"beta": self.beta, "samples": samples}
+        self.log_sigma_head: nn.Module = self.build_scale_head()
+
+    def build_scale_head(self) -> nn.Module:
+        """Returns the dense layer behind the log standard deviation."""
+        return self.backbone.code_head()
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and log standard deviation of q(z|x), each (B, L)."""
+        features = self.backbone.encoder(self.space.network_input(self.space(x)[0]))
+        return self.backbone.code(features), 5 * torch.tanh(self.log_sigma_head(features))
+
+    def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns ``distortion`` (SSE) and ``rate`` (beta times KL), each (B,)."""
+        mu, log_sigma = self.posterior(x)
+        return {
+            "distortion": self.distortion(x, mu, log_sigma, generator),
+            "rate": self.beta * gaussian_kl(mu, log_sigma),
+        }
+
+    def distortion(
+        self, x: Tensor, mu: Tensor, log_sigma: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Returns the squared error (B,), averaged over the latent draws."""
+        shape = (self.samples, *mu.shape)
+        noise = torch.randn(shape, generator=generator, device=mu.device)
+        z = (mu + log_sigma.exp() * noise).flatten(0, 1)
+        y = self.space(x)[0].expand(self.samples, *x.shape).flatten(0, 1)
+        return squared_error(y, self.mean(z)).unflatten(0, (self.samples, -1)).mean(0)
+
+    def observation(self, z: Tensor) -> Distribution:
+        """Returns N(mean, beta / 2) over dequantised pixels, event (C, H, W)."""
+        mean = self.space.observed_mean(self.mean(z))
+        return Independent(Normal(mean, (self.beta / 2) ** 0.5, validate_args=False), 3)
+
+    def proposal(self, x: Tensor) -> Distribution:
+        """Returns q(z|x), event (L,)."""
+        mu, log_sigma = self.posterior(x)
+        return Independent(Normal(mu, log_sigma.exp(), validate_args=False), 1)
+
+
+def gaussian_kl(mu: Tensor, log_sigma: Tensor) -> Tensor:
+    """Returns KL(N(mu, sigma^2) || N(0, I)) in nats, (B,), summed over dimensions."""
+    return 0.5 * ((2 * log_sigma).exp() + mu.square() - 1 - 2 * log_sigma).sum(1)
+
+
+def _times_channels(weights: dict[str, float], backbone: Backbone) -> dict[str, float]:
+    return {name: backbone.image_shape[0] * weight for name, weight in weights.items()}
