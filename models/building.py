@@ -65,7 +65,9 @@ def build(
     check_options(f"objective '{objective}'", kind, hyperparameters)
     if isinstance(backbone, str):
         backbone = build_backbone(backbone, image_shape, latent_dim, seed, backbone_options or {})
-    coordinates = SPACES.get(space or named.default_space)(image_shape, alpha=alpha)
+    coordinates = SPACES.get(space or named.default_space)(
+        image_shape, alpha=alpha, trainable=kind.trains_space
+    )
     with initialised_from(seed, "init/objective"):
         return kind(
             backbone, coordinates, preset=preset or preset_for(image_shape), **hyperparameters

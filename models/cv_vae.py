@@ -64,6 +64,6 @@ class CVVAE(Objective):
             "rate": self.beta * gaussian_kl(mu, log_sigma),
         }
 
-    def proposal(self, x: Tensor) -> Distribution:
-        """Returns N(code, sigma^2), event (L,)."""
-        return Independent(Normal(self.encode(x), self.sigma, validate_args=False), 1)
+    def proposal(self, x: Tensor, scale: float = 1.0) -> Distribution:
+        """Returns N(code, (scale sigma)^2), event (L,)."""
+        return Independent(Normal(self.encode(x), scale * self.sigma, validate_args=False), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -35,6 +36,9 @@ class Objective(nn.Module, ABC):
         prior: Name of the density that the objective samples from by itself, empty if none.
         default_space: The space used when a run names none.
         spaces: The spaces that the objective is defined in.
+        trains_space: Whether the space's own parameters are trained. Only where the loss counts
+            the space's log-determinant; beside a squared error a trainable scale would shrink
+            to nothing, so there it stays as its data-dependent initialisation set it.
         hyperparameters: The values in force, for the record.
     """
 
@@ -44,6 +48,7 @@ class Objective(nn.Module, ABC):
     prior: ClassVar[str] = ""
     default_space: ClassVar[str] = "unit"
     spaces: ClassVar[tuple[str, ...]] = ("unit", "logit", "real")
+    trains_space: ClassVar[bool] = False
 
     def __init__(self, backbone: Backbone, space: Space, *, preset: str = "mnist") -> None:
         super().__init__()
@@ -66,6 +71,13 @@ class Objective(nn.Module, ABC):
                 f"expected one of: {known}."
             )
         return cls
+
+    def initialise(self, x: Tensor, generator: torch.Generator) -> None:
+        """Sets data-dependent parameters (ActNorm) from the first training batch x.
+
+        Called once, before the first step; a loaded checkpoint needs no call.
+        """
+        self.space.initialise(x)
 
     @abstractmethod
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -100,12 +112,28 @@ class Objective(nn.Module, ABC):
         """Returns deterministic codes (B, L), where the prior, if there is one, is N(0, I)."""
         return self.code(self.space(x)[0])
 
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Returns the decoder's input z1 for codes z0; they differ under a prior flow."""
+        return z
+
     def decode(self, z: Tensor) -> Tensor:
         """Returns mean images (B, C, H, W) in [0, 1] for codes (B, L)."""
-        return self.space.image(self.mean(z))
+        return self.space.image(self.mean(self.decoder_input(z)))
+
+    def decode_noisy(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        """Returns images (B, C, H, W) with observation noise, one draw for each image."""
+        observation = self.observation(self.decoder_input(z))
+        noise = torch.randn(observation.mean.shape, generator=generator).to(z)
+        return self.space.observed_image(observation.mean + observation.stddev * noise)
 
     def sample(
-        self, count: int, generator: torch.Generator, density: Density | None = None
+        self,
+        count: int,
+        generator: torch.Generator,
+        density: Density | None = None,
+        *,
+        temperature: float = 1.0,
+        decoder_noise: bool = False,
     ) -> Tensor:
         """Returns ``count`` decoded samples (count, C, H, W).
 
@@ -114,37 +142,70 @@ class Objective(nn.Module, ABC):
             generator: Source of all noise, on the CPU.
             density: Where codes come from; the objective's N(0, I) if it has one and this is
                 not given.
+            temperature: Standard deviation of the prior; 1 for a fitted density.
+            decoder_noise: Whether to add the observation model's noise to the decoder's mean.
 
         Raises:
-            ValueError: There is neither a density nor a prior.
+            ValueError: There is neither a density nor a prior, or the temperature does not fit.
         """
-        device = next(self.parameters()).device
+        if not temperature > 0:
+            raise ValueError(f"'temperature' is {temperature}; expected a positive number.")
         if density is not None:
             codes = density.sample(count, generator)
         elif self.prior == "prior":
-            codes = torch.randn(count, self.backbone.latent_dim, generator=generator)
+            codes = torch.randn(count, self.code_dim, generator=generator)
         else:
             raise ValueError(
                 f"Objective '{type(self).__name__}' samples from a fitted density and got none; "
                 "expected 'density'."
             )
-        return self.decode(codes.to(device))
+        if temperature != 1 and density is not None and not density.needs_prior:
+            raise ValueError(
+                f"'temperature' is {temperature} for a fitted density; expected 1, "
+                "since only the prior N(0, I) has a temperature."
+            )
+        codes = (temperature * codes).to(next(self.parameters()))
+        return self.decode_noisy(codes, generator) if decoder_noise else self.decode(codes)
+
+    @property
+    def code_dim(self) -> int:
+        """Size of the codes; the backbone's latent size unless an objective has its own."""
+        return self.backbone.latent_dim
+
+    def latent_log_prob(self, z: Tensor) -> Tensor:
+        """Returns the log density of decoder inputs z1 (..., L) under the prior, in nats."""
+        return standard_normal_log_prob(z)
 
     def observation(self, z: Tensor) -> Distribution:
-        """Returns p(y|z) over (B, C, H, W); only where the objective defines one.
+        """Returns p(y|z) over (B, C, H, W) for decoder inputs z1 (B, L), where there is one.
+
+        log p(x|z) is its log density at y plus the space's log-determinant.
 
         Raises:
             TypeError: The objective has no observation model.
         """
         raise TypeError(f"Objective '{type(self).__name__}' has no observation model.")
 
-    def proposal(self, x: Tensor) -> Distribution:
-        """Returns q(z|x) over (B, L); only where the objective defines one.
+    def proposal(self, x: Tensor, scale: float = 1.0) -> Distribution:
+        """Returns q(z|x) over decoder inputs z1 (B, L), where the objective has one.
+
+        Args:
+            x: Data (B, C, H, W), dequantised.
+            scale: Factor on the standard deviation of the encoder's noise.
 
         Raises:
             TypeError: The objective has no stochastic encoder.
         """
         raise TypeError(f"Objective '{type(self).__name__}' has no stochastic encoder.")
+
+    def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns named scalars worth watching beside the terms; none by default."""
+        return {}
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """Returns log N(z; 0, I) in nats, summed over the last axis."""
+    return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
 
 def squared_error(y: Tensor, mean: Tensor) -> Tensor:

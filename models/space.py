@@ -19,11 +19,18 @@ class Space(nn.Module, ABC):
     Args:
         image_shape: (C, H, W).
         alpha: Distance that ``logit`` keeps from 0 and 1; other spaces ignore it.
+        trainable: Whether the space's own parameters are trained after their initialisation.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, image_shape: tuple[int, int, int], *, alpha: float = 1e-6) -> None:
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        alpha: float = 1e-6,
+        trainable: bool = False,
+    ) -> None:
         super().__init__()
         self.image_shape = image_shape
         self.alpha = alpha
@@ -56,9 +63,17 @@ class Space(nn.Module, ABC):
     def image(self, y: Tensor) -> Tensor:
         """Returns x for y, clamped to [0, 1] where the data are images."""
 
+    def inverse(self, y: Tensor) -> Tensor:
+        """Returns x for y, not clamped."""
+        return y
+
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Returns a decoder mean of y in the coordinates that `dequantise` leads to."""
         return mean
+
+    def observed_image(self, y: Tensor) -> Tensor:
+        """Returns the image for a draw of y in the coordinates that `dequantise` leads to."""
+        return self.image(y)
 
 
 @SPACES.register("unit")
@@ -72,7 +87,12 @@ class UnitSpace(Space):
         return data.float() / 255
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns x and zeros."""
+        """Returns x and zeros.
+
+        Raises:
+            ValueError: A value is outside [0, 1].
+        """
+        check_unit_range("unit", x)
         return x, x.new_zeros(len(x))
 
     def network_input(self, y: Tensor) -> Tensor:
@@ -90,3 +110,20 @@ class UnitSpace(Space):
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Maps v/255 to (v + 1/2)/256, the mean of the dequantised pixel."""
         return (255 * mean + 0.5) / 256
+
+    def observed_image(self, y: Tensor) -> Tensor:
+        """Returns the clamped image for a draw of (v + 1/2)/256."""
+        return self.image((256 * y - 0.5) / 255)
+
+
+def check_unit_range(space: str, x: Tensor) -> None:
+    """Raises ValueError, with the first such value and its image, for data outside [0, 1]."""
+    inside = (x >= 0) & (x <= 1)
+    if bool(inside.all()):
+        return
+    index = int((~inside).flatten(1).any(1).nonzero()[0])
+    value = float(x[index][~inside[index]][0])
+    raise ValueError(
+        f"Space '{space}' got the value {value:.6g} in image {index} of the batch; "
+        "expected values in [0, 1]."
+    )

@@ -88,10 +88,10 @@ class VAE(Objective):
         mean = self.space.observed_mean(self.mean(z))
         return Independent(Normal(mean, (self.beta / 2) ** 0.5, validate_args=False), 3)
 
-    def proposal(self, x: Tensor) -> Distribution:
-        """Returns q(z|x), event (L,)."""
+    def proposal(self, x: Tensor, scale: float = 1.0) -> Distribution:
+        """Returns q(z|x) with its deviations times ``scale``, event (L,)."""
         mu, log_sigma = self.posterior(x)
-        return Independent(Normal(mu, log_sigma.exp(), validate_args=False), 1)
+        return Independent(Normal(mu, scale * log_sigma.exp(), validate_args=False), 1)
 
 
 def gaussian_kl(mu: Tensor, log_sigma: Tensor) -> Tensor:
