@@ -1,0 +1,224 @@
+"""Feature extractors: what they compute, what they are called, and what they refuse."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from aebench.metrics.extractor import (
+    MissingWeights,
+    UnknownExtractor,
+    build_extractor,
+    extractor_names,
+)
+from aebench.metrics.extractor_inception import load_inception
+from aebench.metrics.quantisation import PROTOCOLS, prepare, quantise
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (7, 3, 20, 20), generator=generator, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def random_inception(tmp_path_factory) -> Path:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "load", lambda *_, **__: {})
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], "none")
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def photograph(name: str) -> torch.Tensor:
+    image = Image.fromarray(load_sample_image(name))
+    scale = 256 / min(image.size)
+    size = (round(image.width * scale), round(image.height * scale))
+    left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    crop = np.asarray(image.crop((left, top, left + 224, top + 224)))
+    return torch.tensor(crop).permute(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("china.jpg", {698: 0.315, 442: 0.140, 663: 0.077, 483: 0.052, 975: 0.050}),
+        ("flower.jpg", {985: 0.364, 947: 0.047, 309: 0.046, 108: 0.045, 310: 0.023}),
+    ],
+)
+def test_lite0_classifies_photographs_as_published(name, expected):
+    extractor = build_extractor("lite0@224")
+    features = torch.from_numpy(extractor(photograph(name)))
+    probabilities = extractor.network.classifier(features).softmax(1)[0]
+    assert probabilities[list(expected)].tolist() == pytest.approx(
+        list(expected.values()), abs=0.01
+    )
+
+
+def test_the_identity_is_name_resolution_and_twelve_digits_of_the_weights():
+    extractor = build_extractor("lite0@32")
+    digest = hashlib.sha256(extractor.weights_path.read_bytes()).hexdigest()
+    assert extractor.identity == f"lite0@32:{digest[:12]}" == "lite0@32:579344248a93"
+    assert build_extractor("lite0").identity == "lite0@64:579344248a93"
+    assert build_extractor("pixels").identity == "pixels:-"
+
+
+def test_the_resolution_changes_the_features(images):
+    small, large = (build_extractor(f"lite0@{side}")(images) for side in (32, 64))
+    assert small.shape == large.shape == (7, 1280)
+    assert small.dtype == np.float32
+    assert np.abs(small - large).mean() > 0.1
+
+
+def test_features_do_not_depend_on_the_other_images_of_a_batch(images):
+    extractor = build_extractor("lite0@32")
+    together = extractor(images)
+    counts: list[int] = []
+    type(extractor).batch_size, before = 3, type(extractor).batch_size
+    try:
+        apart = extractor(images, counts.append)
+    finally:
+        type(extractor).batch_size = before
+    np.testing.assert_allclose(together, apart, atol=1e-4)
+    assert counts == [3, 3, 1]
+
+
+def test_grey_images_are_repeated_to_three_channels(images):
+    extractor = build_extractor("lite0@32")
+    grey = images[:, :1]
+    np.testing.assert_array_equal(extractor(grey), extractor(grey.repeat(1, 3, 1, 1)))
+
+
+def test_pixels_are_flattened_grey_levels(images):
+    features = build_extractor("pixels")(images)
+    np.testing.assert_allclose(features, images.flatten(1).numpy() / 255, rtol=1e-6)
+    assert build_extractor("pixels")(images[:, :1]).shape == (7, 400)
+
+
+def test_inception_equals_torch_fidelitys_forward(images, random_inception):
+    extractor = build_extractor("inception", weights=random_inception)
+    expected = load_inception(random_inception)(images[:2])[0].numpy()
+    features = extractor(images[:2])
+    assert features.shape == (2, 2048)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    assert not extractor.published
+
+
+def test_missing_inception_weights_are_one_line_with_name_digest_and_place(monkeypatch, tmp_path):
+    monkeypatch.delenv("AEBENCH_INCEPTION", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingWeights) as error:
+        _ = build_extractor("inception").identity
+    text = str(error.value)
+    assert "weights-inception-2015-12-05-6726825d.pth" in text
+    assert "6726825d0af5" in text
+    assert str(tmp_path) in text
+    assert "AEBENCH_INCEPTION" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["clip-vit-b-32", "dinov2-vit-s-14"])
+def test_missing_weights_of_torch_fidelitys_networks_are_said(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingWeights, match=f"'{name}' are missing; put the file into"):
+        _ = build_extractor(name).identity
+
+
+def test_another_file_under_the_published_name_is_refused(monkeypatch, tmp_path, images):
+    checkpoints = tmp_path / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "weights-inception-2015-12-05-6726825d.pth").write_bytes(b"something else")
+    monkeypatch.delenv("AEBENCH_INCEPTION", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"SHA-256 .*; expected 6726825d0af5"):
+        build_extractor("inception")(images[:1])
+
+
+def test_pickled_objects_in_a_weights_file_are_never_run(tmp_path, images):
+    import pickle
+
+    path = tmp_path / "weights.pth"
+    canary = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return (Path.touch, (canary,))
+
+    path.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(ValueError, match="does not hold Inception weights"):
+        build_extractor("inception", weights=path)(images[:1])
+    assert not canary.exists()
+
+
+def test_lite0_refuses_other_weights(tmp_path, images):
+    path = tmp_path / "other.pth"
+    torch.save({}, path)
+    with pytest.raises(ValueError, match=r"'lite0' have SHA-256 .*; expected 579344248a93"):
+        build_extractor("lite0", weights=path)(images)
+
+
+def test_an_unknown_extractor_gets_the_near_match_and_the_list():
+    with pytest.raises(UnknownExtractor, match=r"'lite@64'.*Did you mean 'lite0@64'.*Known"):
+        build_extractor("lite@64")
+    with pytest.raises(UnknownExtractor, match="'lite0@big' is 'big'; expected pixels"):
+        build_extractor("lite0@big")
+    with pytest.raises(UnknownExtractor, match="'pixels' takes no resolution; got '@32'"):
+        build_extractor("pixels@32")
+
+
+def test_every_extractor_says_its_length_and_resize():
+    for name in extractor_names():
+        extractor = build_extractor(name)
+        assert extractor.name == name
+        assert extractor.resize
+        assert extractor.dims > 0 or name == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "text"),
+    [
+        (torch.zeros(2, 1, 8, 8), TypeError, "torch.float32; expected torch.uint8"),
+        (torch.zeros(2, 8, 8, dtype=torch.uint8), ValueError, r"shape \(2, 8, 8\); expected"),
+        (torch.zeros(2, 2, 8, 8, dtype=torch.uint8), ValueError, "with C 1 or 3"),
+        (torch.zeros(0, 1, 8, 8, dtype=torch.uint8), ValueError, r"shape \(0, 1, 8, 8\)"),
+    ],
+)
+def test_images_of_another_type_or_shape_are_refused(images, error, text):
+    with pytest.raises(error, match=text):
+        build_extractor("pixels")(images)
+
+
+def test_quantising_rounds_to_nearest_or_truncates_as_recorded():
+    golden = np.load(GOLDEN / "rae_losses.npz")
+    images = torch.from_numpy(golden["quant_in"])
+    np.testing.assert_array_equal(quantise(images).numpy(), golden["quant_nearest"])
+    np.testing.assert_array_equal(quantise(images, "truncate").numpy(), golden["quant_truncate"])
+
+
+def test_quantising_refuses_nan():
+    with pytest.raises(ValueError, match="nan"):
+        quantise(torch.tensor([0.5, float("nan")]))
+
+
+def test_the_papers_protocols_differ_from_ours():
+    images = torch.full((3_000, 1, 2, 2), 0.999)
+    images[0] = float("nan")
+    floats = prepare(images, PROTOCOLS["aef"])
+    assert floats.shape[0] == 2_048
+    assert floats[0, 0, 0, 0].item() == pytest.approx(254.745)
+    assert build_extractor("pixels").extract_levels(floats[:1])[0, 0] == pytest.approx(0.999)
+    assert prepare(images[1:], PROTOCOLS["rae"]).unique().tolist() == [254]
+    assert prepare(images[1:], PROTOCOLS["aebench"]).unique().tolist() == [255]
