@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 class MissingWeights(FileNotFoundError):
