@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models.registry import Registry
+from .content import Content, Part, State
 from .errors import UserError
 from .places import MissingData
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 SPLITS = ("default", "aef")
@@ -76,47 +76,6 @@ class Dataset:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(array.data)
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Part:
-    """Images, shape (N, C, H, W), with their labels, shape (N,), or none."""
-
-    images: np.ndarray
-    labels: np.ndarray | None = None
-
-    def take(self, index: slice | np.ndarray) -> Part:
-        """Returns the images at ``index`` with their labels."""
-        return Part(self.images[index], None if self.labels is None else self.labels[index])
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a source reads.
-
-    Args:
-        train: The training images; with those to hold out at the end unless ``validation``
-            is given.
-        test: The test images.
-        validation: The validation images, where the split is official.
-        held_out: Count of images at the end of ``train`` that the default split holds out.
-        aef_fraction: Share of ``train`` that the split ``aef`` holds out at random.
-    """
-
-    train: Part
-    test: Part
-    validation: Part | None = None
-    held_out: int = 10_000
-    aef_fraction: float = 0.1
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a data set is and whether it is whole: ``whole``, ``missing`` or ``broken``."""
-
-    condition: str
-    place: str
-    advice: str
 
 
 class Source:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import Content, Part, Source, register
+from .content import Content, Part
+from .data import Source, register
 from .errors import UserError
 from .idx import download
 from .image_files import read_images

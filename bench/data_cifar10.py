@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from .data import Content, Part, Source, register
+from .content import Content, Part
+from .data import Source, register
 from .errors import UserError
 from .idx import download
 from .places import Lookup, absent_files, verify

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .data import Content, Source, register
+from .content import Content
+from .data import Source, register
 from .truth import split_draws
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .data import Content, Part, Source, register
+from .content import Content, Part
+from .data import Source, register
 
 SHUFFLE_SEED = 0
 TRAIN, VALIDATION, TEST = 1_200, 300, 297

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arrays import read_arrays
-from .data import Content, Part, Source, register
+from .content import Content, Part
+from .data import Source, register
 from .errors import UserError
 
 if TYPE_CHECKING:

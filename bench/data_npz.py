@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arrays import read_arrays, to_images
-from .data import Content, Part, Source, register
+from .content import Content, Part
+from .data import Source, register
 from .data_folder import alpha_for, from_one, from_parts
 from .errors import UserError
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .data import Content, Source, register
+from .content import Content
+from .data import Source, register
 from .truth import split_draws
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data import Content, Part, Source
+from .content import Content, Part
+from .data import Source
 from .errors import RunFailed, UserError
 from .places import Lookup, absent_files, cache_root, verify
 
@@ -184,7 +185,7 @@ def _network_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, EOFError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise RunFailed(f"The download of '{name}' failed: {reason}.") from error
     finally:
         socket.setdefaulttimeout(before)

@@ -89,8 +89,12 @@ def read_images(
         images[index] = image
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(place, range(len(paths))):
-            pass
+        try:
+            for _ in pool.map(place, range(len(paths))):
+                pass
+        except UserError:
+            pool.shutdown(cancel_futures=True)
+            raise
     return images
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .data import Content, Part
+from .content import Content, Part
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from aebench.bench.data import Part, find_source
+from aebench.bench.content import Part
+from aebench.bench.data import find_source
 from aebench.bench.data_fashion_mini import content_digest
 
 SEED = 20200

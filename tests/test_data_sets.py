@@ -5,14 +5,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from aebench.bench.data import (
-    DATASETS,
-    Content,
-    Part,
-    divide,
-    find_source,
-    load_dataset,
-)
+from aebench.bench.content import Content, Part
+from aebench.bench.data import DATASETS, divide, find_source, load_dataset
 from aebench.bench.data_fashion_mini import PATH, FashionMini
 from aebench.bench.errors import UserError
 from aebench.models.registry import UnknownName
