@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -33,7 +32,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     _sync_folder(path.parent)
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: object) -> str:
     """Returns ``value`` as JSON that is equal for equal values: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

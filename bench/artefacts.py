@@ -1,0 +1,79 @@
+"""What a run leaves beside its rows: fitted densities, arrays for figures, a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..models.density import Density, build_density
+from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .storage import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .outputs import Outputs
+
+
+def save_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> None:
+    """Writes ``densities.safetensors``, ``arrays.npz`` and ``samples.png``, each atomically."""
+    tensors = {
+        f"{name}/{key}": value
+        for name, density in outputs.fitted.items()
+        for key, value in density.state().items()
+    }
+    save_checkpoint(folder / "densities.safetensors", tensors, {"identity": identity})
+    sheet = outputs.sheet()
+    write_atomically(folder / "arrays.npz", _npz(sheet))
+    write_atomically(folder / "samples.png", _png(_grid(sheet)))
+
+
+def has_artefacts(folder: Path) -> bool:
+    """Returns whether all three files are there."""
+    names = ("densities.safetensors", "arrays.npz", "samples.png")
+    return all((folder / name).is_file() for name in names)
+
+
+def load_densities(folder: Path, identity: dict[str, Any]) -> dict[str, Density]:
+    """Returns densities fitted earlier, if code, data and weights are still the same."""
+    try:
+        tensors, record = load_checkpoint(folder / "densities.safetensors")
+    except (BadCheckpoint, json.JSONDecodeError):
+        return {}
+    if record.get("identity") != identity:
+        return {}
+    fitted: dict[str, Density] = {}
+    for name in {key.partition("/")[0] for key in tensors}:
+        fitted[name] = build_density(name)
+        start = f"{name}/"
+        state = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        fitted[name].load_state(state)
+    return fitted
+
+
+def _npz(arrays: dict[str, Tensor]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{k: v.numpy() for k, v in arrays.items()})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _grid(sheet: dict[str, Tensor]) -> Tensor:
+    import torch
+
+    rows = [sheet["test"], sheet["reconstruction"]]
+    rows += [images for name, images in sheet.items() if name.startswith("sample_")]
+    count = min(len(row) for row in rows)
+    return torch.cat([torch.cat(list(row[:count]), dim=2) for row in rows], dim=1)
+
+
+def _png(image: Tensor) -> bytes:
+    from PIL import Image
+
+    pixels = image.permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")
+    return buffer.getvalue()

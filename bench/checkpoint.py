@@ -1,0 +1,74 @@
+"""Checkpoints: tensors in safetensors, the rest as JSON in its header, one checksum over both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .storage import canonical_json, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = 1
+LARGEST_BYTES = 8 << 30
+
+
+class BadCheckpoint(ValueError):
+    """A file that is not a whole checkpoint of this version; the message says why."""
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
+    """Writes tensors and a JSON record to one file, atomically.
+
+    Raises:
+        OSError: The folder cannot be written or the disk is full; an older file stays whole.
+    """
+    from safetensors.torch import save
+
+    ready = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    text = canonical_json({"schema": SCHEMA, **record})
+    header = {"record": text, "sha256": _checksum(ready, text)}
+    write_atomically(path, save(ready, metadata=header))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns tensors and record of a checkpoint.
+
+    Raises:
+        BadCheckpoint: The file is missing, truncated, altered, of another form or version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise BadCheckpoint(f"{path} is larger than {LARGEST_BYTES} bytes.")
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise BadCheckpoint(f"{path} is not a whole checkpoint: {error}") from error
+    text = header.get("record", "")
+    if header.get("sha256") != _checksum(tensors, text):
+        raise BadCheckpoint(f"{path} does not match its checksum; it was cut short or altered.")
+    record = json.loads(text)
+    if record.get("schema") != SCHEMA:
+        raise BadCheckpoint(
+            f"{path} has checkpoint schema {record.get('schema')}; expected {SCHEMA}. "
+            "Remove it to train the run again."
+        )
+    return tensors, record
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    import torch
+
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

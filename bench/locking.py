@@ -1,0 +1,38 @@
+"""One process at a time for each run directory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .errors import UserError
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Holds the run's lock; yields False at once if another process has it.
+
+    The operating system releases the lock of a process that dies.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise UserError(
+            f"Output folder '{folder}' cannot be written: {error.strerror}. "
+            "Name another with --out."
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()

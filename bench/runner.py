@@ -1,0 +1,312 @@
+"""One run from its config to its directory: train, evaluate, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..models.backbone import count_parameters
+from ..models.building import build
+from .artefacts import has_artefacts, load_densities, save_artefacts
+from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .config import Config
+from .data import Dataset, load_dataset
+from .errors import UserError
+from .evaluation import Evaluator
+from .evaluation_record import EvaluationRecord
+from .outputs import Outputs
+from .provenance import code_digest, commit, device_name, now, versions
+from .results import BadRow, Record, decode_result, encode_result
+from .rows import SCHEMA, Row
+from .storage import canonical_json, write_atomically
+from .trainer import Diverged, Progress, Trainer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Outcome = Literal["trained", "evaluated", "complete", "stale", "diverged"]
+TRAINING_MODULES = ("trainer", "plateau")
+EVALUATION_MODULES = ("outputs", "evaluation", "interpolation")
+# Settings that choose items; all others change the items' values.
+CHOICES = ("densities", "metrics", "features", "sheet_images", "temperatures")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker needs: a config, where to write, and how.
+
+    Attributes:
+        config: The run.
+        out: The suite's results folder.
+        device: ``cpu`` or ``cuda``.
+        rerun_stale: Whether a run of older training code is trained again.
+    """
+
+    config: Config
+    out: Path
+    device: str = "cpu"
+    rerun_stale: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The run's directory."""
+        return self.out / "runs" / self.config.digest
+
+
+class Run:
+    """A run with its data and its objective at hand.
+
+    Raises:
+        UserError: A name, a size or a file that the config asks for cannot be used.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.config, self.folder = request, request.config, request.folder
+        config = self.config
+        self.data = dataset(config.dataset, config.split)
+        try:
+            self.objective = build(
+                config.objective,
+                backbone=config.backbone,
+                image_shape=self.data.image_shape,
+                latent_dim=config.latent_dim,
+                seed=config.seed,
+                space=config.space or ("real" if self.data.default_space == "real" else None),
+                preset=self.data.preset,
+                alpha=self.data.alpha,
+                backbone_options=config.backbone_options,
+                **config.options,
+            )
+            self.training_images = config.training.train_images or len(self.data.train)
+            if config.training.batch_size > min(self.training_images, len(self.data.train)):
+                raise ValueError(
+                    f"'training.batch_size' is {config.training.batch_size}; expected at most "
+                    f"the {min(self.training_images, len(self.data.train))} training images."
+                )
+        except (ValueError, TypeError) as error:
+            raise UserError(f"Run '{config.label}': {error}") from error
+        self.structure = self.objective.backbone.structure_hash()
+        self.objective.to(request.device)
+        package = __package__ or ""
+        kinds = (type(self.objective), type(self.objective.backbone), type(self.objective.space))
+        modules = [c.__module__ for kind in kinds for c in kind.__mro__]
+        modules = [m for m in modules if not m.startswith(("torch", "builtins", "abc"))]
+        own = [f"{package}.{name}" for name in TRAINING_MODULES]
+        self.training_code = code_digest([*modules, *own])
+
+    def execute(
+        self,
+        report: Callable[[str], None],
+        watch: Callable[[Progress], None] | None = None,
+    ) -> Outcome:
+        """Trains and evaluates as far as the directory lacks it.
+
+        Args:
+            report: Called with the name of each stage.
+            watch: Called at each validation.
+        """
+        weights, record = self._trained()
+        stale = bool(record) and record["training_code"] != self.training_code
+        if stale and self.request.rerun_stale:
+            weights, record, stale = {}, {}, False
+        outcome: Outcome = "stale" if stale else "complete"
+        if not record:
+            report("training")
+            weights, record = self._train(watch)
+            outcome = "trained"
+        if record["diverged"]:
+            self._write_rows([self._lost_row(record)])
+            return "diverged"
+        if self._evaluate(weights, record, report) and outcome == "complete":
+            outcome = "evaluated"
+        return outcome
+
+    def _train(
+        self, watch: Callable[[Progress], None] | None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        write_atomically(self.folder / "config.json", canonical_json(self._description()))
+        trainer = Trainer(
+            self.objective,
+            self.config.training,
+            train=self.data.train,
+            validation=self.data.validation,
+            seed=self.config.seed,
+            folder=self.folder,
+            identity=canonical_json(self._description()),
+        )
+        diverged = ""
+        try:
+            trainer.run(watch)
+        except Diverged as error:
+            diverged = str(error)
+        record = {
+            "diverged": diverged,
+            "training_code": self.training_code,
+            "data": self.data.digest,
+            "structure": self.structure,
+            "steps": trainer.step,
+            "best_step": trainer.best_step,
+            "best_loss": repr(trainer.best_loss),
+            "seconds": trainer.seconds,
+            "device": device_name(self.request.device),
+            "commit": commit(),
+            "versions": versions(),
+        }
+        weights = {} if diverged else trainer.selected_weights()
+        save_checkpoint(self._checkpoint_path(), weights, record)
+        trainer.remove_state()
+        return {k: v.cpu() for k, v in weights.items()}, record
+
+    def _trained(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        try:
+            weights, record = load_checkpoint(self._checkpoint_path())
+        except BadCheckpoint:
+            return {}, {}
+        if record["structure"] != self.structure or record["data"] != self.data.digest:
+            what = "data" if record["structure"] == self.structure else "backbone"
+            raise UserError(
+                f"Run '{self.config.label}' in {self.folder} was trained on another {what} than "
+                "is here now; remove that folder to train it again."
+            )
+        return weights, record
+
+    def _evaluate(
+        self,
+        weights: dict[str, Tensor],
+        record: dict[str, Any],
+        report: Callable[[str], None],
+    ) -> bool:
+        """Writes the rows; returns whether anything was computed."""
+        self.objective.load_state_dict(weights)
+        settings = self.config.evaluation
+        identity = self._evaluation_identity(weights)
+        known = EvaluationRecord(self.folder / "evaluation.json", identity)
+        fitted = load_densities(self.folder, identity)
+        outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted)
+        evaluator = Evaluator(outputs, self._base(record), settings, known, self.request.device)
+        missing = [item for item in evaluator.items() if item.key not in known.items]
+        rows = evaluator.rows(report)
+        if not missing and self._written() == rows and has_artefacts(self.folder):
+            return False
+        report("pictures")
+        save_artefacts(self.folder, outputs, identity)
+        self._write_rows(rows)
+        return True
+
+    def _evaluation_identity(self, weights: dict[str, Tensor]) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for name in sorted(weights):
+            digest.update(name.encode())
+            digest.update(weights[name].contiguous().reshape(-1).numpy().tobytes())
+        settings = dataclasses.asdict(self.config.evaluation)
+        kept = {k: v for k, v in settings.items() if k not in CHOICES}
+        modules = [f"{__package__}.{name}" for name in EVALUATION_MODULES]
+        return json.loads(
+            canonical_json(
+                {
+                    "code": code_digest([*modules, *metric_modules()]),
+                    "data": self.data.digest,
+                    "settings": kept,
+                    "weights": digest.hexdigest(),
+                }
+            )
+        )
+
+    def _written(self) -> list[Record]:
+        try:
+            return decode_result((self.folder / "result.json").read_text(encoding="utf-8"))
+        except (OSError, BadRow, UnicodeDecodeError):
+            return []
+
+    def _write_rows(self, rows: list[Record]) -> None:
+        write_atomically(self.folder / "result.json", encode_result(self.config.digest, rows))
+
+    def _base(self, record: dict[str, Any]) -> dict[str, Any]:
+        config = self.config
+        total = count_parameters(self.objective)
+        shared = count_parameters(self.objective.backbone)
+        options = canonical_json(config.options) if config.options else ""
+        network = canonical_json(config.backbone_options) if config.backbone_options else ""
+        return {
+            "schema": SCHEMA,
+            "suite": config.suite,
+            "scale": config.scale,
+            "run": config.digest,
+            "dataset": config.dataset,
+            "split": config.split,
+            "image_shape": "x".join(map(str, self.data.image_shape)),
+            "space": self.objective.space.name,
+            "backbone": f"{config.backbone} {network}".strip(),
+            "backbone_hash": self.structure,
+            "objective": config.objective,
+            "variant": options,
+            "latent_dim": config.latent_dim,
+            "seed": config.seed,
+            "selection": config.training.selection,
+            "parameters_backbone": shared,
+            "parameters_outside": total - shared,
+            "steps": record["steps"],
+            "train_seconds": round(record["seconds"], 3),
+            "device": record["device"],
+            "commit": record["commit"],
+            "versions": record["versions"],
+        }
+
+    def _lost_row(self, record: dict[str, Any]) -> Record:
+        row = Row(
+            **self._base(record),
+            density="",
+            images="test",
+            metric="loss",
+            value=None,
+            stderr=None,
+            unit="objective's own scale",
+            better="lower",
+            kind="",
+            model="",
+            samples_k=None,
+            ess_median=None,
+            n_real=None,
+            n_generated=None,
+            features="",
+            status="diverged",
+            reason=record["diverged"],
+            date=now(),
+        )
+        return row.as_dict()
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "suite": self.config.suite,
+            "config": self.config.training_record(),
+            "hyperparameters": self.objective.hyperparameters,
+            "structure": self.structure,
+            "data": self.data.digest,
+            "training_code": self.training_code,
+        }
+
+    def _checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+
+@lru_cache(maxsize=4)
+def dataset(name: str, split: str) -> Dataset:
+    """Returns a data set, kept in memory for the next run of the same process."""
+    return load_dataset(name, split)
+
+
+def metric_modules() -> list[str]:
+    """Returns the modules of all registered metrics and extractors."""
+    from ..metrics.extractor import EXTRACTORS, scan_extractors
+    from .metric_lookup import metrics
+
+    scan_extractors()
+    found = {m.function.__module__ for m in metrics().values()}
+    return sorted(found | {kind.__module__ for kind in EXTRACTORS.values()})
