@@ -1,0 +1,192 @@
+"""What all plots share: one look for each objective, saved arrays, and files that repeat."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .labels import ORDER
+from .storage import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers; black is the floor's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F5FA8", "#6B6B6B")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 150,
+}
+Array = NDArray[Any]
+
+
+@dataclass
+class Arrays:
+    """The arrays that runs saved, read on demand; files that cannot be read are named.
+
+    Attributes:
+        directory: The results folder with ``runs/``.
+        warnings: One line for each file that could not be read.
+    """
+
+    directory: Path
+    warnings: list[str] = field(default_factory=list)
+    _known: dict[str, dict[str, Array]] = field(default_factory=dict)
+
+    def of(self, run: str) -> dict[str, Array]:
+        """Returns the arrays of a run, empty where it saved none."""
+        if run not in self._known:
+            self._known[run] = self._read(self.directory / "runs" / run / "arrays.npz")
+        return self._known[run]
+
+    def log(self, run: str) -> list[dict[str, Any]]:
+        """Returns the lines of a run's log that are whole."""
+        path = self.directory / "runs" / run / "log.jsonl"
+        lines: list[dict[str, Any]] = []
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                self.warnings.append(f"'{path}' has a half-written line; it is left out.")
+                continue
+            if isinstance(entry, dict):
+                lines.append(entry)
+        return lines
+
+    def _read(self, path: Path) -> dict[str, Array]:
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            self.warnings.append(f"'{path}' cannot be read ({error}); its pictures are left out.")
+            return {}
+
+
+def look_of(objective: str) -> dict[str, Any]:
+    """Returns colour, marker and line style of an objective, the same in every plot.
+
+    Names that are not in the papers get theirs from a checksum of the name.
+    """
+    if objective == "floor":
+        return {"color": "black", "marker": "", "linestyle": ":"}
+    place = ORDER.index(objective) if objective in ORDER else zlib.crc32(objective.encode())
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[place % len(LINES)],
+    }
+
+
+def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]:  # noqa: ANN401
+    """Returns an empty figure, in inches, and its axes as an array with rows and columns."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(squeeze=False, **grid)
+    return figure, axes
+
+
+def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
+    """Writes a figure as PNG and PDF, with the same bytes for the same content."""
+    import matplotlib as mpl
+
+    paths = []
+    for ending, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+        stream = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            figure.savefig(stream, format=ending, metadata=metadata)
+        paths.append(folder / f"{name}.{ending}")
+        write_atomically(paths[-1], stream.getvalue())
+    return paths
+
+
+def legend_below(figure: Figure, axes: Array, columns: int = 5) -> None:
+    """Puts one legend for all axes under them, each label once."""
+    handles: dict[str, Any] = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if handles:
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(columns, len(handles)),
+            frameon=False,
+            fontsize=7,
+            handlelength=3.2,
+        )
+
+
+def hide_axis(axis: Axes) -> None:
+    """Leaves of an axis only what is drawn on it."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def as_pixels(images: Array) -> Array:
+    """Returns images (N, C, H, W) of any type as uint8 (N, H, W, 3).
+
+    Floating-point images are in [0, 1].
+    """
+    if images.dtype.kind == "f":
+        images = np.round(255 * np.clip(np.nan_to_num(images), 0, 1)).astype(np.uint8)
+    last = np.moveaxis(images, 1, -1)
+    if last.shape[-1] == 1:
+        return np.repeat(last, 3, axis=-1)
+    return np.ascontiguousarray(last[..., :3])
+
+
+def tile(images: Array, columns: int, rows: int = 1, gap: int = 1) -> Array:
+    """Returns images (N, C, H, W) as one picture (H', W', 3), white where there are too few."""
+    pixels = as_pixels(images[: rows * columns])
+    height, width = pixels.shape[1:3]
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    picture = np.full(shape, 255, np.uint8)
+    for at, image in enumerate(pixels):
+        top, left = (at // columns) * (height + gap), (at % columns) * (width + gap)
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Returns ``wanted`` places from 0 to ``count`` - 1, ends included, evenly spaced."""
+    return sorted({round(at) for at in np.linspace(0, count - 1, min(count, wanted))})
+
+
+def one_run_each(rows: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
+    """Yields for each method its first row of the lowest seed, in the papers' order."""
+    from .tables_wide import method_order
+
+    for method in method_order(rows):
+        own = rows[rows["method"] == method].sort_values("seed", kind="stable")
+        yield own.iloc[0].to_dict()

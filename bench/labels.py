@@ -1,0 +1,94 @@
+"""Words and order for tables and plots: objectives as rows, scores as columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# The order of Table 1 of the RAE paper, then its appendix, then the AEF paper; others follow.
+ORDER = (
+    *("floor", "vae", "cv-vae", "wae-mmd", "2svae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae"),
+    *("ae-l2", "rae-gp-l2", "rae-l2-sn", "rae-sn-gp", "rae-l2-sn-gp", "iwae", "vae-iaf"),
+    *("aef-linear", "aef-linear-fixed", "aef-center", "aef-corner", "maf"),
+)
+METRIC_TITLES = {
+    "fd": "Fréchet distance",
+    "fd_inf": "Fréchet distance, extrapolated",
+    "kid": "Kernel distance",
+    "kid_full": "Kernel distance, all pairs",
+    "prd_f8": "PRD F_8 (recall)",
+    "prd_f1/8": "PRD F_1/8 (precision)",
+    "precision": "Precision",
+    "recall": "Recall",
+    "density": "Density",
+    "coverage": "Coverage",
+    "bits_per_dim": "Bits per dimension",
+    "log_prob": "Log-likelihood",
+    "mse": "Mean squared error",
+    "psnr": "Peak signal-to-noise ratio",
+    "ssim": "Structural similarity",
+    "ife": "Inception feature error",
+}
+SHORT = {
+    "fd": "FD",
+    "fd_inf": "FD∞",
+    "kid": "KID",
+    "bits_per_dim": "bits/dim",
+    "prd_f8": "F_8",
+    "prd_f1/8": "F_1/8",
+    "log_prob": "log p(x)",
+    "ife": "IFE",
+}
+ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
+
+
+def objective_order(names: Iterable[str]) -> list[str]:
+    """Returns names in the papers' row order, unknown ones last and alphabetical."""
+    known = {name: place for place, name in enumerate(ORDER)}
+    return sorted(set(names), key=lambda name: (known.get(name, len(ORDER)), name))
+
+
+def metric_title(name: str) -> str:
+    """Returns the title of a score, its own name where there is none."""
+    return METRIC_TITLES.get(name, name)
+
+
+def metric_short(name: str) -> str:
+    """Returns the short column name of a score."""
+    return SHORT.get(name, name)
+
+
+def axis_title(metric: str, unit: str, better: str) -> str:
+    """Returns an axis name with unit and direction, such as ``"FD (squared units; lower …)"``."""
+    notes = [unit] if unit else []
+    notes += [f"{better} is better"] if better in ("lower", "higher", "closer") else []
+    return metric_title(metric) + (f"\n({'; '.join(notes)})" if notes else "")
+
+
+def variant_text(variant: str) -> str:
+    """Returns canonical JSON of hyperparameters as ``name=value, name=value``."""
+    if not variant:
+        return ""
+    try:
+        settings = json.loads(variant)
+    except ValueError:
+        return variant
+    if not isinstance(settings, dict):
+        return variant
+    return ", ".join(f"{name}={_value_text(value)}" for name, value in sorted(settings.items()))
+
+
+def suite_title(row: Mapping[str, Any]) -> str:
+    """Returns suite and scale as they stand in every title."""
+    return f"{row['suite']} (scale: {row['scale']})"
+
+
+def identity_text(identity: Mapping[str, Any]) -> str:
+    """Returns a metric's identity in words, empty parts left out."""
+    parts = [f"{name} {value}" for name, value in identity.items() if value not in ("", None)]
+    return ", ".join(parts)
+
+
+def _value_text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

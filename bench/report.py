@@ -1,0 +1,151 @@
+"""A report from result rows alone: tables, plots and a page that opens with what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .figures import Arrays
+from .figures_all import write_figures
+from .labels import suite_title
+from .protocol import FLOOR
+from .reading import reading
+from .results import Results, checksum, read_results, write_results
+from .storage import write_atomically
+from .tables import Table, write_table
+from .tables_grid import grid_tables
+from .tables_likelihood import likelihood_tables
+from .tables_wide import score_tables, wide_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def build_report(directory: Path) -> list[Path]:
+    """Writes results.csv, tables/, plots/ and README.md of a results folder.
+
+    Args:
+        directory: The results folder; rows come from its runs and its results.csv.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: There is no such folder, or no row in it.
+    """
+    results = read_results(directory)
+    warnings = list(results.warnings)
+    written: list[Path] = []
+    if results.table_is_sound:
+        written += write_results(directory / "results.csv", results.rows)
+    else:
+        warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
+    tables, notes = all_tables(results.rows)
+    for table in tables:
+        written += write_table(directory / "tables", table)
+    arrays = Arrays(directory)
+    plots = write_figures(results.rows, arrays, directory / "plots")
+    warnings += notes + list(dict.fromkeys(arrays.warnings)) + missing_runs(results.rows)
+    page = render_page(results, tables, plots, warnings)
+    write_atomically(directory / "README.md", page)
+    return [*written, *plots, directory / "README.md"]
+
+
+def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
+    """Returns every table that the rows allow, and notes on columns that had to be split."""
+    tables: list[Table] = []
+    notes: list[str] = []
+    if (rows["objective"] == FLOOR).all():
+        return tables, ["There are only floor rows: no objective has been scored yet."]
+    for make in (wide_tables, likelihood_tables, score_tables, grid_tables):
+        own, more = make(rows)
+        tables += own
+        notes += more
+    return tables, list(dict.fromkeys(notes))
+
+
+def missing_runs(rows: pd.DataFrame) -> list[str]:
+    """Names the seeds that other objectives of the same suite and data set have."""
+    trained = rows[rows["objective"] != FLOOR]
+    found = []
+    for (suite, scale, dataset), part in trained.groupby(["suite", "scale", "dataset"]):
+        seeds = set(part["seed"])
+        for (objective, variant, size), own in part.groupby(
+            ["objective", "variant", "latent_dim"]
+        ):
+            lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
+            if lost:
+                name = " ".join(filter(None, (objective, variant)))
+                where = f"{suite} ({scale}), {dataset}, d = {size}"
+                found.append(f"{where}: '{name}' has no run of seeds {lost}.")
+    for status in ("diverged", "failed"):
+        bad = trained[trained["status"] == status].drop_duplicates("run")
+        for row in bad.to_dict("records"):
+            name = f"'{row['objective']}' (seed {row['seed']}, run {row['run'][:12]})"
+            found.append(f"{name} {status}: {row['reason']}")
+    return found
+
+
+def render_page(
+    results: Results, tables: list[Table], plots: Iterable[Path], warnings: list[str]
+) -> str:
+    """Returns the report's page in Markdown."""
+    rows = results.rows
+    titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})
+    parts = [f"# {', '.join(titles)}", reading(rows)]
+    first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
+    parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
+    pictures = [path.name for path in plots if path.suffix == ".png"]
+    sheets = [name for name in pictures if name.startswith("sheet")]
+    parts += [f"![{Path(name).stem}](plots/{name})" for name in sheets]
+    parts.append(_links("Tables", [f"tables/{table.name}.md" for table in tables]))
+    parts.append(_links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]))
+    if warnings:
+        parts.append("## What is missing or was left out\n\n" + _bullets(warnings))
+    parts.append("## Provenance\n\n" + provenance_block(rows))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def provenance_block(rows: pd.DataFrame) -> str:
+    """Returns suite, scale, digest of the run list, commits, versions, devices and dates."""
+    trained = rows[rows["objective"] != FLOOR]
+    trained = trained if len(trained) else rows
+    runs = sorted(set(trained["run"]))
+    dates = sorted(date for date in rows["date"] if date)
+    facts = {
+        "suite": _values(rows["suite"]),
+        "scale": _values(rows["scale"]),
+        "runs": f"{len(runs)}, digest of the list `{checksum(runs)[:16]}`",
+        "training steps": _values(trained["steps"].astype(str)),
+        "selection": _values(trained["selection"]),
+        "backbones": _values(trained["backbone"] + " #" + trained["backbone_hash"].str[:12]),
+        "features": _values(rows["features"]),
+        "commits": _values(rows["commit"]),
+        "devices": _values(rows["device"]),
+        "versions": "; ".join(_versions_text(text) for text in sorted(set(rows["versions"]))),
+        "dates": f"{dates[0]} to {dates[-1]}" if dates else "",
+    }
+    return _bullets(f"{name}: {value}" for name, value in facts.items() if value)
+
+
+def _values(column: pd.Series[str]) -> str:
+    return ", ".join(f"`{value}`" for value in sorted(set(column)) if value)
+
+
+def _versions_text(text: str) -> str:
+    try:
+        found = json.loads(text)
+        return ", ".join(f"{name} {number}" for name, number in sorted(found.items()))
+    except (ValueError, AttributeError):
+        return text
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
+
+
+def _links(heading: str, paths: list[str]) -> str:
+    links = [f"[{Path(path).stem}]({path})" for path in paths]
+    return f"{heading}: {' · '.join(links)}" if links else ""

@@ -1,0 +1,128 @@
+"""What several seeds decide: paired tests, Holm's correction, ties and bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+LEVEL = 0.05
+SEEDS_NEEDED = 5
+Seeds = Mapping[int, float]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p-values adjusted for their number by Holm's step-down rule.
+
+    References:
+        A simple sequentially rejective multiple test procedure (Holm, 1979).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def paired_p_value(first: Seeds, second: Seeds) -> float:
+    """Returns the two-sided p-value of the paired t-test over the seeds that both have.
+
+    Two seeds or fewer decide nothing: 1.0. Differences that are all alike have no variance:
+    0.0 where they are off zero, else 1.0.
+    """
+    from scipy.stats import ttest_rel
+
+    seeds = sorted(first.keys() & second.keys())
+    if len(seeds) < 3:
+        return 1.0
+    a, b = (np.array([values[seed] for seed in seeds]) for values in (first, second))
+    difference = a - b
+    if np.ptp(difference) <= 1e-12 * max(1.0, float(np.abs(difference).max())):
+        return 0.0 if abs(difference[0]) > 1e-12 else 1.0
+    return float(ttest_rel(a, b).pvalue)
+
+
+def separated_from_best(
+    candidates: Mapping[str, Seeds], better: str, bounds: Collection[str] = ()
+) -> tuple[list[str], str]:
+    """Finds which candidates are best as far as paired tests over the seeds can tell.
+
+    Args:
+        candidates: For each name its value for each seed.
+        better: ``higher`` or ``lower``.
+        bounds: Names whose values are only bounds that the truth may be better than; nothing is
+            separated from such a one, and it can itself be the best.
+
+    Returns:
+        The names that tie for the best place (one name where it stands alone; none where
+        nothing can be said), and the reason why there is no single best, or nothing.
+    """
+    if better not in ("higher", "lower"):
+        return [], "the score has no better direction"
+    counted = {name: seeds for name, seeds in candidates.items() if seeds}
+    if len(counted) < 2:
+        return [], "there is nothing to compare with"
+    shared = set.intersection(*(set(seeds) for seeds in counted.values()))
+    if len(shared) < SEEDS_NEEDED:
+        fewest = min(counted, key=lambda name: len(counted[name]))
+        has = f"only {len(shared)} seeds are shared by all rows ('{fewest}' has "
+        return [], f"{has}{len(counted[fewest])}); {SEEDS_NEEDED} are needed"
+    sign = 1.0 if better == "lower" else -1.0
+    paired = {name: {s: seeds[s] for s in shared} for name, seeds in counted.items()}
+    best = min(paired, key=lambda name: sign * float(np.mean(list(paired[name].values()))))
+    others = [name for name in paired if name != best]
+    adjusted = holm([paired_p_value(paired[best], paired[name]) for name in others])
+    tied = [n for n, p in zip(others, adjusted, strict=True) if p >= LEVEL or n in bounds]
+    reason = f"{len(tied) + 1} rows are not separated" if tied else ""
+    return [best, *tied], reason
+
+
+def rank_intervals(
+    candidates: Mapping[str, Seeds], better: str, bounds: Collection[str] = ()
+) -> dict[str, tuple[int, int]]:
+    """Returns for each candidate the ranks that it may hold, from 1.
+
+    A candidate is ahead of another only where the paired test over at least five shared seeds,
+    Holm-corrected over all pairs, separates them and the other's value is not a mere bound.
+    """
+    names = [name for name in candidates if candidates[name]]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    p_values = holm([_pair_p_value(candidates[a], candidates[b]) for a, b in pairs])
+    ahead: dict[str, set[str]] = {name: set() for name in names}
+    sign = 1.0 if better == "lower" else -1.0
+    for (a, b), p in zip(pairs, p_values, strict=True):
+        if p < LEVEL and better in ("higher", "lower"):
+            a_leads = sign * _mean_difference(candidates[a], candidates[b]) < 0
+            winner, loser = (a, b) if a_leads else (b, a)
+            if loser not in bounds:
+                ahead[loser].add(winner)
+    behind = {name: sum(name in ahead[other] for other in names) for name in names}
+    return {name: (1 + len(ahead[name]), len(names) - behind[name]) for name in names}
+
+
+def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Returns the percentile bootstrap interval of the mean, repeatable from run to run.
+
+    One value has no interval: both ends are that value.
+    """
+    sample = np.asarray(values, dtype=float)
+    if sample.size < 2:
+        return float(sample[0]), float(sample[0])
+    generator = np.random.default_rng(0)
+    means = generator.choice(sample, size=(2000, sample.size)).mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _pair_p_value(first: Seeds, second: Seeds) -> float:
+    enough = len(first.keys() & second.keys()) >= SEEDS_NEEDED
+    return paired_p_value(first, second) if enough else 1.0
+
+
+def _mean_difference(first: Seeds, second: Seeds) -> float:
+    return float(np.mean([first[seed] - second[seed] for seed in first.keys() & second.keys()]))

@@ -1,0 +1,186 @@
+"""Synthetic result rows and run folders; test modules load this file with runpy."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+from aebench.bench import results
+
+DEFAULTS = {
+    "schema": 1,
+    "suite": "quick",
+    "scale": "small",
+    "run": "",
+    "dataset": "fashion-mini",
+    "split": "default",
+    "image_shape": "1x28x28",
+    "space": "unit",
+    "backbone": "tiny",
+    "backbone_hash": "ab12cd34ef56" + "0" * 52,
+    "objective": "ae",
+    "variant": "",
+    "latent_dim": 16,
+    "seed": 0,
+    "selection": "best validation loss",
+    "density": "",
+    "images": "reconstruction",
+    "metric": "fd",
+    "value": 1.0,
+    "stderr": None,
+    "unit": "squared feature units",
+    "better": "lower",
+    "kind": "",
+    "model": "",
+    "samples_k": None,
+    "ess_median": None,
+    "n_real": 1000,
+    "n_generated": 1000,
+    "features": "lite0@64:579344248a93",
+    "status": "ok",
+    "reason": "",
+    "parameters_backbone": 50000,
+    "parameters_outside": 0,
+    "steps": 1000,
+    "train_seconds": 12.5,
+    "device": "cpu",
+    "commit": "0123456",
+    "versions": '{"torch":"2.11"}',
+    "date": "2026-01-01T00:00:00Z",
+}
+
+
+def make_row(**columns):
+    """Returns one whole row; the run's digest follows from what identifies the run."""
+    row = DEFAULTS | columns
+    if not row["run"]:
+        names = ("suite", "dataset", "space", "backbone", "objective", "variant", "latent_dim")
+        text = json.dumps([row[name] for name in names] + [row["seed"]])
+        row["run"] = f"{zlib.crc32(text.encode()):08x}" * 2
+    if row["status"] != "ok":
+        row["value"] = None
+    return row
+
+
+LEVELS = {"vae": 40.0, "wae-mmd": 35.0, "rae-gp": 30.0, "rae": 31.0, "ae": 32.0}
+PENALTY = {"": 0.0, "prior": 10.0, "gaussian": 9.0, "gmm-10": 2.0}
+
+
+def table_rows(objectives=tuple(LEVELS), seeds=(0, 1, 2), metrics=("fd",), noise=0.3, **columns):
+    """Returns rows in the shape of the quick suite: reconstructions, samples, interpolations."""
+    rows = [make_row(objective="floor", images="test", value=0.8, seed=0, run="f" * 16, **columns)]
+    for objective in objectives:
+        for seed in seeds:
+            draw = np.random.default_rng(zlib.crc32(f"{objective}{seed}".encode()))
+            has_prior = objective in ("vae", "wae-mmd")
+            places = [("reconstruction", ""), ("sample", "prior" if has_prior else "gaussian")]
+            places += [("sample", "gmm-10"), ("interpolation", "")]
+            for metric in metrics:
+                for images, density in places:
+                    value = LEVELS[objective] + PENALTY[density] + noise * draw.normal()
+                    rows.append(
+                        make_row(
+                            objective=objective,
+                            seed=seed,
+                            images=images,
+                            density=density,
+                            metric=metric,
+                            value=value,
+                            parameters_outside=784 if objective == "vae" else 0,
+                            **columns,
+                        )
+                    )
+    return rows
+
+
+def likelihood_rows(seeds=(0, 1, 2), sizes=(8,), levels=None, **columns):
+    """Returns bits/dim rows of every kind and model."""
+    levels = levels or {"vae": 4.6, "aef-linear": 4.4, "aef-center": 4.3, "ae": 5.1}
+    rows = []
+    for objective, level in levels.items():
+        exact = objective in ("aef-center", "aef-corner", "maf")
+        for size in sizes:
+            for seed in seeds:
+                draw = np.random.default_rng(zlib.crc32(f"{objective}{seed}{size}".encode()))
+                row = {
+                    "objective": objective,
+                    "seed": seed,
+                    "latent_dim": size,
+                    "backbone_hash": f"{size:012d}" + "0" * 52,
+                    "space": "unit" if objective == "ae" else "logit",
+                    "images": "test",
+                    "metric": "bits_per_dim",
+                    "unit": "bits per dimension",
+                    "kind": "exact" if exact else "lower bound",
+                    "model": "completed" if objective == "ae" else "native",
+                    "density": "gmm-10" if objective == "ae" else "",
+                    "samples_k": None if exact else 500,
+                    "ess_median": None if exact else 41.0,
+                    "n_generated": None,
+                    "features": "",
+                    "value": level - 0.1 * np.log2(size) + 0.02 * draw.normal(),
+                }
+                rows.append(make_row(**(row | columns)))
+    return rows
+
+
+def frame(rows):
+    """Returns rows as the data frame that the report reads."""
+    return results.frame(rows)
+
+
+def write_runs(directory, rows, arrays=True, log=True):
+    """Writes each run's result.json, and small pictures and a log where wanted."""
+    runs = {}
+    for row in rows:
+        runs.setdefault(row["run"], []).append(row)
+    for run, own in runs.items():
+        folder = Path(directory) / "runs" / run
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(results.encode_result(run, own))
+        if own[0]["objective"] == "floor":
+            continue
+        seed = own[0]["seed"]
+        if arrays:
+            np.savez(folder / "arrays.npz", **picture_arrays(own[0], seed))
+        if log:
+            lines = [
+                {"step": step, "split": split, "distortion": 200 / (1 + step / 50) + 20 + gap}
+                for step in range(0, 500, 50)
+                for split, gap in (("train", 0.0), ("validation", 2.0))
+            ]
+            (folder / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    return Path(directory)
+
+
+def picture_arrays(row, seed=0):
+    """Returns arrays as a run saves them: simple shapes instead of clothes."""
+    level = zlib.crc32(row["objective"].encode()) % 5
+    draw = np.random.default_rng(seed * 100 + level)
+    grid = np.linspace(-1, 1, 28)
+    y, x = np.meshgrid(grid, grid, indexing="ij")
+
+    def blob(count, blur):
+        centres = np.random.default_rng(7).uniform(-0.4, 0.4, (count, 2))
+        size = np.random.default_rng(8).uniform(0.2, 0.6, count)
+        distance = (x - centres[:, :1, None]) ** 2 + (y - centres[:, 1:, None]) ** 2
+        inside = 1 / (1 + np.exp((distance - size[:, None, None] ** 2) / blur))
+        noise = draw.normal(0, 0.02, inside.shape)
+        return (255 * np.clip(inside + noise, 0, 1)).astype(np.uint8)[:, None]
+
+    share = np.linspace(0, 1, 1001)
+    codes = draw.normal(size=(300, 2)).astype(np.float32) * (1, 1.5)
+    steps = np.stack([blob(6, 0.01 + 0.02 * t) for t in np.linspace(0, 1, 7)], axis=1)
+    curve = np.stack([np.sqrt(1 - share**2) * (0.8 + 0.03 * level), share])
+    return {
+        "test": blob(12, 0.01),
+        "reconstruction": blob(12, 0.05),
+        "sample_prior": blob(12, 0.15),
+        "sample_gaussian": blob(12, 0.12),
+        "sample_gmm-10": blob(12, 0.08),
+        "interpolation": steps,
+        "prd_gaussian": curve * 0.9,
+        "prd_gmm-10": curve,
+        "codes2d": codes.astype(np.float32),
+        "labels": draw.integers(0, 10, 300),
+    }
