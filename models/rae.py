@@ -31,6 +31,8 @@ class RegularisedAutoencoder(Objective):
         backbone: The shared networks.
         space: The coordinates of the data.
         preset: Data set whose published weights are the defaults.
+        distortion: Where the squared error is taken: in the run's ``space``, or in ``pixels``
+            after its inverse, as the AEF paper's denoising autoencoder does.
         beta: Weight of half the squared norm of the code, beside the summed squared error.
         l2: Weight of the sum of squared decoder kernels; used when the class has ``l2``.
         l2_kernels: ``all`` decoder kernels, or those of the ``released`` code, which leaves out
@@ -56,6 +58,7 @@ class RegularisedAutoencoder(Objective):
         space: Space,
         *,
         preset: str = "mnist",
+        distortion: str = "space",
         beta: float | None = None,
         l2: float | None = None,
         l2_kernels: str = "all",
@@ -65,11 +68,14 @@ class RegularisedAutoencoder(Objective):
         normalised: str = "both",
     ) -> None:
         super().__init__(backbone, space, preset=preset)
+        if distortion not in ("space", "pixels"):
+            raise ValueError(f"'distortion' is '{distortion}'; expected 'space' or 'pixels'.")
+        self.distortion = distortion
         channels, height, width = backbone.image_shape
         dims, latent = channels * height * width, backbone.latent_dim
         betas = {k: 2 * v * dims / latent for k, v in self.beta_mean.items()}
         self.beta = _weight("beta", choose(beta, preset, betas))
-        self.hyperparameters: dict[str, Any] = {"beta": self.beta}
+        self.hyperparameters: dict[str, Any] = {"beta": self.beta, "distortion": distortion}
         self.l2, self.gp, self.spectral = 0.0, None, None
         if "l2" in self.regularisers:
             weights = {k: v * dims for k, v in self.l2_mean.items()}
@@ -101,7 +107,11 @@ class RegularisedAutoencoder(Objective):
         if self.spectral is not None and self.training:
             self.spectral.step(self.backbone)
         z = self.code(y)
-        terms = {"distortion": squared_error(y, self.mean(z))}
+        mean = self.mean(z)
+        if self.distortion == "pixels":
+            terms = {"distortion": squared_error(x, self.space.inverse(mean))}
+        else:
+            terms = {"distortion": squared_error(y, mean)}
         if self.beta > 0:
             terms["embedding"] = self.beta * 0.5 * z.square().sum(1)
         if self.l2 > 0:

@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Independent, Normal
 from .backbone import Backbone
 from .objective import OBJECTIVES, Objective, choose, squared_error
 from .space import Space
+from .vae_learnt import LearntVAE
 
 # Weight w of the KL term beside the sum over pixels of the channel mean; SSE + C w KL is equal.
 KL_WEIGHT = {"mnist": 0.312, "cifar10": 0.024, "celeba": 0.09024}
@@ -18,7 +19,8 @@ KL_WEIGHT = {"mnist": 0.312, "cifar10": 0.024, "celeba": 0.09024}
 class VAE(Objective):
     """Squared error plus weighted KL: a Gaussian decoder of variance beta / 2.
 
-    The encoder's log standard deviation is 5 tanh(.), as in the released code.
+    In the spaces ``logit`` and ``real`` this name stands for `LearntVAE`. The encoder's log
+    standard deviation is 5 tanh(.), as in the released code.
 
     References:
         Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114, with the
@@ -37,7 +39,6 @@ class VAE(Objective):
     reference = "Kingma & Welling 2014; RAE paper eq. 4-9"
     likelihood = "bound"
     prior = "prior"
-    spaces = ("unit",)
 
     def __init__(
         self,
@@ -55,6 +56,12 @@ class VAE(Objective):
         self.samples = samples
         self.hyperparameters = {"beta": self.beta, "samples": samples}
         self.log_sigma_head: nn.Module = self.build_scale_head()
+
+    @classmethod
+    def in_space(cls, space: str) -> type[Objective]:
+        """Returns this class in ``unit``, and `LearntVAE` elsewhere."""
+        kind = super().in_space(space)
+        return kind if space == "unit" else LearntVAE
 
     def build_scale_head(self) -> nn.Module:
         """Returns the dense layer behind the log standard deviation."""

@@ -1,0 +1,100 @@
+"""Masked affine autoregressive layer, with zuko's masked dense layers and its inversion."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, softplus
+from zuko.nn import MaskedLinear
+from zuko.transforms import AffineTransform, AutoregressiveTransform, DependentTransform
+
+SCALE_FLOOR = 1e-3
+
+
+class MaskedResidualBlock(nn.Module):
+    """h + L2(relu(L1(relu(h)))); zuko's own block has no activation before L1.
+
+    Args:
+        mask: (H, H) boolean, which hidden unit may see which.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.first = MaskedLinear(adjacency=mask)
+        self.second = MaskedLinear(adjacency=mask)
+        nn.init.uniform_(self.second.weight, -1e-3, 1e-3)
+        nn.init.uniform_(self.second.bias, -1e-3, 1e-3)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Returns the block's output, (..., H)."""
+        return h + self.second(relu(self.first(relu(h))))
+
+
+class MaskedNetwork(nn.Sequential):
+    """MADE: output i is a function of inputs before i.
+
+    References:
+        MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015),
+        arXiv 1502.03509.
+
+    Args:
+        features: Number d of inputs; the outputs are (q_1, t_1, q_2, t_2, ...), 2d of them.
+        hidden: Width.
+        blocks: Number of residual blocks.
+    """
+
+    def __init__(self, features: int, hidden: int, blocks: int) -> None:
+        inputs = torch.arange(1, features + 1)
+        units = torch.arange(hidden) % max(1, features - 1) + min(1, features - 1)
+        outputs = inputs.repeat_interleave(2)
+        super().__init__(
+            MaskedLinear(adjacency=units[:, None] >= inputs),
+            *(MaskedResidualBlock(units[:, None] >= units) for _ in range(blocks)),
+            MaskedLinear(adjacency=outputs[:, None] > units),
+        )
+
+
+class AutoregressiveLayer(nn.Module):
+    """Reverses the coordinates, then y_i = a_i v_i + t_i with a_i, t_i from v_1 .. v_(i-1).
+
+    a = softplus(q) + 1e-3. With one coordinate it is an affine map with constant coefficients.
+
+    References:
+        Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
+        arXiv 1705.07057, in the form of aef's released code.
+
+    Args:
+        features: Number of coordinates.
+        hidden: Width of the network.
+        blocks: Number of its residual blocks.
+        reverse: Whether the coordinates are reversed first.
+    """
+
+    def __init__(
+        self, features: int, hidden: int = 256, blocks: int = 2, *, reverse: bool = True
+    ) -> None:
+        super().__init__()
+        self.reverse = reverse
+        self.network = MaskedNetwork(features, hidden, blocks)
+        self.transform = AutoregressiveTransform(self._coefficients, features)
+
+    def forward(self, v: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        """Returns outputs and log-determinant of vectors (..., d) in one pass.
+
+        Args:
+            v: Vectors (..., d).
+            inverse: Whether to apply the inverse instead, in d passes.
+        """
+        return self._inverse(v) if inverse else self._forward(v)
+
+    def _forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        return self.transform.call_and_ladj(v.flip(-1) if self.reverse else v)
+
+    def _inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        value = self.transform.inv(v)
+        log_det = -self.transform.log_abs_det_jacobian(value, v)
+        return value.flip(-1) if self.reverse else value, log_det
+
+    def _coefficients(self, v: Tensor) -> DependentTransform:
+        q, t = self.network(v).unflatten(-1, (-1, 2)).unbind(-1)
+        return DependentTransform(AffineTransform(t, softplus(q) + SCALE_FLOOR), 1)
