@@ -77,8 +77,8 @@ class WeightsFile:
         variable = f", or set {self.variable} to its path" if self.variable else ""
         return (
             f"Weights '{self.name}'{digest} of '{extractor}' are missing; put the file into "
-            f"{hub_folder() / 'checkpoints'}{variable}, or pass --download to fetch it "
-            f"from {self.url}"
+            f"{hub_folder() / 'checkpoints'}{variable}, or fetch it with "
+            f"'aebench evaluate ... --features {extractor} --download' from {self.url}"
         )
 
 

@@ -14,7 +14,6 @@ from aebench.metrics.extractor import (
     build_extractor,
     extractor_names,
 )
-from aebench.metrics.extractor_inception import load_inception
 from aebench.metrics.quantisation import PROTOCOLS, prepare, quantise
 from PIL import Image
 from sklearn.datasets import load_sample_image
@@ -26,20 +25,6 @@ GOLDEN = Path(__file__).parent / "golden"
 def images() -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (7, 3, 20, 20), generator=generator, dtype=torch.uint8)
-
-
-@pytest.fixture(scope="module")
-def random_inception(tmp_path_factory) -> Path:
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.pth"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "load", lambda *_, **__: {})
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], "none")
-    torch.save(network.state_dict(), path)
-    return path
 
 
 def photograph(name: str) -> torch.Tensor:
@@ -106,15 +91,6 @@ def test_pixels_are_flattened_grey_levels(images):
     features = build_extractor("pixels")(images)
     np.testing.assert_allclose(features, images.flatten(1).numpy() / 255, rtol=1e-6)
     assert build_extractor("pixels")(images[:, :1]).shape == (7, 400)
-
-
-def test_inception_equals_torch_fidelitys_forward(images, random_inception):
-    extractor = build_extractor("inception", weights=random_inception)
-    expected = load_inception(random_inception)(images[:2])[0].numpy()
-    features = extractor(images[:2])
-    assert features.shape == (2, 2048)
-    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-    assert not extractor.published
 
 
 def test_missing_inception_weights_are_one_line_with_name_digest_and_place(monkeypatch, tmp_path):
