@@ -81,7 +81,7 @@ class Evaluation:
     """
 
     densities: tuple[str, ...] = ("prior", "gaussian", "gmm-10", "second-stage")
-    metrics: tuple[str, ...] = ("mse", "frechet", "prd")
+    metrics: tuple[str, ...] = ("reconstruction", "frechet", "prd")
     features: tuple[str, ...] = ("lite0@64",)
     images: int = 1000
     likelihood_images: int = 0
