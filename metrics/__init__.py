@@ -1,1 +1,26 @@
 """Scores of generative models, each computed from outputs alone."""
+
+# Imported at once and not on demand: a function may bear its module's name, and a later import of
+# the module would put the module in its place. These modules import numpy and nothing heavier.
+from .bits_per_dim import bits_per_dim, importance_summary
+from .density_coverage import density_coverage, expected_coverage
+from .frechet import frechet_distance, frechet_distance_from_moments
+from .frechet_inf import frechet_distance_infinite
+from .kernel import kernel_distance
+from .prd import prd_curve, prd_f_beta, prd_from_histograms
+from .precision_recall import precision_recall
+
+__all__ = [
+    "bits_per_dim",
+    "density_coverage",
+    "expected_coverage",
+    "frechet_distance",
+    "frechet_distance_from_moments",
+    "frechet_distance_infinite",
+    "importance_summary",
+    "kernel_distance",
+    "prd_curve",
+    "prd_f_beta",
+    "prd_from_histograms",
+    "precision_recall",
+]

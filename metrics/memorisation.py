@@ -1,0 +1,71 @@
+"""Memorisation: do generated images lie closer to training images than held-out ones do?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .arrays import Floats, check_features
+from .neighbours import squared_kth, squared_radii
+from .precision_recall import share_error
+from .registry import Estimate, register
+from .screening import prepare
+
+if TYPE_CHECKING:
+    from .arrays import Features
+
+
+@register("memorisation", unit="share or ratio", better="higher")
+def memorisation(
+    *, train: Features, heldout: Features, generated: Features
+) -> dict[str, Estimate]:
+    """Scores the nearest-neighbour ratio and AuthPct; copies of training images lower both.
+
+    References:
+        How Faithful is your Synthetic Data? (Alaa et al., 2022), arXiv:2102.08921.
+
+    Args:
+        train: Features of training images, shape (N, F).
+        heldout: Features of images that were not trained on, shape (H, F).
+        generated: Features of generated images, shape (M, F).
+
+    Returns:
+        ``nn_ratio``: the median distance of a generated image to its nearest training image,
+        over the same of held-out images; 1 for fresh images of the same distribution, 0 for
+        copies. ``authpct``: the share of generated images that are farther from their nearest
+        training image than this one is from its own nearest training image.
+
+    Raises:
+        BadInput: Wrong shapes, too few or equal rows, or rows that are not finite.
+
+    Example:
+        >>> train, heldout, fresh = np.random.default_rng(0).normal(size=(3, 200, 2))
+        >>> scores = memorisation(train=train, heldout=heldout, generated=train[:100])
+        >>> scores["nn_ratio"].value, scores["authpct"].value
+        (0.0, 0.0)
+    """
+    sets = check_features(train=train, heldout=heldout, generated=generated)
+    check_features(train=sets[0], vary=True)
+    points, other, new = prepare(*sets)
+    to_train, nearest = squared_kth(new, points, 1)
+    baseline, _ = squared_kth(other, points, 1)
+    authentic = float((to_train > squared_radii(points, 1)[nearest] * (1.0 + 1e-12)).mean())
+    distances, expected = np.sqrt(to_train), np.sqrt(baseline)
+    ratio = float(np.median(distances) / max(np.median(expected), np.finfo(float).tiny))
+    return {
+        "nn_ratio": Estimate(ratio, _ratio_error(distances, expected)),
+        "authpct": Estimate(authentic, share_error(authentic, len(to_train))),
+    }
+
+
+def _ratio_error(first: Floats, second: Floats, resamples: int = 200) -> float:
+    """Computes the bootstrap standard error of a ratio of medians."""
+    generator = np.random.default_rng(0)
+    tiny = np.finfo(float).tiny
+    ratios = [
+        np.median(generator.choice(first, len(first)))
+        / max(np.median(generator.choice(second, len(second))), tiny)
+        for _ in range(resamples)
+    ]
+    return float(np.std(ratios, ddof=1))

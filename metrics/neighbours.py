@@ -1,0 +1,249 @@
+"""Nearest neighbours in blocks: screened by matrix products, decided in float64.
+
+A screened distance decides only where it is far enough from the radius; every pair within 1e-3
+relative of a radius, or within the rounding of the screen, is computed again in float64 from the
+differences. So ties stay ties, at the speed of a matrix product and in bounded memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import Floats, check_features
+from .screening import (
+    BLOCK_ELEMENTS,
+    Points,
+    pair_distances,
+    prepare,
+    rounding,
+    screen,
+    screened_blocks,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from .arrays import Features
+
+BAND = 2.1e-3  # of a squared distance: 1e-3 of a distance, with room
+TIE = 1e-12  # squared distances closer than this, relatively, are equal
+SPARE = 11  # screened neighbours kept beyond the k-th
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Which balls hold which points.
+
+    Attributes:
+        per_point: For each point, how many balls hold it, shape (M,).
+        per_ball: For each ball, how many points it holds, shape (N,).
+    """
+
+    per_point: np.ndarray[Any, Any]
+    per_ball: np.ndarray[Any, Any]
+
+
+def squared_radii(points: Points, k: int) -> Floats:
+    """Computes the squared distance of each point to its k-th neighbour, itself not counted.
+
+    Each pair of blocks is screened once and serves the rows of both. A row whose kept neighbours
+    might leave out a candidate (many near-ties) is searched again in full.
+
+    Returns:
+        Squared distances in float64, shape (N,).
+    """
+    import torch
+
+    count = len(points.exact)
+    keep = min(k + SPARE, count - 1)
+    size = max(keep + 1, int(BLOCK_ELEMENTS**0.5))
+    device = points.screen.device
+    values = torch.full((count, keep), float("inf"), dtype=points.screen.dtype, device=device)
+    indices = torch.zeros((count, keep), dtype=torch.long, device=device)
+    for start in range(0, count, size):
+        for other in range(start, count, size):
+            screened = screen(points, points, start, other, size)
+            if start == other:
+                screened.fill_diagonal_(float("inf"))
+            else:
+                _merge(values, indices, screened.T.contiguous(), other, start)
+            _merge(values, indices, screened, start, other)
+    kth = values[:, k - 1 : k]
+    slack = BAND * kth.clamp(min=0) + 4 * rounding(points, points, 0, count)
+    candidates = (values - kth).abs() <= slack
+    pairs = candidates.nonzero()
+    exact = pair_distances(points, points, pairs[:, 0], indices[candidates])
+    inside = (values < kth - slack).sum(1)
+    result: Floats = exact.cpu().numpy()[_select(pairs[:, 0], exact, k - inside)]
+    if keep < count - 1:
+        again = candidates[:, -1].nonzero()[:, 0]
+        if len(again):
+            result[again.cpu().numpy()] = squared_kth(points, points, k, itself=again)[0]
+    return result
+
+
+def squared_kth(
+    queries: Points, points: Points, k: int, *, itself: torch.Tensor | None = None
+) -> tuple[Floats, np.ndarray[Any, Any]]:
+    """Finds the k-th nearest point of each query: squared distances and indices, shape (Q,).
+
+    Args:
+        queries: From where.
+        points: To where, at least k (k + 1 where the query is one of them).
+        k: Which neighbour, from 1.
+        itself: Where given, only these rows are searched, each being that point as well, which
+            does not count.
+    """
+    import torch
+
+    if itself is not None:
+        queries = Points(
+            queries.exact[itself], queries.screen[itself], queries.norms[itself], queries.error
+        )
+    distances, indices = [], []
+    for start, screened in screened_blocks(queries, points):
+        rows = torch.arange(len(screened), device=screened.device)
+        if itself is not None:
+            screened[rows, itself[start : start + len(screened)]] = float("inf")
+        kth = torch.topk(screened, k, dim=1, largest=False).values[:, -1:]
+        slack = BAND * kth.clamp(min=0) + 4 * rounding(queries, points, start, len(screened))
+        pairs = (screened <= kth + slack).nonzero()
+        near = screened[pairs[:, 0], pairs[:, 1]] >= (kth - slack)[pairs[:, 0], 0]
+        total = torch.bincount(pairs[:, 0], minlength=len(screened))
+        pairs = pairs[near]
+        inside = total - torch.bincount(pairs[:, 0], minlength=len(screened))
+        exact = pair_distances(queries, points, pairs[:, 0] + start, pairs[:, 1])
+        chosen = _select(pairs[:, 0], exact, k - inside)
+        distances.append(exact.cpu().numpy()[chosen])
+        indices.append(pairs[:, 1].cpu().numpy()[chosen])
+    return np.concatenate(distances), np.concatenate(indices)
+
+
+def count_hits(
+    real: Points,
+    generated: Points,
+    *,
+    real_radii: Floats | None = None,
+    generated_radii: Floats | None = None,
+    strict: bool,
+) -> tuple[Hits, Hits]:
+    """Counts which points lie in which balls around points of the other set, in one pass.
+
+    Args:
+        real: Real points.
+        generated: Generated points.
+        real_radii: Squared radii of the balls around real points, shape (N,); ``None``: no ball.
+        generated_radii: Squared radii of the balls around generated points, shape (M,).
+        strict: Whether a point on the border is outside (``<``) or inside (``<=``).
+
+    Returns:
+        Generated points in real balls, and real points in generated balls.
+    """
+    import torch
+
+    device = real.exact.device
+    sizes = len(real.exact), len(generated.exact)
+    # For both kinds of ball: hits per real and per generated row.
+    hits = [[torch.zeros(n, dtype=torch.long, device=device) for n in sizes] for _ in range(2)]
+    radii = [
+        None if r is None else torch.as_tensor(r, device=device)
+        for r in (real_radii, generated_radii)
+    ]
+    for start, screened in screened_blocks(real, generated):
+        rows = slice(start, start + len(screened))
+        for axis, bounds in enumerate(radii):
+            if bounds is None:
+                continue
+            bound = bounds[rows, None] if axis == 0 else bounds[None, :]
+            slack = rounding(real, generated, start, len(screened))
+            pairs = _inside(real, generated, screened, bound, slack, start, strict=strict)
+            hits[axis][0][rows] += torch.bincount(pairs[:, 0], minlength=len(screened))
+            hits[axis][1] += torch.bincount(pairs[:, 1], minlength=sizes[1])
+    counts = [[h.cpu().numpy() for h in pair] for pair in hits]
+    return Hits(counts[0][1], counts[0][0]), Hits(counts[1][0], counts[1][1])
+
+
+def neighbour_scores(
+    *, real: Features, generated: Features, k: int = 5, strict: bool = False
+) -> dict[str, float]:
+    """Computes precision, recall, density and coverage with one k and one rule for ties.
+
+    Args:
+        real: Features of real images, shape (N, F), N above k.
+        generated: Features of generated images, shape (M, F), M above k.
+        k: Which neighbour gives the radius.
+        strict: Whether a point on the border of a ball is outside.
+
+    Raises:
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> real = np.array([[0.0], [1.0], [2.0]])
+        >>> neighbour_scores(real=real, generated=real[:2] + 0.1, k=1)["precision"]
+        1.0
+    """
+    sets = check_features(real=real, generated=generated, minimum=k + 1, vary=True)
+    real_points, generated_points = prepare(*sets)
+    of_real, of_generated = count_hits(
+        real_points,
+        generated_points,
+        real_radii=squared_radii(real_points, k),
+        generated_radii=squared_radii(generated_points, k),
+        strict=strict,
+    )
+    return {
+        "precision": float((of_real.per_point > 0).mean()),
+        "recall": float((of_generated.per_point > 0).mean()),
+        "density": float(of_real.per_point.mean() / k),
+        "coverage": float((of_real.per_ball > 0).mean()),
+    }
+
+
+def _merge(
+    values: torch.Tensor, indices: torch.Tensor, screened: torch.Tensor, start: int, other: int
+) -> None:
+    """Keeps the smallest screened distances of rows from ``start`` to columns from ``other``."""
+    import torch
+
+    rows = slice(start, start + len(screened))
+    keep = values.shape[1]
+    new = torch.topk(screened, min(keep, screened.shape[1]), dim=1, largest=False)
+    merged = torch.cat([values[rows], new.values], dim=1)
+    labels = torch.cat([indices[rows], new.indices + other], dim=1)
+    best = torch.topk(merged, keep, dim=1, largest=False)
+    values[rows], indices[rows] = best.values, labels.gather(1, best.indices)
+
+
+def _inside(
+    rows: Points,
+    columns: Points,
+    screened: torch.Tensor,
+    bound: torch.Tensor,
+    slack: torch.Tensor,
+    start: int,
+    *,
+    strict: bool,
+) -> torch.Tensor:
+    """Returns the pairs (row of the block, column) nearer than ``bound``, shape (P, 2)."""
+    upper = (bound * (1.0 + BAND) + 2 * slack.max()).to(screened.dtype)
+    pairs = (screened <= upper).nonzero()
+    i, j = pairs[:, 0], pairs[:, 1]
+    limit = bound.expand(screened.shape)[i, j]
+    inside = screened[i, j] < limit * (1.0 - BAND) - 2 * slack[i, 0]
+    near = ~inside
+    exact = pair_distances(rows, columns, i[near] + start, j[near])
+    border = limit[near] * (1.0 - TIE if strict else 1.0 + TIE)
+    inside[near] = exact < border if strict else exact <= border
+    return pairs[inside]
+
+
+def _select(rows: torch.Tensor, values: torch.Tensor, ranks: torch.Tensor) -> Any:  # noqa: ANN401
+    """Returns for each row the position of its ``ranks[row]``-th smallest value, from 1."""
+    rows_, values_, ranks_ = (t.cpu().numpy() for t in (rows, values, ranks))
+    order = np.lexsort((values_, rows_))
+    starts = np.searchsorted(rows_[order], np.arange(len(ranks_)))
+    return order[starts + ranks_ - 1]
