@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; black is the floor's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F5FA8", "#6B6B6B")
+# Okabe and Ito's colours first, which stay apart for colour-blind readers; the counts of colours,
+# markers and lines share no factor, so that 1,001 objectives differ. Black is the floor's.
+COLOURS = (
+    *("#7F7F7F", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#56B4E9", "#44AA99", "#332288"),
+    *("#0072B2", "#009E73", "#117733", "#A6761D", "#B2182B"),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 STYLE = {
@@ -38,6 +42,7 @@ STYLE = {
     "pdf.fonttype": 42,
     "savefig.dpi": 150,
 }
+NARROWEST = 5.5
 Array = NDArray[Any]
 
 
@@ -107,7 +112,7 @@ def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(max(width, NARROWEST), height), layout="constrained")
         axes = figure.subplots(squeeze=False, **grid)
     return figure, axes
 
@@ -126,12 +131,27 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     return paths
 
 
-def legend_below(figure: Figure, axes: Array, columns: int = 5) -> None:
-    """Puts one legend for all axes under them, each label once."""
+def legend_below(figure: Figure, axes: Array, neutral: bool = False) -> None:
+    """Puts one legend for all axes under them, each label once.
+
+    Args:
+        figure: The figure.
+        axes: Its axes.
+        neutral: Whether the labels name line styles alone, so that handles are grey.
+    """
+    from matplotlib.lines import Line2D
+
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
+    if neutral:
+        handles = {
+            label: Line2D([], [], color="0.3", linestyle=handle.get_linestyle())
+            for label, handle in handles.items()
+        }
+    longest = max(map(len, handles), default=0)
+    columns = int(max(2, figure.get_figwidth() / (0.7 + 0.06 * longest)))
     if handles:
         figure.legend(
             handles.values(),

@@ -6,10 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .figures import STYLE, Arrays
+from .figures_curves import prd_plots, training_plots
+from .figures_images import denoising_plots, latent_plots, neighbour_plots, temperature_plots
 from .figures_sheet import picture_sheets
+from .figures_sweep import latent_size_plots, setting_plots
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PLOTS = (
+    picture_sheets,
+    prd_plots,
+    latent_size_plots,
+    setting_plots,
+    neighbour_plots,
+    latent_plots,
+    temperature_plots,
+    denoising_plots,
+    training_plots,
+)
 
 
 def write_figures(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
@@ -18,6 +33,6 @@ def write_figures(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path
 
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
-        for draw in (picture_sheets,):
+        for draw in PLOTS:
             paths += draw(rows, arrays, folder)
     return paths

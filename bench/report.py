@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .comparison import comparison_tables
 from .figures import Arrays
 from .figures_all import write_figures
 from .labels import suite_title
@@ -63,7 +64,7 @@ def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
         own, more = make(rows)
         tables += own
         notes += more
-    return tables, list(dict.fromkeys(notes))
+    return tables + comparison_tables(rows), list(dict.fromkeys(notes))
 
 
 def missing_runs(rows: pd.DataFrame) -> list[str]:

@@ -183,4 +183,9 @@ def picture_arrays(row, seed=0):
         "prd_gmm-10": curve,
         "codes2d": codes.astype(np.float32),
         "labels": draw.integers(0, 10, 300),
+        "neighbours_gmm-10": steps[:, :5],
+        "temperature_0.85": blob(8, 0.05),
+        "temperature_1": blob(8, 0.1),
+        "denoising_0.25": steps[:, :3],
+        "density2d_gmm-10": np.exp(-(x**2) * 8 - y**2 * 4) + np.exp(-((x - 0.5) ** 2) * 60),
     }

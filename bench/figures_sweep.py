@@ -1,0 +1,166 @@
+"""Scores against a setting: latent size, KL weight, Monte-Carlo samples, noise level."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .figures import Arrays, legend_below, look_of, new_figure, save_figure
+from .labels import axis_title, metric_short, suite_title, variant_text
+from .protocol import FLOOR, columns_of, with_places
+from .significance import bootstrap_interval
+from .storage import canonical_json
+from .tables import file_name
+from .tables_wide import join, method_order, normal_column, one_likelihood
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+CAPTION = "Points: mean over seeds; bars: 95 % bootstrap interval of the mean."
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A hyperparameter whose effect is drawn.
+
+    Attributes:
+        key: Its name in the column ``variant``.
+        title: The axis name.
+        logarithmic: Whether the axis is logarithmic.
+        default: Its value where ``variant`` does not name it, if that is known.
+    """
+
+    key: str
+    title: str
+    logarithmic: bool = False
+    default: float | None = None
+
+
+SWEEPS = (
+    Sweep("beta", "weight of the KL or code term, beta", logarithmic=True),
+    Sweep("samples", "Monte-Carlo samples for each image, k", default=1),
+    Sweep("noise_sigma", "standard deviation of the noise, images in [0, 1]", default=0),
+)
+
+
+def latent_size_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Draws bits/dim, FD and IFE against the latent size, a panel for each data set."""
+    paths: list[Path] = []
+    for name, title, own in _suites(rows):
+        if own.groupby("dataset")["latent_dim"].nunique().max() < 2:
+            continue
+        normal = normal_column(own[own["images"] == "sample"])
+        scored = join(one_likelihood(own), normal[normal["place"] == "N"])
+        for metric in [m for m in ("bits_per_dim", "fd", "ife") if m in set(scored["metric"])]:
+            part = scored[scored["metric"] == metric]
+            paths += _panels(part, "latent_dim", title, folder, file_name(metric, "sizes", name))
+    return paths
+
+
+def setting_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Draws scores against each hyperparameter that the rows vary."""
+    paths: list[Path] = []
+    for name, title, own in _suites(rows):
+        for sweep in SWEEPS:
+            varied = _with_setting(own, sweep)
+            if varied["setting"].nunique() < 3:
+                continue
+            for metric in [m for m in ("fd", "ife", "mse") if m in set(varied["metric"])]:
+                scored = _paper_places(varied[varied["metric"] == metric])
+                stem = file_name(metric, "by", sweep.key, name)
+                paths += _panels(scored, "setting", title, folder, stem, sweep)
+    return paths
+
+
+def _suites(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    suites = list(rows[rows["objective"] != FLOOR].groupby(["suite", "scale"], sort=True))
+    found = []
+    for (suite, scale), own in suites:
+        name = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
+        found.append((name, suite_title({"suite": suite, "scale": scale}), with_places(own)))
+    return found
+
+
+def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
+    variants = [_settings(text) for text in rows["variant"]]
+    values = [variant.pop(sweep.key, sweep.default) for variant in variants]
+    rest = [variant_text(canonical_json(v)) if v else "" for v in variants]
+    numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
+    names = [f"{o} ({r})" if r else o for o, r in zip(rows["objective"], rest, strict=True)]
+    varied = rows.assign(setting=numbers, method=names)
+    varied = varied[varied["setting"].notna()]
+    counts = varied.groupby("method")["setting"].transform("nunique")
+    return varied[counts > 2]
+
+
+def _settings(text: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return dict(settings) if isinstance(settings, Mapping) else {}
+
+
+def _paper_places(rows: pd.DataFrame) -> pd.DataFrame:
+    kept = normal_column(rows)
+    return kept[kept["place"].isin(["Rec", "N", "test"])]
+
+
+def _panels(
+    rows: pd.DataFrame, x: str, title: str, folder: Path, stem: str, sweep: Sweep | None = None
+) -> list[Path]:
+    panels: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for dataset, own in rows.groupby("dataset", sort=True):
+        for size, same in own.groupby("latent_dim"):
+            for column in columns_of(same)[0]:
+                detail = "" if x == "latent_dim" else f", d = {size}"
+                group = (
+                    str(dataset)
+                    + column.group.partition(" [")[1]
+                    + column.group.partition(" [")[2]
+                )
+                panels.setdefault((group + detail, column.place), []).append(column.rows)
+    figure, axes = new_figure(0.6 + 2.6 * len(panels), 2.9, ncols=len(panels))
+    first = rows.iloc[0]
+    for axis, ((group, place), parts) in zip(axes[0], panels.items(), strict=True):
+        import pandas as pd
+
+        _draw(axis, pd.concat(parts), x, sweep)
+        axis.set_title(f"{group}, {'N(0,I) / N samples' if place == 'N' else place}")
+    axes[0, 0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
+    legend_below(figure, axes)
+    figure.suptitle(f"{metric_short(first['metric'])} · {title}\n{CAPTION}", fontsize=8)
+    return save_figure(folder, stem, figure)
+
+
+def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
+    good = rows[rows["status"] == "ok"]
+    ticks = sorted(set(good[x]))
+    methods = method_order(good) if len(good) else []
+    shift = np.linspace(-0.12, 0.12, max(len(methods), 1))
+    for at, method in enumerate(methods):
+        own = good[good["method"] == method]
+        groups = [(value, list(part["value"])) for value, part in own.groupby(x)]
+        places = [ticks.index(value) + float(shift[at]) for value, _ in groups]
+        xs = [value for value, _ in groups] if sweep and sweep.logarithmic else places
+        means = np.array([np.mean(values) for _, values in groups])
+        ends = np.array([bootstrap_interval(values) for _, values in groups])
+        errors = np.abs(ends.T - means)
+        look = look_of(str(own["objective"].iloc[0]))
+        axis.errorbar(xs, means, errors, label=_bound(own, method), capsize=2, lw=1, ms=4, **look)
+    if sweep and sweep.logarithmic:
+        axis.set_xscale("log")
+    else:
+        axis.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
+    axis.set_xlabel(sweep.title if sweep else "latent dimensions, d")
+
+
+def _bound(rows: pd.DataFrame, method: str) -> str:
+    kinds = set(rows["kind"]) - {""}
+    return f"{method}, {' / '.join(sorted(kinds))}" if kinds else method
