@@ -43,10 +43,12 @@ class ActNorm(nn.Module):
             normalise: Whether `normalise` is the direction in use, or `scale`.
 
         Raises:
-            ValueError: A channel or feature does not vary within the batch.
+            ValueError: The batch is too small, or a channel or feature does not vary in it.
         """
         values = v.transpose(0, 1).flatten(1) if self.image else v.flatten(0, -2).T
         values = values.reshape(len(self.shift), -1)
+        if values.shape[1] < 2:
+            raise ValueError("ActNorm got a first batch of 1 value; expected at least 2.")
         deviation, mean = torch.std_mean(values, 1)
         varying = torch.isfinite(deviation) & (deviation > 0)
         if not bool(varying.all()):

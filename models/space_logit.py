@@ -51,7 +51,12 @@ class LogitSpace(Space):
         return self.dequantise(data, generator)
 
     def initialise(self, x: Tensor) -> None:
-        """Makes y have mean 0 and standard deviation 1 in each channel of this batch."""
+        """Makes y have mean 0 and standard deviation 1 in each channel of this batch.
+
+        Raises:
+            ValueError: A value is outside [0, 1], or a channel does not vary.
+        """
+        check_unit_range("logit", x)
         self.norm.initialise(self.logit(x)[0])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,6 +66,11 @@ class LogitSpace(Space):
             ValueError: A value is outside [0, 1].
             RuntimeError: The ActNorm is not initialised.
         """
+        check_unit_range("logit", x)
+        return self.coordinates(x)
+
+    def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `forward` does, also for x that pass [0, 1] as far as `inverse` does."""
         logits, log_det = self.logit(x)
         y, scaling = self.norm.normalise(logits)
         return y, log_det + scaling
@@ -70,7 +80,6 @@ class LogitSpace(Space):
 
         1 - p is taken from 1 - x, which is exact near 1, where 1 - p would not be.
         """
-        check_unit_range("logit", x)
         width = 1 - 2 * self.alpha
         log_p = (self.alpha + width * x).log()
         log_q = (self.alpha + width * (1 - x)).log()
