@@ -10,14 +10,42 @@ from pathlib import Path
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
     parser = subparsers.add_parser("report", help="write tables and plots from result rows")
-    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR")
+    parser.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="results of a suite, or a folder of such folders, which gets a leaderboard",
+    )
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        metavar="FOLDER",
+        help="write a leaderboard over all DIRs there",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the report of each folder and prints the files."""
-    from .report import build_report
+    """Writes the report of each folder, the leaderboard, and prints the files."""
+    from .leaderboard import build_leaderboard
+    from .report import build_report, suite_folders
 
+    folders: list[Path] = []
+    boards: dict[Path, list[Path]] = {}
     for directory in args.directories:
-        for path in build_report(directory):
-            sys.stdout.write(f"{path}\n")
+        own = suite_folders(directory)
+        folders += own
+        if own != [directory]:
+            boards[directory] = own
+    if args.leaderboard is not None:
+        boards[args.leaderboard] = folders
+    for folder in folders:
+        _show(build_report(folder))
+    for out, suites in boards.items():
+        _show(build_leaderboard(suites, out))
     return 0
+
+
+def _show(paths: list[Path]) -> None:
+    for path in paths:
+        sys.stdout.write(f"{path}\n")

@@ -117,8 +117,6 @@ def _prd_figure(
         0.9 + 2.2 * lines,
         nrows=lines,
         ncols=columns,
-        sharex=True,
-        sharey=True,
     )
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)

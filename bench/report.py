@@ -54,6 +54,17 @@ def build_report(directory: Path) -> list[Path]:
     return [*written, *plots, directory / "README.md"]
 
 
+def suite_folders(directory: Path) -> list[Path]:
+    """Returns the folder itself if it holds results, else those of its folders that do."""
+    if _has_results(directory) or not directory.is_dir():
+        return [directory]
+    return sorted(path for path in directory.iterdir() if _has_results(path)) or [directory]
+
+
+def _has_results(folder: Path) -> bool:
+    return (folder / "results.csv").is_file() or any(folder.glob("runs/*/result.json"))
+
+
 def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     """Returns every table that the rows allow, and notes on columns that had to be split."""
     tables: list[Table] = []
