@@ -43,7 +43,9 @@ def check_features(*, minimum: int = 2, vary: bool = False, **sets: Features) ->
     """
     arrays = {name: _as_array(name, features) for name, features in sets.items()}
     for name, array in arrays.items():
-        _check_shape(name, array, minimum)
+        _check_shape(name, array)
+    for name, array in arrays.items():
+        _check_count(name, array, minimum)
         _check_finite(name, array)
         if vary and bool((array == array[:1]).all()):
             raise BadInput(
@@ -96,23 +98,28 @@ def _as_array(name: str, features: Features) -> Any:  # noqa: ANN401
     return array
 
 
-def _check_shape(name: str, array: Features, minimum: int) -> None:
+def _check_shape(name: str, array: Features) -> None:
     if array.ndim != 2:
         raise BadInput(
             f"'{name}' has shape {tuple(array.shape)}; expected rank 2, (images, features)."
         )
+    if array.shape[1] == 0:
+        raise BadInput(f"'{name}' has no features; expected at least 1 column.")
+
+
+def _check_count(name: str, array: Features, minimum: int) -> None:
     if len(array) < minimum:
         rows = "1 row" if len(array) == 1 else f"{len(array)} rows"
         raise BadInput(f"'{name}' has {rows}; expected at least {minimum}.")
-    if array.shape[1] == 0:
-        raise BadInput(f"'{name}' has no features; expected at least 1 column.")
 
 
 def _check_finite(name: str, array: Features) -> None:
     for start in range(0, len(array), ROWS_PER_BLOCK):
         block = array[start : start + ROWS_PER_BLOCK]
         # A sum is finite unless a row is not, or overflows; only then look at every value.
-        if np.isfinite(float(block.sum())):
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = float(block.sum())
+        if np.isfinite(total):
             continue
         rows = np.flatnonzero(~np.isfinite(to_numpy(block)).all(axis=1))
         if len(rows):

@@ -169,7 +169,8 @@ def _factor(features: Any) -> tuple[Any, Any]:  # noqa: ANN401
 
 
 def _check_moments(name: str, mean: Features, cov: Features) -> Moments:
-    (matrix,) = check_features(minimum=1, **{f"cov_{name}": cov})
+    named: dict[str, Any] = {f"cov_{name}": cov}
+    (matrix,) = check_features(minimum=1, **named)
     vector = float64(mean if is_tensor(mean) else np.asarray(mean))
     vector = vector.to(matrix.device) if is_tensor(matrix) else np.asarray(vector)
     if vector.ndim != 1 or tuple(matrix.shape) != (len(vector), len(vector)):
@@ -177,7 +178,8 @@ def _check_moments(name: str, mean: Features, cov: Features) -> Moments:
             f"'mean_{name}' has shape {tuple(vector.shape)} and 'cov_{name}' has "
             f"{tuple(matrix.shape)}; expected (F,) and (F, F)."
         )
-    check_features(minimum=1, **{f"mean_{name}": vector[None]})
+    named = {f"mean_{name}": vector[None]}
+    check_features(minimum=1, **named)
     return Moments(vector, float64(matrix))
 
 

@@ -78,12 +78,12 @@ def kernel_distance(
         >>> kernel_distance(real=real, generated=generated, subsets="full")
         (7.0, 0.0)
     """
+    if isinstance(subsets, str) and subsets != "full":
+        raise BadInput(f"'subsets' is '{subsets}'; expected 'full', a number or index arrays.")
     explicit = isinstance(subsets, tuple)
     minimum = 2 if explicit or subsets == "full" else subset_size
     real, generated = check_features(real=real, generated=generated, minimum=minimum)
     if isinstance(subsets, str):
-        if subsets != "full":
-            raise BadInput(f"'subsets' is '{subsets}'; expected 'full', a number or index arrays.")
         return kernel_distance_jackknife(real=real, generated=generated, groups=1)[0], 0.0
     if isinstance(subsets, tuple):
         pairs = _check_indices(subsets, len(real), len(generated))

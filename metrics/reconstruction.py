@@ -59,12 +59,12 @@ def ssim(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
     Raises:
         BadInput: Wrong shapes, values outside [0, 1], or images smaller than 11 pixels.
     """
-    import torch
-    from torchmetrics.functional.image import structural_similarity_index_measure as similarity
-
     left, right = _check_images(images, reconstructions)
     if left.ndim != 4 or min(left.shape[2:]) < 11:
         raise BadInput(f"'images' has shape {left.shape}; expected (N, C, H, W), H and W from 11.")
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure as similarity
+
     values = []
     for start in range(0, len(left), IMAGES_PER_BLOCK):
         block = slice(start, start + IMAGES_PER_BLOCK)

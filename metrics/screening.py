@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import is_tensor
-
 if TYPE_CHECKING:
     import torch
 
@@ -41,7 +39,10 @@ def prepare(*sets: Features) -> list[Points]:
     """Returns feature sets ready for screening, shifted together to the first one's mean."""
     import torch
 
-    tensors = [s if is_tensor(s) else torch.from_numpy(np.ascontiguousarray(s)) for s in sets]
+    tensors: list[torch.Tensor] = [
+        s if isinstance(s, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(s))
+        for s in sets
+    ]
     mean = _mean(tensors[0])
     # TF32 would spoil float32 products on an accelerator, so the screen is float64 there, and
     # where squares overflow float32.

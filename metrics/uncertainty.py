@@ -121,7 +121,7 @@ def jackknife(
             kept[side] = sets[side][np.setdiff1d(np.arange(len(sets[side])), part)]
             values.append(statistic(real=kept[0], generated=kept[1]))
         variance += (groups - 1) * float(np.var(values))
-    return _interval(value, variance**0.5, groups, level)
+    return student_interval(value, variance**0.5, groups, level)
 
 
 def subsample(
@@ -157,7 +157,25 @@ def subsample(
     pairs = zip(*_groups(sets, groups, seed), strict=True)
     values = [statistic(real=sets[0][i], generated=sets[1][j]) for i, j in pairs]
     stderr = float(np.std(values, ddof=1)) / groups**0.5
-    return _interval(statistic(real=sets[0], generated=sets[1]), stderr, groups, level)
+    return student_interval(statistic(real=sets[0], generated=sets[1]), stderr, groups, level)
+
+
+def student_interval(
+    value: float, stderr: float, groups: int = 20, level: float = 0.95
+) -> Interval:
+    """Returns the interval of a value whose standard error comes from that many groups.
+
+    Student's t with one degree of freedom less than groups, as for `kernel_distance_jackknife`.
+
+    Example:
+        >>> interval = student_interval(1.0, 0.1)
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (0.79, 1.21)
+    """
+    from scipy.stats import t
+
+    reach = float(t.ppf((1 + level) / 2, groups - 1)) * stderr
+    return Interval(value, stderr, value - reach, value + reach)
 
 
 def moment_standard_errors(
@@ -240,10 +258,3 @@ def _groups(sets: list[Any], groups: int, seed: int) -> list[list[Any]]:
         raise BadInput(f"'groups' is {groups}; expected at least 2.")
     generator = np.random.default_rng(seed)
     return [np.array_split(generator.permutation(len(s)), groups) for s in sets]
-
-
-def _interval(value: float, stderr: float, groups: int, level: float) -> Interval:
-    from scipy.stats import t
-
-    reach = float(t.ppf((1 + level) / 2, groups - 1)) * stderr
-    return Interval(value, stderr, value - reach, value + reach)

@@ -1,0 +1,179 @@
+"""Every expected value of the golden metrics file, by the public functions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.metrics import (
+    bits_per_dim,
+    density_coverage,
+    frechet_distance,
+    frechet_distance_from_moments,
+    importance_summary,
+    kernel_distance,
+    prd_curve,
+    prd_f_beta,
+    prd_from_histograms,
+    precision_recall,
+)
+from aebench.metrics.frechet_inf import extrapolate
+from aebench.metrics.prd import curve_from_labels
+from aebench.metrics.reconstruction import psnr, reconstruction, squared_errors
+
+GOLDEN = dict(np.load(Path(__file__).parent / "golden" / "metrics.npz"))
+X, Y = GOLDEN["feat_x"], GOLDEN["feat_y"]
+DEFAULT = {"rtol": 1e-9, "atol": 1e-12}
+
+
+def near(actual, key, **tolerance):
+    np.testing.assert_allclose(actual, GOLDEN[key], **(tolerance or DEFAULT))
+
+
+def test_frechet_distance_of_features_is_golden():
+    near(frechet_distance(real=X, generated=Y), "fd_xy", rtol=1e-9)
+    split = int(GOLDEN["fd_halves_split"])
+    near(frechet_distance(real=X[:split], generated=X[split:]), "fd_halves", rtol=1e-8)
+
+
+def test_frechet_distance_of_a_shift_is_its_squared_length():
+    shifted = X.astype(float) + GOLDEN["fd_shift_c"]
+    near(frechet_distance(real=X, generated=shifted), "fd_shift", rtol=0, atol=1e-6)
+    assert abs(frechet_distance(real=X, generated=X)) < 1e-7
+
+
+def test_frechet_distance_without_full_rank_is_golden():
+    real, generated = GOLDEN["rd_x"], GOLDEN["rd_y"]
+    near(frechet_distance(real=real, generated=generated), "fd_rd", rtol=1e-12)
+    moments = moments_of(real, generated)
+    near(frechet_distance_from_moments(**moments), "fd_rd", rtol=1e-7)
+    dead = frechet_distance(real=GOLDEN["dead_x"], generated=GOLDEN["dead_y"])
+    near(dead, "fd_dead", rtol=1e-7)
+
+
+@pytest.mark.parametrize(("case", "rtol"), [("ga", 1e-7), ("gb", 1e-10), ("gc", 1e-10)])
+def test_frechet_distance_of_moments_is_golden(case, rtol):
+    names = {"mean_real": "mu1", "cov_real": "s1", "mean_generated": "mu2", "cov_generated": "s2"}
+    given = {name: GOLDEN[f"{case}_{key}"] for name, key in names.items()}
+    near(frechet_distance_from_moments(**given), f"{case}_fd", rtol=rtol)
+
+
+def test_kernel_distance_of_given_subsets_and_of_all_rows_is_golden():
+    subsets = (GOLDEN["kid_idx_x"], GOLDEN["kid_idx_y"])
+    mean, std = kernel_distance(real=X, generated=Y, subsets=subsets)
+    near(mean, "kid_mean")
+    near(std, "kid_std")
+    near(kernel_distance(real=X, generated=Y, subsets="full")[0], "kid_full")
+    pairs = zip(*subsets, strict=True)
+    each = [kernel_distance(real=X, generated=Y, subsets=([i], [j]))[0] for i, j in pairs]
+    near(each, "kid_subset_values")
+
+
+@pytest.mark.parametrize("case", ["dirichlet", "modedrop", "identical", "disjoint"])
+def test_prd_of_histograms_is_golden(case):
+    curve = prd_from_histograms(
+        real=GOLDEN[f"prd_{case}_ref"], generated=GOLDEN[f"prd_{case}_eval"]
+    )
+    for values, name in zip(curve, ("precision", "recall"), strict=True):
+        if f"prd_{case}_{name}" in GOLDEN:
+            near(values, f"prd_{case}_{name}", rtol=0, atol=1e-9)
+    for value, name in zip(prd_f_beta(*curve), ("f8", "f8inv"), strict=True):
+        near(value, f"prd_{case}_{name}", rtol=0, atol=1e-9)
+
+
+def test_prd_averages_the_curve_before_the_f_score():
+    clusters = int(GOLDEN["prd_runs_num_clusters"])
+    labels = np.stack([GOLDEN["prd_runs_ref_labels"], GOLDEN["prd_runs_eval_labels"]], axis=1)
+    curve = np.mean([curve_from_labels(run, clusters) for run in labels], axis=0)
+    near(curve[0], "prd_runs_precision", rtol=0, atol=1e-9)
+    near(curve[1], "prd_runs_recall", rtol=0, atol=1e-9)
+    f8, f1_8 = prd_f_beta(*curve)
+    near(f8, "prd_runs_f8", rtol=0, atol=1e-9)
+    near(f1_8, "prd_runs_f8inv", rtol=0, atol=1e-9)
+
+
+def test_prd_of_features_is_within_five_deviations_of_the_reference_procedure():
+    n = int(GOLDEN["prd_pipeline_n"])
+    values = prd_f_beta(*prd_curve(real=X[:n], generated=Y[:n]))
+    for value, name in zip(values, ("f8", "f8inv"), strict=True):
+        mean, deviation = GOLDEN[f"prd_pipeline_{name}_mean_std"]
+        assert abs(value - mean) < 5 * deviation
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_neighbour_metrics_are_golden(k):
+    sets = {"real": X[: GOLDEN["knn_n_real"]], "generated": Y[: GOLDEN["knn_n_fake"]]}
+    for strict in (False, True):
+        values = (
+            *precision_recall(**sets, k=k, strict=strict),
+            *density_coverage(**sets, k=k, strict=strict),
+        )
+        near(values, f"knn_k{k}", rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize(("strict", "rule"), [(True, "strict"), (False, "le")])
+def test_neighbour_metrics_with_ties_are_golden(k, strict, rule):
+    sets = {"real": GOLDEN["tie_real"], "generated": GOLDEN["tie_fake"]}
+    values = (
+        *precision_recall(**sets, k=k, strict=strict),
+        *density_coverage(**sets, k=k, strict=strict),
+    )
+    near(values, f"tie_k{k}_{rule}", rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("key", "scale"),
+    [("0_256", 1), ("unit_interval", 256), ("minus1_1", 128), ("scale255", 255)],
+)
+def test_bits_per_dim_is_golden_in_every_data_space(key, scale):
+    dims = int(GOLDEN["bpd_dim"])
+    near(bits_per_dim(GOLDEN["bpd_nll_nats"], dims=dims, scale=scale), f"bpd_{key}")
+
+
+def test_bits_per_dim_of_dequantised_images_is_golden():
+    x = (GOLDEN["deq_v"] + GOLDEN["deq_u"].astype(float)) / 256
+    mu, sigma = GOLDEN["deq_gauss_mu_sigma"]
+    log_prob = gaussian(x, mu, sigma).sum(1)
+    near(bits_per_dim(-log_prob, dims=x.shape[1]), "deq_gauss_bpd")
+    alpha, base = GOLDEN["deq_logit_alpha"], GOLDEN["deq_logit_base_sigma"]
+    t = alpha + (1 - 2 * alpha) * x
+    log_prob = gaussian(np.log(t / (1 - t)), 0.0, base).sum(1) + GOLDEN["deq_logit_logdet"]
+    near(bits_per_dim(-log_prob, dims=x.shape[1]), "deq_logit_bpd")
+
+
+def test_importance_summary_is_golden():
+    summary = importance_summary(GOLDEN["iw_logw"])
+    for name, key in {"bound": "bound", "elbo": "elbo", "ess": "ess", "stderr": "se"}.items():
+        near(summary[name], f"iw_{key}")
+    near(summary["jackknife"], "iw_jackknife")
+    near(importance_summary(GOLDEN["lg_logw"])["bound"], "lg_bound")
+
+
+def test_reconstruction_errors_are_golden():
+    x, y = (GOLDEN[key] / 255.0 for key in ("rec_x", "rec_xhat"))
+    near(squared_errors(x, y), "rec_mse_per_image")
+    near(squared_errors(x, y) * x[0].size, "rec_sse_per_image")
+    scores = reconstruction(images=x, reconstructions=y)
+    near(scores["mse"].value, "rec_mse")
+    near(scores["l2"].value, "rec_l2_mean")
+    near(scores["mae"].value, "rec_mae")
+    assert scores["sse"].value == pytest.approx(GOLDEN["rec_sse_per_image"].mean(), rel=1e-9)
+    near(psnr(images=x, reconstructions=y)["psnr"].value, "rec_psnr_mean")
+
+
+def test_extrapolated_distance_is_golden():
+    intercept, slope = extrapolate(GOLDEN["inf_n"], GOLDEN["inf_fd"])
+    near(intercept, "inf_intercept", rtol=1e-8)
+    near(slope, "inf_slope", rtol=1e-8)
+
+
+def moments_of(real, generated):
+    result = {}
+    for name, features in {"real": real, "generated": generated}.items():
+        result[f"mean_{name}"] = features.astype(float).mean(0)
+        result[f"cov_{name}"] = np.cov(features.astype(float), rowvar=False)
+    return result
+
+
+def gaussian(x, mu, sigma):
+    return -0.5 * ((x - mu) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)

@@ -1,0 +1,159 @@
+"""Stated intervals hold the truth as often as they say, on Gaussians."""
+
+import numpy as np
+import pytest
+from aebench.metrics import (
+    frechet_distance,
+    frechet_distance_from_moments,
+    frechet_distance_infinite,
+    kernel_distance,
+)
+from aebench.metrics.frechet import frechet, moments
+from aebench.metrics.kernel import kernel, kernel_distance_jackknife
+from aebench.metrics.uncertainty import (
+    bootstrap,
+    jackknife,
+    moment_standard_errors,
+    student_interval,
+    subsample,
+)
+
+DIMS = 4
+MIX = np.random.default_rng(5).normal(size=(DIMS, DIMS)) / 2 + np.eye(DIMS)
+TRUTH = {
+    "mean_real": np.zeros(DIMS),
+    "cov_real": np.eye(DIMS),
+    "mean_generated": np.full(DIMS, 0.3),
+    "cov_generated": MIX.T @ MIX,
+}
+
+
+def draw(seed, n=300, m=400):
+    generator = np.random.default_rng(seed)
+    real = generator.normal(size=(n, DIMS))
+    return {"real": real, "generated": generator.normal(size=(m, DIMS)) @ MIX + 0.3}
+
+
+def coverage(intervals, truth):
+    return np.mean([low <= truth <= high for low, high in intervals])
+
+
+def test_stated_95_percent_intervals_of_the_kernel_distance_hold_its_truth():
+    truth = kernel_truth()
+    intervals = []
+    for seed in range(250):
+        interval = student_interval(*kernel_distance_jackknife(**draw(seed, 1000, 1000)))
+        intervals.append((interval.low, interval.high))
+    assert 0.90 <= coverage(intervals, truth) <= 0.99
+
+
+def test_stated_95_percent_intervals_of_the_extrapolated_distance_hold_its_truth():
+    truth = frechet_distance_from_moments(**TRUTH)
+    intervals = []
+    for seed in range(300):
+        value, _, error = frechet_distance_infinite(**draw(seed), seed=seed, debias="both")
+        intervals.append((value - 1.96 * error, value + 1.96 * error))
+    assert 0.90 <= coverage(intervals, truth) <= 0.99
+
+
+def test_stated_95_percent_intervals_hold_the_distance_to_the_given_real_images():
+    real = draw(0)["real"]
+    given = TRUTH | dict(zip(("mean_real", "cov_real"), moments(real), strict=True))
+    truth = frechet_distance_from_moments(**given)
+    intervals = []
+    for seed in range(300):
+        generated = draw(seed)["generated"]
+        value, _, error = frechet_distance_infinite(real=real, generated=generated, seed=seed)
+        intervals.append((value - 1.96 * error, value + 1.96 * error))
+    assert 0.90 <= coverage(intervals, truth) <= 0.99
+
+
+def test_the_plain_bootstrap_fails_for_the_frechet_distance_and_the_jackknife_does_not():
+    # Many features for few rows: the bias is well above the spread.
+    draws = [np.random.default_rng(seed).normal(size=(2, 80, 10)) for seed in range(40)]
+    centre = np.mean([frechet_distance(real=r, generated=g) for r, g in draws])
+    plain, kept = [], []
+    for real, generated in draws[:12]:
+        sets = {"real": real, "generated": generated}
+        one = bootstrap(frechet_distance, **sets, resamples=40)
+        two = jackknife(frechet_distance, **sets, groups=10)
+        plain.append((one.low, one.high))
+        kept.append((two.low, two.high))
+    assert coverage(plain, centre) < 0.2
+    assert coverage(kept, centre) > 0.8
+
+
+def test_the_infinitesimal_jackknife_is_the_spread_over_fresh_samples():
+    values, errors = [], []
+    for seed in range(200):
+        sets = draw(seed)
+        values.append(frechet_distance(**sets))
+        arrays = sets["real"], sets["generated"]
+        errors.append(moment_standard_errors(*arrays, *map(moments, arrays)))
+    first, second = np.mean(errors, axis=0)
+    assert np.hypot(first, second) == pytest.approx(np.std(values), rel=0.15)
+    assert first != pytest.approx(second, rel=0.02)
+    score = frechet(**draw(0))["fd"]
+    assert score.stderr == pytest.approx(np.hypot(*errors[0]))
+
+
+def test_jackknife_bootstrap_and_subsamples_agree_on_a_difference_of_means():
+    def difference(*, real, generated):
+        return float(generated[:, 0].mean() - real[:, 0].mean())
+
+    sets = draw(0, 2000, 1000)
+    sets["generated"] = sets["generated"] / sets["generated"][:, 0].std()
+    expected = (1 / 2000 + 1 / 1000) ** 0.5
+    for method in (jackknife, bootstrap, subsample):
+        interval = method(difference, **sets)
+        assert interval.stderr == pytest.approx(expected, rel=0.5)
+        assert interval.low < interval.value < interval.high
+        assert interval.value == pytest.approx(difference(**sets))
+
+
+def test_the_delete_group_values_of_the_kernel_distance_are_those_of_the_rows_left():
+    sets = draw(1, 40, 60)
+
+    def full(*, real, generated):
+        return kernel_distance(real=real, generated=generated, subsets="full")[0]
+
+    direct = jackknife(full, **sets, groups=5, seed=0)
+    value, error = kernel_distance_jackknife(**sets, groups=5, seed=0)
+    assert value == pytest.approx(direct.value, rel=1e-12)
+    assert error == pytest.approx(direct.stderr, rel=1e-9)
+
+
+def test_kernel_scores_carry_standard_errors_and_leave_out_subsets_that_do_not_fit():
+    scores = kernel(**draw(0), subsets=20, subset_size=100)
+    assert scores["kid"].value == pytest.approx(scores["kid_full"].value, rel=0.3)
+    assert scores["kid"].stderr > scores["kid_full"].stderr > 0
+    assert set(kernel(**draw(0))) == {"kid_full"}
+
+
+def test_a_singular_covariance_gives_a_distance_without_standard_error():
+    score = frechet(real=draw(0)["real"][:4], generated=draw(0)["generated"])["fd"]
+    assert score.stderr is None
+    assert "fewer rows than features" in score.reason
+
+
+def kernel_truth():
+    """Computes the expectation of the kernel distance from the Gaussians' moments."""
+    real = TRUTH["mean_real"], TRUTH["cov_real"]
+    generated = TRUTH["mean_generated"], TRUTH["cov_generated"]
+    within = mean_kernel(real, real) + mean_kernel(generated, generated)
+    return within - 2 * mean_kernel(real, generated)
+
+
+def mean_kernel(first, second):
+    """Expects ``(x.y / d + 1)^3`` of independent Gaussian x and y."""
+    linear = first[0] @ second[0] / DIMS
+    squares = [cov + np.outer(mean, mean) for mean, cov in (first, second)]
+    cubes = [third_moment(*pair) for pair in (first, second)]
+    square = (squares[0] * squares[1]).sum() / DIMS**2
+    return 1 + 3 * linear + 3 * square + (cubes[0] * cubes[1]).sum() / DIMS**3
+
+
+def third_moment(mean, cov):
+    mixed = np.einsum("i,jk->ijk", mean, cov)
+    cube = np.einsum("i,j,k->ijk", mean, mean, mean)
+    return cube + mixed + mixed.transpose(1, 0, 2) + mixed.transpose(1, 2, 0)
