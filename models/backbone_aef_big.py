@@ -29,6 +29,10 @@ class Block(nn.Module):
         )
         self.pool = pool
 
+    def extra_repr(self) -> str:
+        """Shows the pooling, so that it is part of the structural hash."""
+        return f"pool={self.pool}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Returns the block's output."""
         x = x + self.layers(x)

@@ -55,9 +55,13 @@ class CVVAE(Objective):
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion`` (SSE) and ``rate`` (beta times KL), each (B,)."""
+        shape = (len(x), self.backbone.latent_dim)
+        return self.terms_at(x, torch.randn(shape, generator=generator, device=x.device))
+
+    def terms_at(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Returns the terms for given standard normal noise (B, L)."""
         y, _ = self.space(x)
         mu = self.code(y)
-        noise = torch.randn(mu.shape, generator=generator, device=mu.device)
         log_sigma = torch.full_like(mu, math.log(self.sigma))
         return {
             "distortion": squared_error(y, self.mean(mu + self.sigma * noise)),

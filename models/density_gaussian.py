@@ -35,8 +35,11 @@ class FullGaussian(Density):
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns codes (count, L)."""
         noise = torch.randn(count, len(self.mean), generator=generator, dtype=torch.float64)
-        factor = torch.linalg.cholesky(self.covariance)
-        return (self.mean + noise @ factor.T).float()
+        return self.place(noise).float()
+
+    def place(self, noise: Tensor) -> Tensor:
+        """Returns mean + L noise for standard normal noise (N, L)."""
+        return self.mean + noise @ torch.linalg.cholesky(self.covariance).T
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""

@@ -75,11 +75,15 @@ class SecondStage(Density):
         codes = check_codes(codes, 20, "second-stage")
         self.mean = codes.mean(0)
         self.std = codes.std(0, correction=0).clamp_min(1e-12)
-        inputs = ((codes - self.mean) / self.std).float()
+        inputs = self.standardise(codes).float()
         held_out = max(1, len(inputs) // 10)
         with initialised_from(seed, "second-stage/init"):
             self.network = CodeVAE(inputs.shape[1], self.hidden)
         self._train(inputs[:-held_out], inputs[-held_out:], stream(seed, "second-stage/noise"))
+
+    def standardise(self, codes: Tensor) -> Tensor:
+        """Returns codes (N, L) less their mean, over their population standard deviation."""
+        return (codes - self.mean) / self.std
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns decoded means of standard normal draws, (count, L)."""
@@ -88,7 +92,7 @@ class SecondStage(Density):
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Returns second-stage means (N, L) of codes (N, L)."""
-        inputs = ((z.cpu().double() - self.mean) / self.std).float()
+        inputs = self.standardise(z.cpu().double()).float()
         return self._fitted().encode(inputs)[0].to(z)
 
     @torch.no_grad()

@@ -80,6 +80,11 @@ def reverse_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Te
     return pullback(v)[0].square().sum(1)
 
 
+def pullback_square(decoder: Decoder, z: Tensor, v: Tensor) -> Tensor:
+    """Returns |J^T v|^2 (B,) by one reverse-mode product, for given v (B, C, H, W)."""
+    return torch.func.vjp(decoder, z)[1](v)[0].square().sum(1)
+
+
 def finite_difference(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Tensor:
     """Returns |G(z + h u) - G(z)|^2 / h^2 for one draw u ~ N(0, I), (B,)."""
     u = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)

@@ -104,8 +104,6 @@ class RegularisedAutoencoder(Objective):
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion``, ``embedding``, ``weights`` and ``gradient``, each (B,)."""
         y, _ = self.space(x)
-        if self.spectral is not None and self.training:
-            self.spectral.step(self.backbone)
         z = self.code(y)
         mean = self.mean(z)
         if self.distortion == "pixels":
@@ -119,6 +117,8 @@ class RegularisedAutoencoder(Objective):
             terms["weights"] = (self.l2 * squares.sum()).expand(len(x))
         if self.gp is not None and self.gp.weight > 0:
             terms["gradient"] = self.gp(self.mean, self.backbone, z, generator)
+        if self.spectral is not None and self.training:
+            self.spectral.step(self.backbone)
         return terms
 
     def _kernel(self, name: str) -> Tensor:
@@ -182,7 +182,7 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     """Returns the names of the decoder's kernels: never biases, never batch-norm.
 
     Raises:
-        ValueError: The choice is neither ``all`` nor ``released``.
+        ValueError: The choice is neither ``all`` nor ``released``, or no kernel is left.
     """
     if choice not in ("all", "released"):
         raise ValueError(f"'l2_kernels' is '{choice}'; expected 'all' or 'released'.")
@@ -190,12 +190,18 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     if choice == "released" and preset != "celeba":
         kinds = (nn.ConvTranspose2d,)
     parts = {"decoder": backbone.decoder, "output": backbone.output}
-    return [
+    names = [
         f"{part}.{name}.weight" if name else f"{part}.weight"
         for part, module in parts.items()
         for name, layer in module.named_modules()
         if isinstance(layer, kinds)
     ]
+    if not names:
+        raise ValueError(
+            f"'l2_kernels' is '{choice}', which leaves no kernel of this backbone's decoder; "
+            "expected 'all'."
+        )
+    return names
 
 
 def _weight(name: str, value: float) -> float:

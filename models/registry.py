@@ -86,7 +86,14 @@ class Registry(Generic[T]):
     def _scan(self) -> None:
         if self._scanned:
             return
-        self._scanned = True
+        self._scanned = True  # before the imports, which may look a name up themselves
+        try:
+            self._import_plugins()
+        except BaseException:
+            self._scanned = False
+            raise
+
+    def _import_plugins(self) -> None:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             if module.name.startswith(self._prefix):

@@ -14,9 +14,10 @@ LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 class SpectralNorm(nn.Module):
     """Divides each kernel by its largest singular value, tracked by power iteration.
 
-    Weights are replaced for the length of a call, so the backbone's state keeps its keys. One
-    power step is taken in each training step; evaluation leaves the vectors alone. The gradient
-    flows through the kernel, not through the vectors.
+    Weights are replaced for the length of a call, so the backbone's state keeps its keys. Each
+    call divides by the estimate one power step after the stored vectors; `step`, once in each
+    training step, stores that step. The gradient flows through the kernel, not through the
+    vectors.
 
     References:
         Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018),
@@ -53,7 +54,7 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def step(self, backbone: Backbone) -> None:
-        """Takes one power step for every kernel."""
+        """Takes and stores one power step for every kernel."""
         for name in self.swapped:
             u = self.get_buffer(_key(name))
             u.copy_(power_step(self._matrix(backbone, name), u)[0])
@@ -69,12 +70,13 @@ class SpectralNorm(nn.Module):
         return torch.func.functional_call(backbone, weights, (argument, method))
 
     def sigma(self, backbone: Backbone, name: str) -> Tensor:
-        """Returns the estimate u' M v of a kernel's largest singular value, a scalar."""
+        """Returns u' M v, an estimate of a kernel's largest singular value, a scalar.
+
+        The vectors u and v are those of one power step from the stored one.
+        """
         matrix = self._matrix(backbone, name)
         with torch.no_grad():
-            u = self.get_buffer(_key(name)).clone()
-            v = normalise(matrix.T @ u)
-            u = normalise(matrix @ v)
+            u, v = power_step(matrix, self.get_buffer(_key(name)))
         return u @ matrix @ v
 
     def _matrix(self, backbone: Backbone, name: str) -> Tensor:

@@ -74,21 +74,16 @@ class VAE(Objective):
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion`` (SSE) and ``rate`` (beta times KL), each (B,)."""
-        mu, log_sigma = self.posterior(x)
-        return {
-            "distortion": self.distortion(x, mu, log_sigma, generator),
-            "rate": self.beta * gaussian_kl(mu, log_sigma),
-        }
+        shape = (self.samples, len(x), self.backbone.latent_dim)
+        return self.terms_at(x, torch.randn(shape, generator=generator, device=x.device))
 
-    def distortion(
-        self, x: Tensor, mu: Tensor, log_sigma: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Returns the squared error (B,), averaged over the latent draws."""
-        shape = (self.samples, *mu.shape)
-        noise = torch.randn(shape, generator=generator, device=mu.device)
+    def terms_at(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Returns the terms for given standard normal noise (K, B, L), averaged over K."""
+        mu, log_sigma = self.posterior(x)
         z = (mu + log_sigma.exp() * noise).flatten(0, 1)
-        y = self.space(x)[0].expand(self.samples, *x.shape).flatten(0, 1)
-        return squared_error(y, self.mean(z)).unflatten(0, (self.samples, -1)).mean(0)
+        y = self.space(x)[0].expand(len(noise), *x.shape).flatten(0, 1)
+        errors = squared_error(y, self.mean(z)).unflatten(0, (len(noise), -1))
+        return {"distortion": errors.mean(0), "rate": self.beta * gaussian_kl(mu, log_sigma)}
 
     def observation(self, z: Tensor) -> Distribution:
         """Returns N(mean, beta / 2) over dequantised pixels, event (C, H, W)."""
