@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..metrics.extractor import Extractor, build_extractor
 from .config import Evaluation
+from .evaluation_likelihood import LikelihoodRows
 from .evaluation_record import EvaluationRecord
 from .features import extract
 from .metric_lookup import Score, compute_scores, find_metric
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PAIRED = frozenset({"real", "generated"})
 MEMORISED = frozenset({"train", "heldout"})
+LIKELIHOOD = "log-likelihood"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Evaluator:
     ) -> None:
         self.outputs, self.base, self.settings = outputs, dict(base), settings
         self.record, self.device = record, device
+        self.likelihoods = LikelihoodRows(outputs, base)
         self._features: dict[tuple[str, str, str], np.ndarray] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
@@ -95,11 +98,18 @@ class Evaluator:
         for item in self.items():
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
-            rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
+            kept = self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
+            rows += [{**row, **self.base} for row in kept]
         return rows
 
     def items(self) -> Iterator[Item]:
         """Yields what the settings ask for, as far as this run has it."""
+        yield from self.scored_items()
+        for density in self.likelihoods.densities():
+            yield Item("test", LIKELIHOOD, density)
+
+    def scored_items(self) -> Iterator[Item]:
+        """Yields the items of registered metrics."""
         sets = [("reconstruction", ""), *(("sample", d) for d in self.outputs.densities)]
         sets.append(("interpolation", ""))
         for name in self.settings.metrics:
@@ -114,6 +124,8 @@ class Evaluator:
 
     def compute(self, item: Item) -> list[Record]:
         """Returns the rows of one item; a metric that refuses its input says why."""
+        if item.metric == LIKELIHOOD:
+            return self.likelihoods.rows(item.density)
         metric = find_metric(item.metric)
         try:
             scores = compute_scores(metric, ItemOutputs(self._providers, item))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config
 from .evaluation import Evaluator, Item
+from .evaluation_identity import evaluation_identity
 from .evaluation_record import EvaluationRecord
 from .locking import held
-from .provenance import code_digest, commit, device_name, versions
+from .provenance import commit, device_name, versions
 from .results import checksum, encode_result
 from .rows import SCHEMA
-from .runner import CHOICES, EVALUATION_MODULES, Request, dataset, metric_modules
+from .runner import Request, dataset
 from .storage import write_atomically
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class FloorEvaluator(Evaluator):
 
     def items(self) -> list[Item]:  # type: ignore[override]
         """Returns the metrics that compare two sets of images."""
-        return [i for i in super().items() if i.images == "reconstruction"]
+        return [i for i in self.scored_items() if i.images == "reconstruction"]
 
 
 def write_floors(requests: Sequence[Request]) -> None:
@@ -66,12 +67,7 @@ def _write_floor(request: Request, data: Dataset) -> None:
     config = request.config
     digest = checksum(_floor_key(config))[:16]
     folder = request.out / "runs" / f"floor-{digest}"
-    settings = dataclasses.asdict(config.evaluation)
-    identity = {
-        "code": code_digest([f"{__package__}.{n}" for n in EVALUATION_MODULES] + metric_modules()),
-        "data": data.digest,
-        "settings": {k: v for k, v in settings.items() if k not in CHOICES},
-    }
+    identity = evaluation_identity(config.evaluation, data.digest)
     with held(folder) as mine:
         if not mine:
             return

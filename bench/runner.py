@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..models.backbone import count_parameters
 from ..models.building import build
 from .artefacts import has_artefacts, load_densities, save_artefacts
 from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from .config import Config
 from .data import Dataset, load_dataset
-from .errors import UserError
+from .errors import RunFailed, UserError
 from .evaluation import Evaluator
+from .evaluation_identity import evaluation_identity, weights_digest
 from .evaluation_record import EvaluationRecord
+from .interruption import check_stop
 from .outputs import Outputs
-from .provenance import code_digest, commit, device_name, now, versions
+from .provenance import code_digest, commit, device_name, versions
 from .results import BadRow, Record, decode_result, encode_result
-from .rows import SCHEMA, Row
+from .rows import SCHEMA
+from .run_rows import base_columns, lost_row
 from .storage import canonical_json, write_atomically
 from .trainer import Diverged, Progress, Trainer
+from .training_state import SavedStates
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Outcome = Literal["trained", "evaluated", "complete", "stale", "diverged"]
-TRAINING_MODULES = ("trainer", "plateau")
-EVALUATION_MODULES = ("outputs", "evaluation", "interpolation")
-# Settings that choose items; all others change the items' values.
-CHOICES = ("densities", "metrics", "features", "sheet_images", "temperatures")
+TRAINING_MODULES = ("trainer", "batches", "plateau")
+RECORDED = frozenset(
+    {"diverged", "training_code", "data", "structure", "steps", "seconds", "device", "commit"}
+    | {"versions"}
+)
+LOGGER = logging.getLogger("aebench")
 
 
 @dataclass(frozen=True)
@@ -110,20 +113,29 @@ class Run:
         Args:
             report: Called with the name of each stage.
             watch: Called at each validation.
+
+        Raises:
+            Stopped: A stop was asked for; what was done is saved.
         """
+
+        def stage(name: str) -> None:
+            check_stop()
+            report(name)
+
         weights, record = self._trained()
         stale = bool(record) and record["training_code"] != self.training_code
         if stale and self.request.rerun_stale:
             weights, record, stale = {}, {}, False
         outcome: Outcome = "stale" if stale else "complete"
         if not record:
-            report("training")
+            stage("training")
             weights, record = self._train(watch)
             outcome = "trained"
+        SavedStates(self.folder, "").remove()
         if record["diverged"]:
-            self._write_rows([self._lost_row(record)])
+            self._write_lost(record)
             return "diverged"
-        if self._evaluate(weights, record, report) and outcome == "complete":
+        if self._evaluate(weights, record, stage) and outcome == "complete":
             outcome = "evaluated"
         return outcome
 
@@ -145,7 +157,7 @@ class Run:
             trainer.run(watch)
         except Diverged as error:
             diverged = str(error)
-        record = {
+        record: dict[str, Any] = {
             "diverged": diverged,
             "training_code": self.training_code,
             "data": self.data.digest,
@@ -160,19 +172,27 @@ class Run:
         }
         weights = {} if diverged else trainer.selected_weights()
         save_checkpoint(self._checkpoint_path(), weights, record)
-        trainer.remove_state()
         return {k: v.cpu() for k, v in weights.items()}, record
 
     def _trained(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        try:
-            weights, record = load_checkpoint(self._checkpoint_path())
-        except BadCheckpoint:
+        path = self._checkpoint_path()
+        if not path.exists():
             return {}, {}
-        if record["structure"] != self.structure or record["data"] != self.data.digest:
+        try:
+            weights, record = load_checkpoint(path)
+            if not record.keys() >= RECORDED:
+                raise BadCheckpoint(f"{path} is not the checkpoint of a run.")
+        except BadCheckpoint as error:
+            LOGGER.warning("aebench: %s The run is trained again.", error)
+            return {}, {}
+        changed = record["structure"] != self.structure or record["data"] != self.data.digest
+        if changed and self.request.rerun_stale:
+            return {}, {}
+        if changed:
             what = "data" if record["structure"] == self.structure else "backbone"
             raise UserError(
                 f"Run '{self.config.label}' in {self.folder} was trained on another {what} than "
-                "is here now; remove that folder to train it again."
+                "is here now; --rerun-stale trains it again."
             )
         return weights, record
 
@@ -183,40 +203,31 @@ class Run:
         report: Callable[[str], None],
     ) -> bool:
         """Writes the rows; returns whether anything was computed."""
-        self.objective.load_state_dict(weights)
+        try:
+            self.objective.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunFailed(
+                f"The weights in {self._checkpoint_path()} do not fit the objective as it is now; "
+                "--rerun-stale trains it again."
+            ) from error
         settings = self.config.evaluation
-        identity = self._evaluation_identity(weights)
+        identity = evaluation_identity(settings, self.data.digest, weights_digest(weights))
         known = EvaluationRecord(self.folder / "evaluation.json", identity)
         fitted = load_densities(self.folder, identity)
         outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted)
         evaluator = Evaluator(outputs, self._base(record), settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = evaluator.rows(report)
-        if not missing and self._written() == rows and has_artefacts(self.folder):
+        pictured = has_artefacts(self.folder, outputs, identity)
+        if not missing and self._written() == rows and pictured:
             return False
         report("pictures")
         save_artefacts(self.folder, outputs, identity)
         self._write_rows(rows)
         return True
 
-    def _evaluation_identity(self, weights: dict[str, Tensor]) -> dict[str, Any]:
-        digest = hashlib.sha256()
-        for name in sorted(weights):
-            digest.update(name.encode())
-            digest.update(weights[name].contiguous().reshape(-1).numpy().tobytes())
-        settings = dataclasses.asdict(self.config.evaluation)
-        kept = {k: v for k, v in settings.items() if k not in CHOICES}
-        modules = [f"{__package__}.{name}" for name in EVALUATION_MODULES]
-        return json.loads(
-            canonical_json(
-                {
-                    "code": code_digest([*modules, *metric_modules()]),
-                    "data": self.data.digest,
-                    "settings": kept,
-                    "weights": digest.hexdigest(),
-                }
-            )
-        )
+    def _base(self, record: dict[str, Any]) -> dict[str, Any]:
+        return base_columns(self.config, self.data, self.objective, self.structure, record)
 
     def _written(self) -> list[Record]:
         try:
@@ -227,59 +238,11 @@ class Run:
     def _write_rows(self, rows: list[Record]) -> None:
         write_atomically(self.folder / "result.json", encode_result(self.config.digest, rows))
 
-    def _base(self, record: dict[str, Any]) -> dict[str, Any]:
-        config = self.config
-        total = count_parameters(self.objective)
-        shared = count_parameters(self.objective.backbone)
-        options = canonical_json(config.options) if config.options else ""
-        network = canonical_json(config.backbone_options) if config.backbone_options else ""
-        return {
-            "schema": SCHEMA,
-            "suite": config.suite,
-            "scale": config.scale,
-            "run": config.digest,
-            "dataset": config.dataset,
-            "split": config.split,
-            "image_shape": "x".join(map(str, self.data.image_shape)),
-            "space": self.objective.space.name,
-            "backbone": f"{config.backbone} {network}".strip(),
-            "backbone_hash": self.structure,
-            "objective": config.objective,
-            "variant": options,
-            "latent_dim": config.latent_dim,
-            "seed": config.seed,
-            "selection": config.training.selection,
-            "parameters_backbone": shared,
-            "parameters_outside": total - shared,
-            "steps": record["steps"],
-            "train_seconds": round(record["seconds"], 3),
-            "device": record["device"],
-            "commit": record["commit"],
-            "versions": record["versions"],
-        }
-
-    def _lost_row(self, record: dict[str, Any]) -> Record:
-        row = Row(
-            **self._base(record),
-            density="",
-            images="test",
-            metric="loss",
-            value=None,
-            stderr=None,
-            unit="objective's own scale",
-            better="lower",
-            kind="",
-            model="",
-            samples_k=None,
-            ess_median=None,
-            n_real=None,
-            n_generated=None,
-            features="",
-            status="diverged",
-            reason=record["diverged"],
-            date=now(),
-        )
-        return row.as_dict()
+    def _write_lost(self, record: dict[str, Any]) -> None:
+        row = lost_row(self._base(record), record["diverged"])
+        written = self._written()
+        if len(written) != 1 or {**written[0], "date": row["date"]} != row:
+            self._write_rows([row])
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -300,13 +263,3 @@ class Run:
 def dataset(name: str, split: str) -> Dataset:
     """Returns a data set, kept in memory for the next run of the same process."""
     return load_dataset(name, split)
-
-
-def metric_modules() -> list[str]:
-    """Returns the modules of all registered metrics and extractors."""
-    from ..metrics.extractor import EXTRACTORS, scan_extractors
-    from .metric_lookup import metrics
-
-    scan_extractors()
-    found = {m.function.__module__ for m in metrics().values()}
-    return sorted(found | {kind.__module__ for kind in EXTRACTORS.values()})
