@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +23,34 @@ def save_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> 
         for name, density in outputs.fitted.items()
         for key, value in density.state().items()
     }
-    save_checkpoint(folder / "densities.safetensors", tensors, {"identity": identity})
     sheet = outputs.sheet()
     write_atomically(folder / "arrays.npz", _npz(sheet))
     write_atomically(folder / "samples.png", _png(_grid(sheet)))
+    record = {"identity": identity, "sheet": _shown(outputs)}
+    save_checkpoint(folder / "densities.safetensors", tensors, record)
 
 
-def has_artefacts(folder: Path) -> bool:
-    """Returns whether all three files are there."""
-    names = ("densities.safetensors", "arrays.npz", "samples.png")
-    return all((folder / name).is_file() for name in names)
+def has_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> bool:
+    """Returns whether all three files are there and show what is asked for."""
+    if not all((folder / name).is_file() for name in ("arrays.npz", "samples.png")):
+        return False
+    try:
+        record = load_checkpoint(folder / "densities.safetensors")[1]
+    except BadCheckpoint:
+        return False
+    return record.get("identity") == identity and record.get("sheet") == _shown(outputs)
+
+
+def _shown(outputs: Outputs) -> list[Any]:
+    settings = outputs.settings
+    return [settings.sheet_images, list(settings.temperatures), outputs.densities]
 
 
 def load_densities(folder: Path, identity: dict[str, Any]) -> dict[str, Density]:
     """Returns densities fitted earlier, if code, data and weights are still the same."""
     try:
         tensors, record = load_checkpoint(folder / "densities.safetensors")
-    except (BadCheckpoint, json.JSONDecodeError):
+    except BadCheckpoint:
         return {}
     if record.get("identity") != identity:
         return {}

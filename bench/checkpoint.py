@@ -49,15 +49,22 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+        text = header.get("record", "")
+        found = _checksum(tensors, text)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise BadCheckpoint(f"{path} is not a whole checkpoint: {error}") from error
-    text = header.get("record", "")
-    if header.get("sha256") != _checksum(tensors, text):
+    if header.get("sha256") != found:
         raise BadCheckpoint(f"{path} does not match its checksum; it was cut short or altered.")
-    record = json.loads(text)
-    if record.get("schema") != SCHEMA:
+    try:
+        record = json.loads(text)
+        schema = record.get("schema")
+    except (ValueError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(
-            f"{path} has checkpoint schema {record.get('schema')}; expected {SCHEMA}. "
+            f"{path} was not written by aebench: its record is {text!r:.60}."
+        ) from error
+    if schema != SCHEMA:
+        raise BadCheckpoint(
+            f"{path} has checkpoint schema {schema}; expected {SCHEMA}. "
             "Remove it to train the run again."
         )
     return tensors, record

@@ -20,10 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 1 when something failed, 2 when the input cannot be used.
     """
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
-    command = importlib.import_module(f".command_{parsed.command}", __package__)
     try:
+        parsed = build_parser().parse_args(arguments)
+        command = importlib.import_module(f".command_{parsed.command}", __package__)
         return int(command.run(parsed))
     except (UserError, UnknownName) as error:
         return _stop(error, 2)
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _stop("Interrupted. What was finished is kept; the same command goes on.", 1)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
 
 

@@ -40,6 +40,16 @@ def run(args: argparse.Namespace) -> int:
         UserError: Something the user gave cannot be used; nothing has been written.
         RunFailed: A run failed or diverged, or the work was interrupted.
     """
+    from .interruption import Stopped, stop_on_signals
+
+    try:
+        with stop_on_signals():
+            return _run(args)
+    except Stopped:
+        raise RunFailed("Stopped before the first run.") from None
+
+
+def _run(args: argparse.Namespace) -> int:
     suite = load_suite(
         args.suite,
         settings=_settings(args.set),
@@ -63,8 +73,13 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(threads())
     requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
     check_suite(suite.configs)
-    workers = args.workers or (1 if device == "cuda" else os.cpu_count() or 1)
+    workers = args.workers or (1 if device == "cuda" else _cores())
     return _carry_out(suite, requests, min(workers, len(requests)), quiet=args.quiet)
+
+
+def _cores() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def folder_name(suite: Suite) -> str:
@@ -73,12 +88,12 @@ def folder_name(suite: Suite) -> str:
 
 
 def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bool) -> int:
-    from .dispatch import InProcess, Processes
+    from .dispatch import InProcess
     from .floor import write_floors
-    from .interruption import Stopped, install_handlers
+    from .interruption import Stopped
     from .progress import Display
+    from .workers import Processes
 
-    install_handlers()
     dispatcher: Dispatcher = Processes(workers) if workers > 1 else InProcess()
     started = time.monotonic()
     ended: list[Done] = []
@@ -93,6 +108,10 @@ def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bo
             f"Stopped. {len(ended)} of {len(requests)} runs are whole; "
             "the same command goes on from here."
         ) from None
+    except OSError as error:
+        raise RunFailed(
+            f"{error.strerror or error}: '{error.filename or requests[0].out}'."
+        ) from error
     return _conclude(suite, ended, time.monotonic() - started)
 
 

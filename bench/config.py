@@ -11,6 +11,7 @@ from typing import Any
 from .storage import canonical_json
 
 Options = dict[str, Any]
+LARGEST_SEED = 2**32 - 1
 SELECTIONS = ("best validation loss", "last step")
 
 
@@ -51,6 +52,7 @@ class Training:
             _at_least(f"training.{name}", getattr(self, name), 0)
         for name in ("gradient_clip", "noise_sigma", "plateau_threshold"):
             _at_least(f"training.{name}", getattr(self, name), 0)
+            _finite(f"training.{name}", getattr(self, name))
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(
                 f"'training.learning_rate' is {self.learning_rate}; expected a positive number."
@@ -104,6 +106,13 @@ class Evaluation:
             _at_least(f"evaluation.{name}", getattr(self, name), 1)
         for name in ("likelihood_images", "likelihood_k_images", "annealing_images"):
             _at_least(f"evaluation.{name}", getattr(self, name), 0)
+        _at_least("evaluation.second_stage_steps", self.second_stage_steps, 0)
+        for temperature in self.temperatures:
+            _finite("evaluation.temperatures", temperature)
+            if not temperature > 0:
+                raise ValueError(
+                    f"'evaluation.temperatures' holds {temperature}; expected positive numbers."
+                )
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,16 @@ class Config:
     def __post_init__(self) -> None:
         _at_least("latent_dim", self.latent_dim, 1)
         _at_least("seed", self.seed, 0)
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"'seed' is {self.seed}; expected at most {LARGEST_SEED}.")
+        for name in ("options", "backbone_options"):
+            try:
+                canonical_json(getattr(self, name))
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"'{name}' holds what JSON cannot: {error}; "
+                    "expected finite numbers, text, truth values and lists."
+                ) from error
 
     def training_record(self) -> dict[str, Any]:
         """Returns everything that decides the trained weights."""
@@ -162,6 +181,11 @@ def _digest(record: dict[str, Any]) -> str:
 def _at_least(name: str, value: float, minimum: int) -> None:
     if not value >= minimum:
         raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
+
+
+def _finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"'{name}' is {value}; expected a finite number.")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -6,25 +6,21 @@ several machines, has to implement no more than `Dispatcher`.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .interruption import Stopped, check_stop, install_handlers, stop_requested
+from .errors import RunFailed, UserError
+from .interruption import check_stop
 
 if TYPE_CHECKING:
     from .runner import Request
 
-POLL_SECONDS = 0.2
 BUSY_SECONDS = 2.0
-ATTEMPTS = 3
-_QUEUE: SimpleQueue[Any] | None = None
+MEMORY = ("out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True)
@@ -60,58 +56,21 @@ class InProcess:
 
     def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
         """Yields one `Done` for each request; a run that another process holds comes last."""
-        waiting = list(requests)
+        waiting = deque(requests)
+        refused = 0
         while waiting:
             check_stop()
-            request = waiting.pop(0)
+            request = waiting.popleft()
             done = carry_out(request, listen)
-            if done.outcome == "busy":
-                waiting.append(request)
-                if all_busy(waiting, request):
-                    time.sleep(BUSY_SECONDS)
+            if done.outcome != "busy":
+                refused = 0
+                yield done
                 continue
-            yield done
-
-
-class Processes:
-    """Several runs at once, each in a process of its own with its own share of threads.
-
-    A process that dies takes its run with it; the run goes on from its saved state, at most
-    three times.
-    """
-
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
-
-    def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
-        """Yields one `Done` for each request."""
-        context = multiprocessing.get_context("spawn")
-        queue = context.SimpleQueue()
-        waiting = list(requests)
-        attempts = dict.fromkeys((r.folder for r in requests), 0)
-        while waiting:
-            pool = ProcessPoolExecutor(self.workers, context, _start_worker, (queue,))
-            running: dict[Future[Done], Request] = {}
-            try:
-                for request in waiting:
-                    running[pool.submit(_work, request)] = request
-                waiting = []
-                for done in _collect(pool, running, queue, listen):
-                    if done.outcome == "busy":
-                        waiting.append(done.request)
-                    elif isinstance(done.error, BrokenProcessPool):
-                        attempts[done.request.folder] += 1
-                        if attempts[done.request.folder] < ATTEMPTS:
-                            waiting.append(done.request)
-                        else:
-                            yield done
-                    else:
-                        yield done
-            finally:
-                _stop(pool)
-            check_stop()
-            if waiting:
+            waiting.append(request)
+            refused += 1
+            if refused >= len(waiting):  # All that is left is held elsewhere.
                 time.sleep(BUSY_SECONDS)
+                refused = 0
 
 
 def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
@@ -120,7 +79,6 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
     Raises:
         Stopped: A stop was asked for.
     """
-    from .errors import RunFailed, UserError
     from .locking import held
     from .runner import Run
 
@@ -134,13 +92,16 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
                 lambda p: listen(Event(digest, "training", p.step, p.loss, p.rate)),
             )
         return Done(request, outcome)
-    except (UserError, RunFailed, OSError) as error:
+    except (UserError, RunFailed) as error:
         return Done(request, "failed", error)
-
-
-def all_busy(waiting: Sequence[Request], last: Request) -> bool:
-    """Returns whether nothing but runs held elsewhere is left."""
-    return len(waiting) == 1 or waiting[0] is last
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        return Done(request, "failed", RunFailed(f"{error.strerror or error}{where}."))
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(m in str(error) for m in MEMORY):
+            raise
+        told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
+        return Done(request, "failed", RunFailed(told))
 
 
 def threads() -> int:
@@ -151,60 +112,3 @@ def threads() -> int:
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() and int(given) > 0 else 1
-
-
-def _start_worker(queue: SimpleQueue[Any]) -> None:
-    global _QUEUE
-    _QUEUE = queue
-    install_handlers()
-    import torch
-
-    torch.set_num_threads(threads())
-
-
-def _work(request: Request) -> Done:
-    def tell(event: Event) -> None:
-        if _QUEUE is not None:
-            _QUEUE.put(event)
-
-    try:
-        check_stop()
-        return carry_out(request, tell)
-    except Stopped as error:
-        return Done(request, "stopped", error)
-
-
-def _collect(
-    pool: ProcessPoolExecutor,
-    running: dict[Future[Done], Request],
-    queue: SimpleQueue[Any],
-    listen: Callable[[Event], None],
-) -> Iterator[Done]:
-    left = set(running)
-    while left:
-        finished, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        while not queue.empty():
-            listen(queue.get())
-        if stop_requested():
-            _stop(pool)
-            raise Stopped
-        for future in finished:
-            error = future.exception()
-            if error is None:
-                done = future.result()
-                if done.outcome == "stopped":
-                    _stop(pool)
-                    raise Stopped
-                yield done
-            elif isinstance(error, Exception):
-                if not isinstance(error, BrokenProcessPool):
-                    raise error
-                yield Done(running[future], "failed", error)
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    processes = list((pool._processes or {}).values())
-    if stop_requested():
-        for process in processes:
-            process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)

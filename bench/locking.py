@@ -9,20 +9,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .errors import UserError
+from .storage import remove_leftovers
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Holds the run's lock; yields False at once if another process has it.
 
-    The operating system releases the lock of a process that dies.
+    The operating system releases the lock of a process that dies; what it had half written is
+    removed here.
 
     Raises:
         UserError: The folder cannot be written.
     """
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
         yield False
@@ -33,6 +35,7 @@ def held(folder: Path) -> Iterator[bool]:
             "Name another with --out."
         ) from error
     try:
+        remove_leftovers(folder)
         yield True
     finally:
         lock.release()

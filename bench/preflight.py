@@ -9,6 +9,7 @@ from ..models.density import build_density
 from .config import Config
 from .errors import UserError
 from .interpolation import KINDS
+from .interruption import check_stop
 from .metric_lookup import find_metric
 from .runner import Request, Run
 
@@ -24,6 +25,7 @@ def check_suite(configs: Sequence[Config]) -> None:
 
     seen: set[tuple[object, ...]] = set()
     for config in configs:
+        check_stop()
         key = (
             *(config.dataset, config.split, config.backbone, config.objective, config.space),
             *(config.latent_dim, str(config.options), str(config.backbone_options)),

@@ -215,9 +215,10 @@ class Run:
         known = EvaluationRecord(self.folder / "evaluation.json", identity)
         fitted = load_densities(self.folder, identity)
         outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted)
-        evaluator = Evaluator(outputs, self._base(record), settings, known, self.request.device)
+        base = self._base(record)
+        evaluator = Evaluator(outputs, base, settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
-        rows = evaluator.rows(report)
+        rows = [{**row, **base} for row in evaluator.rows(report)]
         pictured = has_artefacts(self.folder, outputs, identity)
         if not missing and self._written() == rows and pictured:
             return False

@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import socket
 import tempfile
+import zlib
 from pathlib import Path
+
+_LEFTOVER = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)\.[^.]+\.part")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -17,7 +22,10 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """
     content = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    writer = f"{_host()}-{os.getpid()}"
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.{writer}.", suffix=".part"
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -35,6 +43,29 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 def canonical_json(value: object) -> str:
     """Returns ``value`` as JSON that is equal for equal values: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers of this machine left half written directly in a folder."""
+    for path in folder.glob(".*.part"):
+        found = _LEFTOVER.fullmatch(path.name)
+        if found and found["host"] == _host() and not _alive(int(found["process"])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
+import re
 import tomllib
 import typing
 from importlib.resources import files
@@ -21,6 +22,14 @@ FACTORS = ("dataset", "split", "backbone", "objective", "space", "latent_dim", "
 TOP = ("title", "description", "paper", "scale", "scales", "runs", "training", "evaluation")
 BLOCK = (*FACTORS, "options", "backbone_options", "training", "evaluation")
 PRESET = ("training", "evaluation", "width", *FACTORS)
+KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple[str, ...]: "a list of text",
+    tuple[float, ...]: "a list of numbers",
+}
+NAME = re.compile(r"\w[\w.-]*")
 TYPES: dict[str, type] = {"latent_dim": int, "seed": int}
 
 
@@ -62,6 +71,11 @@ def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     path = Path(suite)
     try:
         if suite.endswith(".toml") or "/" in suite:
+            if not NAME.fullmatch(path.stem):
+                raise UserError(
+                    f"Suite file '{suite}' is called '{path.stem}'; expected a name of letters, "
+                    "digits, '_', '-' and '.'."
+                )
             return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
         if suite not in suite_names():
             raise UserError(unknown_name("suite", suite, suite_names()))
@@ -123,7 +137,9 @@ class _Reader:
         self.only, self.seeds = only, seeds
         self._known("", content, TOP)
         self.scale = self._scale(settings.pop("scale", content.get("scale", "full")))
-        self.preset = self._table("scales", content.get("scales", {})).get(self.scale, {})
+        scales = self._table("scales", content.get("scales", {}))
+        self._known("scales", scales, SCALES)
+        self.preset = self._table(f"scales.{self.scale}", scales.get(self.scale, {}))
         self._known(f"scales.{self.scale}", self.preset, PRESET)
         self.settings = self._settings(settings)
         unknown = set(only) - set(FACTORS)
@@ -146,14 +162,27 @@ class _Reader:
             if "objective" in exact:
                 adopted.pop("options", None)
             kept = [c for c in self._expand(name, "runs[0]", adopted) if self._matches(c)]
-        return list(dict((c.digest, c) for c in kept).values())
+        return self._unique(kept)
+
+    def _unique(self, configs: list[Config]) -> list[Config]:
+        unique: dict[str, Config] = {}
+        for config in configs:
+            if unique.setdefault(config.digest, config).evaluation != config.evaluation:
+                raise UserError(
+                    f"Suite '{self.source}': run '{config.label}' is in two [[runs]] tables with "
+                    "different evaluations; expected one."
+                )
+        return list(unique.values())
 
     def _expand(self, name: str, where: str, block: dict[str, Any]) -> list[Config]:
         self._known(where, self._table(where, block), BLOCK)
         factors = {key: self._factor(where, key, block) for key in FACTORS}
         options = self._sweep(f"{where}.options", block.get("options", {}))
-        backbone_options = dict(self._table(where, block.get("backbone_options", {})))
+        backbone_options = dict(
+            self._table(f"{where}.backbone_options", block.get("backbone_options", {}))
+        )
         width = self.preset.get("width", WIDTHS[self.scale] if "scales" in self.content else 1.0)
+        width = self._typed(f"scales.{self.scale}.width", width, float)
         if width != 1.0:
             backbone_options.setdefault("width", width)
         training = self._section(Training, "training", where, block)
@@ -226,13 +255,13 @@ class _Reader:
         if typing.get_origin(wanted) is tuple and isinstance(value, list):
             value = tuple(value)
         if wanted is int and isinstance(value, bool):
-            self._wrong(key, value, "int")
+            self._wrong(key, value, KINDS[int])
         try:
             return check_type(
                 float(value) if wanted is float and _is_int(value) else value, wanted
             )
         except TypeCheckError:
-            return self._wrong(key, value, getattr(wanted, "__name__", str(wanted)))
+            return self._wrong(key, value, KINDS[wanted])
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         known = [*FACTORS, "scale"]

@@ -1,8 +1,7 @@
-"""Training of one run: the step, the validation, the choice of weights, exact resumption."""
+"""Training of one run: the step, the validation, the choice of weights, the whole state."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -15,10 +14,20 @@ from torch import Tensor
 
 from ..models.objective import Objective
 from ..models.streams import stream
-from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .batches import Batches
 from .config import Training
+from .errors import UserError
+from .interruption import check_stop, stop_requested
 from .plateau import Plateau
-from .storage import canonical_json
+from .training_state import (
+    LOGGER,
+    SavedStates,
+    TrainingLog,
+    optimiser_tensors,
+    part,
+    restore_optimiser,
+    save_seconds,
+)
 
 NEVER = 2**62
 
@@ -50,7 +59,7 @@ class Trainer:
         seed: The run's one seed.
         folder: Where ``log.jsonl`` and the state are kept.
         identity: What the run is; a state of something else is not resumed.
-        save_seconds: Least time between two saved states.
+        seconds_to_save: Least time between two saved states; that of `save_seconds` if None.
 
     Raises:
         ValueError: The batch is larger than the training data.
@@ -66,60 +75,58 @@ class Trainer:
         seed: int,
         folder: Path,
         identity: str = "",
-        save_seconds: float = 30.0,
+        seconds_to_save: float | None = None,
     ) -> None:
         device = next(objective.parameters()).device
-        train = train[: training.train_images or None]
-        if training.batch_size > len(train):
-            raise ValueError(
-                f"'training.batch_size' is {training.batch_size}; "
-                f"expected at most the {len(train)} training images."
-            )
-        self.objective, self.training, self.seed, self.folder = objective, training, seed, folder
-        self.train, self.validation = train.to(device), validation.to(device)
-        self.device, self.save_seconds, self.identity = device, save_seconds, identity
-        self.epoch_steps = len(train) // training.batch_size
-        self.validate_every = training.validate_every or self.epoch_steps
+        self.objective, self.training, self.seed = objective, training, seed
+        self.validation = validation.to(device)
+        own = train[: training.train_images or None].to(device)
+        self.batches = Batches(own, training.batch_size, seed)
+        self.device = device
+        self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
+        self.states = SavedStates(folder, identity)
+        self.log = TrainingLog(folder / "log.jsonl")
+        self.validate_every = training.validate_every or self.batches.per_epoch
         self.optimiser = torch.optim.Adam(
             objective.parameters(), lr=training.learning_rate, fused=True
         )
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
-        self.step, self.seconds, self.log_bytes = 0, 0.0, 0
+        self.step, self.seconds = 0, 0.0
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.best_step = float("inf"), 0
         self.names: list[str] = []
         self.sums = torch.zeros(0, device=device)
         self.first_bad = torch.zeros(0, dtype=torch.int64, device=device)
-        self.order = torch.zeros(0, dtype=torch.int64, device=device)
-        self.order_epoch = -1
 
     def run(self, report: Callable[[Progress], None] | None = None) -> None:
         """Trains to the last step, from the saved state if there is one.
 
         Raises:
             Diverged: A loss term is not finite.
+            Stopped: A stop was asked for; the state is saved.
+            OSError: The state or the log cannot be written.
         """
         if not self._resume():
-            self._log_path().unlink(missing_ok=True)
+            self.log.path.unlink(missing_ok=True)
             self._initialise()
-        started, saved, first = time.monotonic(), time.monotonic(), self.step
-        before = self.seconds
+        started = saved = time.monotonic()
+        first, before = self.step, self.seconds
         while self.step < self.training.steps:
-            self.objective.train()
             self._train_step()
             self.step += 1
             last = self.step == self.training.steps
+            self.seconds = before + time.monotonic() - started
             if self.step % self.validate_every == 0 or last:
                 loss = self._validate()
-                now = time.monotonic()
                 if report is not None:
                     done = (self.step - first) * self.training.batch_size
-                    report(Progress(self.step, loss, done / max(now - started, 1e-9)))
-            if time.monotonic() - saved >= self.save_seconds and not last:
-                self.seconds = before + time.monotonic() - started
+                    rate = done / max(time.monotonic() - started, 1e-9)
+                    report(Progress(self.step, loss, rate))
+            if not last and (stop_requested() or time.monotonic() - saved >= self.save_seconds):
                 self.save()
                 saved = time.monotonic()
+                check_stop()
         self.seconds = before + time.monotonic() - started
 
     def selected_weights(self) -> dict[str, Tensor]:
@@ -130,32 +137,24 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the whole state; the one before it is kept until the next."""
-        path = self._state_path()
-        if path.exists():
-            path.replace(self._previous_path())
+        self.log.sync()
         tensors = {f"model.{k}": v for k, v in self.objective.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        state = self.optimiser.state_dict()
-        for index, entries in state["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": v for k, v in entries.items()}
+        tensors |= {f"optimiser.{k}": v for k, v in optimiser_tensors(self.optimiser).items()}
         tensors["noise"] = self.noise.get_state()
         tensors["sums"], tensors["first_bad"] = self.sums, self.first_bad
-        save_checkpoint(path, tensors, self._record())
-
-    def remove_state(self) -> None:
-        """Deletes what only a resumption needs."""
-        self._state_path().unlink(missing_ok=True)
-        self._previous_path().unlink(missing_ok=True)
+        self.states.write(tensors, self._record())
 
     def _initialise(self) -> None:
-        pixels = self.train[self._batch_indices()]
+        pixels = self.batches.at(self.step)
         with torch.no_grad():
             generator = stream(self.seed, "init/space", self.device)
             self.objective.initialise(self._prepare(pixels, generator), generator)
 
     def _train_step(self) -> None:
-        x = self._prepare(self.train[self._batch_indices()], self.noise)
-        terms = self.objective.terms(x, self.noise)
+        self.objective.train()
+        x = self._prepare(self.batches.at(self.step), self.noise)
+        terms = self._terms(x, self.noise)
         loss = self.objective.total(terms).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -165,6 +164,24 @@ class Trainer:
             )
         self.optimiser.step()
         self._record_terms(terms)
+
+    def _terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        try:
+            return self.objective.terms(x, generator)
+        except (ValueError, RuntimeError) as error:
+            self._check_finite()
+            lost = [n for n, p in self.objective.named_parameters() if not p.isfinite().all()]
+            if not lost:
+                raise
+            raise Diverged(
+                f"Weights '{lost[0]}' are not finite after step {self.step}, and so no term is."
+            ) from error
+
+    def _check_finite(self) -> None:
+        first = int(self.first_bad.min()) if len(self.first_bad) else NEVER
+        if first < NEVER:
+            name = self.names[int(self.first_bad.argmin())]
+            raise Diverged(f"Term '{name}' of the loss is not finite at step {first}.")
 
     def _record_terms(self, terms: dict[str, Tensor]) -> None:
         with torch.no_grad():
@@ -185,19 +202,8 @@ class Trainer:
             x = (x + self.training.noise_sigma * noise).clamp(0, 1)
         return x
 
-    def _batch_indices(self) -> Tensor:
-        epoch, position = divmod(self.step, self.epoch_steps)
-        if epoch != self.order_epoch:
-            order = torch.randperm(len(self.train), generator=stream(self.seed, f"data/{epoch}"))
-            self.order, self.order_epoch = order.to(self.device), epoch
-        size = self.training.batch_size
-        return self.order[position * size : (position + 1) * size]
-
     def _validate(self) -> float:
-        first = int(self.first_bad.min())
-        if first < NEVER:
-            name = self.names[int(self.first_bad.argmin())]
-            raise Diverged(f"Term '{name}' of the loss is not finite at step {first}.")
+        self._check_finite()
         steps = (self.step - 1) % self.validate_every + 1
         training = dict(zip(self.names, (self.sums / steps).tolist(), strict=True))
         self.sums.zero_()
@@ -213,8 +219,9 @@ class Trainer:
             weights = self.objective.state_dict()
             self.best = {k: v.detach().clone() for k, v in weights.items()}
         rate = self.optimiser.param_groups[0]["lr"]
-        self._log({"split": "train", "rate": rate, **training})
-        self._log({"split": "validation", "loss": loss, **terms, **self._diagnostics()})
+        self.log.write({"step": self.step, "split": "train", "rate": rate, **training})
+        watched = {"loss": loss, **terms, **self._diagnostics()}
+        self.log.write({"step": self.step, "split": "validation", **watched})
         for group in self.optimiser.param_groups:
             group["lr"] = self.training.learning_rate * self.plateau.step(loss)
         return loss
@@ -228,7 +235,7 @@ class Trainer:
         for data in self.validation.split(self.training.batch_size):
             if len(data) < 2 and count:
                 continue
-            terms = self.objective.terms(self._prepare(data, generator), generator)
+            terms = self._terms(self._prepare(data, generator), generator)
             for name, value in terms.items():
                 totals[name] = totals.get(name, value.new_zeros((), dtype=torch.float64))
                 totals[name] = totals[name] + value.double().sum()
@@ -236,23 +243,17 @@ class Trainer:
         return {name: float(total) / count for name, total in totals.items()}
 
     @torch.no_grad()
-    def _diagnostics(self) -> dict[str, float]:
+    def _diagnostics(self) -> dict[str, float | None]:
         data = self.validation[: self.training.batch_size]
         x = self._prepare(data, stream(self.seed, "evaluation/diagnostics", self.device))
-        return {k: float(v) for k, v in self.objective.diagnostics(x).items()}
-
-    def _log(self, values: dict[str, Any]) -> None:
-        line = canonical_json({"step": self.step, **values}) + "\n"
-        with self._log_path().open("a", encoding="utf-8") as file:
-            file.write(line)
-        self.log_bytes += len(line.encode())
+        values = {k: float(v) for k, v in self.objective.diagnostics(x).items()}
+        return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
     def _record(self) -> dict[str, Any]:
         return {
-            "identity": self.identity,
             "step": self.step,
             "seconds": self.seconds,
-            "log_bytes": self.log_bytes,
+            "log_bytes": self.log.size,
             "best_loss": repr(self.best_loss),
             "best_step": self.best_step,
             "names": self.names,
@@ -261,49 +262,27 @@ class Trainer:
         }
 
     def _resume(self) -> bool:
-        for path in (self._state_path(), self._previous_path()):
+        for tensors, record in self.states.read():
             try:
-                tensors, record = load_checkpoint(path)
-                if record["identity"] != self.identity:
-                    continue
-                self._restore(tensors, record)
-                return True
-            except (BadCheckpoint, KeyError, RuntimeError, ValueError, json.JSONDecodeError):
-                continue
+                if self.log.cut(int(record["log_bytes"])):
+                    self._restore(tensors, record)
+                    return True
+            except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+                raise UserError(
+                    f"A saved state beside {self.log.path} does not fit its run ({error!r:.100}); "
+                    "remove that folder to train the run again."
+                ) from error
+            LOGGER.warning("aebench: %s is shorter than a saved state says.", self.log.path)
         return False
 
     def _restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        parts = {p: _part(tensors, p) for p in ("model", "best", "optimiser")}
-        self.objective.load_state_dict(parts["model"])
-        self.best = {k: v.to(self.device) for k, v in parts["best"].items()}
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimiser"].items():
-            index, _, key = name.partition(".")
-            entries.setdefault(int(index), {})[key] = value
-        state = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({**state, "state": entries})
-        for group in self.optimiser.param_groups:
-            group["lr"] = float(record["rate"])
+        self.objective.load_state_dict(part(tensors, "model"))
+        self.best = {k: v.to(self.device) for k, v in part(tensors, "best").items()}
+        restore_optimiser(self.optimiser, part(tensors, "optimiser"), float(record["rate"]))
         self.noise.set_state(tensors["noise"])
         self.sums = tensors["sums"].to(self.device)
         self.first_bad = tensors["first_bad"].to(self.device)
         self.names, self.step = list(record["names"]), int(record["step"])
-        self.seconds, self.log_bytes = float(record["seconds"]), int(record["log_bytes"])
+        self.seconds = float(record["seconds"])
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])
-        with self._log_path().open("ab") as file:
-            file.truncate(self.log_bytes)
-
-    def _log_path(self) -> Path:
-        return self.folder / "log.jsonl"
-
-    def _state_path(self) -> Path:
-        return self.folder / "state.safetensors"
-
-    def _previous_path(self) -> Path:
-        return self.folder / "state.previous.safetensors"
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
