@@ -115,7 +115,8 @@ def made_features() -> dict[str, np.ndarray]:
         "codes": generator.normal(size=(200, 4)) * [1.0, 1.2, 0.8, 0.01],
         "log_prob": -2000 + 40 * generator.normal(size=64),
     }
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
+    stored = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return stored | {"dims": np.array(784)}
 
 
 def read_features(path: Path) -> dict[str, np.ndarray]:

@@ -149,7 +149,7 @@ def _what(value: Published, rows: pd.DataFrame) -> str:
 
 
 def _cells(value: Published, rows: pd.DataFrame) -> tuple[Cell, ...]:
-    shown = format_number(value.value)
+    shown = f"{value.value:.2f}"
     seeds = list(seed_values(rows).values())
     lost = lost_text(rows)
     ours = Cell(

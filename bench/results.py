@@ -29,6 +29,11 @@ KEY = (
     *("variant", "latent_dim", "seed", "density", "images", "metric", "kind", "model"),
     *("samples_k", "n_real", "n_generated", "features"),
 )
+ORDER = (
+    *("suite", "scale", "dataset", "split", "latent_dim", "objective", "variant", "space", "seed"),
+    *("images", "density", "metric", "kind", "model", "samples_k", "n_real", "n_generated"),
+    *("features", "image_shape", "run"),
+)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -94,7 +99,7 @@ def frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             rows[name] = rows[name].astype("Int64")
         elif kind == "float | None":
             rows[name] = rows[name].astype("float64")
-    return rows.sort_values(list(KEY), kind="stable", ignore_index=True)
+    return rows.sort_values(list(ORDER), kind="stable", ignore_index=True)
 
 
 def records_of(rows: pd.DataFrame) -> list[Record]:

@@ -129,8 +129,14 @@ def frame(rows):
     return results.frame(rows)
 
 
+SHEET = ("test", "reconstruction", "sample_prior", "sample_gaussian", "interpolation")
+
+
 def write_runs(directory, rows, arrays=True, log=True):
-    """Writes each run's result.json, and small pictures and a log where wanted."""
+    """Writes each run's result.json, and small pictures and a log where wanted.
+
+    ``arrays`` is True for all kinds of arrays, False for none, or the names that are wanted.
+    """
     runs = {}
     for row in rows:
         runs.setdefault(row["run"], []).append(row)
@@ -142,7 +148,9 @@ def write_runs(directory, rows, arrays=True, log=True):
             continue
         seed = own[0]["seed"]
         if arrays:
-            np.savez(folder / "arrays.npz", **picture_arrays(own[0], seed))
+            saved = picture_arrays(own[0], seed)
+            names = saved if arrays is True else arrays
+            np.savez(folder / "arrays.npz", **{name: saved[name] for name in names})
         if log:
             lines = [
                 {"step": step, "split": split, "distortion": 200 / (1 + step / 50) + 20 + gap}

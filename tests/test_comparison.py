@@ -1,0 +1,82 @@
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench.comparison import (
+    NOT_AVAILABLE,
+    comparison_tables,
+    published_values,
+    seed_interval,
+)
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, likelihood_rows = (
+    FACTORY[name] for name in ("frame", "make_row", "likelihood_rows")
+)
+PAPER = {
+    "dataset": "mnist-32",
+    "features": "inception:abcdef",
+    "n_real": 10000,
+    "n_generated": 10000,
+    "scale": "full",
+}
+
+
+def lines_of(rows):
+    tables = comparison_tables(frame(rows))
+    return {label: [cell.text for cell in cells] for t in tables for label, cells in t.lines}
+
+
+def test_table_1_values_are_there_with_their_sources():
+    values = {
+        (v.dataset, v.objective, v.images, v.density): v
+        for v in published_values()
+        if v.item == "Table 1"
+    }
+    assert values["mnist", "vae", "sample", "prior"].value == 19.21
+    assert values["celeba", "ae", "sample", "gaussian"].value == 127.85
+    assert values["cifar10", "2svae", "sample", "second-stage"].value == 109.77
+    assert values["mnist", "wae-mmd", "reconstruction", ""].value == 10.03
+    assert len(values) == 105 and all(v.source and not v.recalled for v in values.values())
+
+
+def test_the_difference_is_ours_minus_published_under_the_same_protocol():
+    rows = [make_row(objective="vae", seed=s, value=v, **PAPER) for s, v in enumerate((18, 20))]
+    published, ours, difference, inside, notes = lines_of(rows)[
+        "Table 1: mnist-32, vae, reconstruction"
+    ]
+    assert (published, ours, difference, inside) == ("18.26", "19.00 (2)", "+0.74", "yes")
+    assert "overlap" in notes
+
+
+def test_another_identity_is_named_instead_of_a_difference():
+    cells = lines_of([make_row(objective="vae", dataset="mnist")])[
+        "Table 1: mnist, vae, reconstruction"
+    ]
+    assert cells[2].startswith("other metric identity: lite0@64:579344248a93, 1000/1000")
+    assert "scale small" in cells[4]
+
+
+def test_a_recalled_value_is_in_brackets_and_never_differenced():
+    cells = lines_of([make_row(objective="ae-l2", images="sample", density="gaussian", **PAPER)])
+    published, _, difference, _, _ = next(iter(cells.values()))
+    assert published == "(315.15)" and difference == "recalled value, not differenced"
+
+
+def test_aef_values_are_said_not_to_be_available():
+    cells = lines_of(likelihood_rows(dataset="kmnist", levels={"aef-center": 4.0}))
+    assert [line[0] for line in cells.values()] == [NOT_AVAILABLE]
+
+
+def test_a_data_set_that_no_paper_used_has_no_comparison():
+    assert comparison_tables(frame([make_row(objective="vae")])) == []
+
+
+def test_the_seed_interval_is_for_one_more_seed():
+    from scipy.stats import t
+
+    values = [1.0, 2.0, 4.0]
+    half = t.ppf(0.975, 2) * np.std(values, ddof=1) * np.sqrt(1 + 1 / 3)
+    assert seed_interval(values) == pytest.approx((7 / 3 - half, 7 / 3 + half))
+    assert seed_interval([1.0]) is None

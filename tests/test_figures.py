@@ -1,0 +1,123 @@
+import runpy
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench.figures import Arrays, look_of, save_figure, tile
+from aebench.bench.figures_all import write_figures
+from aebench.bench.figures_sheet import picture_sheets, run_strips
+from aebench.bench.labels import ORDER, axis_title
+from PIL import Image
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, table_rows, likelihood_rows, write_runs = (
+    FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows", "write_runs")
+)
+
+
+def test_no_two_objectives_of_the_papers_look_alike_and_a_stranger_keeps_its_look():
+    looks = {name: tuple(map(str, look_of(name).values())) for name in ORDER}
+    assert all(looks[a] != looks[b] for a, b in combinations(ORDER, 2))
+    greyscale = {name: look[1:] for name, look in looks.items()}
+    assert all(greyscale[a] != greyscale[b] for a, b in combinations(ORDER, 2))
+    assert look_of("mine") == look_of("mine") != look_of("yours")
+
+
+def test_a_tile_keeps_each_image_in_its_place():
+    images = np.zeros((4, 1, 2, 3), np.uint8)
+    images[:, 0] = np.arange(4, dtype=np.uint8)[:, None, None] * 10
+    picture = tile(images, 2, 2, gap=1)
+    assert picture.shape == (5, 7, 3)
+    assert [int(picture[y, x, 0]) for y, x in ((0, 0), (0, 4), (3, 0), (3, 4))] == [0, 10, 20, 30]
+    assert picture[2, 0, 0] == 255 and picture[0, 3, 0] == 255
+
+
+def test_colour_images_keep_their_channels_in_order():
+    image = np.zeros((1, 3, 2, 2), np.uint8)
+    image[0, 0] = 200
+    assert tile(image, 1)[0, 0].tolist() == [200, 0, 0]
+
+
+def test_interpolations_show_both_ends_of_the_first_pair():
+    paths = np.zeros((2, 9, 1, 2, 2), np.uint8)
+    paths[0, :] = (np.arange(9, dtype=np.uint8) * 10)[:, None, None, None]
+    paths[1] = 255
+    strip = run_strips({"interpolation": paths}, wide=3)["interpolations"]
+    assert [int(strip[0, x, 0]) for x in (0, 3, 6)] == [0, 40, 80]
+    assert run_strips({"interpolation": paths[:0]}) == {}
+
+
+def test_the_sheet_has_a_block_for_each_kind_and_repeats_to_the_byte(tmp_path):
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
+    write_runs(tmp_path, rows, arrays=FACTORY["SHEET"], log=False)
+    first, second = (
+        picture_sheets(frame(rows), Arrays(tmp_path), tmp_path / name) for name in ("a", "b")
+    )
+    assert [path.name for path in first] == ["sheet.png", "sheet.pdf"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+    width, height = Image.open(first[0]).size
+    assert width > 3 * height / 2
+
+
+def test_every_kind_of_plot_is_written_from_saved_arrays(tmp_path):
+    rows = table_rows(objectives=("ae",), seeds=(0,))
+    for beta in (0.1, 1.0, 10.0):
+        variant = f'{{"beta":{beta}}}'
+        rows += [make_row(objective="vae", variant=variant, suite="sweep", seed=s) for s in (0, 1)]
+    rows += likelihood_rows(seeds=(0, 1), sizes=(2, 8), levels={"vae": 4.0}, suite="sizes")
+    write_runs(tmp_path, [row for row in rows if row["suite"] == "quick"])
+    names = {
+        path.stem
+        for path in write_figures(frame(rows), Arrays(tmp_path), tmp_path / "plots")
+        if path.stat().st_size > 1000
+    }
+    kinds = ("sheet", "prd-densities", "prd-objectives", "neighbours", "latent", "temperature")
+    for kind in (*kinds, "denoising", "training", "fd-by-beta", "bits_per_dim-sizes"):
+        assert any(name.startswith(kind) for name in names), kind
+
+
+def test_a_broken_array_file_is_named_and_the_others_are_drawn(tmp_path):
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
+    write_runs(tmp_path, rows, log=False)
+    broken = tmp_path / "runs" / rows[1]["run"] / "arrays.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    arrays = Arrays(tmp_path)
+    assert picture_sheets(frame(rows), arrays, tmp_path / "plots")
+    assert len(arrays.warnings) == 1 and str(broken) in arrays.warnings[0]
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    folder = tmp_path / "runs" / "r"
+    folder.mkdir(parents=True)
+    np.savez(folder / "arrays.npz", test=np.array([{"code": 1}], dtype=object))
+    arrays = Arrays(tmp_path)
+    assert arrays.of("r") == {} and "cannot be read" in arrays.warnings[0]
+
+
+def test_a_cut_log_line_is_named_and_the_others_are_kept(tmp_path):
+    folder = tmp_path / "runs" / "r"
+    folder.mkdir(parents=True)
+    (folder / "log.jsonl").write_text('{"step": 0, "rate": 1.0}\n{"step": 1, "ra')
+    arrays = Arrays(tmp_path)
+    assert arrays.log("r") == [{"step": 0, "rate": 1.0}]
+    assert "half-written" in arrays.warnings[0]
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_an_axis_names_the_unit_and_the_direction(better):
+    assert axis_title("fd", "squared units", better).endswith(
+        f"(squared units; {better} is better)"
+    )
+
+
+def test_a_figure_has_the_same_bytes_each_time(tmp_path):
+    from matplotlib.figure import Figure
+
+    for name in "ab":
+        figure = Figure()
+        figure.subplots().plot([0, 1])
+        save_figure(tmp_path, name, figure)
+    for ending in ("png", "pdf"):
+        one, two = ((tmp_path / f"{name}.{ending}").read_bytes() for name in "ab")
+        assert one == two

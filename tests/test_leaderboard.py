@@ -1,0 +1,108 @@
+import base64
+import csv
+import hashlib
+import html.parser
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+from aebench.bench.leaderboard import board_entries, build_leaderboard
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, table_rows, likelihood_rows, write_runs = (
+    FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows", "write_runs")
+)
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+class Scripts(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.tags, self._open = [], [], None
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._open = dict(attributes) if tag == "script" else None
+
+    def handle_data(self, data):
+        if self._open is not None:
+            self.found.append((self._open, data))
+            self._open = None
+
+
+@pytest.fixture
+def page(tmp_path):
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0, 1))
+    rows.append(make_row(objective=HOSTILE, value=3.0))
+    write_runs(tmp_path / "quick", rows, log=False)
+    write_runs(tmp_path / "other", likelihood_rows(suite="other"), arrays=False, log=False)
+    paths = build_leaderboard([tmp_path / "quick", tmp_path / "other"], tmp_path)
+    scripts = Scripts()
+    scripts.feed(paths[2].read_text())
+    return paths, scripts
+
+
+def test_the_three_forms_have_entries_of_both_suites(page):
+    paths, scripts = page
+    assert [path.name for path in paths] == [f"leaderboard.{e}" for e in ("csv", "md", "html")]
+    lines = list(csv.DictReader(paths[0].read_text().splitlines()))
+    assert {line["suite"] for line in lines} == {"quick (scale: small)", "other (scale: small)"}
+    data = json.loads(scripts.found[0][1])
+    assert len(data["entries"]) == len(lines)
+    assert {line["kind"] for line in lines} == {"", "exact", "lower bound"}
+
+
+def test_the_page_asks_the_network_for_nothing(page):
+    _, scripts = page
+    policy = next(a["content"] for t, a in scripts.tags if a.get("http-equiv"))
+    assert "default-src 'none'" in policy and "unsafe-eval" not in policy
+    assert "http" not in policy and "img-src data:" in policy
+    assert not any("src" in a or "href" in a for _, a in scripts.tags)
+
+
+def test_only_the_bundled_scripts_may_run(page):
+    _, scripts = page
+    policy = next(a["content"] for t, a in scripts.tags if a.get("http-equiv"))
+    runnable = [text for a, text in scripts.found if a.get("type") != "application/json"]
+    assert len(runnable) == 2
+    for text in runnable:
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_a_hostile_name_stays_text(page):
+    paths, scripts = page
+    assert HOSTILE not in paths[2].read_text() and "onerror=alert(1)>" not in paths[2].read_text()
+    entries = json.loads(scripts.found[0][1])["entries"]
+    assert HOSTILE in {entry["objective"] for entry in entries}
+    assert "<img" not in paths[1].read_text().replace(r"\<", "")
+
+
+def test_each_run_with_pictures_has_one_inline(page):
+    _, scripts = page
+    data = json.loads(scripts.found[0][1])
+    shown = {e["run"] for e in data["entries"] if e["suite"].startswith("quick")}
+    assert set(data["pictures"]) == shown
+    assert all(p.startswith("data:image/png;base64,") for p in data["pictures"].values())
+
+
+def test_boards_of_other_protocols_are_apart_and_ranks_are_intervals():
+    rows = table_rows(seeds=range(6)) + table_rows(
+        objectives=("ae", "vae"), seeds=(0,), features="pixels:-"
+    )
+    entries = [e for e in board_entries(frame(rows)) if e["place"] == "Rec"]
+    boards = {}
+    for entry in entries:
+        boards.setdefault(entry["board"], {})[entry["objective"]] = entry["rank"]
+    ranks = list(boards.values())
+    assert len(ranks) == 2
+    assert ranks[0]["rae-gp"] == "1" and ranks[0]["vae"] == "5"
+    assert set(ranks[1].values()) == {"1 to 2"}
+
+
+def test_a_diverged_method_is_listed_without_a_rank():
+    rows = table_rows(objectives=("ae", "vae"))
+    rows.append(make_row(objective="rae", status="diverged", metric="loss", images="test"))
+    lost = [e for e in board_entries(frame(rows)) if e["objective"] == "rae"]
+    assert lost and {e["rank"] for e in lost} == {"1 diverged"} and lost[0]["mean"] is None

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from aebench.bench.significance import (
+    bootstrap_interval,
+    holm,
+    paired_p_value,
+    rank_intervals,
+    separated_from_best,
+)
+from scipy.stats import ttest_rel
+
+
+def seeds(level, count=6, noise=0.1, start=0):
+    draw = np.random.default_rng(start)
+    return {seed: level + noise * float(draw.normal()) for seed in range(count)}
+
+
+def test_holm_gives_the_values_of_the_published_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_the_paired_test_is_paired_by_seed_not_by_order():
+    a, b = seeds(1.0, start=1), seeds(1.4, start=2)
+    shuffled = {seed: b[seed] for seed in reversed(sorted(b))}
+    expected = ttest_rel(list(a.values()), list(b.values())).pvalue
+    assert paired_p_value(a, shuffled) == pytest.approx(expected)
+
+
+def test_constant_differences_are_decided_without_a_variance():
+    a = seeds(1.0)
+    assert paired_p_value(a, {s: v + 1 for s, v in a.items()}) == 0.0
+    assert paired_p_value(a, dict(a)) == 1.0
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_the_best_follows_the_direction(better):
+    names, reason = separated_from_best({"a": seeds(1.0), "b": seeds(2.0, start=3)}, better)
+    assert names == (["a"] if better == "lower" else ["b"]) and reason == ""
+
+
+def test_rows_that_are_not_separated_tie():
+    names, _ = separated_from_best(
+        {"a": seeds(1.0, start=1), "b": seeds(1.01, start=2), "c": seeds(5.0, start=3)}, "lower"
+    )
+    assert sorted(names) == ["a", "b"]
+
+
+def test_four_seeds_mark_nothing_and_say_why():
+    names, reason = separated_from_best({"a": seeds(1.0, 4), "b": seeds(9.0, 6)}, "lower")
+    assert names == [] and "only 4 seeds" in reason and "'a' has 4" in reason
+
+
+def test_nothing_is_separated_from_a_lower_bound():
+    scores = {"exact": seeds(1.0, start=1), "bound": seeds(2.0, start=2)}
+    assert sorted(separated_from_best(scores, "lower", bounds={"bound"})[0]) == ["bound", "exact"]
+    assert separated_from_best(scores, "lower", bounds={"exact"})[0] == ["exact"]
+
+
+def test_rank_intervals_overlap_exactly_where_the_test_does_not_decide():
+    scores = {"a": seeds(1.0, start=1), "b": seeds(1.01, start=2), "c": seeds(5.0, start=3)}
+    assert rank_intervals(scores, "lower") == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+    assert rank_intervals(scores, "higher")["c"] == (1, 1)
+    few = {name: {0: values[0]} for name, values in scores.items()}
+    assert set(rank_intervals(few, "lower").values()) == {(1, 3)}
+
+
+def test_the_bootstrap_interval_covers_the_mean_and_repeats():
+    values = [1.0, 2.0, 4.0, 3.0]
+    low, high = bootstrap_interval(values)
+    assert low < 2.5 < high and (low, high) == bootstrap_interval(values)
+    assert 1.0 < low and high < 4.0
+    assert bootstrap_interval([2.0]) == (2.0, 2.0)

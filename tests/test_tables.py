@@ -1,0 +1,189 @@
+import csv
+import re
+import runpy
+from pathlib import Path
+
+from aebench.bench.tables import Cell, Table, format_number, seeds_cell
+from aebench.bench.tables_grid import grid_tables
+from aebench.bench.tables_likelihood import likelihood_tables
+from aebench.bench.tables_wide import score_tables, wide_tables
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, table_rows, likelihood_rows = (
+    FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows")
+)
+
+
+def cells_of(table):
+    return {
+        (label, name): cell
+        for label, cells in table.lines
+        for (_, name), cell in zip(table.columns, cells, strict=True)
+    }
+
+
+def test_the_wide_table_has_the_columns_and_row_order_of_table_1():
+    table = wide_tables(frame(table_rows()))[0][0]
+    names = [name for _, name in table.columns]
+    assert names[:4] == ["Rec", "N(0,I) / N", "GMM-10", "Interp"]
+    assert [label for label, _ in table.lines] == [
+        "floor",
+        "vae",
+        "wae-mmd",
+        "rae-gp",
+        "rae",
+        "ae",
+    ]
+    assert cells_of(table)["vae", "outside backbone"].value == 784
+
+
+def test_the_mean_and_the_standard_deviation_are_over_the_seeds():
+    cell = seeds_cell({0: 1.0, 1: 2.0, 2: 3.0}, 3)
+    assert (cell.value, cell.deviation, cell.text) == (2.0, 1.0, "2.00 ± 1.00 (3)")
+    assert seeds_cell({0: 5.0}, 1).text == "5.00 (1)"
+
+
+def test_the_n_column_holds_the_prior_where_there_is_one():
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0,), noise=0)
+    rows.append(make_row(objective="vae", images="sample", density="gaussian", value=99.0))
+    cells = cells_of(wide_tables(frame(rows))[0][0])
+    assert cells["vae", "N(0,I) / N"].value == 50.0
+    assert cells["ae", "N(0,I) / N"].value == 41.0
+
+
+def test_a_best_is_marked_only_with_five_seeds():
+    three = wide_tables(frame(table_rows()))[0][0]
+    six = wide_tables(frame(table_rows(seeds=range(6))))[0][0]
+    assert {cell.mark for cell in cells_of(three).values()} == {""}
+    assert "No best is marked: only 3 seeds" in " ".join(three.notes)
+    assert [k for k, c in cells_of(six).items() if c.mark == "best"] == [
+        ("rae-gp", name) for name in ("Rec", "N(0,I) / N", "GMM-10", "Interp")
+    ]
+    assert cells_of(six)["floor", "Rec"].mark == ""
+    assert "**" in six.as_markdown() and r"\textbf" in six.as_latex()
+
+
+def test_a_diverged_run_is_counted_in_every_column_not_dropped():
+    rows = table_rows(objectives=("vae", "ae"))
+    lost = [r for r in rows if r["objective"] == "ae" and r["seed"] == 2]
+    rows = [row for row in rows if row not in lost]
+    rows.append(make_row(objective="ae", seed=2, status="diverged", metric="loss", images="test"))
+    rows.append(make_row(objective="rae", seed=0, status="diverged", metric="loss", images="test"))
+    cells = cells_of(wide_tables(frame(rows))[0][0])
+    assert cells["ae", "Rec"].seeds == "2/3, 1 diverged"
+    assert cells["ae", "GMM-10"].seeds == "2/3, 1 diverged"
+    assert cells["rae", "Interp"].text == "- (0/3, 1 diverged)"
+    assert cells["vae", "Rec"].seeds == "3"
+
+
+def test_two_extractors_never_share_a_column_and_the_difference_is_named():
+    rows = table_rows() + table_rows(objectives=("ae",), features="pixels:-")
+    tables, notes = wide_tables(frame(rows))
+    groups = {group for group, name in tables[0].columns if name == "Rec"}
+    assert groups == {
+        "fashion-mini [features=lite0@64:579344248a93]",
+        "fashion-mini [features=pixels:-]",
+    }
+    assert any("features=pixels:-" in note and "protocols" in note for note in notes)
+
+
+def test_two_counts_and_two_splits_never_share_a_column():
+    for change in ({"n_generated": 500}, {"split": "aef"}, {"image_shape": "1x32x32"}):
+        tables, _ = wide_tables(frame(table_rows() + table_rows(objectives=("ae",), **change)))
+        groups = [group for group, name in tables[0].columns if name == "Rec"]
+        assert len(groups) == 2 and all(f"{next(iter(change))}=" in group for group in groups)
+
+
+def test_two_backbones_never_share_a_column_and_both_are_named():
+    rows = table_rows() + table_rows(
+        objectives=("ae",), backbone="rae-32", backbone_hash="99" * 32
+    )
+    tables, notes = wide_tables(frame(rows))
+    groups = [group for group, name in tables[0].columns if name == "Rec"]
+    assert sorted(groups) == ["fashion-mini, rae-32 #999999", "fashion-mini, tiny #ab12cd"]
+    assert any("'rae-32'" in note for note in notes) and any("'tiny'" in note for note in notes)
+
+
+def test_suite_and_scale_are_in_every_title():
+    rows = table_rows(metrics=("fd", "mse")) + likelihood_rows(sizes=(2, 8))
+    rows += [make_row(images="test", metric="psnr", better="higher")]
+    for make in (wide_tables, likelihood_tables, score_tables, grid_tables):
+        tables, _ = make(frame(rows))
+        assert tables and all("quick (scale: small)" in table.title for table in tables)
+
+
+def test_two_scales_get_two_tables():
+    rows = table_rows() + table_rows(scale="full")
+    titles = [table.title for table in wide_tables(frame(rows))[0]]
+    assert len(titles) == 2 and any("full" in t for t in titles)
+
+
+def test_kind_model_samples_and_ess_stand_beside_a_likelihood():
+    cells = cells_of(likelihood_tables(frame(likelihood_rows()))[0][0])
+    assert cells["aef-center", "kind"].text == "exact"
+    assert cells["aef-center", "K"].text == "-"
+    assert cells["vae", "kind"].text == "lower bound" and cells["vae", "K"].text == "500"
+    assert cells["ae", "model"].text == "completed" and cells["ae", "ESS"].value == 41.0
+    assert cells["vae", "bits/dim"].text.startswith("≤ ")
+    assert cells["ae", "bits/dim"].text.startswith("c ≤ ")
+    assert not cells["aef-center", "bits/dim"].text.startswith("≤")
+
+
+def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_ones():
+    levels = {"aef-center": 4.0, "vae": 5.0}
+    rows = likelihood_rows(seeds=range(6), levels=levels)
+    marks = {k: c.mark for k, c in cells_of(likelihood_tables(frame(rows))[0][0]).items()}
+    assert set(marks.values()) == {""}
+    rows = likelihood_rows(seeds=range(6), levels={"aef-center": 5.0, "vae": 4.0})
+    marks = {k: c.mark for k, c in cells_of(likelihood_tables(frame(rows))[0][0]).items()}
+    assert marks["vae", "bits/dim"] == "best"
+
+
+def test_likelihoods_over_other_test_images_have_their_own_column():
+    rows = likelihood_rows() + likelihood_rows(n_real=50, samples_k=5000)
+    table = likelihood_tables(frame(rows))[0][0]
+    groups = [group for group, name in table.columns if name == "bits/dim"]
+    assert groups == ["fashion-mini [n_real=1000]", "fashion-mini [n_real=50]"]
+
+
+def test_unit_and_logit_likelihoods_share_a_column_but_real_ones_do_not():
+    rows = likelihood_rows() + likelihood_rows(levels={"vae": 2.0}, space="real")
+    table = likelihood_tables(frame(rows))[0][0]
+    assert sum(name == "bits/dim" for _, name in table.columns) == 2
+
+
+def test_the_grid_has_a_column_for_each_latent_size():
+    table = grid_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0][0]
+    assert [name for _, name in table.columns] == ["d = 2", "d = 8", "d = 32"]
+    tables = likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0]
+    assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
+
+
+def test_two_runs_of_the_same_method_and_seed_are_told_apart():
+    rows = [make_row(value=1.0, run="aaaaaaaa"), make_row(value=2.0, run="bbbbbbbb", steps=5)]
+    labels = [label for label, _ in wide_tables(frame(rows))[0][0].lines]
+    assert labels == ["ae #aaaaaa", "ae #bbbbbb"]
+
+
+def test_markup_in_names_cannot_break_the_forms():
+    name = "a|b_c & <b>x</b> $y$"
+    table = Table("t", "T", (), "who", (("", "v"),), ((name, (Cell("1", 1.0),)),))
+    body = table.as_markdown().splitlines()[4]
+    assert len(re.findall(r"(?<!\\)\|", body)) == 3 and r"\<b\>" in body
+    assert r"a$|$b\_c \&" in table.as_latex() and r"\$y\$" in table.as_latex()
+    assert next(csv.reader([table.as_csv().splitlines()[1]]))[0] == name
+
+
+def test_latex_uses_booktabs_and_csv_has_full_numbers():
+    table = wide_tables(frame(table_rows()))[0][0]
+    latex = table.as_latex()
+    assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+    lines = list(csv.DictReader(table.as_csv().splitlines()))
+    assert float(lines[1]["fashion-mini Rec"]) == cells_of(table)["vae", "Rec"].value
+    assert lines[1]["fashion-mini Rec seeds"] == "3"
+
+
+def test_numbers_have_digits_that_fit_their_size():
+    assert [format_number(v) for v in (1234.5, 123.45, 3.14159, 0.5, 0.00012)] == [
+        *("1234", "123.5", "3.14", "0.500", "1.20e-04")
+    ]
