@@ -237,3 +237,4 @@ class FixedLinearAEF(LinearAEF):
             flow_layers=flow_layers,
             flow_hidden=flow_hidden,
         )
+        del self.hyperparameters["core_network"]

@@ -109,10 +109,14 @@ def check_options(owner: str, kind: type, options: dict[str, Any]) -> None:
 
 
 def option_defaults(kind: type) -> dict[str, Any]:
-    """Returns the keyword options of a backbone or objective with their defaults."""
-    parameters = inspect.signature(kind.__init__).parameters.values()
+    """Returns the keyword options of a backbone or objective with their defaults.
+
+    Those that a class shares with its relatives and ignores are left out.
+    """
+    ignored = ("preset", *getattr(kind, "ignored_options", ()))
+    parameters = inspect.signature(kind).parameters.values()
     return {
         p.name: p.default
         for p in parameters
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "preset"
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in ignored
     }

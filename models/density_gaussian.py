@@ -43,8 +43,10 @@ class FullGaussian(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""
-        mean, covariance = self.mean.to(z), self.covariance.to(z)
-        return MultivariateNormal(mean, covariance, validate_args=False).log_prob(z)
+        # In float32 the factorisation fails where a direction of the codes has collapsed.
+        factor = torch.linalg.cholesky(self.covariance).to(z)
+        normal = MultivariateNormal(self.mean.to(z), scale_tril=factor, validate_args=False)
+        return normal.log_prob(z)
 
     def state(self) -> dict[str, Tensor]:
         """Returns mean and covariance."""

@@ -64,7 +64,9 @@ class GaussianMixtureDensity(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""
-        parts = MultivariateNormal(self.means.to(z), self.covariances.to(z), validate_args=False)
+        # In float32 the factorisation fails where a direction of the codes has collapsed.
+        factors = torch.linalg.cholesky(self.covariances).to(z)
+        parts = MultivariateNormal(self.means.to(z), scale_tril=factors, validate_args=False)
         weights = Categorical(self.weights.to(z), validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False).log_prob(z)
 

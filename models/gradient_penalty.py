@@ -75,7 +75,7 @@ def directional_square(decoder: Decoder, z: Tensor, u: Tensor) -> Tensor:
 
 def reverse_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Tensor:
     """Returns |J^T v|^2 for one draw v ~ N(0, I), (B,)."""
-    images, pullback = torch.func.vjp(decoder, z)
+    images, pullback = torch.func.vjp(decoder, z)[:2]
     v = torch.randn(images.shape, generator=generator, device=z.device, dtype=z.dtype)
     return pullback(v)[0].square().sum(1)
 
@@ -101,7 +101,7 @@ def exact(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None)
 
 def released(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Returns the mean over code dimensions of (2 J^T G)^2, (B,)."""
-    images, pullback = torch.func.vjp(decoder, z)
+    images, pullback = torch.func.vjp(decoder, z)[:2]
     return pullback(2 * images)[0].square().mean(1)
 
 

@@ -13,7 +13,11 @@ from .objective import OBJECTIVES, Objective, choose, squared_error
 from .space import Space
 from .spectral_norm import SpectralNorm
 
-REGULARISERS = ("l2", "gp", "sn")
+OPTIONS = {
+    "l2": ("l2", "l2_kernels"),
+    "gp": ("gp", "penalty"),
+    "sn": ("flattening", "normalised"),
+}
 
 
 class RegularisedAutoencoder(Objective):
@@ -50,7 +54,14 @@ class RegularisedAutoencoder(Objective):
     regularisers: ClassVar[tuple[str, ...]] = ()
     beta_mean: ClassVar[dict[str, float]] = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.0}
     l2_mean: ClassVar[dict[str, float]] = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7}
+    ignored_options: ClassVar[tuple[str, ...]] = ()
     reference = "RAE paper eq. 11"
+
+    def __init_subclass__(cls) -> None:
+        """Takes the options of absent regularisers from those that a user can set."""
+        super().__init_subclass__()
+        absent = [name for name in OPTIONS if name not in cls.regularisers]
+        cls.ignored_options = tuple(option for name in absent for option in OPTIONS[name])
 
     def __init__(
         self,
@@ -186,7 +197,7 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     """
     if choice not in ("all", "released"):
         raise ValueError(f"'l2_kernels' is '{choice}'; expected 'all' or 'released'.")
-    kinds = (nn.Linear, nn.ConvTranspose2d, nn.Conv2d)
+    kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.ConvTranspose2d, nn.Conv2d)
     if choice == "released" and preset != "celeba":
         kinds = (nn.ConvTranspose2d,)
     parts = {"decoder": backbone.decoder, "output": backbone.output}

@@ -1,0 +1,146 @@
+"""The one registry class: names, near matches, plug-in files and entry points."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aebench.models.registry import Registry, UnknownName, unknown_name
+
+DROPPED_IN = '''
+"""A trivial objective, as a new user writes it."""
+
+from aebench.models.objective import OBJECTIVES, Objective, squared_error
+
+
+@OBJECTIVES.register("x")
+class X(Objective):
+    """Squared error alone."""
+
+    def terms(self, x, generator):
+        y, _ = self.space(x)
+        return {"distortion": squared_error(y, self.mean(self.code(y)))}
+'''
+USED = """
+import sys
+import aebench.models
+aebench.models.__path__.append(sys.argv[1])
+import torch
+from aebench.models import build
+from aebench.models.objective import OBJECTIVES
+sizes = dict(backbone="tiny", image_shape=(1, 8, 8), latent_dim=2)
+objective = build("x", **sizes)
+loss = objective.loss(torch.rand(3, 1, 8, 8), torch.Generator())
+sys.stdout.write(f"{'x' in OBJECTIVES.names()} {len(OBJECTIVES.names()) > 5} {tuple(loss.shape)}")
+"""
+
+
+@pytest.fixture
+def colours():
+    registry: Registry[str] = Registry("colour", package="aebench.models", prefix="none_")
+    registry.register("green")("the green one")
+    registry.register("red")("the red one")
+    return registry
+
+
+def make_package(folder: Path, name: str, **modules: str) -> None:
+    """Writes a package with a registry of things over itself, and modules that use it."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("")
+    registry = f'THINGS = Registry("thing", package="{name}", prefix="thing")\n'
+    source = "from aebench.models.registry import Registry\n" + registry
+    (folder / name / "base.py").write_text(source)
+    for module, entry in modules.items():
+        text = f'from {name}.base import THINGS\nTHINGS.register("{module}")({entry!r})\n'
+        (folder / name / f"{module}.py").write_text(text)
+
+
+@pytest.fixture
+def importable(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_registered_entries_are_found_and_sorted(colours):
+    assert colours.get("red") == "the red one"
+    assert colours.names() == ["green", "red"]
+    assert list(colours.items()) == [("green", "the green one"), ("red", "the red one")]
+
+
+def test_an_unknown_name_gets_the_near_match_and_the_list(colours):
+    expected = r"^Unknown colour 'rad'\. Did you mean 'red'\? Known: green, red\.$"
+    with pytest.raises(UnknownName, match=expected):
+        colours.get("rad")
+    with pytest.raises(UnknownName, match=r"^Unknown colour 'zzz'\. Known: green, red\.$"):
+        colours.get("zzz")
+    assert unknown_name("size", "x", []) == "Unknown size 'x'. Known: ."
+
+
+def test_a_name_taken_by_something_defined_elsewhere_is_refused():
+    registry: Registry[type] = Registry("shape", package="aebench.models", prefix="none_")
+
+    class Square: ...
+
+    class Circle: ...
+
+    registry.register("round")(Circle)
+    with pytest.raises(ValueError, match=r"Shape 'round' is registered twice: by .*Circle and by"):
+        registry.register("round")(Square)
+    assert registry.get("round") is Circle
+
+
+def test_a_module_that_is_imported_twice_may_register_again():
+    registry: Registry[type] = Registry("shape", package="aebench.models", prefix="none_")
+
+    def define() -> type:
+        class Circle: ...
+
+        return registry.register("round")(Circle)
+
+    first, second = define(), define()
+    assert first is not second
+    assert registry.get("round") is second
+
+
+def test_a_file_in_the_folder_is_found_by_the_scan_if_its_prefix_fits(importable):
+    make_package(importable, "scanned_a", thing_one="first", other="not seen")
+    from scanned_a.base import THINGS
+
+    assert THINGS.names() == ["thing_one"]
+    assert THINGS.get("thing_one") == "first"
+
+
+def test_a_module_of_another_distribution_is_found_by_its_entry_point(importable):
+    make_package(importable, "scanned_b", thing_one="first")
+    plugin = 'from scanned_b.base import THINGS\nTHINGS.register("two")("second")\n'
+    (importable / "other_distribution.py").write_text(plugin)
+    information = importable / "other_distribution-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: other-distribution\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[scanned_b]\nany = other_distribution\n")
+    from scanned_b.base import THINGS
+
+    assert THINGS.names() == ["thing_one", "two"]
+    assert THINGS.get("two") == "second"
+
+
+def test_a_broken_plug_in_is_an_error_each_time_and_not_only_once(importable):
+    make_package(importable, "scanned_c", thing_one="first")
+    (importable / "scanned_c" / "thing_two.py").write_text("raise RuntimeError('broken')\n")
+    from scanned_c.base import THINGS
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="broken"):
+            THINGS.names()
+
+
+def test_an_objective_dropped_into_the_folder_can_be_built(tmp_path):
+    (tmp_path / "x.py").write_text(DROPPED_IN)
+    command = [sys.executable, "-c", USED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True True (3,)", 0), done.stderr
