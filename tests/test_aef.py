@@ -207,7 +207,7 @@ def test_log_determinant_that_is_not_finite_names_layer_and_image():
     def broken(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mean, scale = original(z)
         scale = scale.clone()
-        scale[2] = 0
+        scale[2:] = 0
         return mean, scale
 
     model.decoder_affine = broken
