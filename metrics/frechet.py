@@ -121,7 +121,16 @@ def moments(features: Features) -> Moments:
 
 
 def root_factor(cov: Any) -> Any:  # noqa: ANN401
-    """Returns R with ``R @ R.T`` equal to a positive semi-definite matrix, shape (F, F)."""
+    """Returns R with ``R @ R.T`` equal to a positive semi-definite matrix, shape (F, F).
+
+    Cholesky's factor where the matrix is definite, which takes a tenth of the time; otherwise
+    the scaled eigenvectors. The backward errors are of one order.
+    """
+    try:
+        return linalg_of(cov).cholesky(cov)
+    except (np.linalg.LinAlgError, RuntimeError):
+        # torch's LinAlgError is a RuntimeError.
+        pass
     values, vectors = linalg_of(cov).eigh(cov)
     return vectors * values.clip(min=0.0) ** 0.5
 

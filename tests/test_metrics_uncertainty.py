@@ -97,6 +97,15 @@ def test_the_infinitesimal_jackknife_is_the_spread_over_fresh_samples():
     assert score.stderr == pytest.approx(np.hypot(*errors[0]))
 
 
+def test_the_infinitesimal_jackknife_is_the_jackknife_where_the_means_differ_most():
+    sets = draw(3, 600, 900)
+    sets["generated"] = sets["generated"] + [9.0, 0.0, 0.0, -9.0]
+    arrays = sets["real"], sets["generated"]
+    stderr = np.hypot(*moment_standard_errors(*arrays, *map(moments, arrays)))
+    direct = jackknife(frechet_distance, **sets, groups=300)
+    assert direct.stderr == pytest.approx(stderr, rel=0.15)
+
+
 def test_jackknife_bootstrap_and_subsamples_agree_on_a_difference_of_means():
     def difference(*, real, generated):
         return float(generated[:, 0].mean() - real[:, 0].mean())
