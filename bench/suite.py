@@ -151,7 +151,7 @@ class _Reader:
         return value if isinstance(value, str) else self._wrong(key, value, "text")
 
     def configs(self, name: str) -> list[Config]:
-        blocks = self.content.get("runs")
+        blocks: Any = self.content.get("runs")
         if not isinstance(blocks, list) or not blocks:
             self._wrong("runs", blocks, "at least one [[runs]] table")
         found = [c for i, b in enumerate(blocks) for c in self._expand(name, f"runs[{i}]", b)]
@@ -292,10 +292,8 @@ class _Reader:
         raise UserError(f"Suite '{self.source}': key '{key}' is {value!r}; expected {expected}.")
 
 
-def _parsed(key: str, value: str) -> Any:  # noqa: ANN401
-    if TYPES.get(key) is int:
-        return int(value) if value.isdigit() else value
-    return value
+def _parsed(key: str, value: str) -> int | str:
+    return int(value) if TYPES.get(key) is int and value.isdecimal() else value
 
 
 def _is_int(value: Any) -> bool:  # noqa: ANN401

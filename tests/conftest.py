@@ -1,0 +1,85 @@
+"""Fixtures of the tests: an own cache, and small suites on scikit-learn's digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+title = "Small"
+[training]
+steps = 8
+batch_size = 20
+train_images = 100
+validate_every = 4
+[evaluation]
+metrics = ["reconstruction"]
+features = ["pixels"]
+densities = ["gaussian"]
+images = 20
+sheet_images = 4
+[[runs]]
+dataset = "digits"
+backbone = "tiny"
+latent_dim = 3
+objective = ["ae", "vae"]
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AEBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def suite_file(tmp_path):
+    """Returns a function that writes the small suite, with replacements, and returns its path."""
+
+    def write(*replacements: tuple[str, str], name: str = "small", text: str = SUITE) -> str:
+        for old, new in replacements:
+            assert old in text, old
+            text = text.replace(old, new)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def aebench(tmp_path, capsys):
+    """Returns a function that runs a suite in this process: exit code and lines on stderr."""
+    from aebench.bench.cli import main
+
+    def run(suite: str, *arguments: str, out: Path | None = None) -> tuple[int, str]:
+        folder = str(out or tmp_path / "out")
+        given = ["run", suite, "--out", folder, "--device", "cpu", *arguments]
+        if "--workers" not in arguments:
+            given += ["--workers", "1"]
+        capsys.readouterr()
+        code = main(given)
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def rows_in():
+    """Returns a function that reads all rows of a folder, without what may differ by time."""
+
+    def read(out: Path, *without: str) -> dict[str, list[dict[str, object]]]:
+        dropped = ("date", "train_seconds", *without)
+        found = {}
+        for path in sorted(out.glob("runs/*/result.json")):
+            rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+            found[path.parent.name] = [
+                {k: v for k, v in row.items() if k not in dropped} for row in rows
+            ]
+        return found
+
+    return read

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+from aebench.bench.config import Config, Evaluation, Training
+from aebench.bench.errors import UserError
+from aebench.bench.suite import load_suite, suite_names
+
+
+def test_a_suite_is_the_product_of_its_factors(suite_file):
+    suite = load_suite(suite_file(("latent_dim = 3", "latent_dim = [2, 3]\nseed = [0, 1]")))
+    found = {(c.objective, c.latent_dim, c.seed) for c in suite.configs}
+    assert found == {(o, d, s) for o in ("ae", "vae") for d in (2, 3) for s in (0, 1)}
+
+
+def test_every_packaged_suite_can_be_read():
+    for name in suite_names():
+        assert load_suite(name).configs
+
+
+def test_training_settings_are_in_the_digest_and_the_evaluation_is_not(suite_file):
+    path = suite_file()
+    digest = load_suite(path).configs[0].digest
+    assert load_suite(path, settings={"evaluation.images": 30}).configs[0].digest == digest
+    assert load_suite(path, settings={"training.steps": 9}).configs[0].digest != digest
+    assert load_suite(path, seeds=[1]).configs[0].digest != digest
+
+
+def test_the_digest_does_not_depend_on_the_order_or_the_name_of_the_suite(suite_file):
+    first = load_suite(suite_file())
+    second = load_suite(suite_file(('["ae", "vae"]', '["vae", "ae"]'), name="other"))
+    assert {c.digest for c in first.configs} == {c.digest for c in second.configs}
+
+
+def test_later_layers_of_settings_win_over_earlier_ones(suite_file):
+    block = ("latent_dim = 3", "latent_dim = 3\ntraining = {steps = 5}")
+    assert load_suite(suite_file(block)).configs[0].training.steps == 5
+    scaled = ('title = "Small"', 'title = "Small"\nscales = {smoke = {training = {steps = 6}}}')
+    path = suite_file(block, scaled)
+    assert load_suite(path, settings={"scale": "smoke"}).configs[0].training.steps == 6
+    chosen = {"scale": "smoke", "training.steps": 7}
+    assert load_suite(path, settings=chosen).configs[0].training.steps == 7
+
+
+def test_lists_of_options_are_swept(suite_file):
+    path = suite_file(("latent_dim = 3", "latent_dim = 3\noptions = {beta = [1.0, 2.0]}"))
+    options = [c.options for c in load_suite(path, only={"objective": "vae"}).configs]
+    assert options == [{"beta": 1.0}, {"beta": 2.0}]
+
+
+def test_only_keeps_what_matches_the_pattern(suite_file):
+    assert [c.objective for c in load_suite(suite_file(), only={"objective": "v*"}).configs] == [
+        "vae"
+    ]
+
+
+def test_only_with_an_unlisted_name_runs_it_under_the_settings_of_the_suite(suite_file):
+    (config,) = load_suite(suite_file(), only={"objective": "wae-mmd"}).configs
+    assert (config.objective, config.latent_dim, config.training.steps) == ("wae-mmd", 3, 8)
+
+
+def test_a_pattern_that_matches_nothing_is_told(suite_file):
+    with pytest.raises(UserError, match=r"no run that matches objective=x\*"):
+        load_suite(suite_file(), only={"objective": "x*"})
+
+
+def test_a_run_listed_twice_is_one_run(suite_file):
+    path = suite_file(('["ae", "vae"]', '["ae", "ae"]'))
+    assert len(load_suite(path).configs) == 1
+
+
+def test_one_run_with_two_evaluations_is_refused(suite_file):
+    again = '\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\n'
+    again += 'objective = "ae"\nevaluation = {images = 30}\n'
+    path = suite_file(('["ae", "vae"]\n', '["ae", "vae"]\n' + again))
+    with pytest.raises(UserError, match="two .* tables with different evaluations"):
+        load_suite(path)
+
+
+BAD = [
+    (("steps = 8", "stpes = 8"), r"key 'training.stpes' is unknown. Did you mean 'steps'\?"),
+    (('title = "S', 'titel = "S'), r"key 'titel' is unknown. Did you mean 'title'\?"),
+    (("backbone =", "bakcbone ="), r"key 'runs\[0\].bakcbone' is unknown. Did you mean"),
+    (("steps = 8", 'steps = "8"'), "key 'training.steps' is '8'; expected a whole number"),
+    (("steps = 8", "steps = true"), "key 'training.steps' is True; expected a whole number"),
+    (("steps = 8", "steps = 8.5"), "key 'training.steps' is 8.5; expected a whole number"),
+    (("steps = 8", "steps = 0"), "'training.steps' is 0; expected at least 1"),
+    (("steps = 8", "steps = 8\nlearning_rate = nan"), "'training.learning_rate' is nan"),
+    (("steps = 8", "steps = 8\ngradient_clip = inf"), "'training.gradient_clip' is inf"),
+    (('["reconstruction"]', '"frechet"'), "'evaluation.metrics' is 'frechet'; expected a list"),
+    (('["gaussian"]', "[1]"), r"'evaluation.densities' is .*; expected a list of text"),
+    (("images = 20\n", "images = 1\n"), "'evaluation.images' is 1; expected at least 2"),
+    (("images = 20\n", "images = 20\ntemperatures = [0]\n"), "expected positive numbers"),
+    (("latent_dim = 3", "latent_dim = 0"), "'latent_dim' is 0; expected at least 1"),
+    (("latent_dim = 3", 'latent_dim = "3"'), r"'runs\[0\].latent_dim' is '3'; expected a whole"),
+    (("latent_dim = 3", "latent_dim = []"), "expected at least one value"),
+    (("latent_dim = 3", "latent_dim = 3\nseed = -1"), "'seed' is -1; expected at least 0"),
+    (("latent_dim = 3", "latent_dim = 3\nseed = 99999999999"), "'seed' is 99999999999"),
+    (("latent_dim = 3\n", ""), r"'runs\[0\].latent_dim' is None; expected a whole number"),
+    (("latent_dim = 3", "latent_dim = 3\noptions = 1"), r"'runs\[0\].options' is 1; expected a t"),
+    (
+        ("latent_dim = 3", "latent_dim = 3\noptions = {a = nan}"),
+        "'options' holds what JSON cannot",
+    ),
+    (
+        ("latent_dim = 3", "latent_dim = 3\noptions = {a = 2020-01-01}"),
+        "'options' holds what JSON",
+    ),
+    (("latent_dim = 3", "latent_dim = 3\nbackbone_options = 1"), "backbone_options' is 1"),
+    (('title = "Small"', "title = 3"), "key 'title' is 3; expected text"),
+    (
+        ('title = "Small"', 'scale = "huge"'),
+        "key 'scale' is 'huge'; expected smoke, small or full",
+    ),
+    (('title = "Small"', "scales = {huge = {}}"), "key 'scales.huge' is unknown"),
+    (('title = "Small"', "scales = {full = 3}"), "key 'scales.full' is 3; expected a table"),
+    (('title = "Small"', 'scales = {full = {width = "a"}}'), "'scales.full.width' is 'a'"),
+    (("[training]", "runs = 3\n[other]"), "is unknown|cannot|not valid TOML"),
+    (("[[runs]]", "[[runs]"), "is not valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_content_names_file_key_value_and_what_was_expected(suite_file, change, message):
+    path = suite_file(change)
+    with pytest.raises(UserError, match=message) as error:
+        load_suite(path)
+    assert path in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("runs", ["runs = []", "runs = 3", "runs = [3]", ""])
+def test_a_suite_without_runs_is_refused(tmp_path, runs):
+    path = tmp_path / "empty.toml"
+    path.write_text(runs, encoding="utf-8")
+    with pytest.raises(UserError, match="key 'runs.*expected (at least one|a table)"):
+        load_suite(str(path))
+
+
+def test_unreadable_files_are_refused_by_name(tmp_path, suite_file):
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not valid TOML"):
+        load_suite(str(binary))
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        load_suite(str(tmp_path / "none.toml"))
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        load_suite(f"{tmp_path}/")
+    with pytest.raises(UserError, match="is called '..'; expected a name"):
+        load_suite(suite_file(name=".."))
+
+
+def test_deeply_nested_toml_is_refused(tmp_path):
+    path = tmp_path / "deep.toml"
+    path.write_text("a = " + "[" * 100_000, encoding="utf-8")
+    with pytest.raises(UserError, match="not valid TOML"):
+        load_suite(str(path))
+
+
+def test_an_unknown_suite_has_its_near_match_and_the_list():
+    with pytest.raises(UserError, match=r"Unknown suite 'quikc'. Did you mean 'quick'\? Known:"):
+        load_suite("quikc")
+
+
+def test_unknown_keys_of_the_command_line_have_their_near_match(suite_file):
+    with pytest.raises(UserError, match=r"key of --set 'training.step'. Did you mean"):
+        load_suite(suite_file(), settings={"training.step": 3})
+    with pytest.raises(UserError, match=r"factor of --only 'objectiv'. Did you mean 'objective'"):
+        load_suite(suite_file(), only={"objectiv": "ae"})
+
+
+def test_configs_are_checked_without_a_suite_too():
+    with pytest.raises(ValueError, match="'latent_dim' is 0"):
+        Config("s", "full", "digits", "tiny", "ae", 0)
+    with pytest.raises(ValueError, match="'training.selection' is 'luck'; expected one of"):
+        Training(selection="luck")
+    with pytest.raises(ValueError, match="'evaluation.annealing_steps' is 0"):
+        Evaluation(annealing_steps=0)
