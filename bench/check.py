@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -231,7 +231,7 @@ def _worse_table(worse: tuple[Change, ...]) -> Table:
     return Table("worse", "Trained scores", (), "score", header, tuple(lines))
 
 
-def _about(baseline: Path) -> dict[str, object] | dict[str, list[object]]:
+def _about(baseline: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((baseline / ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:

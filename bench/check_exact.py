@@ -139,7 +139,9 @@ def split_digests(
 ) -> tuple[dict[str, str], list[str]]:
     """Returns the digest of each data set's split that is here, and a note on each that is not."""
     if load is None:
-        from .data import load_dataset as load
+        from .data import load_dataset
+
+        load = load_dataset
 
     digests: dict[str, str] = {}
     notes: list[str] = []

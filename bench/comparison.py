@@ -198,7 +198,7 @@ def _aef_lines(rows: pd.DataFrame) -> list[tuple[str, tuple[Cell, ...]]]:
         rows["objective"].str.startswith("aef") & rows["metric"].isin(["bits_per_dim", "fd"])
     ]
     own = own[own["images"].isin(["test", "sample"]) & own["dataset"].isin(AEF_DATASETS)]
-    lines = []
+    lines: list[tuple[str, tuple[Cell, ...]]] = []
     for method in method_order(own):
         keys = ["dataset", "latent_dim", "metric", "density"]
         for key, same in own[own["method"] == method].groupby(keys, sort=True):

@@ -94,13 +94,13 @@ def _draw_codes(axis: Axes, saved: dict[str, Array]) -> None:
     codes = saved["codes2d"][:2000]
     labels = saved.get("labels")
     colour = labels[: len(codes)] if labels is not None else "#0072B2"
-    axis.scatter(*codes.T, c=colour, s=3, cmap="viridis", alpha=0.6, lw=0)
+    axis.scatter(codes[:, 0], codes[:, 1], c=colour, s=3, cmap="viridis", alpha=0.6, lw=0)
     reach = max(LIMIT, float(np.quantile(np.abs(codes), 0.995)) * 1.1)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 
 
 def _draw_contours(axis: Axes, saved: dict[str, Array], density: str) -> None:
-    style = {"colors": "black", "linewidths": 0.8, "linestyles": ["-", "--", ":"]}
+    style: dict[str, Any] = {"colors": "black", "linewidths": 0.8, "linestyles": ["-", "--", ":"]}
     codes = saved["codes2d"].astype(float)
     if f"density2d_{density}" in saved:
         grid = saved[f"density2d_{density}"]

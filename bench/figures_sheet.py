@@ -78,7 +78,8 @@ def _draw(sheet: Mapping[str, Strips | str], title: str) -> Any:  # noqa: ANN401
     block = 2.6
     size = (1.0 + block * len(headings), 0.5 + (block * height / width + 0.03) * len(sheet))
     figure, axes = new_figure(*size, nrows=len(sheet), ncols=len(headings))
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
     for line, (label, content) in zip(axes, sheet.items(), strict=True):
         for axis, heading in zip(line, headings, strict=True):
             hide_axis(axis)

@@ -146,11 +146,13 @@ def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
     shift = np.linspace(-0.12, 0.12, max(len(methods), 1))
     for at, method in enumerate(methods):
         own = good[good["method"] == method]
-        groups = [(value, list(part["value"])) for value, part in own.groupby(x)]
-        places = [ticks.index(value) + float(shift[at]) for value, _ in groups]
-        xs = [value for value, _ in groups] if sweep and sweep.logarithmic else places
-        means = np.array([np.mean(values) for _, values in groups])
-        ends = np.array([bootstrap_interval(values) for _, values in groups])
+        groups = {
+            float(value): list(own[own[x] == value]["value"]) for value in sorted(set(own[x]))
+        }
+        places = [ticks.index(value) + float(shift[at]) for value in groups]
+        xs = list(groups) if sweep and sweep.logarithmic else places
+        means = np.array([np.mean(values) for values in groups.values()])
+        ends = np.array([bootstrap_interval(values) for values in groups.values()])
         errors = np.abs(ends.T - means)
         look = look_of(str(own["objective"].iloc[0]))
         axis.errorbar(xs, means, errors, label=_bound(own, method), capsize=2, lw=1, ms=4, **look)

@@ -79,15 +79,9 @@ def variant_text(variant: str) -> str:
     return ", ".join(f"{name}={_value_text(value)}" for name, value in sorted(settings.items()))
 
 
-def suite_title(row: Mapping[str, Any]) -> str:
+def suite_title(row: Mapping[Any, Any]) -> str:
     """Returns suite and scale as they stand in every title."""
     return f"{row['suite']} (scale: {row['scale']})"
-
-
-def identity_text(identity: Mapping[str, Any]) -> str:
-    """Returns a metric's identity in words, empty parts left out."""
-    parts = [f"{name} {value}" for name, value in identity.items() if value not in ("", None)]
-    return ", ".join(parts)
 
 
 def _value_text(value: object) -> str:

@@ -163,7 +163,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     if first["kind"]:
         rows = rows.assign(method=rows["method"] + _density_text(rows))
     bounds = set(rows.loc[rows["kind"] == "lower bound", "method"])
-    groups = {name: own for name, own in rows.groupby("method", sort=False)}
+    groups = {str(name): own for name, own in rows.groupby("method", sort=False)}
     seeds = {name: seed_values(own) for name, own in groups.items()}
     ranks = rank_intervals(seeds, str(first["better"]), bounds)
     identity = [

@@ -89,7 +89,7 @@ def missing_runs(rows: pd.DataFrame) -> list[str]:
         ):
             lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
             if lost:
-                name = " ".join(filter(None, (objective, variant)))
+                name = " ".join(filter(None, (str(objective), str(variant))))
                 where = f"{suite} ({scale}), {dataset}, d = {size}"
                 found.append(f"{where}: '{name}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):

@@ -105,7 +105,7 @@ def frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def records_of(rows: pd.DataFrame) -> list[Record]:
     """Returns a data frame's lines as records with plain Python values, ``None`` where empty."""
     return [
-        {name: _plain(value, TYPES[name]) for name, value in line.items()}
+        {str(name): _plain(value, TYPES[str(name)]) for name, value in line.items()}
         for line in rows[list(COLUMNS)].astype(object).to_dict("records")
     ]
 

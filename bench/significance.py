@@ -69,9 +69,7 @@ def separated_from_best(
         return [], "there is nothing to compare with"
     shared = set.intersection(*(set(seeds) for seeds in counted.values()))
     if len(shared) < SEEDS_NEEDED:
-        fewest = min(counted, key=lambda name: len(counted[name]))
-        has = f"only {len(shared)} seeds are shared by all rows ('{fewest}' has "
-        return [], f"{has}{len(counted[fewest])}); {SEEDS_NEEDED} are needed"
+        return [], f"{_shared_text(len(shared), counted)}; {SEEDS_NEEDED} are needed"
     sign = 1.0 if better == "lower" else -1.0
     paired = {name: {s: seeds[s] for s in shared} for name, seeds in counted.items()}
     best = min(paired, key=lambda name: sign * float(np.mean(list(paired[name].values()))))
@@ -117,6 +115,14 @@ def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[fl
     means = generator.choice(sample, size=(2000, sample.size)).mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _shared_text(shared: int, candidates: Mapping[str, Seeds]) -> str:
+    fewest = min(candidates, key=lambda name: len(candidates[name]))
+    count = len(candidates[fewest])
+    text = f"all rows share only {shared} seed{'' if shared == 1 else 's'}"
+    even = all(len(seeds) == count for seeds in candidates.values())
+    return text if even else f"{text} ('{fewest}' has {count})"
 
 
 def _pair_p_value(first: Seeds, second: Seeds) -> float:

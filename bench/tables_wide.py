@@ -81,7 +81,7 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     trained = column.rows[column.rows["objective"] != FLOOR]
     better = str(trained["better"].iloc[0])
     bounds = set(trained.loc[trained["kind"] == "lower bound", "method"])
-    seeds = {name: seed_values(own) for name, own in trained.groupby("method", sort=False)}
+    seeds = {str(name): seed_values(own) for name, own in trained.groupby("method", sort=False)}
     tied, reason = separated_from_best(seeds, better, bounds)
     if len(tied) == len(seeds) and len(tied) > 1:
         return {}, "no row is separated from the best"
@@ -110,10 +110,10 @@ def score_cell(rows: pd.DataFrame, expected: int, mark: str = "") -> Cell:
         expected = 0
     cell = seeds_cell(seed_values(rows), expected, lost_text(rows), mark)
     first = rows.iloc[0]
-    return replace(cell, text=bound_sign(first) + cell.text) if first["kind"] else cell
+    return replace(cell, text=bound_sign(first.to_dict()) + cell.text) if first["kind"] else cell
 
 
-def bound_sign(row: Mapping[str, Any]) -> str:
+def bound_sign(row: Mapping[Any, Any]) -> str:
     """Returns what stands before a likelihood: a sign for a bound, a letter for ``completed``."""
     letter = "c " if row["model"] == "completed" else ""
     if row["kind"] != "lower bound":
@@ -254,9 +254,8 @@ def mark_note(reasons: list[str]) -> str:
     why = [reason for reason in dict.fromkeys(reasons) if reason]
     if not why:
         return f"Bold: best ({test})."
-    blocked = any("needed" in reason for reason in why)
-    if blocked and len(why) == 1:
-        return f"No best is marked: {why[0]}."
+    if all(reason and not reason[0].isdigit() for reason in reasons):
+        return f"No best is marked ({test}): {'; '.join(why)}."
     return f"Bold: best; italic: not separated from the best ({test}). Elsewhere {'; '.join(why)}."
 
 
@@ -270,7 +269,7 @@ def _extra_columns(rows: pd.DataFrame) -> dict[str, dict[str, Cell]]:
         ("train_seconds", "train s"),
     ):
         means = sizes[name].mean()
-        extra[header] = {m: Cell(_count_text(v), float(v)) for m, v in means.items()}
+        extra[header] = {str(m): Cell(_count_text(v), float(v)) for m, v in means.items()}
         extra[header][FLOOR] = Cell("-")
     return extra
 
