@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import linear, relu, softplus
 from zuko.nn import MaskedLinear
 from zuko.transforms import AffineTransform, AutoregressiveTransform, DependentTransform
 
@@ -52,6 +52,51 @@ class MaskedNetwork(nn.Sequential):
             *(MaskedResidualBlock(units[:, None] >= units) for _ in range(blocks)),
             MaskedLinear(adjacency=outputs[:, None] > units),
         )
+        self.degrees = units.tolist()
+
+    @torch.no_grad()
+    def solve(self, y: Tensor) -> Tensor:
+        """Returns v with a_i v_i + t_i = y_i, (N, d), computing each hidden unit once.
+
+        Coordinate k needs the hidden units of a degree below k, and those of degree k need the
+        coordinates up to k, so both are filled in turn; no gradient passes.
+        """
+        layers = [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
+        dense = [(layer.mask * layer.weight, layer.bias) for layer in layers]
+        hidden = [y.new_zeros(len(y), len(self.degrees)) for _ in layers[:-1]]
+        v = torch.zeros_like(y)
+        degrees = torch.tensor(self.degrees)
+        highest = int(degrees.max())
+        for degree in range(min(highest, y.shape[1]) + 1):
+            if degree:
+                column = slice(degree - 1, degree)
+                v[:, column] = self._solve_columns(y[:, column], column, hidden[-1], *dense[-1])
+            units = (degrees == degree).nonzero()[:, 0].to(y.device)
+            if len(units):
+                self._fill(hidden, units, v, dense[:-1])
+        rest = slice(highest, y.shape[1])
+        v[:, rest] = self._solve_columns(y[:, rest], rest, hidden[-1], *dense[-1])
+        return v
+
+    @staticmethod
+    def _solve_columns(
+        y: Tensor, columns: slice, hidden: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        rows = slice(2 * columns.start, 2 * columns.stop)
+        q, t = linear(hidden, weight[rows], bias[rows]).unflatten(1, (-1, 2)).unbind(-1)
+        return (y - t) / (softplus(q) + SCALE_FLOOR)
+
+    @staticmethod
+    def _fill(
+        hidden: list[Tensor], units: Tensor, v: Tensor, dense: list[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Fills the columns of some units: input layer, then first and second of each block."""
+        for index, (weight, bias) in enumerate(dense):
+            inputs = relu(hidden[index - 1]) if index else v
+            value = linear(inputs, weight[units], bias[units])
+            if index and index % 2 == 0:
+                value = value + hidden[index - 2][:, units]
+            hidden[index][:, units] = value
 
 
 class AutoregressiveLayer(nn.Module):
@@ -76,14 +121,16 @@ class AutoregressiveLayer(nn.Module):
         super().__init__()
         self.reverse = reverse
         self.network = MaskedNetwork(features, hidden, blocks)
-        self.transform = AutoregressiveTransform(self._coefficients, features)
+        # With fewer hidden units than coordinates, the last coordinates need no own pass.
+        self.transform = AutoregressiveTransform(self._coefficients, min(features, hidden + 1))
 
     def forward(self, v: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
         """Returns outputs and log-determinant of vectors (..., d) in one pass.
 
         Args:
             v: Vectors (..., d).
-            inverse: Whether to apply the inverse instead, in d passes.
+            inverse: Whether to apply the inverse instead; in d passes where gradients are
+                wanted, and otherwise unit by unit.
         """
         return self._inverse(v) if inverse else self._forward(v)
 
@@ -91,7 +138,10 @@ class AutoregressiveLayer(nn.Module):
         return self.transform.call_and_ladj(v.flip(-1) if self.reverse else v)
 
     def _inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        value = self.transform.inv(v)
+        if torch.is_grad_enabled():
+            value = self.transform.inv(v)
+        else:
+            value = self.network.solve(v.flatten(0, -2)).reshape(v.shape)
         log_det = -self.transform.log_abs_det_jacobian(value, v)
         return value.flip(-1) if self.reverse else value, log_det
 

@@ -155,6 +155,24 @@ def test_log_determinant_is_that_of_the_jacobian(name, method, features):
         assert float(torch.linalg.slogdet(jacobian)[1]) == pytest.approx(float(value), abs=1e-8)
 
 
+@pytest.mark.parametrize(("features", "hidden"), [(1, 4), (2, 5), (5, 12), (9, 4), (6, 5)])
+def test_autoregressive_layer_inverts_in_passes_and_unit_by_unit(features, hidden):
+    torch.manual_seed(1)
+    layer = AutoregressiveLayer(features, hidden).double()
+    for parameter in layer.parameters():
+        parameter.data.add_(0.3 * torch.randn_like(parameter))
+    v = torch.randn(3, 4, features, dtype=torch.float64)
+    y, log_det = layer(v)
+    with_gradient, negative = layer(y, inverse=True)
+    with torch.no_grad():
+        without, also_negative = layer(y, inverse=True)
+    assert with_gradient.requires_grad
+    for value in (with_gradient, without):
+        close(value, v)
+    for value in (negative, also_negative):
+        close(value, -log_det)
+
+
 @pytest.mark.parametrize("name", STACKS)
 def test_flow_takes_any_number_of_leading_axes(name):
     flow, v = small_flow(name, 3), torch.randn(4, 2, 3, dtype=torch.float64)
