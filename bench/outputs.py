@@ -148,13 +148,10 @@ class Outputs:
         return parts
 
     def _paths(self, codes: Tensor) -> Tensor:
-        ends = self._inside(codes)
-        if len(ends) < 2:
+        ends = self._inside(codes[: len(codes) // 2 * 2])
+        if len(ends) == 0:
             return torch.empty(0, SHEET_STEPS, *self.data.image_shape, dtype=torch.uint8)
-        positions = torch.linspace(0, 1, SHEET_STEPS)
-        points = spherical(
-            ends[: len(ends) // 2], ends[len(ends) // 2 :][: len(ends) // 2], positions
-        )
+        points = spherical(ends[::2], ends[1::2], torch.linspace(0, 1, SHEET_STEPS))
         images = self.decode(self._outside(points.flatten(0, 1)))
         return images.unflatten(0, (-1, SHEET_STEPS))
 
