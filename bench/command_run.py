@@ -89,7 +89,6 @@ def folder_name(suite: Suite) -> str:
 
 def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bool) -> int:
     from .dispatch import InProcess
-    from .floor import write_floors
     from .interruption import Stopped
     from .progress import Display
     from .workers import Processes
@@ -102,17 +101,27 @@ def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bo
             for done in dispatcher.map(requests, display.listen):
                 ended.append(done)
                 display.finish(done)
-        write_floors(requests)
+        lost_floor = _write_floors(requests)
     except Stopped:
         raise RunFailed(
             f"Stopped. {len(ended)} of {len(requests)} runs are whole; "
             "the same command goes on from here."
         ) from None
+    code = _conclude(suite, ended, time.monotonic() - started)
+    if lost_floor:
+        raise RunFailed(lost_floor)
+    return code
+
+
+def _write_floors(requests: list[Request]) -> str:
+    """Writes the scores of real images; returns what went wrong, if anything did."""
+    from .floor import write_floors
+
+    try:
+        write_floors(requests)
     except OSError as error:
-        raise RunFailed(
-            f"{error.strerror or error}: '{error.filename or requests[0].out}'."
-        ) from error
-    return _conclude(suite, ended, time.monotonic() - started)
+        return f"floor of the scores: {error.strerror or error}: '{error.filename}'."
+    return ""
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .config import Config
+from .config import Config, Evaluation
 from .evaluation import Evaluator, Item
 from .evaluation_identity import evaluation_identity
 from .evaluation_record import EvaluationRecord
+from .interruption import check_stop
 from .locking import held
 from .provenance import commit, device_name, versions
 from .results import checksum, encode_result
@@ -28,18 +29,18 @@ class RealOutputs:
     """Held-out real images in the place of generated ones."""
 
     data: Dataset
-    count: int
+    settings: Evaluation
     densities: tuple[str, ...] = ()
 
     @property
     def real(self) -> Tensor:
         """The first test images."""
-        return self.data.test[: self.count]
+        return self.data.test[: self.settings.images]
 
     @property
     def heldout(self) -> Tensor:
         """The first validation images."""
-        return self.data.validation[: self.count]
+        return self.data.validation[: self.settings.images]
 
     def images(self, kind: str, density: str = "") -> Tensor:
         """Returns the held-out images, uint8 (N, C, H, W)."""
@@ -56,37 +57,45 @@ class FloorEvaluator(Evaluator):
 
 def write_floors(requests: Sequence[Request]) -> None:
     """Computes the floor of each data set and counts that the requests score."""
-    groups = {checksum(_floor_key(r.config)): r for r in requests}
-    for request in groups.values():
-        data = dataset(request.config.dataset, request.config.split)
+    groups: dict[str, list[Request]] = {}
+    for request in requests:
+        groups.setdefault(checksum(_floor_key(request.config)), []).append(request)
+    for digest, group in groups.items():
+        config = group[0].config
+        data = dataset(config.dataset, config.split)
         if data.default_space != "real":
-            _write_floor(request, data)
+            _write_floor(group[0], _merged([r.config.evaluation for r in group]), data, digest)
 
 
-def _write_floor(request: Request, data: Dataset) -> None:
-    config = request.config
-    digest = checksum(_floor_key(config))[:16]
-    folder = request.out / "runs" / f"floor-{digest}"
-    identity = evaluation_identity(config.evaluation, data.digest)
+def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Returns the first evaluation with the metrics and extractors of all."""
+    metrics = dict.fromkeys(name for e in evaluations for name in e.metrics)
+    features = dict.fromkeys(name for e in evaluations for name in e.features)
+    return dataclasses.replace(
+        evaluations[0], metrics=tuple(metrics), features=tuple(features), likelihood_images=0
+    )
+
+
+def _write_floor(request: Request, settings: Evaluation, data: Dataset, digest: str) -> None:
+    run = f"floor-{digest[:16]}"
+    folder = request.out / "runs" / run
+    outputs: Any = RealOutputs(data, settings)
+    identity = evaluation_identity(settings, data.digest)
+    base = _base(request.config, data, run, request.device)
     with held(folder) as mine:
         if not mine:
             return
         record = EvaluationRecord(folder / "evaluation.json", identity)
-        outputs: Any = RealOutputs(data, config.evaluation.images)
-        base = _base(config, data, f"floor-{digest}", request.device)
-        rows = FloorEvaluator(outputs, base, config.evaluation, record, request.device).rows(
-            lambda stage: None
-        )
-        text = encode_result(f"floor-{digest}", rows)
+        evaluator = FloorEvaluator(outputs, base, settings, record, request.device)
+        rows = evaluator.rows(lambda stage: check_stop())
+        text = encode_result(run, rows)
         path = folder / "result.json"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)
 
 
 def _floor_key(config: Config) -> list[Any]:
-    settings = config.evaluation
-    names = [list(settings.metrics), list(settings.features), settings.images]
-    return [config.dataset, config.split, config.scale, *names]
+    return [config.dataset, config.split, config.scale, config.evaluation.images]
 
 
 def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any]:

@@ -232,7 +232,7 @@ class _Reader:
             key: self.content.get(key, {}),
             f"{where}.{key}": block.get(key, {}),
             f"scales.{self.scale}.{key}": self.preset.get(key, {}),
-            "--set": {
+            f"--set {key}": {
                 name.partition(".")[2]: value
                 for name, value in self.settings.items()
                 if name.startswith(f"{key}.")

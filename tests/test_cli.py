@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from aebench.bench.cli import COMMANDS, main
+
+HEAVY = ("torch", "sklearn", "matplotlib", "pandas", "scipy", "torchvision", "timm")
+
+
+def _imported(arguments):
+    script = (
+        "import sys\nfrom aebench.bench.cli import main\n"
+        f"try:\n    code = main({arguments!r})\nexcept SystemExit as error:\n    code = error.code\n"
+        f"sys.stderr.write('loaded: ' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["list", "suites"], 0),
+        (["list", "nonsense"], 2),
+        (["run"], 2),
+        (["run", "quikc"], 2),
+        (["run", "quick", "--dry-run"], 0),
+        (["run", "quick", "--set", "training.step=3"], 2),
+    ],
+)
+def test_the_command_starts_without_heavy_imports(arguments, code):
+    found, _, told = _imported(arguments)
+    assert found == code
+    assert told.rpartition("loaded: ")[2] == ""
+
+
+def test_every_command_explains_itself(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"aebench {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["objectives", "backbones", "datasets", "densities", "metrics"])
+def test_each_kind_is_listed_with_a_summary(kind, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(len(line.split(None, 1)) == 2 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "objective=vea"], "Unknown objective 'vea'. Did you mean 'vae'? Known: "),
+        (["--only", "dataset=digist"], "Unknown data set 'digist'. Did you mean 'digits'?"),
+        (["--only", "backbone=tinny"], "Unknown backbone 'tinny'. Did you mean 'tiny'?"),
+        (["--only", "objectiv=ae"], "Unknown factor of --only 'objectiv'."),
+        (["--only", "objective"], "'--only' is 'objective'; expected KEY=VALUE."),
+        (["--only", "latent_dim=x"], "key 'runs[0].latent_dim' is 'x'; expected a whole number"),
+        (["--set", "evaluation.metrics=['frechett']"], "Unknown metric 'frechett'. Did you mean"),
+        (["--set", "evaluation.densities=['gausian']"], "Unknown density 'gausian'. Did you mean"),
+        (["--set", "evaluation.densities=['gmm-0']"], "gmm-0"),
+        (["--set", "evaluation.features=['pixel']"], "'pixel'"),
+        (["--set", "evaluation.interpolation=cubic"], "'cubic'; expected one of: spherical"),
+        (["--set", "training.step=3"], "Unknown key of --set 'training.step'. Did you mean"),
+        (["--set", "training.steps=many"], "key '--set training.steps' is 'many'; expected a wh"),
+        (["--set", "training.steps"], "'--set' is 'training.steps'; expected KEY=VALUE."),
+        (["--set", "=3"], "'--set' is '=3'; expected KEY=VALUE."),
+        (["--set", "split=halves"], "halves"),
+        (["--set", "space=polar"], "'polar'"),
+        (["--set", "latent_dim=0"], "'latent_dim' is 0; expected at least 1."),
+        (["--set", "latent_dim=1000000"], "'latent_dim' is 1000000; expected at most the 64"),
+        (["--set", "training.batch_size=101"], "'training.batch_size' is 101; expected at most"),
+        (["--set", "training.learning_rate=-1"], "'training.learning_rate' is -1.0; expected a p"),
+        (["--seeds", "0,x"], "'--seeds' is '0,x'; expected whole numbers such as 0,1,2."),
+        (["--seeds", ""], "'--seeds' is ''; expected whole numbers"),
+        (["--seeds", "-1"], "'--seeds' is '-1'; expected whole numbers"),
+        (["--workers", "0"], "'--workers' is 0; expected at least 1."),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(
+    suite_file, aebench, tmp_path, arguments, message
+):
+    code, told = aebench(suite_file(), *arguments)
+    assert code == 2
+    assert message in told
+    assert told.startswith("aebench: ") and told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("latent_dim = 3", "latent_dim = 3\noptions = {bta = 1.0}"), "'bta'"),
+        (("latent_dim = 3", "latent_dim = 3\nbackbone_options = {widht = 1.0}"), "'widht'"),
+        (("steps = 8", 'steps = "8"'), "key 'training.steps' is '8'; expected a whole number."),
+        (("steps = 8", "steps = "), "is not valid TOML"),
+    ],
+)
+def test_a_bad_suite_file_is_one_line_and_exit_2(suite_file, aebench, tmp_path, change, message):
+    code, told = aebench(suite_file(change))
+    assert code == 2 and message in told
+    assert told.startswith("aebench: ") and told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_there_is_told(suite_file, tmp_path, capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    out = tmp_path / "out"
+    assert main(["run", suite_file(), "--out", str(out), "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "aebench: '--device' is 'cuda', but torch sees no GPU here; use --device cpu.\n"
+    )
+    assert not out.exists()
+
+
+def test_an_output_folder_that_cannot_be_written_is_told(suite_file, aebench, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        code, told = aebench(suite_file(), out=out)
+        assert code == 2 and f"Output folder '{out}' cannot be written" in told
+        assert told.count("\n") == 1
+    assert file.read_text() == "mine"
+
+
+def test_a_read_only_output_folder_is_told(suite_file, aebench, tmp_path, monkeypatch):
+    monkeypatch.setattr("aebench.bench.command_run.os.access", lambda path, mode: False)
+    code, told = aebench(suite_file())
+    assert code == 2 and "cannot be written; name another with --out" in told
+
+
+def test_a_dry_run_lists_the_runs_and_writes_nothing(suite_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["run", suite_file(), "--out", str(out), "--dry-run", "--seeds", "0,1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 and lines[-1].startswith("4 runs, 32 steps of 20 images")
+    assert not out.exists()
+
+
+def test_progress_is_silent_off_a_terminal(suite_file, aebench):
+    code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
+    assert code == 0 and told.count("\n") == 1 and "1 trained in" in told
+
+
+def test_an_objective_dropped_in_runs_under_the_settings_of_the_suite(
+    suite_file, aebench, tmp_path, rows_in
+):
+    from aebench.models.objective import OBJECTIVES, Objective, squared_error
+
+    class Mine(Objective):
+        """A trivial objective."""
+
+        def terms(self, x, generator):
+            y = self.space(x)[0]
+            return {"mine": squared_error(y, self.mean(self.code(y)))}
+
+    OBJECTIVES.names()
+    OBJECTIVES.register("mine")(Mine)
+    try:
+        code, _ = aebench(suite_file(), "--only", "objective=mine")
+    finally:
+        del OBJECTIVES._entries["mine"]
+    assert code == 0
+    ((name, rows),) = rows_in(tmp_path / "out").items()
+    assert rows and {r["objective"] for r in rows} == {"mine"}
+    assert '"mine"' in (tmp_path / "out" / "runs" / name / "log.jsonl").read_text()
+
+
+def test_running_out_of_memory_is_one_line_that_names_the_run(suite_file, aebench, monkeypatch):
+    import torch
+    from aebench.bench.runner import Run
+
+    def full(self, report, watch=None):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nMore lines")
+
+    monkeypatch.setattr(Run, "execute", full)
+    code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
+    assert code == 1 and "run 'ae digits d=3 s=0': out of memory on cpu; use a smaller" in told
