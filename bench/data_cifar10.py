@@ -95,8 +95,8 @@ class Cifar10(Source):
         images = np.concatenate([images for images, _ in parts[:-1]])
         labels = np.concatenate([labels for _, labels in parts[:-1]])
         train, test = Part(images, labels), Part(*parts[-1])
-        for part, of in ((train, "the training files"), (test, TEST)):
-            counts = np.bincount(part.labels, minlength=10)
+        for known, of in ((labels, "the training files"), (parts[-1][1], TEST)):
+            counts = np.bincount(known, minlength=10)
             if len(set(counts)) != 1:
                 raise UserError(
                     f"{origin}: classes of {of} have {counts.tolist()} images; expected equal "

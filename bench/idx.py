@@ -91,12 +91,14 @@ class IdxSource(Source):
 
     def _read(self, folder: Path) -> Content:
         parts = []
+        _, *size = self.image_shape or (1, 28, 28)
         for stem, count in zip(("train", "t10k"), self._counts, strict=True):
-            images = self._array(folder / f"{stem}-{_KINDS[0]}", (count, *self.image_shape[1:]))
+            images = self._array(folder / f"{stem}-{_KINDS[0]}", (count, *size))
             labels = self._array(folder / f"{stem}-{_KINDS[1]}", (count,))
             parts.append(Part(images[:, None], labels))
         self._used = folder
-        return Content(*parts, held_out=self._held_out)
+        train, test = parts
+        return Content(train, test, held_out=self._held_out)
 
     def _array(self, path: Path, shape: tuple[int, ...]) -> np.ndarray:
         archive = path.with_name(f"{path.name}.gz")

@@ -55,7 +55,7 @@ class Score:
         stderr: Its standard error, or ``None`` where none is known.
         unit: Its unit in words.
         better: Which direction is better.
-        status: ``ok`` or ``not applicable``.
+        status: ``ok``, ``failed`` or ``not applicable``.
         reason: Why it does not apply, or a warning about the value.
     """
 
@@ -64,7 +64,7 @@ class Score:
     stderr: float | None
     unit: str
     better: str
-    status: Literal["ok", "not applicable"]
+    status: Literal["ok", "failed", "not applicable"]
     reason: str = ""
 
 

@@ -62,7 +62,9 @@ def register(
     def file(function: Callable[..., Scores]) -> Callable[..., Scores]:
         parameters = inspect.signature(function).parameters.values()
         if any(p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters):
-            raise ValueError(f"Metric '{name}' takes positional parameters; expected keyword-only.")
+            raise ValueError(
+                f"Metric '{name}' takes positional parameters; expected keyword-only."
+            )
         needs = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
         METRICS[name] = Metric(name, function, unit, better, needs)
         return function

@@ -90,7 +90,11 @@ class Objective(nn.Module, ABC):
 
     def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Returns the sum of the terms, (B,)."""
-        return torch.stack(tuple(self.terms(x, generator).values())).sum(0)
+        return self.total(self.terms(x, generator))
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Returns the sum of terms already computed, (B,)."""
+        return torch.stack(tuple(terms.values())).sum(0)
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Returns the backbone's codes (B, L) of network inputs."""
