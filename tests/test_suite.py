@@ -72,7 +72,7 @@ def test_one_run_with_two_evaluations_is_refused(suite_file):
     again = '\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\n'
     again += 'objective = "ae"\nevaluation = {images = 30}\n'
     path = suite_file(('["ae", "vae"]\n', '["ae", "vae"]\n' + again))
-    with pytest.raises(UserError, match="two .* tables with different evaluations"):
+    with pytest.raises(UserError, match=r"two .* tables with different evaluations"):
         load_suite(path)
 
 
@@ -131,7 +131,7 @@ def test_bad_content_names_file_key_value_and_what_was_expected(suite_file, chan
 def test_a_suite_without_runs_is_refused(tmp_path, runs):
     path = tmp_path / "empty.toml"
     path.write_text(runs, encoding="utf-8")
-    with pytest.raises(UserError, match="key 'runs.*expected (at least one|a table)"):
+    with pytest.raises(UserError, match=r"key 'runs.*expected (at least one|a table)"):
         load_suite(str(path))
 
 
@@ -144,7 +144,7 @@ def test_unreadable_files_are_refused_by_name(tmp_path, suite_file):
         load_suite(str(tmp_path / "none.toml"))
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         load_suite(f"{tmp_path}/")
-    with pytest.raises(UserError, match="is called '..'; expected a name"):
+    with pytest.raises(UserError, match=r"is called '..'; expected a name"):
         load_suite(suite_file(name=".."))
 
 
@@ -170,7 +170,7 @@ def test_unknown_keys_of_the_command_line_have_their_near_match(suite_file):
 def test_configs_are_checked_without_a_suite_too():
     with pytest.raises(ValueError, match="'latent_dim' is 0"):
         Config("s", "full", "digits", "tiny", "ae", 0)
-    with pytest.raises(ValueError, match="'training.selection' is 'luck'; expected one of"):
+    with pytest.raises(ValueError, match=r"'training.selection' is 'luck'; expected one of"):
         Training(selection="luck")
-    with pytest.raises(ValueError, match="'evaluation.annealing_steps' is 0"):
+    with pytest.raises(ValueError, match=r"'evaluation.annealing_steps' is 0"):
         Evaluation(annealing_steps=0)

@@ -331,5 +331,5 @@ def test_objectives_that_draw_differently_see_the_same_batches(tmp_path):
 
 
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'training.batch_size' is 41; expected at most the 40"):
+    with pytest.raises(ValueError, match=r"'training.batch_size' is 41; expected at most the 40"):
         _trainer(tmp_path, training=Training(batch_size=41))
