@@ -168,6 +168,8 @@ class Trainer:
     def _terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         try:
             return self.objective.terms(x, generator)
+        except FloatingPointError as error:
+            raise Diverged(f"{error} Step {self.step + 1}.") from error
         except (ValueError, RuntimeError) as error:
             self._check_finite()
             lost = [n for n, p in self.objective.named_parameters() if not p.isfinite().all()]

@@ -333,3 +333,14 @@ def test_objectives_that_draw_differently_see_the_same_batches(tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'training.batch_size' is 41; expected at most the 40"):
         _trainer(tmp_path, training=Training(batch_size=41))
+
+
+def test_a_non_finite_log_determinant_is_a_divergence_with_its_step(tmp_path, monkeypatch):
+    trainer = _trainer(tmp_path)
+
+    def broken(x, generator):
+        raise FloatingPointError("The log-determinant of 'decoder scale' is inf for image 2.")
+
+    monkeypatch.setattr(trainer.objective, "terms", broken)
+    with pytest.raises(Diverged, match=r"'decoder scale' is inf for image 2\. Step 1\."):
+        trainer.run()
