@@ -38,7 +38,7 @@ PROTOCOLS = {
     for protocol in (
         Protocol("aebench", "nearest", None, False, "ours"),
         Protocol("rae", "truncate", 10_000, False, "arXiv:1903.12436, released code"),
-        Protocol("aef", "none", 2_048, True, "arXiv:2001.10032, released code"),
+        Protocol("aef", "none", 2_048, True, "arXiv:2205.09546, released code"),
     )
 }
 
