@@ -57,7 +57,7 @@ def annealed_bound(
     settings: Annealing,
     generator: torch.Generator,
     *,
-    chunk: int = 2048,
+    chunk: int = 1024,
 ) -> Annealed:
     """Returns log p(x) bounded by annealed importance sampling with HMC transitions.
 
@@ -99,7 +99,7 @@ def bracket(
     settings: Annealing,
     generator: torch.Generator,
     *,
-    chunk: int = 2048,
+    chunk: int = 1024,
 ) -> Bracket:
     """Returns bounds from both sides on data simulated from the model.
 

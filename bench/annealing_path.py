@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .latent import LatentModel, Observed
-from .proposal import Elliptical, fisher_information, laplace
+from .proposal import Gaussian, fisher_information, laplace
 
 TARGET_ACCEPTANCE = 0.7
 ADAPTATION = 0.3
@@ -201,8 +201,8 @@ class Path:
             return self.model.log_prior(z.flatten(0, 1)).double().view(z.shape[:2])
         return self._gaussian().log_prob(z)
 
-    def _gaussian(self) -> Elliptical:
-        return Elliptical(self.location, self.factor, START_WIDTH, share=0.0)
+    def _gaussian(self) -> Gaussian:
+        return Gaussian(self.location, self.factor, START_WIDTH)
 
     def _whitening(self, beta: float) -> Tensor:
         """Returns factors (B, L, L) of the covariance that is expected at ``beta``."""

@@ -68,7 +68,7 @@ def fit_noise(
     *,
     samples: int = 16,
     rounds: int = 6,
-    chunk: int = 2048,
+    chunk: int = 1024,
 ) -> Tensor:
     """Returns the scale (C, H, W) that maximises the K-sample bound on validation data.
 

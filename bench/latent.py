@@ -67,12 +67,18 @@ class LatentModel:
         return self.observation(z).log_prob(y).double() + self.log_prior(z).double()
 
     @cached_property
-    def prior_precision(self) -> Tensor:
-        """Inverse covariance of 4,096 prior draws, (L, L), float64."""
-        draws = self.sample_prior(PRIOR_DRAWS, torch.Generator().manual_seed(0)).double()
-        centred = draws - draws.mean(0)
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (L,) and covariance (L, L) of 4,096 prior draws, float64."""
+        with torch.no_grad():
+            draws = self.sample_prior(PRIOR_DRAWS, torch.Generator().manual_seed(0)).double()
+        mean = draws.mean(0)
         ridge = RIDGE * torch.eye(self.latent_dim, dtype=draws.dtype, device=draws.device)
-        return torch.linalg.inv(centred.T @ centred / len(draws) + ridge)
+        return mean, (draws - mean).T @ (draws - mean) / len(draws) + ridge
+
+    @cached_property
+    def prior_precision(self) -> Tensor:
+        """Inverse covariance of the prior, (L, L), float64."""
+        return torch.linalg.inv(self.prior_moments[1])
 
     @torch.no_grad()
     def simulate(self, count: int, generator: torch.Generator) -> tuple[Observed, Tensor]:

@@ -68,7 +68,7 @@ class LikelihoodSettings:
     noise_samples: int = 16
     noise_rounds: int = 6
     dequantisations: int = 1
-    chunk: int = 2048
+    chunk: int = 1024
 
     def __post_init__(self) -> None:
         minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}

@@ -14,7 +14,6 @@ from torch.distributions import Distribution, Independent, Normal
 from ..models.flow_gaussian import FlowGaussian
 from .latent import LatentModel, Observed
 
-# One draw in ten comes from a proposal twice as wide: it bounds the weights in the tails.
 DEFENSIVE_SHARE = 0.1
 DEFENSIVE_WIDTH = 2.0
 CLIMB_STEPS = 3
@@ -31,48 +30,88 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
-class Elliptical:
-    """A Gaussian for each image, with a share of wider draws.
+class Gaussian:
+    """One Gaussian for each image.
 
     Args:
         location: Means (B, L).
         factor: Lower triangular factors (B, L, L) of the covariances.
         scale: Factor on all deviations.
-        share: Probability of a wider draw.
     """
 
     location: Tensor
     factor: Tensor
     scale: float = 1.0
-    share: float = DEFENSIVE_SHARE
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Returns z (K, B, L) and log q(z|x) (K, B)."""
         shape = (count, *self.location.shape)
         noise = torch.randn(shape, generator=generator, dtype=self.location.dtype)
-        wide = torch.rand(shape[:2], generator=generator) < self.share
-        noise = (noise * torch.where(wide, DEFENSIVE_WIDTH, 1.0)[..., None].to(noise)).to(
-            self.location.device
-        )
+        noise = noise.to(self.location.device)
         z = self.location + self.scale * torch.einsum("bij,kbj->kbi", self.factor, noise)
-        return z, self._log_density(noise.square().sum(-1).double())
+        return z, self._log_density(noise.square().sum(-1))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log q(z|x) (K, B) of z (K, B, L)."""
         centred = ((z - self.location) / self.scale).permute(1, 2, 0)
         whitened = torch.linalg.solve_triangular(self.factor, centred, upper=False)
-        return self._log_density(whitened.square().sum(1).T.double())
+        return self._log_density(whitened.square().sum(1).T)
 
     def _log_density(self, squared: Tensor) -> Tensor:
         """Returns the log density at squared whitened distances (K, B)."""
         dims = self.location.shape[1]
         diagonal = torch.diagonal(self.factor, dim1=-2, dim2=-1).double()
         normaliser = diagonal.log().sum(1) + dims * math.log(self.scale * math.sqrt(2 * math.pi))
-        if self.share == 0:
-            return -0.5 * squared - normaliser
-        narrow = math.log1p(-self.share) - 0.5 * squared
-        wide = math.log(self.share) - 0.5 * squared / DEFENSIVE_WIDTH**2
-        return torch.logaddexp(narrow, wide - dims * math.log(DEFENSIVE_WIDTH)) - normaliser
+        return -0.5 * squared.double() - normaliser
+
+
+@dataclass(frozen=True)
+class Defensive:
+    """A mixture that bounds the weights where a Gaussian alone is too narrow.
+
+    One draw in ten comes from the same Gaussian twice as wide, one in ten from a Gaussian with
+    the moments of the prior.
+
+    References:
+        Weighted Average Importance Sampling and Defensive Mixture Distributions
+        (Hesterberg, 1995), Technometrics 37.
+
+    Args:
+        parts: The Gaussians.
+        shares: Their probabilities.
+    """
+
+    parts: tuple[Gaussian, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def around(cls, narrow: Gaussian, prior: tuple[Tensor, Tensor]) -> Defensive:
+        """Returns the mixture for a Gaussian and the prior's mean (L,) and covariance (L, L)."""
+        wide = Gaussian(narrow.location, narrow.factor, DEFENSIVE_WIDTH * narrow.scale)
+        mean = prior[0].to(narrow.location).expand_as(narrow.location)
+        factor = torch.linalg.cholesky(prior[1]).to(narrow.factor).expand_as(narrow.factor)
+        shares = (1 - 2 * DEFENSIVE_SHARE, DEFENSIVE_SHARE, DEFENSIVE_SHARE)
+        return cls((narrow, wide, Gaussian(mean, factor)), shares)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns z (K, B, L) and log q(z|x) (K, B)."""
+        location = self.parts[0].location
+        chosen = torch.rand(count, len(location), generator=generator).to(location.device)
+        z, _ = self.parts[0].draw(count, generator)
+        below = self.shares[0]
+        for part, share in zip(self.parts[1:], self.shares[1:], strict=True):
+            mine = (chosen >= below)[..., None]
+            z = torch.where(mine, part.draw(count, generator)[0], z)
+            below += share
+        return z, self.log_prob(z)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Returns log q(z|x) (K, B) of z (K, B, L)."""
+        terms = [
+            part.log_prob(z) + math.log(share)
+            for part, share in zip(self.parts, self.shares, strict=True)
+        ]
+        return torch.stack(terms).logsumexp(0)
 
 
 @dataclass(frozen=True)
@@ -90,8 +129,8 @@ class FlowSampler:
         return z, log_q.double()
 
 
-def encoder_sampler(distribution: Distribution) -> Sampler:
-    """Returns a sampler of q(z|x); a Gaussian gets the share of wider draws.
+def encoder_sampler(distribution: Distribution) -> Gaussian | FlowSampler:
+    """Returns a sampler of q(z|x).
 
     Raises:
         TypeError: The distribution is neither a Gaussian nor one pushed through a flow.
@@ -100,7 +139,7 @@ def encoder_sampler(distribution: Distribution) -> Sampler:
         return FlowSampler(distribution)
     base = getattr(distribution, "base_dist", None)
     if isinstance(distribution, Independent) and isinstance(base, Normal):
-        return Elliptical(base.loc, torch.diag_embed(base.scale.expand_as(base.loc)))
+        return Gaussian(base.loc, torch.diag_embed(base.scale.expand_as(base.loc)))
     raise TypeError(
         f"'proposal' is a '{type(distribution).__name__}'; "
         "expected an independent Gaussian or a 'FlowGaussian'."
@@ -108,7 +147,7 @@ def encoder_sampler(distribution: Distribution) -> Sampler:
 
 
 def samplers(
-    model: LatentModel, family: str, data: Observed, *, chunk: int = 2048
+    model: LatentModel, family: str, data: Observed, *, chunk: int = 1024
 ) -> Callable[[float], Sampler]:
     """Returns the proposals of one family for some data, as a function of their scale.
 
@@ -125,17 +164,24 @@ def samplers(
     """
     if family == "encoder" and model.encoder is not None:
         encoder = model.encoder
-        return lambda scale: encoder_sampler(encoder(data.x, scale))
+        return lambda scale: _defended(model, encoder_sampler(encoder(data.x, scale)))
     if family not in ("local", "mode"):
         known = ", ".join(FAMILIES if model.encoder else FAMILIES[1:])
         raise ValueError(f"'family' is '{family}'; expected one of: {known}.")
     location, factor = laplace(model, data, CLIMB_STEPS if family == "mode" else 0, chunk=chunk)
-    return lambda scale: Elliptical(location, factor, scale)
+    return lambda scale: _defended(model, Gaussian(location, factor, scale))
+
+
+def _defended(model: LatentModel, sampler: Gaussian | FlowSampler) -> Sampler:
+    """Returns a Gaussian with its defensive parts; a flow's inverse may be slow, so not there."""
+    if isinstance(sampler, FlowSampler):
+        return sampler
+    return Defensive.around(sampler, model.prior_moments)
 
 
 @torch.no_grad()
 def laplace(
-    model: LatentModel, data: Observed, steps: int, *, chunk: int = 2048
+    model: LatentModel, data: Observed, steps: int, *, chunk: int = 1024
 ) -> tuple[Tensor, Tensor]:
     """Returns a Gaussian approximation of p(z|x): locations (B, L), factors (B, L, L).
 
