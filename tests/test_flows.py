@@ -140,11 +140,12 @@ def test_stack_has_the_stored_values(name):
 
 
 @pytest.mark.parametrize("method", ["to_noise", "to_data"])
-@pytest.mark.parametrize("name", STACKS)
-@pytest.mark.parametrize("features", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("name", "features"),
+    # A coupling layer needs two coordinates, so realnvp has no case with one.
+    [(name, size) for name in STACKS for size in (1, 2, 5) if (name, size) != ("realnvp", 1)],
+)
 def test_log_determinant_is_that_of_the_jacobian(name, method, features):
-    if name == "realnvp" and features == 1:
-        pytest.skip("a coupling layer needs two coordinates")
     flow = small_flow(name, features)
     v = torch.randn(3, features, dtype=torch.float64)
     log_det = getattr(flow, method)(v)[1]
