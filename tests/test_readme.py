@@ -1,0 +1,57 @@
+"""README's instructions, followed as a new user would."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from aebench.bench.cli import main
+from aebench.models.objective import OBJECTIVES
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture
+def added_model(tmp_path):
+    """The model of the section 'Add a model', as a module of aebench.models."""
+    section = README.read_text(encoding="utf-8").partition("## Add a model")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+    path = tmp_path / "x.py"
+    path.write_text(code, encoding="utf-8")
+    name = "aebench.models.x_of_the_readme"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    OBJECTIVES.names()
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield "x"
+    del sys.modules[name]
+    del OBJECTIVES._entries["x"]
+
+
+def test_the_model_of_the_readme_is_listed_and_runs_under_the_suite(added_model, tmp_path, capsys):
+    assert main(["list", "objectives"]) == 0
+    assert re.search(r"^x +Sum of absolute errors", capsys.readouterr().out, re.MULTILINE)
+    settings = ["training.steps=2", "evaluation.images=30", "training.train_images=200"]
+    settings += ['evaluation.features=["pixels"]', 'evaluation.metrics=["frechet"]']
+    arguments = ["run", "quick", "--only", f"objective={added_model}", "--out", str(tmp_path)]
+    assert main([*arguments, "--workers", "1", "--set", *settings]) == 0
+    assert main(["report", str(tmp_path)]) == 0
+    table = (tmp_path / "tables" / "fd.md").read_text(encoding="utf-8")
+    assert re.search(r"^\| x +\|", table, re.MULTILINE)
+
+
+def test_readme_has_at_most_150_lines():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_two_commands_open_the_readme():
+    first = README.read_text(encoding="utf-8").split("```")[1].strip().splitlines()
+    commands = [line.partition("#")[0].strip() for line in first]
+    assert commands == [
+        "python3 -m pip install tox-uv && tox -e quick",
+        "python3 -m pip install tox-uv && tox -e test",
+    ]
