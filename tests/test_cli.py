@@ -11,8 +11,8 @@ HEAVY = ("torch", "sklearn", "matplotlib", "pandas", "scipy", "torchvision", "ti
 
 def _imported(arguments):
     script = (
-        "import sys\nfrom aebench.bench.cli import main\n"
-        f"try:\n    code = main({arguments!r})\nexcept SystemExit as error:\n    code = error.code\n"
+        "import sys\nfrom aebench.bench.cli import main\ntry:\n"
+        f"    code = main({arguments!r})\nexcept SystemExit as error:\n    code = error.code\n"
         f"sys.stderr.write('loaded: ' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))\n"
         "sys.exit(code)"
     )

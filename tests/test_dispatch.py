@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench import dispatch, workers
+from aebench.bench.dispatch import Done, InProcess, carry_out
+from aebench.bench.errors import RunFailed
+from aebench.bench.interruption import Stopped, stop_on_signals, stop_requested
+from aebench.bench.locking import held
+from aebench.bench.runner import Request, Run
+from aebench.bench.suite import load_suite
+
+SECONDS = 120
+
+
+def _long(tmp_path, steps):
+    """Returns changes that make the suite last, on data that need no scikit-learn."""
+    generator = np.random.default_rng(0)
+    path = tmp_path / "images.npz"
+    sizes = {"train": 100, "validation": 30, "test": 30}
+    images = {k: generator.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
+    np.savez(path, **images)
+    return (
+        ("steps = 8", f"steps = {steps}"),
+        ("validate_every = 4", "validate_every = 10"),
+        ('"digits"', f'"npz:{path}"'),
+    )
+
+
+def _start(suite, out, *arguments, save_seconds="0.05"):
+    """Starts ``aebench run`` in a process group of its own."""
+    program = "import sys; from aebench.bench.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            program,
+            "run",
+            suite,
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+            *list(arguments),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "AEBENCH_SAVE_SECONDS": save_seconds, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def _wait_for(condition, process=None):
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if condition():
+            return
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"ended with {process.returncode}: {process.stderr.read()}")
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+def _logs(out):
+    return {p.parent.name: p.read_bytes() for p in Path(out).glob("runs/*/log.jsonl")}
+
+
+@pytest.fixture
+def undisturbed(suite_file, aebench, tmp_path, rows_in, monkeypatch):
+    """Returns the suite with its rows and logs when nothing happens to it."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    suite = suite_file(*_long(tmp_path, 500))
+    assert aebench(suite, out=tmp_path / "whole")[0] == 0
+    return suite, rows_in(tmp_path / "whole"), _logs(tmp_path / "whole")
+
+
+def test_kill_9_and_stops_by_signal_end_with_the_rows_and_logs_of_an_undisturbed_run(
+    undisturbed, aebench, tmp_path, rows_in
+):
+    suite, rows, logs = undisturbed
+    out = tmp_path / "out"
+    killed = _start(suite, out, "--workers", "1")
+    _wait_for(lambda: list(out.glob("runs/*/state.previous.safetensors")), killed)
+    killed.kill()
+    killed.communicate()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/state.safetensors")}
+        stopped = _start(suite, out, "--workers", "1")
+        _wait_for(
+            lambda before=before: any(
+                p.stat().st_mtime_ns != before.get(p) for p in out.glob("runs/*/state.safetensors")
+            ),
+            stopped,
+        )
+        stopped.send_signal(number)
+        _, told = stopped.communicate(timeout=SECONDS)
+        assert stopped.returncode == 1
+        assert told.startswith("aebench: Stopped. ") and told.count("\n") == 1
+        assert list(out.glob("runs/*/state.safetensors"))
+    assert aebench(suite)[0] == 0
+    assert rows_in(out) == rows
+    assert _logs(out) == logs
+    assert not [*out.rglob("*.part"), *out.rglob("state.*")]
+
+
+def test_a_worker_that_is_killed_loses_nothing_and_two_workers_equal_one(
+    undisturbed, aebench, tmp_path, rows_in, monkeypatch
+):
+    suite, rows, logs = undisturbed
+    out = tmp_path / "out"
+    monkeypatch.setenv("AEBENCH_SAVE_SECONDS", "0.05")
+    killed = []
+
+    def kill_one():
+        _wait_for(lambda: list(out.glob("runs/*/state.safetensors")))
+        import multiprocessing
+
+        child = multiprocessing.active_children()[0]
+        killed.append(child.pid)
+        os.kill(child.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    code, told = aebench(suite, "--workers", "2")
+    killer.join()
+    assert code == 0 and "2 trained" in told and len(killed) == 1
+    assert rows_in(out) == rows and _logs(out) == logs
+
+
+def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal(suite_file, tmp_path):
+    suite, out = suite_file(*_long(tmp_path, 100_000)), tmp_path / "out"
+    stopped = _start(suite, out, "--workers", "2", save_seconds="1000")
+    _wait_for(lambda: len(list(out.glob("runs/*/log.jsonl"))) == 2, stopped)
+    os.killpg(stopped.pid, signal.SIGINT)
+    _, told = stopped.communicate(timeout=SECONDS)
+    assert stopped.returncode == 1
+    assert told == (
+        "aebench: Stopped. 0 of 2 runs are whole; the same command goes on from here.\n"
+    )
+    assert len(list(out.glob("runs/*/state.safetensors"))) == 2
+
+
+def test_two_commands_on_one_folder_share_the_work_and_do_no_run_twice(
+    undisturbed, aebench, tmp_path, rows_in, monkeypatch
+):
+    suite, rows, logs = undisturbed
+    out = tmp_path / "out"
+    monkeypatch.setattr(dispatch, "BUSY_SECONDS", 0.1)
+    other = _start(suite, out, "--workers", "1")
+    _wait_for(lambda: list(out.glob("runs/*/log.jsonl")), other)
+    code, told = aebench(suite)
+    _, told_other = other.communicate(timeout=SECONDS)
+    assert code == other.returncode == 0
+    assert "1 complete, 1 trained" in told and "1 complete, 1 trained" in told_other
+    assert rows_in(out) == rows and _logs(out) == logs
+
+
+@pytest.fixture
+def requests(suite_file, tmp_path):
+    configs = load_suite(suite_file(), seeds=[0, 1]).configs
+    return [Request(config, tmp_path / "out") for config in configs]
+
+
+def test_runs_held_elsewhere_come_last_and_are_waited_for_without_spinning(requests, monkeypatch):
+    elsewhere = {requests[0].folder, requests[1].folder}
+    tried, slept = [], []
+
+    def carry(request, listen):
+        tried.append(request)
+        return Done(request, "busy" if request.folder in elsewhere else "trained")
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            elsewhere.clear()
+
+    monkeypatch.setattr(dispatch, "carry_out", carry)
+    monkeypatch.setattr(dispatch.time, "sleep", sleep)
+    ended = [done.request for done in InProcess().map(requests, lambda event: None)]
+    assert ended == [*requests[2:], *requests[:2]]
+    assert len(tried) <= 4 + 2 * 4
+
+
+def test_a_run_whose_lock_another_holds_is_busy(requests):
+    with held(requests[0].folder) as mine:
+        assert mine
+        assert carry_out(requests[0], lambda event: None).outcome == "busy"
+    with held(requests[0].folder) as mine:
+        assert mine
+
+
+def test_an_error_of_one_run_does_not_end_the_others(requests, monkeypatch):
+    execute = Run.execute
+
+    def fail(self, report, watch=None):
+        if self.request == requests[1]:
+            raise RunFailed("it broke")
+        return execute(self, report, watch)
+
+    monkeypatch.setattr(Run, "execute", fail)
+    ended = list(InProcess().map(requests, lambda event: None))
+    assert [done.outcome for done in ended] == ["trained", "failed", "trained", "trained"]
+    assert str(ended[1].error) == "it broke"
+
+
+def test_a_stop_is_not_taken_for_a_failure(requests, monkeypatch):
+    def stop(self, report, watch=None):
+        raise Stopped
+
+    monkeypatch.setattr(Run, "execute", stop)
+    with pytest.raises(Stopped):
+        carry_out(requests[0], lambda event: None)
+
+
+def test_a_bug_is_raised(requests, monkeypatch):
+    def broken(self, report, watch=None):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Run, "execute", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        carry_out(requests[0], lambda event: None)
+
+
+def test_events_tell_stage_and_step(requests):
+    events = []
+    carry_out(requests[0], events.append)
+    assert events[0].stage == "training" and events[0].step == 0
+    assert [e.step for e in events if e.step] == [4, 8]
+    assert events[-1].stage == "pictures"
+
+
+class DeadFuture:
+    """A future of a process that died."""
+
+    def done(self):
+        return True
+
+    def exception(self):
+        return workers.BrokenProcessPool()
+
+
+def test_a_run_that_kills_its_process_each_time_fails_after_three(requests, monkeypatch):
+    started = []
+
+    def start(self, request):
+        started.append(request)
+        self.request, self.future = request, DeadFuture()
+
+    monkeypatch.setattr(workers.Worker, "start", start)
+    monkeypatch.setattr(workers, "wait", lambda futures, **options: None)
+    ended = list(workers.Processes(2).map(requests[:2], lambda event: None))
+    assert [done.outcome for done in ended] == ["failed", "failed"]
+    assert "its process died 3 times" in str(ended[0].error)
+    assert started.count(requests[0]) == 3
+
+
+def test_signals_are_requests_inside_the_block_only():
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        _wait_for(stop_requested)
+    assert signal.getsignal(signal.SIGTERM) == before
+    with stop_on_signals():
+        assert not stop_requested()
+
+
+def test_threads_do_not_depend_on_the_count_of_workers(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert dispatch.threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert dispatch.threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert dispatch.threads() == 1
+
+
+def test_the_result_file_is_whole_at_every_moment(requests):
+    result = requests[0].folder / "result.json"
+    seen = []
+
+    def look(event):
+        if result.exists():
+            seen.append(json.loads(result.read_text())["rows"])
+
+    carry_out(requests[0], look)
+    assert seen == []
+    assert json.loads(result.read_text())["rows"]
