@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..metrics.extractor import Extractor, build_extractor
+from ..metrics.prd import prd_curve
 from .config import Evaluation
 from .evaluation_likelihood import LikelihoodRows
 from .evaluation_record import EvaluationRecord
 from .features import extract
+from .interruption import check_stop
 from .metric_lookup import Score, compute_scores, find_metric
 from .provenance import now
 from .results import Record
 from .rows import Row
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from .outputs import Outputs
 
 PAIRED = frozenset({"real", "generated"})
 MEMORISED = frozenset({"train", "heldout"})
+DENOISED = frozenset({"clean", "denoised"})
+CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
 
 
@@ -85,7 +91,8 @@ class Evaluator:
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
                 name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
-                for name in (*PAIRED, *MEMORISED)
+                for name in (*PAIRED, *MEMORISED, *DENOISED)
+                if name not in DENOISED or outputs.noise_sigma > 0
             },
             "images": lambda item: outputs.real.float().numpy() / 255,
             "reconstructions": lambda item: outputs.test_reconstructions.numpy(),
@@ -98,8 +105,7 @@ class Evaluator:
         for item in self.items():
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
-            kept = self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
-            rows += [{**row, **self.base} for row in kept]
+            rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
         return rows
 
     def items(self) -> Iterator[Item]:
@@ -114,11 +120,11 @@ class Evaluator:
         sets.append(("interpolation", ""))
         for name in self.settings.metrics:
             needs = set(find_metric(name).needs)
-            if not needs & (PAIRED | MEMORISED):
+            if not needs & (PAIRED | MEMORISED | DENOISED):
                 yield Item("test", name)
                 continue
             for features in self.settings.features:
-                for images, density in sets:
+                for images, density in [("test", "")] if needs & DENOISED else sets:
                     if not needs & MEMORISED or images == "sample":
                         yield Item(images, name, density, features)
 
@@ -136,23 +142,52 @@ class Evaluator:
             scores = [failed]
         identity = self._extractor(item).identity if item.features else ""
         n_real = len(self.outputs.real)
-        n_generated = len(self._pixels("generated", item)) if item.features else n_real
+        n_generated = self._count(item) if item.features else n_real
         return [
             score_row(self.base, item, score, n_real, n_generated, identity) for score in scores
         ]
+
+    def prd_curves(self) -> dict[str, Tensor]:
+        """Returns ``prd_<density>``, precision and recall (2, A), where the metric is asked for.
+
+        The features are the first extractor's; a set that cannot be scored has no curve.
+        """
+        import torch
+
+        curves: dict[str, Tensor] = {}
+        for item in self.scored_items():
+            first = self.settings.features[:1] == (item.features,)
+            if item.metric == CURVE and item.images == "sample" and first:
+                with contextlib.suppress(ValueError):
+                    outputs = ItemOutputs(self._providers, item)
+                    real, generated = outputs["real"], outputs["generated"]
+                    count = min(len(real), len(generated))
+                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
+        return curves
+
+    def _count(self, item: Item) -> int:
+        try:
+            return len(self._pixels("generated", item))
+        except ValueError:  # The images cannot be made, which is why the metric failed.
+            return self.settings.images
 
     def _features_of(self, name: str, item: Item) -> np.ndarray:
         """Returns the features (N, F) of a set of images, float32."""
         which = f"{item.images}/{item.density}" if name == "generated" else ""
         key = (name, which, item.features)
         if key not in self._features:
-            self._features[key] = extract(self._pixels(name, item), self._extractor(item))
+            self._features[key] = extract(
+                self._pixels(name, item), self._extractor(item), progress=lambda n: check_stop()
+            )
         return self._features[key]
 
     def _pixels(self, name: str, item: Item) -> Tensor:
+        if name == "denoised" or (name == "generated" and item.images == "test"):
+            return self.outputs.denoised
         if name == "generated":
             return self.outputs.images(item.images, item.density)
-        if name == "real":
+        if name in ("real", "clean"):
             return self.outputs.real
         return self.outputs.data.train if name == "train" else self.outputs.heldout
 

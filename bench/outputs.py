@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..metrics.quantisation import quantise
+from ..models.denoising import add_noise
 from ..models.density import Density, build_density
 from ..models.density_second_stage import BETA
 from ..models.objective import Objective
@@ -16,9 +17,11 @@ from ..models.streams import stream, stream_seed
 from .config import Evaluation
 from .data import Dataset
 from .interpolation import midpoints, spherical
+from .interruption import check_stop
 
 BATCH = 500
 SHEET_STEPS = 6
+NOISE_SEED = 3  # Of the AEF paper's released code; the same noise for all runs.
 
 
 class Outputs:
@@ -33,6 +36,7 @@ class Outputs:
         settings: Counts and densities.
         seed: The run's one seed.
         fitted: Densities restored from an earlier evaluation, by name.
+        noise_sigma: Standard deviation of the noise of the denoising protocol; 0 without it.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class Outputs:
         settings: Evaluation,
         seed: int,
         fitted: dict[str, Density] | None = None,
+        noise_sigma: float = 0.0,
     ) -> None:
         self.objective = objective.eval()
+        self.noise_sigma = noise_sigma
         self.data, self.settings, self.seed = data, settings, seed
         self.device = next(objective.parameters()).device
         self.fitted = dict(fitted or {})
@@ -110,6 +116,18 @@ class Outputs:
     def test_reconstructions(self) -> Tensor:
         """Reconstructions of the first test images, float32 in [0, 1], (N, C, H, W)."""
         return self._decode_float(self._through(self.test_codes))
+
+    @cached_property
+    def noisy(self) -> Tensor:
+        """The first test images with the protocol's noise, clamped, float32 (N, C, H, W)."""
+        generator = torch.Generator().manual_seed(NOISE_SEED)
+        return add_noise(self.real.float() / 255, self.noise_sigma, generator)
+
+    @cached_property
+    def denoised(self) -> Tensor:
+        """The noisy images through encoder and decoder, uint8 (N, C, H, W)."""
+        codes = _batched(lambda part: self.objective.encode(part.to(self.device)), self.noisy)
+        return self.decode(self._through(codes))
 
     def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
         """Returns decoded draws from a density, uint8 (count, C, H, W)."""
@@ -192,4 +210,8 @@ def _pairs(count: int, wanted: int, generator: torch.Generator) -> tuple[Tensor,
 
 @torch.no_grad()
 def _batched(function: Callable[[Tensor], Tensor], data: Tensor) -> Tensor:
-    return torch.cat([function(part).cpu() for part in data.split(BATCH)])
+    done = []
+    for part in data.split(BATCH):
+        check_stop()
+        done.append(function(part).cpu())
+    return torch.cat(done)

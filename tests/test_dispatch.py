@@ -83,7 +83,7 @@ def undisturbed(suite_file, aebench, tmp_path, rows_in, monkeypatch):
     return suite, rows_in(tmp_path / "whole"), _logs(tmp_path / "whole")
 
 
-def test_kill_9_and_stops_by_signal_end_with_the_rows_and_logs_of_an_undisturbed_run(
+def test_kill_9_and_a_stop_by_signal_end_with_the_rows_and_logs_of_an_undisturbed_run(
     undisturbed, aebench, tmp_path, rows_in
 ):
     suite, rows, logs = undisturbed
@@ -136,6 +136,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_two_workers_equal_one(
     assert rows_in(out) == rows and _logs(out) == logs
 
 
+@pytest.mark.long
 def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal(suite_file, tmp_path):
     suite, out = suite_file(*_long(tmp_path, 100_000)), tmp_path / "out"
     stopped = _start(suite, out, "--workers", "2", save_seconds="1000")
