@@ -25,6 +25,7 @@ from .likelihood_score import (
     bound_scores,
     bracket_scores,
     log_prob_scores,
+    released_scores,
     unavailable,
 )
 
@@ -48,6 +49,7 @@ class LikelihoodSettings:
         noise_images: Validation images that a completed model's noise is fitted to.
         noise_samples: K of that fit.
         noise_rounds: Rounds of that fit.
+        released_samples: K of AEF's released estimate, which is no bound; 0 leaves it out.
         dequantisations: Draws of the dequantisation noise for an exact likelihood.
         chunk: Most rows decoded at once.
 
@@ -67,12 +69,13 @@ class LikelihoodSettings:
     noise_images: int = 500
     noise_samples: int = 16
     noise_rounds: int = 6
+    released_samples: int = 0
     dequantisations: int = 1
     chunk: int = 1024
 
     def __post_init__(self) -> None:
         minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}
-        minima |= {"simulated_images": 0, "noise_rounds": 0}
+        minima |= {"simulated_images": 0, "noise_rounds": 0, "released_samples": 0}
         for name, value in vars(self).items():
             minimum = minima.get(name, 1)
             if isinstance(value, int) and value < minimum:
@@ -163,7 +166,11 @@ class LikelihoodScorer:
         if self.objective.prior != "prior":
             reason = f"The prior '{self.objective.prior}' has no log density in closed form."
             return unavailable("native", "", reason, "not applicable")
-        return self._attempt("native", "", lambda: self._bounds(native(self.objective)))
+        model = native(self.objective)
+        scores = self._attempt("native", "", lambda: self._bounds(model))
+        if self.settings.released_samples:
+            scores += self._attempt("native", "", lambda: self._released(model))
+        return scores
 
     def completed(self, name: str, density: Density) -> list[LikelihoodScore]:
         """Returns the scores of the model completed by a fitted density."""
@@ -243,6 +250,29 @@ class LikelihoodScorer:
             count = settings.simulated_images
             ends = bracket(model, count, settings.annealing, generator, chunk=chunk)
             yield from bracket_scores(ends, settings.annealing.chains)
+
+    def _released(self, model: LatentModel) -> Iterator[LikelihoodScore]:
+        """Yields AEF's released estimate, from the encoder's proposal as in its code."""
+        settings, chunk = self.settings, self.settings.chunk
+        held_out = self.held_out.part(0, settings.tuning_images)
+        generator = self._stream("released/tuning")
+        choice = choose_proposal(
+            model,
+            held_out,
+            generator,
+            samples=settings.tuning_samples,
+            chunk=chunk,
+            families=["encoder"],
+        )
+        bound = importance_bound(
+            model,
+            self.tested,
+            choice.sampler(model, self.tested, chunk=chunk),
+            samples=settings.released_samples,
+            generator=self._stream("released"),
+            chunk=chunk,
+        )
+        yield from released_scores(bound, self.dims)
 
     def _observed(self, stored: Tensor, count: int, name: str) -> Observed:
         noise = self._stream(name)

@@ -14,9 +14,16 @@ import torch
 from aebench.bench.errors import RunFailed
 from aebench.bench.importance import WeightSum, choose_proposal, importance_bound
 from aebench.bench.latent import Observed, native, observe
-from aebench.bench.proposal import Defensive, Gaussian, encoder_sampler, laplace, samplers
+from aebench.bench.proposal import (
+    Defensive,
+    Gaussian,
+    encoder_sampler,
+    fisher_information,
+    laplace,
+    samplers,
+)
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import Independent, MultivariateNormal, Normal
 
 HERE = Path(__file__).parent
 GOLDEN = runpy.run_path(str(HERE / "test_aef_golden.py"))
@@ -88,6 +95,20 @@ def test_the_laplace_proposal_of_a_linear_model_is_its_posterior_so_every_weight
     bound = importance_bound(model, data, draws, samples=3, generator=seeded())
     torch.testing.assert_close(bound.value, stored("lg_exact"), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(bound.ess, torch.full((5,), 3.0).double())
+
+
+def test_fisher_information_counts_mean_and_scale():
+    def observation(z: Tensor) -> Any:
+        mean = torch.stack([2 * z[:, 0], z[:, 1]], 1)[:, None, None]
+        scale = torch.stack([z[:, 1].exp(), 0.5 + 0 * z[:, 1]], 1)[:, None, None]
+        return Independent(Normal(mean, scale), 3)
+
+    model = LINEAR["linear_model"](torch.zeros(2, 2), torch.zeros(2), 1.0, (1, 1, 2))
+    z = torch.tensor([[0.3, 0.0], [0.1, 1.0]])
+    information = fisher_information(dataclasses.replace(model, observation=observation), z)
+    # The first value has deviation exp(z2), whose logarithm has slope 1; the second has 0.5.
+    expected = [[[4.0, 0.0], [0.0, 6.0]], [[4.0 * math.exp(-2), 0.0], [0.0, 6.0]]]
+    torch.testing.assert_close(information, torch.tensor(expected).double())
 
 
 @pytest.mark.parametrize("name", ["v1", "v2", "v3", "lg"])

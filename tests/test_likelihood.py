@@ -97,6 +97,17 @@ def test_a_native_bound_has_its_kind_its_k_and_the_truth_within_its_error(name):
     assert gap.n_generated == 20
 
 
+def test_the_released_estimate_appears_only_when_asked_for_and_is_too_high_by_log_k():
+    assert not [s for s in scores_at_truth("aef-linear", PLAIN) if "released" in s.metric]
+    asked = dataclasses.replace(PLAIN, released_samples=128)
+    score = next(s for s in scores_at_truth("aef-linear", asked) if "released" in s.metric)
+    exact = float(TRUTH.log_density(DATA.test[:100]).mean())
+    # The released proposal is loose here: the random core map moves its centre.
+    assert exact + math.log(128) - 0.5 < (score.value or 0) < exact + math.log(128) + 0.05
+    assert (score.metric, score.kind, score.better) == ("log_prob_released", "", "none")
+    assert "4.852 nats too high" in score.reason
+
+
 def test_every_score_fits_the_columns_of_a_result_row():
     assert {f.name for f in dataclasses.fields(LikelihoodScore)} <= set(COLUMNS)
     for score in scores_at_truth("vae"):
