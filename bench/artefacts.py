@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.density import Density, build_density
 from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .evaluation import CURVE
+from .figure_arrays import figure_arrays
+from .provenance import code_digest
 from .storage import write_atomically
 
 if TYPE_CHECKING:
@@ -16,15 +19,24 @@ if TYPE_CHECKING:
     from .outputs import Outputs
 
 
-def save_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> None:
-    """Writes ``densities.safetensors``, ``arrays.npz`` and ``samples.png``, each atomically."""
+def save_artefacts(
+    folder: Path, outputs: Outputs, identity: dict[str, Any], curves: dict[str, Tensor]
+) -> None:
+    """Writes ``densities.safetensors``, ``arrays.npz`` and ``samples.png``, each atomically.
+
+    Args:
+        folder: The run's directory.
+        outputs: What the run produces.
+        identity: What the evaluation depends on.
+        curves: Curves of precision and recall by name, for ``arrays.npz``.
+    """
     tensors = {
         f"{name}/{key}": value
         for name, density in outputs.fitted.items()
         for key, value in density.state().items()
     }
     sheet = outputs.sheet()
-    write_atomically(folder / "arrays.npz", _npz(sheet))
+    write_atomically(folder / "arrays.npz", _npz(sheet | figure_arrays(outputs) | curves))
     write_atomically(folder / "samples.png", _png(_grid(sheet)))
     record = {"identity": identity, "sheet": _shown(outputs)}
     save_checkpoint(folder / "densities.safetensors", tensors, record)
@@ -43,7 +55,9 @@ def has_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> b
 
 def _shown(outputs: Outputs) -> list[Any]:
     settings = outputs.settings
-    return [settings.sheet_images, list(settings.temperatures), outputs.densities]
+    code = code_digest([figure_arrays.__module__])
+    curves = CURVE in settings.metrics
+    return [settings.sheet_images, list(settings.temperatures), outputs.densities, curves, code]
 
 
 def load_densities(folder: Path, identity: dict[str, Any]) -> dict[str, Density]:

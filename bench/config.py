@@ -171,7 +171,9 @@ class Config:
         """A short name for progress and errors."""
         variant = f" {canonical_json(self.options)}" if self.options else ""
         space = f"/{self.space}" if self.space else ""
-        return f"{self.objective}{variant} {self.dataset}{space} d={self.latent_dim} s={self.seed}"
+        noise = f" sigma={self.training.noise_sigma:g}" if self.training.noise_sigma else ""
+        factors = f"d={self.latent_dim} s={self.seed}"
+        return f"{self.objective}{variant} {self.dataset}{space}{noise} {factors}"
 
 
 def _digest(record: dict[str, Any]) -> str:

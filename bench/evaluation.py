@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..metrics.extractor import Extractor, build_extractor
-from ..metrics.prd import prd_curve
+from ..metrics.prd import Clusterings, prd_curve, remember_clusterings
 from .config import Evaluation
 from .evaluation_likelihood import LikelihoodRows
 from .evaluation_record import EvaluationRecord
@@ -87,6 +87,7 @@ class Evaluator:
         self.outputs, self.base, self.settings = outputs, dict(base), settings
         self.record, self.device = record, device
         self.likelihoods = LikelihoodRows(outputs, base)
+        self._clusterings: Clusterings = {}
         self._features: dict[tuple[str, str, str], np.ndarray] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
@@ -134,7 +135,8 @@ class Evaluator:
             return self.likelihoods.rows(item.density)
         metric = find_metric(item.metric)
         try:
-            scores = compute_scores(metric, ItemOutputs(self._providers, item))
+            with remember_clusterings(self._clusterings):
+                scores = compute_scores(metric, ItemOutputs(self._providers, item))
         except ValueError as error:
             failed = Score(
                 metric.name, None, None, metric.unit, metric.better, "failed", str(error)
@@ -158,7 +160,8 @@ class Evaluator:
         for item in self.scored_items():
             first = self.settings.features[:1] == (item.features,)
             if item.metric == CURVE and item.images == "sample" and first:
-                with contextlib.suppress(ValueError):
+                remember = remember_clusterings(self._clusterings)
+                with contextlib.suppress(ValueError), remember:
                     outputs = ItemOutputs(self._providers, item)
                     real, generated = outputs["real"], outputs["generated"]
                     count = min(len(real), len(generated))

@@ -31,6 +31,7 @@ class RealOutputs:
     data: Dataset
     settings: Evaluation
     densities: tuple[str, ...] = ()
+    noise_sigma: float = 0.0
 
     @property
     def real(self) -> Tensor:

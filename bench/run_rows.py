@@ -48,7 +48,7 @@ def base_columns(
         "backbone": f"{config.backbone} {network}".strip(),
         "backbone_hash": structure,
         "objective": config.objective,
-        "variant": canonical_json(config.options) if config.options else "",
+        "variant": variant(config),
         "latent_dim": config.latent_dim,
         "seed": config.seed,
         "selection": config.training.selection,
@@ -60,6 +60,13 @@ def base_columns(
         "commit": record["commit"],
         "versions": record["versions"],
     }
+
+
+def variant(config: Config) -> str:
+    """Returns the run's options as canonical JSON, with the noise of the denoising protocol."""
+    noise = config.training.noise_sigma
+    settings = {**config.options, **({"noise_sigma": noise} if noise > 0 else {})}
+    return canonical_json(settings) if settings else ""
 
 
 def lost_row(base: Mapping[str, Any], reason: str) -> Record:

@@ -214,7 +214,8 @@ class Run:
         identity = evaluation_identity(settings, self.data.digest, weights_digest(weights))
         known = EvaluationRecord(self.folder / "evaluation.json", identity)
         fitted = load_densities(self.folder, identity)
-        outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted)
+        sigma = self.config.training.noise_sigma
+        outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted, sigma)
         base = self._base(record)
         evaluator = Evaluator(outputs, base, settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
@@ -223,7 +224,7 @@ class Run:
         if not missing and self._written() == rows and pictured:
             return False
         report("pictures")
-        save_artefacts(self.folder, outputs, identity)
+        save_artefacts(self.folder, outputs, identity, evaluator.prd_curves())
         self._write_rows(rows)
         return True
 
