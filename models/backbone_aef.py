@@ -81,4 +81,5 @@ class Tiny(AEFSmall):
 
 
 def _norm(channels: int, batch_norm: bool) -> list[nn.Module]:
-    return [nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)] if batch_norm else []
+    # Running statistics must follow runs of a few hundred steps, so torch's momentum of 0.1.
+    return [nn.BatchNorm2d(channels, eps=1e-3)] if batch_norm else []
