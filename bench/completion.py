@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -10,7 +13,7 @@ from ..models.density import Density
 from ..models.objective import Objective
 from .importance import joint_of_draws
 from .latent import LatentModel, Observed
-from .proposal import samplers
+from .proposal import CLIMB_STEPS, Defensive, Gaussian, laplace
 
 MIN_SCALE = 1e-4
 # Images' worth of the pooled variance that each pixel's own variance is drawn towards.
@@ -67,7 +70,7 @@ def fit_noise(
     generator: torch.Generator,
     *,
     samples: int = 16,
-    rounds: int = 6,
+    rounds: int = 5,
     chunk: int = 1024,
 ) -> Tensor:
     """Returns the scale (C, H, W) that maximises the K-sample bound on validation data.
@@ -94,22 +97,39 @@ def fit_noise(
     for name, (value, minimum) in minima.items():
         if value < minimum:
             raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
-    size = max(1, chunk // samples)
+    size = max(1, chunk // max(samples, objective.code_dim))
     parts = [validation.part(at, at + size) for at in range(0, len(validation), size)]
     moments = [(p.y - decoder_mean(objective, objective.encode(p.x))).square() for p in parts]
     scale = _scale_from(torch.cat(moments))
-    for _ in range(rounds):
+    modes = [objective.encode(p.x) for p in parts]
+    for number in range(rounds):
         model = completed(objective, density, scale)
-        moments = [_squared_residuals(model, p, samples, generator, chunk) for p in parts]
+        # Later rounds start where the last one arrived.
+        steps = 1 if number else CLIMB_STEPS
+        for index, part in enumerate(parts):
+            nearby = replace(model, centre=_constant(modes[index]))
+            location, factor = laplace(nearby, part, steps, chunk=len(part) * model.latent_dim)
+            proposal = Defensive.around(Gaussian(location, factor), model.prior_moments)
+            modes[index] = location
+            moments[index] = _squared_residuals(model, part, proposal, samples, generator, chunk)
         scale = _scale_from(torch.cat(moments))
     return scale
 
 
+def _constant(z: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda x: z
+
+
 def _squared_residuals(
-    model: LatentModel, data: Observed, samples: int, generator: torch.Generator, chunk: int
+    model: LatentModel,
+    data: Observed,
+    proposal: Defensive,
+    samples: int,
+    generator: torch.Generator,
+    chunk: int,
 ) -> Tensor:
     """Returns posterior means of (y - mean(z))^2, (B, C, H, W), by self-normalised weights."""
-    z, log_q = samplers(model, "mode", data, chunk=chunk)(1.0).draw(samples, generator)
+    z, log_q = proposal.draw(samples, generator)
     weights = (joint_of_draws(model, data.y, z, chunk) - log_q).softmax(0).to(data.y)
     total = torch.zeros_like(data.y)
     for draw, weight in zip(z, weights, strict=True):

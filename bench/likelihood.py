@@ -68,7 +68,7 @@ class LikelihoodSettings:
     tuning_samples: int = 64
     noise_images: int = 500
     noise_samples: int = 16
-    noise_rounds: int = 6
+    noise_rounds: int = 5
     released_samples: int = 0
     dequantisations: int = 1
     chunk: int = 1024
