@@ -137,6 +137,23 @@ def test_a_training_killed_before_its_first_state_starts_again(tmp_path, whole, 
     assert again.log.path.read_bytes() == whole.log.path.read_bytes()
 
 
+def test_the_log_is_cut_back_to_where_the_saved_state_left_it(tmp_path, whole, monkeypatch):
+    trainer = _trainer(tmp_path / "b")
+    take = trainer._train_step
+
+    def save_at_7():
+        if trainer.step == 7:
+            trainer.save()
+        take()
+
+    trainer._train_step = save_at_7
+    _killed(trainer, 12, monkeypatch)
+    assert len(_log(trainer)) == 4
+    again = _trainer(tmp_path / "b")
+    again.run()
+    assert again.log.path.read_bytes() == whole.log.path.read_bytes()
+
+
 def _damage(path, how):
     content = bytearray(path.read_bytes())
     if how == "cut":
