@@ -145,14 +145,16 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
 
 
 def _list_runs(suite: Suite) -> int:
-    steps = 0
+    from .cost import cost_line, trained_images
+
     for config in suite.configs:
-        steps += config.training.steps
-        sys.stdout.write(f"{config.digest}  {config.label}  {config.training.steps} steps\n")
-    sys.stdout.write(
-        f"{len(suite.configs)} runs, {steps:,} steps of "
-        f"{suite.configs[0].training.batch_size} images, scale {suite.scale}\n"
-    )
+        steps, images = config.training.steps, trained_images(config)
+        sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {images:,} images\n")
+    try:
+        total = cost_line(suite.configs)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    sys.stdout.write(f"{total}, scale {suite.scale}\n")
     return 0
 
 

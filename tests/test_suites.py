@@ -1,0 +1,251 @@
+"""The packaged suites: what each expands to, and that each runs from end to end at ``smoke``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+from aebench.bench.command_run import folder_name
+from aebench.bench.cost import network_of, trained_images
+from aebench.bench.data import DATASETS, find_source, load_dataset
+from aebench.bench.errors import UserError
+from aebench.bench.interpolation import KINDS
+from aebench.bench.metric_lookup import metrics
+from aebench.bench.preflight import check_suite
+from aebench.bench.suite import SCALES, WIDTHS, load_suite, read_suite_file, suite_names
+from aebench.metrics.extractor import EXTRACTORS, scan_extractors
+from aebench.models.backbone import BACKBONES
+from aebench.models.building import build
+from aebench.models.density import build_density
+from aebench.models.objective import OBJECTIVES
+
+# Runs at smoke, small and full.
+COUNTS = {
+    "aef-ablation-fashion-mnist": (27, 27, 81),
+    "aef-celebahq-32": (2, 2, 18),
+    "aef-celebahq-64": (2, 2, 24),
+    "aef-denoising-celebahq-32": (9, 9, 27),
+    "aef-denoising-fashion-mnist": (12, 24, 72),
+    "aef-denoising-kmnist": (12, 24, 72),
+    "aef-denoising-mnist": (12, 24, 72),
+    "aef-grid-fashion-mnist": (8, 20, 60),
+    "aef-grid-kmnist": (8, 20, 60),
+    "aef-grid-mnist": (8, 20, 60),
+    "families-celeba": (20, 20, 100),
+    "families-cifar10": (20, 20, 100),
+    "families-fashion-mini": (21, 63, 105),
+    "families-fashion-mnist": (21, 63, 105),
+    "families-mnist": (21, 63, 105),
+    "likelihood": (23, 69, 115),
+    "rae-2d-latent": (16, 16, 16),
+    "rae-beta-sweep": (16, 16, 48),
+    "rae-mc-samples": (10, 10, 30),
+    "rae-prd": (32, 32, 160),
+    **{
+        f"rae-{table}-{dataset}{ending}": (10, 10, 30 if ending else 50)
+        for table, ending in (("table1", ""), ("table1", "-released"), ("table3", ""))
+        for dataset in ("mnist", "fashion-mnist", "cifar10", "celeba")
+    },
+}
+IN_CI = ("families-fashion-mini", "likelihood")
+IN_LONG = [name for name in COUNTS if name not in IN_CI]
+TITLES = {name: read_suite_file(name)[1]["title"] for name in COUNTS}
+
+
+def expand(name: str, scale: str):
+    return load_suite(name, settings={"scale": scale})
+
+
+def every_config():
+    return [(n, s, c) for n in COUNTS for s in SCALES for c in expand(n, s).configs]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_packaged_suite_expands_to_the_expected_number_of_runs_at_every_scale(name):
+    assert tuple(len(expand(name, scale).configs) for scale in SCALES) == COUNTS[name]
+
+
+def test_every_packaged_suite_with_scales_is_counted_here():
+    scaled = {name for name in suite_names() if "scales" in read_suite_file(name)[1]}
+    assert scaled == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
+    suite = expand(name, "full")
+    assert suite.title and suite.description.endswith(".")
+    assert list(TITLES.values()).count(suite.title) == 1
+    assert suite.paper or name.startswith("families-")
+
+
+def test_suites_name_only_what_is_registered():
+    scan_extractors()
+    used = [config for _, _, config in every_config()]
+    assert {c.objective for c in used} <= set(OBJECTIVES.names())
+    assert {c.backbone for c in used} <= set(BACKBONES.names())
+    assert {c.dataset for c in used} <= set(DATASETS.names())
+    evaluations = {c.evaluation for c in used}
+    assert {m for e in evaluations for m in e.metrics} <= set(metrics())
+    assert {f.partition("@")[0] for e in evaluations for f in e.features} <= {
+        name.partition("@")[0] for name in EXTRACTORS
+    }
+    assert {e.interpolation for e in evaluations} <= set(KINDS)
+    for density in {d for e in evaluations for d in e.densities}:
+        build_density(density)
+
+
+def test_every_run_of_every_suite_can_be_built_at_smoke():
+    built = set()
+    for _, scale, config in every_config():
+        shape = find_source(config.dataset).image_shape
+        key = (config.objective, config.space, str(config.options), config.backbone, shape)
+        if scale == "smoke" and key not in built:
+            built.add(key)
+            build(
+                config.objective,
+                backbone=config.backbone,
+                image_shape=shape,
+                latent_dim=config.latent_dim,
+                space=config.space or None,
+                backbone_options=config.backbone_options,
+                **config.options,
+            )
+    assert len(built) > 80
+
+
+def test_runs_of_different_scales_never_share_a_digest():
+    scales = {}
+    for _, scale, config in every_config():
+        assert scales.setdefault(config.digest, scale) == scale
+
+
+def test_a_suite_has_one_network_and_one_evaluation_count_for_all_objectives():
+    for name in COUNTS:
+        configs = expand(name, "full").configs
+        for dataset in {c.dataset for c in configs}:
+            own = [c for c in configs if c.dataset == dataset]
+            assert len({(c.backbone, str(c.backbone_options)) for c in own}) == 1, name
+            assert len({c.evaluation.images for c in own}) == 1, name
+
+
+def test_objectives_differ_in_training_only_where_the_title_says_so():
+    for name in COUNTS:
+        configs = expand(name, "full").configs
+        several = {c.training for c in configs}
+        for dataset in {c.dataset for c in configs}:
+            own = {c.training for c in configs if c.dataset == dataset}
+            if "released" not in name and "denoising" not in name:
+                assert len(own) == 1, name
+        if "denoising" in name:
+            sigmas = {t.noise_sigma for t in several}
+            objectives = {(c.objective, c.training.noise_sigma) for c in configs}
+            assert min(sigmas) > 0 and len(objectives) == 3 * len(sigmas)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_smaller_scale_is_smaller_in_every_run(name):
+    smoke, small, full = (expand(name, scale).configs for scale in SCALES)
+    for less, more in ((smoke, small), (small, full)):
+        assert max(map(trained_images, less)) < min(map(trained_images, more))
+        assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
+    assert {c.backbone_options.get("width", 1.0) for c in full} == {1.0}
+    assert {c.backbone_options["width"] for c in smoke} == {WIDTHS["smoke"]}
+
+
+def test_the_released_settings_are_those_of_the_specification():
+    rates = {
+        c.objective: c.training.learning_rate
+        for c in expand("rae-table1-mnist-released", "full").configs
+    }
+    assert rates["vae"] == rates["cv-vae"] == rates["2svae"] == 1e-4
+    assert rates["wae-mmd"] == 1e-3 and rates["rae"] == rates["rae-gp"] == rates["ae"] == 5e-4
+    celeba = expand("rae-table1-celeba-released", "full").configs
+    assert {c.training.batch_size for c in celeba if c.objective in ("vae", "2svae")} == {1000}
+    steps = {c.objective: c.training.steps for c in celeba}
+    assert steps["ae-l2"] == 100 * 1627 and steps["rae"] == 70 * 1627
+
+
+def test_padded_views_have_no_likelihood_and_partition_models_see_native_images():
+    for name, _, config in every_config():
+        if config.dataset.endswith("-32") and not config.dataset.startswith("celebahq"):
+            assert config.evaluation.likelihood_images == 0, name
+            assert not config.objective.startswith("aef"), name
+
+
+def test_a_network_is_sized_without_its_data():
+    celeba = expand("rae-table1-celeba", "full").configs[0]
+    network = network_of(celeba)
+    assert network is not None and network.parameters == 39_742_531
+    smoke = network_of(expand("rae-table1-celeba", "smoke").configs[0])
+    assert smoke is not None and smoke.operations < network.operations / 100
+
+
+def test_the_operations_of_a_dense_network_are_its_weights():
+    text = 'title = "t"\n[[runs]]\ndataset = "warped-mixture"\nbackbone = "mlp"\nlatent_dim = 1\n'
+    block = tomllib.loads(text)["runs"][0]
+    network = network_of(_config(**block, objective="ae"))
+    assert network is not None
+    assert network.operations == 2 * 64 + 64 * 64 + 64 + 64 + 64 * 64 + 64 * 2
+
+
+def _config(**values):
+    from aebench.bench.config import Config
+
+    return Config(suite="t", scale="full", **values)
+
+
+def missing_data(name: str) -> str:
+    """Returns the error of the first data set of a suite that is not here, empty if none is."""
+    for dataset in {c.dataset: None for c in expand(name, "smoke").configs}:
+        try:
+            load_dataset(dataset)
+        except UserError as error:
+            return str(error)
+    return ""
+
+
+def run_smoke(name, aebench, tmp_path):
+    suite = expand(name, "smoke")
+    out = tmp_path / folder_name(suite)
+    code, told = aebench(name, "--set", "scale=smoke", "--quiet", out=out)
+    absent = missing_data(name)
+    if absent:
+        assert code == 2 and not out.exists()
+        line = told.splitlines()[-1]
+        assert "is missing" in line and ("Get it with: aebench data" in line or "Put " in line)
+        return
+    assert code == 0, told
+    results = [json.loads(p.read_text()) for p in out.glob("runs/*/result.json")]
+    rows = [row for result in results for row in result["rows"]]
+    assert {row["run"] for row in rows} >= {c.digest for c in suite.configs}
+    assert {row["scale"] for row in rows} == {"smoke"}
+    wrong = [(r["objective"], r["metric"], r["reason"]) for r in rows if r["status"] == "failed"]
+    assert not wrong
+    assert {row["status"] for row in rows} <= {"ok", "not applicable"}
+    return rows
+
+
+@pytest.mark.parametrize("name", IN_CI)
+def test_a_suite_runs_from_end_to_end_at_smoke(name, aebench, tmp_path):
+    rows = run_smoke(name, aebench, tmp_path)
+    kinds = {row["kind"] for row in rows if row["metric"] == "bits_per_dim"}
+    assert kinds >= {"exact", "lower bound"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", IN_LONG)
+def test_a_suite_runs_at_smoke_or_says_how_to_get_its_data(name, aebench, tmp_path):
+    run_smoke(name, aebench, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rae-table1-mnist", "aef-celebahq-32", "families-cifar10"])
+def test_a_suite_whose_data_are_absent_says_in_one_line_how_to_get_them(
+    name, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("AEBENCH_DATA", str(tmp_path))
+    for roots in ("aebench.bench.places.roots",):
+        monkeypatch.setattr(roots, lambda: [tmp_path])
+    with pytest.raises(UserError, match=r"is missing: .*(aebench data \w+ --download|Put )") as e:
+        check_suite(expand(name, "smoke").configs)
+    assert "\n" not in str(e.value)
