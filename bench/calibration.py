@@ -113,7 +113,7 @@ SMOKE = Study(
     "fashion-mini",
     ("pixels",),
     (
-        Size(100, (*SAMPLE[1:], *TRAINING), repeats=3, once=("prd",)),
+        Size(100, ("kernel", *SAMPLE[3:], *TRAINING), repeats=3, once=("memorisation",)),
         Size(600, ("kernel",), severities=(0, 1)),
     ),
 )

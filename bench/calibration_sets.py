@@ -105,7 +105,7 @@ class Pools:
             "clean": data.train[chosen],
         }
         self.labels = data.train_labels[chosen].numpy()
-        self.dropped = _shuffled(10, seed, "classes").tolist()
+        self.dropped = class_order(seed)
         self.seed = seed
 
     def damage(self, damage: Damage, count: int) -> Tensor:
@@ -135,6 +135,12 @@ class Pools:
         if damage.kind == "repeated":
             return {"clean": np.resize(rows[: count // int(damage.level)], count), "train": none}
         return {"clean": rows, "train": none}
+
+
+def class_order(seed: int) -> list[int]:
+    """Returns the ten classes in the order in which they are left out."""
+    order: list[int] = _shuffled(10, seed, "classes").tolist()
+    return order
 
 
 def _shuffled(count: int, seed: int, name: str) -> np.ndarray:
