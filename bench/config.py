@@ -91,8 +91,8 @@ class Evaluation:
     likelihood_k_images: int = 0
     likelihood_k_samples: int = 5000
     annealing_images: int = 0
-    annealing_steps: int = 500
-    annealing_chains: int = 16
+    annealing_steps: int = 50
+    annealing_chains: int = 8
     second_stage_steps: int = 0
     sheet_images: int = 8
     interpolation: str = "spherical"

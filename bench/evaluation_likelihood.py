@@ -58,8 +58,8 @@ class LikelihoodRows:
             annealing_images=min(wanted.annealing_images, images),
             simulated_images=min(wanted.annealing_images, 20),
             annealing=Annealing(chains=wanted.annealing_chains, steps=wanted.annealing_steps),
-            tuning_images=min(64, images),
-            noise_images=max(2, min(images, len(data.validation))),
+            tuning_images=min(64, len(data.validation)),
+            noise_images=max(2, min(500, len(data.validation))),
         )
         has_bits = data.native and data.default_space != "real"
         dims = math.prod(data.image_shape) if has_bits else None
