@@ -23,8 +23,9 @@ def _files(folder):
 
 
 @pytest.fixture
-def finished(suite_file, aebench, tmp_path):
+def finished(suite_file, aebench, tmp_path, monkeypatch):
     """Returns suite, folder of results and folder of its one run, whole."""
+    monkeypatch.setenv("AEBENCH_SAVE_SECONDS", "0")
     suite = suite_file(ONE)
     assert aebench(suite)[0] == 0
     return suite, tmp_path / "out", _only_run(tmp_path / "out")
