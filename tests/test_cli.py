@@ -29,7 +29,6 @@ def _imported(arguments):
         (["list", "nonsense"], 2),
         (["run"], 2),
         (["run", "quikc"], 2),
-        (["run", "quick", "--dry-run"], 0),
         (["run", "quick", "--set", "training.step=3"], 2),
     ],
 )
