@@ -37,4 +37,5 @@ class Batches:
         if epoch != self._epoch:
             order = torch.randperm(len(self.data), generator=stream(self.seed, f"data/{epoch}"))
             self._order, self._epoch = order.to(self.data.device), epoch
-        return self.data[self._order[position * self.size : (position + 1) * self.size]]
+        chosen = self._order[position * self.size : (position + 1) * self.size]
+        return self.data.index_select(0, chosen)

@@ -113,8 +113,7 @@ class Trainer:
         started = saved = time.monotonic()
         first, before = self.step, self.seconds
         while self.step < self.training.steps:
-            self._train_step()
-            self.step += 1
+            self.train_step()
             last = self.step == self.training.steps
             self.seconds = before + time.monotonic() - started
             if self.step % self.validate_every == 0 or last:
@@ -151,8 +150,14 @@ class Trainer:
             generator = stream(self.seed, "init/space", self.device)
             self.objective.initialise(self._prepare(pixels, generator), generator)
 
-    def _train_step(self) -> None:
-        self.objective.train()
+    def train_step(self) -> None:
+        """Takes one step on the next batch, without validation or a saved state.
+
+        Raises:
+            Diverged: The objective cannot be computed.
+        """
+        if not self.objective.training:
+            self.objective.train()
         x = self._prepare(self.batches.at(self.step), self.noise)
         terms = self._terms(x, self.noise)
         loss = self.objective.total(terms).mean()
@@ -164,6 +169,7 @@ class Trainer:
             )
         self.optimiser.step()
         self._record_terms(terms)
+        self.step += 1
 
     def _terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         try:

@@ -118,9 +118,11 @@ class UnitSpace(Space):
 
 def check_unit_range(space: str, x: Tensor) -> None:
     """Raises ValueError, with the first such value and its image, for data outside [0, 1]."""
-    inside = (x >= 0) & (x <= 1)
-    if bool(inside.all()):
+    # One pass over the data; nan is neither at least 0 nor at most 1, as it must be.
+    low, high = x.aminmax()
+    if bool((low >= 0) & (high <= 1)):
         return
+    inside = (x >= 0) & (x <= 1)
     index = int((~inside).flatten(1).any(1).nonzero()[0])
     value = float(x[index][~inside[index]][0])
     raise ValueError(

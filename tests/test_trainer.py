@@ -41,14 +41,14 @@ def _trainer(folder, *, objective="vae", training=TRAINING, seed=0, seconds=1e9,
 
 def _killed(trainer, step, monkeypatch):
     """Runs until the given number of steps are done and the state is saved or not."""
-    take = trainer._train_step
+    take = trainer.train_step
 
     def step_or_die():
         if trainer.step == step:
             raise Killed
         take()
 
-    trainer._train_step = step_or_die
+    trainer.train_step = step_or_die
     with pytest.raises(Killed):
         trainer.run()
 
@@ -139,14 +139,14 @@ def test_a_training_killed_before_its_first_state_starts_again(tmp_path, whole, 
 
 def test_the_log_is_cut_back_to_where_the_saved_state_left_it(tmp_path, whole, monkeypatch):
     trainer = _trainer(tmp_path / "b")
-    take = trainer._train_step
+    take = trainer.train_step
 
     def save_at_7():
         if trainer.step == 7:
             trainer.save()
         take()
 
-    trainer._train_step = save_at_7
+    trainer.train_step = save_at_7
     _killed(trainer, 12, monkeypatch)
     assert len(_log(trainer)) == 4
     again = _trainer(tmp_path / "b")

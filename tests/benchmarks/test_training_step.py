@@ -1,0 +1,172 @@
+"""Training steps per second against pythae 0.1.2's own trainers, on the same networks.
+
+Each side is its trainer's loop over batches, with its own data path, optimiser and bookkeeping,
+but no evaluation and no checkpoint. pythae's RAE-L2 is trained as it ships it, by the trainer
+with one optimiser for the encoder and one, with weight decay, for the decoder.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from aebench.bench.config import Training
+from aebench.bench.trainer import Trainer
+from aebench.models.backbone import Backbone
+from aebench.models.backbone_mlp import MLP
+from aebench.models.building import build
+from torch import nn
+
+pytest.importorskip("pythae")
+
+from pythae.data.datasets import BaseDataset
+from pythae.models import RAE_GP, RAE_L2, VAE, WAE_MMD, VAEConfig
+from pythae.models import RAE_GP_Config as RaeGpConfig
+from pythae.models import RAE_L2_Config as RaeL2Config
+from pythae.models import WAE_MMD_Config as WaeMmdConfig
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from pythae.models.nn.benchmarks.mnist import (
+    Decoder_Conv_AE_MNIST,
+    Encoder_Conv_AE_MNIST,
+    Encoder_Conv_VAE_MNIST,
+)
+from pythae.trainers import (
+    BaseTrainer,
+    BaseTrainerConfig,
+    CoupledOptimizerTrainer,
+    CoupledOptimizerTrainerConfig,
+)
+
+SHAPE, LATENT, RATE = (1, 28, 28), 16, 1e-4
+PEERS = {
+    "vae": (VAE, VAEConfig),
+    "wae-mmd": (WAE_MMD, WaeMmdConfig),
+    "rae-l2": (RAE_L2, RaeL2Config),
+    "rae-gp": (RAE_GP, RaeGpConfig),
+}
+IMAGE_GRADIENT = (
+    "pythae's RAE-GP penalises the gradient with respect to the image, through the encoder too; "
+    "ours that of the decoder with respect to the code, the published objective"
+)
+
+
+class PeerConvolutions(Backbone):
+    """pythae's MNIST networks as a backbone: the same layers, without the sigmoid."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(SHAPE, LATENT)
+        self.encoder = nn.Sequential(*encoder.layers, nn.Flatten())
+        self.code = encoder.embedding
+        dense, *blocks, last = decoder.layers
+        self.decoder = nn.Sequential(dense, nn.Unflatten(1, (1024, 4, 4)), *blocks)
+        self.output = last[0]
+
+    def code_head(self) -> nn.Module:
+        return nn.Linear(1024, LATENT)
+
+    def output_head(self) -> nn.Module:
+        return nn.ConvTranspose2d(256, 1, 3, 2, padding=1, output_padding=1)
+
+
+class DenseEncoder(BaseEncoder):
+    """The encoder of our dense backbone in pythae's form."""
+
+    def __init__(self, backbone: MLP, *, scale: bool) -> None:
+        super().__init__()
+        self.layers, self.embedding = backbone.encoder, backbone.code
+        self.log_var = backbone.code_head() if scale else None
+
+    def forward(self, x):
+        features = self.layers(x)
+        output = ModelOutput(embedding=self.embedding(features))
+        if self.log_var is not None:
+            output["log_covariance"] = self.log_var(features)
+        return output
+
+
+class DenseDecoder(BaseDecoder):
+    """The decoder of our dense backbone in pythae's form."""
+
+    def __init__(self, backbone: MLP) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(backbone.decoder, backbone.output, nn.Sigmoid())
+
+    def forward(self, z):
+        return ModelOutput(reconstruction=self.layers(z))
+
+
+def convolutional(config, *, scale):
+    encoder = (Encoder_Conv_VAE_MNIST if scale else Encoder_Conv_AE_MNIST)(config)
+    decoder = Decoder_Conv_AE_MNIST(config)
+    return PeerConvolutions(copy.deepcopy(encoder), copy.deepcopy(decoder)), encoder, decoder
+
+
+def dense(config, *, scale):
+    backbone = MLP(SHAPE, LATENT)
+    theirs = copy.deepcopy(backbone)
+    return backbone, DenseEncoder(theirs, scale=scale), DenseDecoder(theirs)
+
+
+NETWORKS = {"conv": convolutional, "dense": dense}
+
+
+def peer_trainer(name, encoder, decoder, images, batch, folder):
+    model_type, config_type = PEERS[name]
+    model = model_type(config_type(input_dim=SHAPE, latent_dim=LATENT), encoder, decoder)
+    dataset = BaseDataset(images.float() / 255, torch.ones(len(images)))
+    shared = {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": batch,
+        "num_epochs": 1,
+        "no_cuda": True,
+    }
+    if name == "rae-l2":
+        config = CoupledOptimizerTrainerConfig(
+            encoder_learning_rate=RATE,
+            decoder_learning_rate=RATE,
+            decoder_optimizer_params={"weight_decay": 1e-7},
+            **shared,
+        )
+        trainer = CoupledOptimizerTrainer(model, dataset, training_config=config)
+    else:
+        config = BaseTrainerConfig(learning_rate=RATE, **shared)
+        trainer = BaseTrainer(model, dataset, training_config=config)
+    trainer.prepare_training()
+    return trainer
+
+
+@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training_step(network, name, versus, full, tmp_path):
+    batch = 100 if full or network == "dense" else 32
+    steps, rounds = (1, 3) if network == "conv" else (25, 5)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch * steps, *SHAPE), generator=generator).byte()
+    torch.manual_seed(0)
+    config = PEERS[name][1](input_dim=SHAPE, latent_dim=LATENT)
+    backbone, encoder, decoder = NETWORKS[network](config, scale=name == "vae")
+    theirs = peer_trainer(name, encoder, decoder, images, batch, tmp_path)
+    ours = Trainer(
+        build(name, backbone=backbone, image_shape=SHAPE, latent_dim=LATENT),
+        Training(batch_size=batch, learning_rate=RATE),
+        train=images,
+        validation=images[:batch],
+        seed=0,
+        folder=tmp_path,
+    )
+
+    def epoch():
+        for _ in range(steps):
+            ours.train_step()
+
+    versus(
+        epoch,
+        lambda: theirs.train_step(1),
+        peer="pythae 0.1.2",
+        work=f"step, batch {batch}",
+        count=steps,
+        rounds=rounds,
+        note=IMAGE_GRADIENT if name == "rae-gp" else "",
+    )
