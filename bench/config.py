@@ -73,6 +73,8 @@ class Evaluation:
         likelihood_samples: Importance samples K for each.
         likelihood_k_images: Test images for the larger K; 0 for none.
         likelihood_k_samples: The larger K.
+        likelihood_validation_images: Validation images that a completed model's noise is fitted
+            to; the first 64 of them also choose the proposal.
         annealing_images: Test images for annealed importance sampling; 0 for none.
         annealing_steps: Temperatures of a chain.
         annealing_chains: Chains for each image.
@@ -90,6 +92,7 @@ class Evaluation:
     likelihood_samples: int = 500
     likelihood_k_images: int = 0
     likelihood_k_samples: int = 5000
+    likelihood_validation_images: int = 500
     annealing_images: int = 0
     annealing_steps: int = 50
     annealing_chains: int = 8
@@ -106,6 +109,7 @@ class Evaluation:
             _at_least(f"evaluation.{name}", getattr(self, name), 1)
         for name in ("likelihood_images", "likelihood_k_images", "annealing_images"):
             _at_least(f"evaluation.{name}", getattr(self, name), 0)
+        _at_least("evaluation.likelihood_validation_images", self.likelihood_validation_images, 2)
         _at_least("evaluation.second_stage_steps", self.second_stage_steps, 0)
         for temperature in self.temperatures:
             _finite("evaluation.temperatures", temperature)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .outputs import Outputs
 
 NATIVE = ""
+TUNING = 64
 
 
 class LikelihoodRows:
@@ -50,6 +51,7 @@ class LikelihoodRows:
     def _scorer(self) -> LikelihoodScorer:
         wanted, data = self.outputs.settings, self.outputs.data
         images = min(wanted.likelihood_images, len(data.test))
+        validation = min(wanted.likelihood_validation_images, len(data.validation))
         settings = LikelihoodSettings(
             images=images,
             samples=wanted.likelihood_samples,
@@ -58,8 +60,8 @@ class LikelihoodRows:
             annealing_images=min(wanted.annealing_images, images),
             simulated_images=min(wanted.annealing_images, 20),
             annealing=Annealing(chains=wanted.annealing_chains, steps=wanted.annealing_steps),
-            tuning_images=min(64, len(data.validation)),
-            noise_images=max(2, min(500, len(data.validation))),
+            tuning_images=min(TUNING, validation),
+            noise_images=max(2, validation),
         )
         has_bits = data.native and data.default_space != "real"
         dims = math.prod(data.image_shape) if has_bits else None
