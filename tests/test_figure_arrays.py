@@ -1,0 +1,95 @@
+"""Arrays for figures, and the scores of the denoising protocol."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from aebench.bench.config import Evaluation
+from aebench.bench.data import load_dataset
+from aebench.bench.figure_arrays import denoising_strip, flat_codes, neighbours
+from aebench.bench.outputs import Outputs
+from aebench.metrics.prd import prd_f_beta
+from aebench.models.building import build
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    data = load_dataset("digits")
+    model = build("ae", backbone="tiny", image_shape=data.image_shape, latent_dim=2)
+    settings = Evaluation(densities=("gaussian", "gmm-2"), images=50, sheet_images=4)
+    return Outputs(model, data, settings, seed=0, noise_sigma=0.25)
+
+
+def test_noisy_images_have_the_protocols_noise_and_are_the_same_for_every_run(outputs):
+    clean = outputs.real.float() / 255
+    inside = (clean > 0.3) & (clean < 0.7)
+    deviation = (outputs.noisy - clean)[inside].std()
+    assert float(deviation) == pytest.approx(0.25, rel=0.1)
+    assert float(outputs.noisy.min()) == 0 and float(outputs.noisy.max()) == 1
+    other = Outputs(outputs.objective, outputs.data, outputs.settings, seed=7, noise_sigma=0.25)
+    assert torch.equal(other.noisy, outputs.noisy)
+
+
+def test_a_denoising_strip_has_noisy_denoised_and_clean_images_in_this_order(outputs):
+    strip = denoising_strip(outputs)
+    assert strip.shape == (4, 3, 1, 8, 8) and strip.dtype == torch.uint8
+    assert torch.equal(strip[:, 2], outputs.real[:4])
+    assert torch.equal(strip[:, 1], outputs.denoised[:4])
+    assert not torch.equal(strip[:, 0], strip[:, 2])
+
+
+def test_a_mixtures_density_on_the_grid_is_that_at_the_grids_points(outputs):
+    arrays = flat_codes(outputs)
+    assert set(arrays) == {"codes2d", "extent2d", "labels", "density2d_gmm-2"}
+    left, right, bottom, top = arrays["extent2d"].double()
+    grid = arrays["density2d_gmm-2"].double()
+    x = torch.linspace(float(left), float(right), 100, dtype=torch.float64)
+    y = torch.linspace(float(bottom), float(top), 100, dtype=torch.float64)
+    point = torch.stack([x[30], y[70]])[None]
+    expected = outputs.density("gmm-2").log_prob(point).exp()
+    assert float(grid[70, 30]) == pytest.approx(float(expected), rel=1e-4, abs=1e-12)
+
+
+def test_the_nearest_training_image_of_a_training_image_is_itself(outputs, monkeypatch):
+    wanted = outputs.data.train[10:14]
+    monkeypatch.setattr(outputs, "sample", lambda density, count: wanted[:count])
+    found = neighbours(outputs, "gaussian")
+    assert found.shape == (4, 4, 1, 8, 8)
+    assert torch.equal(found[:, 0], wanted) and torch.equal(found[:, 1], wanted)
+    distances = (found.float() - wanted[:, None].float()).flatten(2).norm(dim=2)
+    assert bool((distances.diff(dim=1) >= 0).all())
+
+
+def test_a_run_of_the_denoising_protocol_scores_and_saves_it(suite_file, aebench, tmp_path):
+    path = suite_file(
+        ("latent_dim = 3", "latent_dim = 2\ntraining = {noise_sigma = 0.5}"),
+        ('["reconstruction"]', '["denoising", "prd"]'),
+    )
+    code, told = aebench(path)
+    assert code == 0, told
+    for folder in (p.parent for p in (tmp_path / "out").glob("runs/*/arrays.npz")):
+        rows = json.loads((folder / "result.json").read_text())["rows"]
+        (ife,) = [row for row in rows if row["metric"] == "ife"]
+        assert ife["status"] == "ok" and ife["images"] == "test" and ife["n_generated"] == 20
+        assert json.loads(ife["variant"]) == {"noise_sigma": 0.5}
+        with np.load(folder / "arrays.npz") as arrays:
+            strip = arrays["denoising_0.5"]
+            assert strip.shape == (4, 3, 1, 8, 8)
+            precision, recall = arrays["prd_gaussian"].astype(float)
+        scores = {r["metric"]: r["value"] for r in rows if r["density"] == "gaussian"}
+        pair = (scores["prd_f8"], scores["prd_f1/8"])
+        assert prd_f_beta(precision, recall) == pytest.approx(pair, abs=1e-5)
+
+
+def test_without_the_protocol_the_metric_does_not_apply(suite_file, aebench, tmp_path):
+    code, _ = aebench(suite_file(('["reconstruction"]', '["denoising"]')))
+    rows = [
+        row
+        for path in (tmp_path / "out").glob("runs/*/result.json")
+        for row in json.loads(path.read_text())["rows"]
+    ]
+    assert code == 0
+    assert {row["status"] for row in rows if row["objective"] != "floor"} == {"not applicable"}
