@@ -149,7 +149,7 @@ def _plain_is_close(scores: Scores) -> str:
 
 
 def _interpolations(scores: Scores) -> str:
-    variational = [n for n in ("vae", "cv-vae") if n in scores.interp]
+    variational = [n for n in ("vae", "vae (unit)", "cv-vae") if n in scores.interp]
     raes = [n for n in scores.interp if _is_rae(n)]
     if not variational or not raes:
         return ""

@@ -93,6 +93,13 @@ def test_the_reading_names_the_lowest_samples_and_follows_the_numbers():
     assert "of ae with gmm-10" in text and "claim ii: fails" in text and "claim iv: fails" in text
 
 
+def test_the_reading_compares_interpolations_with_the_vae_of_the_unit_space():
+    rows = table_rows(objectives=OBJECTIVES, noise=0)
+    other = [row | {"space": "logit", "run": row["run"][::-1]} for row in rows]
+    rows += [row for row in other if row["objective"] == "vae"]
+    assert "a lower FD than those of vae (unit) (claim iv: holds)" in reading(frame(rows))
+
+
 def test_the_reading_tests_only_with_five_seeds():
     three, six = (frame(table_rows(objectives=OBJECTIVES, seeds=range(n))) for n in (3, 6))
     assert "too few seeds for a test" in reading(three)
