@@ -114,6 +114,8 @@ def draw_response(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
 
 def draw_sizes(rows: pd.DataFrame, folder: Path) -> list[Path]:
     """Draws the floor and the mildest damage over the number of images."""
+    from matplotlib.ticker import NullLocator
+
     rows = rows[(rows["severity"] <= 1) & rows["kind"].isin([FLOOR, "blur", "noise", "dropped"])]
     features = list(dict.fromkeys(rows["features"]))
     scores = [m for m in BIASED if m in set(rows["metric"])]
@@ -141,7 +143,7 @@ def draw_sizes(rows: pd.DataFrame, folder: Path) -> list[Path]:
         axis.set_xscale("log")
         if scores[across] == "fd":
             axis.set_yscale("log")
-        axis.minorticks_off()
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xticks(sorted(rows["n"].unique()), [f"{n / 1000:g}k" for n in _sizes(rows)])
         axis.tick_params(labelsize=6)
         if down == 0:

@@ -35,7 +35,8 @@ FAMILIES = {
 CREDIT = {"right": 1.0, "late": 0.5}  # of a case that a score is meant to see
 MEANING = {
     "right": f"monotone, and every severity is {THRESHOLD:g} standard errors from the floor",
-    "late": "the right direction, but the mildest severities are not told from the floor",
+    "late": "the right direction, but the mildest severities are not told from the floor "
+    "(said as well where only the mildest was scored)",
     "uneven": "told from the floor, but the order of the severities is wrong",
     "blind": "no severity is told from the floor",
     "WRONG WAY": "some severity looks significantly better than real images",
@@ -51,8 +52,9 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Averages repeats and measures the distance of every level from the floor.
 
     The standard error of one repeat is the larger of the reported one (root mean square) and
-    the standard deviation over repeats; level and floor are taken as independent, although they
-    share their real images, so ``z`` is rather too small.
+    the standard deviation over repeats. Where there are no repeats it is the reported one, times
+    `spread_over_reported` where that is above 1. Level and floor are taken as independent,
+    although they share their real images, so ``z`` is rather too small.
 
     Args:
         rows: Lines of ``results.csv``.
@@ -65,8 +67,10 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     groups = rows.groupby(keys, sort=False)
     table = groups["value"].agg(value="mean", spread="std", repeats="count").reset_index()
     reported = groups["stderr"].agg(lambda s: float(np.sqrt(np.mean(s**2)))).to_numpy()
-    one = np.fmax(reported, np.where(table["repeats"] > 2, table["spread"], np.nan))
     table["reported"] = reported
+    ratios = table["metric"].map(spread_over_reported(table)).fillna(1.0).clip(lower=1.0)
+    repeated = np.fmax(reported, table["spread"])
+    one = np.where(table["repeats"] > 2, repeated, reported * ratios)
     table["stderr"] = one / np.sqrt(table["repeats"])
     floor = table[table["kind"] == FLOOR].set_index(["features", "n", "metric"])
     base = floor.loc[pd_index(table)]
@@ -103,6 +107,8 @@ def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
         worse = np.array([0.0, *(sign * (own["value"] - own["floor"]))])
         rho = spearman(worse)
         verdict = judge(str(metric), str(kind), z, rho)
+        if verdict == "blind" and len(z) == 1:
+            verdict = "late"  # stronger damage was not scored
         first, last = float(z[0]), float(z[-1])
         lines.append((features, n, metric, kind, len(z), verdict, rho, first, last))
     columns = ["features", "n", "metric", "kind", "levels", "verdict", "rho", "z_first", "z_last"]

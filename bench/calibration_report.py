@@ -20,7 +20,7 @@ from .calibration_reading import (
     summarise,
     verdicts,
 )
-from .calibration_sets import FLOOR, LEVELS, Pools
+from .calibration_sets import FLOOR, LEVELS, Pools, all_damages
 from .calibration_sets import MEANING as DAMAGE
 from .data import load_dataset
 from .errors import UserError
@@ -145,9 +145,8 @@ def _readme(
     pictures = "\n".join(
         f"![{p.stem}](plots/{p.name})" for p in plots if p.suffix == ".png" and p.stem != "images"
     )
-    counts = rows.groupby("n").size()
-    missing = [f"{size.n:,}" for size in study.sizes if size.n not in counts.index]
-    absent = f"\n\nNot computed yet: N = {', '.join(missing)}." if missing else ""
+    missing = _missing(study, rows)
+    absent = f"\n\n**Not computed yet**: {'; '.join(missing)}." if missing else ""
     return f"""# Which metric to believe on {study.dataset}
 
 Real images against other real images that were damaged by degrees; every sample metric was
@@ -200,12 +199,27 @@ less, where a subset is the whole set; the mid and strong severities, repetition
 at the largest N. PRD averages {OPTIONS["runs"]} clusterings and KID {OPTIONS["subsets"]} subsets,
 fewer than the defaults, to save time. FD where N does not exceed the number of features has no
 standard error of its own; its spread over repeats stands in. Reported standard errors of
-neighbour metrics take the balls as given (see the last point of the reading).
+neighbour metrics take the balls as given: where there are no repeats they are multiplied by the
+ratio in the last point of the reading, if it is above 1.
 
 ## Provenance
 
 {_provenance(study, rows, path)}
 """
+
+
+def _missing(study: Study, rows: pd.DataFrame) -> list[str]:
+    """Names the sets of each extractor and N that the study wants and that are not there."""
+    columns = (rows["features"].map(short), rows["n"], rows["kind"], rows["severity"])
+    there = set(zip(*columns, strict=True))
+    texts = []
+    for features in study.extractors:
+        for size in study.sizes:
+            wanted = [d for d in all_damages() if size.wants(d)]
+            gone = [d for d in wanted if (features, size.n, d.kind, d.severity) not in there]
+            if gone:
+                texts.append(f"{len(gone)} of {len(wanted)} sets on {features} at N = {size.n:,}")
+    return texts
 
 
 def _describe(size: Size) -> str:

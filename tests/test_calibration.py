@@ -113,6 +113,14 @@ def test_the_spread_over_repeats_replaces_a_smaller_reported_error():
     assert summarise(rows)["stderr"].item() == pytest.approx(1 / 3**0.5)
 
 
+def test_an_error_that_repeats_show_to_be_too_small_is_enlarged_where_there_are_none():
+    base = {"features": "-", "metric": "precision", "better": "higher", "stderr": 0.5}
+    base |= {"kind": "none", "severity": 0, "level": 0.0}
+    rows = [base | {"n": 9, "value": value} for value in (1.0, 2.0, 3.0)]
+    summary = summarise(pd.DataFrame([*rows, base | {"n": 99, "value": 2.0, "stderr": 0.1}]))
+    assert summary["stderr"].iloc[-1] == pytest.approx(0.2)
+
+
 def test_the_study_sees_memorised_images_resumes_and_writes_its_reading(tmp_path, monkeypatch):
     rows = run(SMOKE, tmp_path, cache_dir=tmp_path / "cache")
     copies = [r for r in rows if r["metric"] == "nn_ratio" and r["kind"] == "memorised"]
