@@ -95,7 +95,9 @@ class Outputs:
                 steps = self.settings.second_stage_steps or None
                 options = {"beta": BETA[self.data.preset], "max_steps": steps}
             density = build_density(name, **options)
-            density.fit(self.train_codes, stream_seed(self.seed, f"density/{name}"))
+            # The prior takes nothing from codes but their size.
+            codes = self.test_codes if density.needs_prior else self.train_codes
+            density.fit(codes, stream_seed(self.seed, f"density/{name}"))
             self.fitted[name] = density
         return self.fitted[name]
 
