@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -215,7 +215,8 @@ class Run:
         known = EvaluationRecord(self.folder / "evaluation.json", identity)
         fitted = load_densities(self.folder, identity)
         sigma = self.config.training.noise_sigma
-        outputs = Outputs(self.objective, self.data, settings, self.config.seed, fitted, sigma)
+        data = self._trained_part()
+        outputs = Outputs(self.objective, data, settings, self.config.seed, fitted, sigma)
         base = self._base(record)
         evaluator = Evaluator(outputs, base, settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
@@ -227,6 +228,18 @@ class Run:
         save_artefacts(self.folder, outputs, identity, evaluator.prd_curves())
         self._write_rows(rows)
         return True
+
+    def _trained_part(self) -> Dataset:
+        """Returns the data with the images trained on: those that densities are fitted to."""
+        count = self.config.training.train_images
+        if not count:
+            return self.data
+        labels = self.data.train_labels
+        return replace(
+            self.data,
+            train=self.data.train[:count],
+            train_labels=None if labels is None else labels[:count],
+        )
 
     def _base(self, record: dict[str, Any]) -> dict[str, Any]:
         return base_columns(self.config, self.data, self.objective, self.structure, record)
