@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .content import Content, Part
 from .data import Source, register
 from .errors import UserError
-from .image_files import read_images
+from .images import read_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,10 +48,10 @@ class Folder(Source):
             extra = [entry.name for entry in _visible(path) if entry.name not in parts]
             if extra:
                 raise UserError(f"{path} has '{extra[0]}' beside the folders train and test.")
-            images = {name: _read(part) for name, part in parts.items() if part.is_dir()}
+            images = {name: read_folder(part) for name, part in parts.items() if part.is_dir()}
             content = from_parts(images, str(path))
         else:
-            content = from_one(_read(path), str(path))
+            content = from_one(read_folder(path), str(path))
         self.alpha = alpha_for(content)
         return content
 
@@ -99,18 +99,6 @@ def alpha_for(content: Content) -> float:
 
 def _visible(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-
-
-def _read(folder: Path) -> np.ndarray:
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not paths:
-        raise UserError(f"{folder} holds no file; expected images.")
-    return read_images(paths)
 
 
 register(Folder())
