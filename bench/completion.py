@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 from ..models.density import Density
 from ..models.objective import Objective
 from .importance import joint_of_draws
-from .latent import LatentModel, Observed
+from .latent import CHUNK, LatentModel, Observed
 from .proposal import CLIMB_STEPS, Defensive, Gaussian, laplace
 
 MIN_SCALE = 1e-4
@@ -71,7 +71,7 @@ def fit_noise(
     *,
     samples: int = 16,
     rounds: int = 5,
-    chunk: int = 1024,
+    chunk: int = CHUNK,
 ) -> Tensor:
     """Returns the scale (C, H, W) that maximises the K-sample bound on validation data.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .annealing import Annealing
+from .latent import CHUNK, CHUNK_ON_GPU
 from .likelihood import LikelihoodScorer, LikelihoodSettings
 from .provenance import now
 from .results import Record
@@ -62,6 +63,7 @@ class LikelihoodRows:
             annealing=Annealing(chains=wanted.annealing_chains, steps=wanted.annealing_steps),
             tuning_images=min(TUNING, validation),
             noise_images=max(2, validation),
+            chunk=CHUNK if self.outputs.device.type == "cpu" else CHUNK_ON_GPU,
         )
         has_bits = data.native and data.default_space != "real"
         dims = math.prod(data.image_shape) if has_bits else None

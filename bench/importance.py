@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .errors import RunFailed
-from .latent import LatentModel, Observed
+from .latent import CHUNK, LatentModel, Observed
 from .proposal import FAMILIES, Sampler, samplers
 
 DRAW_ROWS = 32_768
@@ -98,7 +98,7 @@ def importance_bound(
     *,
     samples: int,
     generator: torch.Generator,
-    chunk: int = 1024,
+    chunk: int = CHUNK,
 ) -> Bound:
     """Returns log p(x) bounded by ``samples`` draws for each image.
 
@@ -165,7 +165,7 @@ class Choice:
     scale: float
     value: float
 
-    def sampler(self, model: LatentModel, data: Observed, *, chunk: int = 1024) -> Sampler:
+    def sampler(self, model: LatentModel, data: Observed, *, chunk: int = CHUNK) -> Sampler:
         """Returns the chosen proposal for some data."""
         return samplers(model, self.family, data, chunk=chunk)(self.scale)
 
@@ -177,7 +177,7 @@ def choose_proposal(
     generator: torch.Generator,
     *,
     samples: int = 64,
-    chunk: int = 1024,
+    chunk: int = CHUNK,
     families: Sequence[str] | None = None,
 ) -> Choice:
     """Returns the family and scale with the highest bound on validation data.

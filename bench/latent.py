@@ -16,6 +16,10 @@ from ..models.space import Space
 
 PRIOR_DRAWS = 4096
 RIDGE = 1e-6
+# Rows decoded at once: so few that their layers stay in a CPU core's cache, which measured 1.5x
+# faster than a thousand; a GPU wants many.
+CHUNK = 128
+CHUNK_ON_GPU = 8192
 
 
 @dataclass(frozen=True)

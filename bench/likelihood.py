@@ -18,7 +18,7 @@ from .annealing_path import Annealing
 from .completion import completed, fit_noise
 from .errors import RunFailed
 from .importance import Bound, choose_proposal, importance_bound
-from .latent import LatentModel, Observed, native, observe
+from .latent import CHUNK, LatentModel, Observed, native, observe
 from .likelihood_score import (
     LikelihoodScore,
     annealing_scores,
@@ -71,7 +71,7 @@ class LikelihoodSettings:
     noise_rounds: int = 5
     released_samples: int = 0
     dequantisations: int = 1
-    chunk: int = 1024
+    chunk: int = CHUNK
 
     def __post_init__(self) -> None:
         minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}
@@ -242,13 +242,13 @@ class LikelihoodScorer:
         if settings.annealing_images:
             data = self.tested.part(0, settings.annealing_images)
             generator = self._stream(f"annealing/{name}")
-            result = annealed_bound(model, data, settings.annealing, generator, chunk=chunk)
+            result = annealed_bound(model, data, settings.annealing, generator)
             best = deep if len(deep.value) >= len(data) else wide
             yield from annealing_scores(result, best, settings.annealing.chains, self.dims)
         if settings.annealing_images and settings.simulated_images:
             generator = self._stream(f"bracket/{name}")
             count = settings.simulated_images
-            ends = bracket(model, count, settings.annealing, generator, chunk=chunk)
+            ends = bracket(model, count, settings.annealing, generator)
             yield from bracket_scores(ends, settings.annealing.chains)
 
     def _released(self, model: LatentModel) -> Iterator[LikelihoodScore]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from ..models.flow_gaussian import FlowGaussian
-from .latent import LatentModel, Observed
+from .latent import CHUNK, LatentModel, Observed
 
 DEFENSIVE_SHARE = 0.1
 DEFENSIVE_WIDTH = 2.0
@@ -147,7 +147,7 @@ def encoder_sampler(distribution: Distribution) -> Gaussian | FlowSampler:
 
 
 def samplers(
-    model: LatentModel, family: str, data: Observed, *, chunk: int = 1024
+    model: LatentModel, family: str, data: Observed, *, chunk: int = CHUNK
 ) -> Callable[[float], Sampler]:
     """Returns the proposals of one family for some data, as a function of their scale.
 
@@ -181,7 +181,7 @@ def _defended(model: LatentModel, sampler: Gaussian | FlowSampler) -> Sampler:
 
 @torch.no_grad()
 def laplace(
-    model: LatentModel, data: Observed, steps: int, *, chunk: int = 1024
+    model: LatentModel, data: Observed, steps: int, *, chunk: int = CHUNK
 ) -> tuple[Tensor, Tensor]:
     """Returns a Gaussian approximation of p(z|x): locations (B, L), factors (B, L, L).
 

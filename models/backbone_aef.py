@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from .backbone import BACKBONES, Backbone, check_divisible, scaled
+from .upsampling import UpsamplingOutput
 
 
 @BACKBONES.register("aef-small")
@@ -68,7 +69,7 @@ class AEFSmall(Backbone):
 
     def output_head(self) -> nn.Module:
         """Returns a new last transposed convolution."""
-        return nn.ConvTranspose2d(self._output_in, self.image_shape[0], 4, stride=2, padding=1)
+        return UpsamplingOutput(self._output_in, self.image_shape[0])
 
 
 @BACKBONES.register("tiny")
