@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .labels import metric_short
 from .protocol import FLOOR, difference_text, with_places
+from .reading_likelihood import by_method, likelihood_reading
 from .significance import SEEDS_NEEDED, Seeds, paired_p_value
 from .tables import format_number
-from .tables_wide import normal_column, one_likelihood, seed_values
+from .tables_wide import normal_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def reading(rows: pd.DataFrame) -> str:
         found = [lowest(scores), *claims(scores)]
         sentences += [f"{scores.where}: {text}" for text in found[:1] if text]
         sentences += [text for text in found[1:] if text]
-    sentences += _likelihood(placed)
+    sentences += likelihood_reading(placed)
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -96,13 +96,8 @@ def _scores(placed: pd.DataFrame) -> list[Scores]:
         where = f"On {key['dataset']}" + (f" ({differing[at]})" if differing[at] else "")
         parts = (own[own["place"] == "Rec"], own[own["place"] == "gaussian"], normal)
         ends = (own[own["density"] == MIXTURE], own[own["place"] == "Interp"])
-        found.append(Scores(where, *(_by_method(part) for part in (*parts, *ends))))
+        found.append(Scores(where, *(by_method(part) for part in (*parts, *ends))))
     return found
-
-
-def _by_method(rows: pd.DataFrame) -> dict[str, Seeds]:
-    seeds = {str(name): seed_values(own) for name, own in rows.groupby("method", sort=True)}
-    return {name: values for name, values in seeds.items() if values}
 
 
 def _mixture_helps(scores: Scores) -> str:
@@ -180,26 +175,3 @@ def _more_samples(scores: Scores) -> str:
 
 def _is_rae(method: str) -> bool:
     return method == "rae" or method.startswith(("rae-", "rae "))
-
-
-def _likelihood(placed: pd.DataFrame) -> list[str]:
-    rows = one_likelihood(placed)
-    sentences = []
-    for (dataset, size), own in rows.groupby(["dataset", "latent_dim"], sort=True):
-        seeds = _by_method(own)
-        if not seeds:
-            continue
-        best = min(seeds, key=lambda name: mean(seeds[name]))
-        kind = own[own["method"] == best]["kind"].iloc[0]
-        text = f"On {dataset} with d = {size} the best likelihood on record is "
-        text += (
-            f"{format_number(mean(seeds[best]))} {metric_short('bits_per_dim')} ({best}, {kind})"
-        )
-        rivals = {n: v for n, v in seeds.items() if n.split(" ")[0] == "vae"}
-        flows = {n: v for n, v in seeds.items() if n.startswith("aef")}
-        if rivals and flows:
-            gap = min(map(mean, rivals.values())) - min(map(mean, flows.values()))
-            text += f"; the best AEF is {format_number(abs(gap))} bits/dim "
-            text += f"{'better' if gap > 0 else 'worse'} than the VAE's bound"
-        sentences.append(text + ".")
-    return sentences

@@ -115,9 +115,30 @@ def test_more_monte_carlo_samples_are_compared_where_the_suite_has_them():
 
 def test_the_reading_compares_aef_with_the_vae_under_one_estimator():
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})))
-    assert "better than the VAE's bound" in text and "(aef-center, exact)" in text
+    assert "(aef-center, exact)" in text
+    assert "holds: 1 of 1 cases" in text
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 3.0, "aef-center": 4.0})))
-    assert "worse than the VAE's bound" in text
+    assert "fails: 0 of 1 cases" in text
+    levels = {"vae": 4.0, "aef-center": 3.0, "aef-linear": 3.99}
+    rows = likelihood_rows(seeds=(0, 1), sizes=(2, 8), levels=levels)
+    assert "holds in part: 2 of 4 cases" in reading(frame(rows))
+
+
+def test_the_reading_takes_the_gain_over_the_vae_with_its_sign():
+    rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
+    for row in rows:
+        row["value"] = {"vae": 5.0, "aef-center": 4.25}[row["objective"]]
+    assert "aef-center at d = 8 +0.750" in reading(frame(rows))
+
+
+def test_the_reading_says_how_far_annealing_moves_the_bounds():
+    rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
+    vae = next(row for row in rows if row["objective"] == "vae")
+    extra = {"metric": "log_prob_gain_from_annealing", "value": 0.25, "kind": ""}
+    gap = {"metric": "bracket_gap", "value": 1.5, "kind": ""}
+    text = reading(frame([*rows, vae | extra, vae | gap]))
+    assert "by 0.250 to 0.250 nats" in text
+    assert "1.50 at most" in text
 
 
 def test_missing_seeds_and_diverged_runs_are_named():
