@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from ..metrics.quantisation import quantise
+from ..models.density_gaussian import FullGaussian
 
 if TYPE_CHECKING:
     from .outputs import Outputs
 
 CODES = 2000
 GRID = 100
+SIDE = 20
+QUANTILES = (0.1, 0.9)
 LIMIT = 3.5
 NEIGHBOURS = 3
 BLOCK = 4096
@@ -26,6 +29,8 @@ def figure_arrays(outputs: Outputs) -> dict[str, Tensor]:
         arrays[f"denoising_{outputs.noise_sigma:g}"] = denoising_strip(outputs)
     if outputs.objective.code_dim == 2:
         arrays |= flat_codes(outputs)
+        simple = [d for d in ("prior", "gaussian") if d in outputs.densities]
+        arrays |= {f"grid2d_{d}": decoded_grid(outputs, d) for d in simple}
     if outputs.data.default_space != "real":
         arrays |= {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.densities}
     return arrays
@@ -58,6 +63,21 @@ def flat_codes(outputs: Outputs) -> dict[str, Tensor]:
             grid = density.log_prob(points).exp().view(GRID, GRID)
             arrays[f"density2d_{name}"] = grid.float()
     return arrays
+
+
+def decoded_grid(outputs: Outputs, density: str) -> Tensor:
+    """Returns decoded quantiles of a 2-D density, uint8 (20 * 20, C, H, W), line by line.
+
+    Each code has the density's quantiles of 20 evenly spaced probabilities from 0.1 to 0.9; the
+    first grows to the right, the second falls from line to line.
+    """
+    probabilities = torch.linspace(*QUANTILES, SIDE, dtype=torch.float64)
+    line = torch.special.ndtri(probabilities)
+    points = torch.cartesian_prod(line.flip(0), line).flip(1)
+    fitted = outputs.density(density)
+    if isinstance(fitted, FullGaussian):
+        points = fitted.mean + fitted.covariance.diagonal().sqrt() * points
+    return outputs.decode(points.float())
 
 
 def neighbours(outputs: Outputs, density: str) -> Tensor:

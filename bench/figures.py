@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,29 @@ def look_of(objective: str) -> dict[str, Any]:
         "marker": MARKERS[place % len(MARKERS)],
         "linestyle": LINES[place % len(LINES)],
     }
+
+
+def looks_of(rows: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+    """Returns the look of each method: its objective's, other marker and line for each variant.
+
+    Args:
+        rows: Result rows with the column ``method``.
+    """
+    from .tables_wide import method_order
+
+    objectives = dict(zip(rows["method"], rows["objective"], strict=True))
+    looks: dict[str, dict[str, Any]] = {}
+    seen: Counter[str] = Counter()
+    for method in method_order(rows):
+        objective = objectives[method]
+        look = look_of(objective)
+        if seen[objective] and look["marker"]:
+            at = (MARKERS.index(look["marker"]) + seen[objective]) % len(MARKERS)
+            line = LINES[(LINES.index(look["linestyle"]) + seen[objective]) % len(LINES)]
+            look |= {"marker": MARKERS[at], "linestyle": line}
+        looks[method] = look
+        seen[objective] += 1
+    return looks
 
 
 def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]:  # noqa: ANN401

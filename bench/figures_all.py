@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from .figures import STYLE, Arrays
 from .figures_curves import prd_plots, training_plots
-from .figures_images import denoising_plots, latent_plots, neighbour_plots, temperature_plots
+from .figures_images import (
+    denoising_plots,
+    grid_plots,
+    latent_plots,
+    neighbour_plots,
+    temperature_plots,
+)
 from .figures_sheet import picture_sheets
 from .figures_sweep import latent_size_plots, setting_plots
 
@@ -21,6 +27,7 @@ PLOTS = (
     setting_plots,
     neighbour_plots,
     latent_plots,
+    grid_plots,
     temperature_plots,
     denoising_plots,
     training_plots,

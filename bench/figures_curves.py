@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import Array, Arrays, legend_below, look_of, new_figure, save_figure
-from .labels import suite_title
+from .figures import Array, Arrays, legend_below, looks_of, new_figure, save_figure
+from .labels import part_title
 from .protocol import FLOOR, with_places
 from .tables import file_name
 from .tables_wide import method_order
@@ -30,8 +30,7 @@ def parts_of(rows: pd.DataFrame) -> Iterable[tuple[str, str, pd.DataFrame]]:
     for key, own in trained.groupby(names, sort=True):
         first = dict(zip(names, key, strict=True))
         stem = file_name(*(str(first[name]) for name in several))
-        title = f"{first['dataset']}, {first['backbone']}, d = {first['latent_dim']}"
-        yield stem, f"{title} · {suite_title(first)}", with_places(own)
+        yield stem, part_title(first), with_places(own)
 
 
 def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
@@ -47,9 +46,9 @@ def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
             continue
         densities = sorted({density for _, density in curves})
         methods = [m for m in method_order(own) if any(name == m for name, _ in curves)]
-        looks = dict(zip(own["method"], own["objective"], strict=True))
+        looks = looks_of(own)
         by_density = {
-            d: [(m, curves[m, d], look_of(looks[m])) for m in methods if (m, d) in curves]
+            d: [(m, curves[m, d], looks[m]) for m in methods if (m, d) in curves]
             for d in densities
         }
         by_method = {
@@ -73,12 +72,12 @@ def training_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
         lines = -(-len(terms) // columns)
         size = (0.5 + 2.5 * columns, 0.9 + 2.0 * lines)
         figure, axes = new_figure(*size, nrows=lines, ncols=columns)
-        looks = dict(zip(own["method"], own["objective"], strict=True))
+        looks = looks_of(own)
         for axis in axes.flat[len(terms) :]:
             axis.set_visible(False)
         for axis, term in zip(axes.flat, terms, strict=False):
             for method, log in logs.items():
-                _draw_term(axis, term, log, method, look_of(looks[method]))
+                _draw_term(axis, term, log, method, looks[method])
             axis.set_title(term)
             axis.set_xlabel("optimiser steps")
         for line in axes:
@@ -100,8 +99,8 @@ def _curves(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], list[Ar
     return curves
 
 
-def _look(objective: str, density: str) -> dict[str, Any]:
-    return look_of(objective) | {"linestyle": DENSITY_LINES.get(density, "-.")}
+def _look(look: dict[str, Any], density: str) -> dict[str, Any]:
+    return look | {"linestyle": DENSITY_LINES.get(density, "-.")}
 
 
 def _prd_figure(
@@ -162,6 +161,8 @@ def _mean_log(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], dict[
     return {
         key: {step: float(np.mean(values)) for step, values in sorted(steps.items())}
         for key, steps in sums.items()
+        # A training line's "rate" is the learning rate where the loss has no term of that name.
+        if ("validation", key[1]) in sums
     }
 
 

@@ -57,6 +57,41 @@ def latent_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]
     return paths
 
 
+def grid_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Draws decoded quantiles of a 2-D latent density (arrays ``grid2d_<density>``)."""
+    paths: list[Path] = []
+    for stem, title, own in parts_of(rows):
+        found: dict[str, Array] = {}
+        for row in one_run_each(own):
+            saved = arrays.of(str(row["run"]))
+            for name in sorted(n for n in saved if n.startswith("grid2d_")):
+                density = name.removeprefix("grid2d_")
+                found[f"{row['method']}, {TITLES.get(density, density)}"] = saved[name]
+        if found:
+            paths += save_figure(folder, file_name("grid", stem), _grid_figure(found, title))
+    return paths
+
+
+def _grid_figure(found: dict[str, Array], title: str) -> Any:  # noqa: ANN401
+    columns = min(4, len(found))
+    lines = -(-len(found) // columns)
+    width = 3.6 if columns < 3 else 2.8
+    size = (0.3 + width * columns, 0.7 + (width + 0.3) * lines)
+    figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    for axis, (name, images) in zip(axes.flat, found.items(), strict=False):
+        side = round(len(images) ** 0.5)
+        hide_axis(axis)
+        axis.imshow(tile(images, side, side, gap=0), interpolation="nearest")
+        axis.set_title(name)
+        axis.set_xlabel("$z_1$ grows →")
+        axis.set_ylabel("$z_2$ grows →")
+    note = "decoded quantiles of 20 evenly spaced probabilities, 0.1 to 0.9, of each code"
+    figure.suptitle(f"Latent plane · {title}\n{note}", fontsize=8)
+    return figure
+
+
 def _is_flat(saved: dict[str, Array]) -> bool:
     codes = saved.get("codes2d")
     return codes is not None and codes.ndim == 2 and codes.shape[1] == 2 and len(codes) > 2
@@ -78,9 +113,7 @@ def _latent_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
         for axis, density in zip(line, densities, strict=True):
             _draw_codes(axis, saved)
             _draw_contours(axis, saved, density)
-            axis.set_title(
-                {"prior": "N(0, I)", "gaussian": "fitted Gaussian"}.get(density, density)
-            )
+            axis.set_title(TITLES.get(density, density))
         line[0].set_ylabel(f"{method}\n$z_2$")
     for axis in axes[-1]:
         axis.set_xlabel("$z_1$ (latent units)")

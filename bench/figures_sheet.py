@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .figures import Array, Arrays, evenly, hide_axis, new_figure, one_run_each, save_figure, tile
-from .labels import suite_title
+from .labels import part_title
 from .protocol import FLOOR, with_places
 from .tables import file_name
 
@@ -32,9 +32,8 @@ def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
             first = dict(zip(names, key, strict=True))
             several = {name: trained[name].nunique() > 1 for name in names}
             shown = [str(first[name]) for name in names if several[name]]
-            title = f"{first['dataset']}, {first['backbone']}, d = {first['latent_dim']}"
-            full = f"{title} · {suite_title(first)}"
-            paths += save_figure(folder, file_name("sheet", *shown), _draw(sheet, full))
+            name = file_name("sheet", *shown)
+            paths += save_figure(folder, name, _draw(sheet, part_title(first)))
     return paths
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import Arrays, legend_below, look_of, new_figure, save_figure
+from .figures import Arrays, legend_below, looks_of, new_figure, save_figure
 from .labels import axis_title, metric_short, suite_title, variant_text
 from .protocol import FLOOR, columns_of, with_places
 from .significance import bootstrap_interval
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+PLACES = {"N": "samples, N(0,I) / N", "Rec": "reconstructions", "test": "test images"}
 CAPTION = "Points: mean over seeds; bars: 95 % bootstrap interval of the mean."
 
 
@@ -120,11 +121,8 @@ def _panels(
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
                 detail = "" if x == "latent_dim" else f", d = {size}"
-                group = (
-                    str(dataset)
-                    + column.group.partition(" [")[1]
-                    + column.group.partition(" [")[2]
-                )
+                _, bracket, identity = column.group.partition(" [")
+                group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
     figure, axes = new_figure(0.6 + 2.6 * len(panels), 2.9, ncols=len(panels))
     first = rows.iloc[0]
@@ -132,7 +130,7 @@ def _panels(
         import pandas as pd
 
         _draw(axis, pd.concat(parts), x, sweep)
-        axis.set_title(f"{group}, {'N(0,I) / N samples' if place == 'N' else place}")
+        axis.set_title(f"{group}\n{PLACES.get(place, place)}")
     axes[0, 0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
     legend_below(figure, axes)
     figure.suptitle(f"{metric_short(first['metric'])} · {title}\n{CAPTION}", fontsize=8)
@@ -143,7 +141,8 @@ def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
     good = rows[rows["status"] == "ok"]
     ticks = sorted(set(good[x]))
     methods = method_order(good) if len(good) else []
-    shift = np.linspace(-0.12, 0.12, max(len(methods), 1))
+    looks = looks_of(good)
+    shift = np.linspace(-0.12, 0.12, len(methods)) if len(methods) > 1 else [0.0]
     for at, method in enumerate(methods):
         own = good[good["method"] == method]
         groups = {
@@ -154,8 +153,8 @@ def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
         means = np.array([np.mean(values) for values in groups.values()])
         ends = np.array([bootstrap_interval(values) for values in groups.values()])
         errors = np.abs(ends.T - means)
-        look = look_of(str(own["objective"].iloc[0]))
-        axis.errorbar(xs, means, errors, label=_bound(own, method), capsize=2, lw=1, ms=4, **look)
+        name = _bound(own, method)
+        axis.errorbar(xs, means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
     if sweep and sweep.logarithmic:
         axis.set_xscale("log")
     else:

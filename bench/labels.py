@@ -79,6 +79,18 @@ def variant_text(variant: str) -> str:
     return ", ".join(f"{name}={_value_text(value)}" for name, value in sorted(settings.items()))
 
 
+def backbone_text(backbone: str) -> str:
+    """Returns a backbone's name with its options as text, such as ``"rae-32 (width=0.125)"``."""
+    name, _, options = backbone.partition(" ")
+    return f"{name} ({variant_text(options)})" if options else name
+
+
+def part_title(row: Mapping[Any, Any]) -> str:
+    """Returns data set, backbone, latent size, suite and scale as they stand over a plot."""
+    where = f"{row['dataset']}, {backbone_text(row['backbone'])}, d = {row['latent_dim']}"
+    return f"{where} · {suite_title(row)}"
+
+
 def suite_title(row: Mapping[Any, Any]) -> str:
     """Returns suite and scale as they stand in every title."""
     return f"{row['suite']} (scale: {row['scale']})"

@@ -190,6 +190,7 @@ def picture_arrays(row, seed=0):
         "prd_gaussian": curve * 0.9,
         "prd_gmm-10": curve,
         "codes2d": codes.astype(np.float32),
+        "grid2d_gaussian": blob(16, 0.05),
         "labels": draw.integers(0, 10, 300),
         "neighbours_gmm-10": steps[:, :5],
         "temperature_0.85": blob(8, 0.05),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from aebench.bench.config import Evaluation
 from aebench.bench.data import load_dataset
-from aebench.bench.figure_arrays import denoising_strip, flat_codes, neighbours
+from aebench.bench.figure_arrays import decoded_grid, denoising_strip, flat_codes, neighbours
 from aebench.bench.outputs import Outputs
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
@@ -53,6 +53,18 @@ def test_a_mixtures_density_on_the_grid_is_that_at_the_grids_points(outputs):
     assert float(grid[70, 30]) == pytest.approx(float(expected), rel=1e-4, abs=1e-12)
 
 
+def test_the_first_code_of_the_grid_grows_to_the_right_and_the_second_falls(outputs, monkeypatch):
+    monkeypatch.setattr(outputs, "decode", lambda codes: codes)
+    grid = decoded_grid(outputs, "prior").view(20, 20, 2)
+    z = 1.2815516  # The normal quantile of 0.9, by tables.
+    assert grid[0, 0].tolist() == pytest.approx([-z, z])
+    assert grid[0, 19].tolist() == pytest.approx([z, z])
+    assert grid[19, 0].tolist() == pytest.approx([-z, -z])
+    fitted = outputs.density("gaussian")
+    moved = decoded_grid(outputs, "gaussian").view(20, 20, 2)[0, 19].double()
+    assert torch.allclose(moved, fitted.mean + z * fitted.covariance.diag().sqrt(), atol=1e-5)
+
+
 def test_the_nearest_training_image_of_a_training_image_is_itself(outputs, monkeypatch):
     wanted = outputs.data.train[10:14]
     monkeypatch.setattr(outputs, "sample", lambda density, count: wanted[:count])
@@ -78,6 +90,7 @@ def test_a_run_of_the_denoising_protocol_scores_and_saves_it(suite_file, aebench
         with np.load(folder / "arrays.npz") as arrays:
             strip = arrays["denoising_0.5"]
             assert strip.shape == (4, 3, 1, 8, 8)
+            assert arrays["grid2d_gaussian"].shape == (400, 1, 8, 8)
             precision, recall = arrays["prd_gaussian"].astype(float)
         scores = {r["metric"]: r["value"] for r in rows if r["density"] == "gaussian"}
         pair = (scores["prd_f8"], scores["prd_f1/8"])

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.figures import Arrays, look_of, save_figure, tile
+from aebench.bench import figures_curves
+from aebench.bench.figures import Arrays, look_of, looks_of, save_figure, tile
 from aebench.bench.figures_all import write_figures
 from aebench.bench.figures_sheet import picture_sheets, run_strips
 from aebench.bench.labels import ORDER, axis_title
+from aebench.bench.protocol import with_places
 from PIL import Image
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -22,6 +24,24 @@ def test_no_two_objectives_of_the_papers_look_alike_and_a_stranger_keeps_its_loo
     greyscale = {name: look[1:] for name, look in looks.items()}
     assert all(greyscale[a] != greyscale[b] for a, b in combinations(ORDER, 2))
     assert look_of("mine") == look_of("mine") != look_of("yours")
+
+
+def test_variants_of_an_objective_keep_its_colour_and_differ_without_colour():
+    rows = [make_row(objective="vae", variant=f'{{"samples":{k}}}') for k in (2, 4, 8, 16)]
+    looks = list(looks_of(with_places(frame([make_row(objective="vae"), *rows]))).values())
+    assert looks[0] == look_of("vae") and {look["color"] for look in looks} == {looks[0]["color"]}
+    shapes = [(look["marker"], str(look["linestyle"])) for look in looks]
+    assert len(set(shapes)) == 5
+
+
+def test_the_learning_rate_is_not_drawn_as_a_term_of_the_loss(tmp_path):
+    row = make_row(objective="ae")
+    write_runs(tmp_path, [row], arrays=False, log=False)
+    lines = '{"step":1,"split":"train","rate":0.5,"distortion":9}\n'
+    lines += '{"step":1,"split":"validation","distortion":8}\n'
+    (tmp_path / "runs" / row["run"] / "log.jsonl").write_text(lines)
+    log = figures_curves._mean_log(frame([row]), Arrays(tmp_path))
+    assert set(log) == {("train", "distortion"), ("validation", "distortion")}
 
 
 def test_a_tile_keeps_each_image_in_its_place():
@@ -73,7 +93,7 @@ def test_every_kind_of_plot_is_written_from_saved_arrays(tmp_path):
         if path.stat().st_size > 1000
     }
     kinds = ("sheet", "prd-densities", "prd-objectives", "neighbours", "latent", "temperature")
-    for kind in (*kinds, "denoising", "training", "fd-by-beta", "bits_per_dim-sizes"):
+    for kind in (*kinds, "grid", "denoising", "training", "fd-by-beta", "bits_per_dim-sizes"):
         assert any(name.startswith(kind) for name in names), kind
 
 
