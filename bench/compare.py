@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .check import SCORE_KEY
+from .check_trained import SCORE_KEY
 from .errors import UserError
 from .labels import suite_title
 from .results import read_results
