@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from types import FrameType
 
 from ..models.registry import UnknownName
 from .errors import RunFailed, UserError
@@ -21,9 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when done, 1 when something failed, 2 when the input cannot be used.
     """
     try:
-        parsed = build_parser().parse_args(arguments)
-        command = importlib.import_module(f".command_{parsed.command}", __package__)
-        return int(command.run(parsed))
+        with _sigterm_interrupts():
+            parsed = build_parser().parse_args(arguments)
+            command = importlib.import_module(f".command_{parsed.command}", __package__)
+            return int(command.run(parsed))
     except (UserError, UnknownName) as error:
         return _stop(error, 2)
     except RunFailed as error:
@@ -45,6 +49,24 @@ def build_parser() -> argparse.ArgumentParser:
     for name in COMMANDS:
         importlib.import_module(f".command_{name}", __package__).add_parser(subparsers)
     return parser
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Lets SIGTERM end a command as SIGINT does: what is half written is removed, and said."""
+    try:
+        before = signal.signal(signal.SIGTERM, _interrupt)
+    except ValueError:  # Not the main thread, which alone may have handlers.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _stop(error: object, code: int) -> int:

@@ -168,11 +168,14 @@ def checksum(value: object) -> str:
 def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
     """Writes ``results.csv`` and, beside it, one short checksum for each row.
 
+    Whoever is killed between the two leaves rows without checksums, not with those of others.
+
     Returns:
         The two files written.
     """
     records = records_of(rows)
     sums = path.with_name(path.name + ".sha256")
+    sums.unlink(missing_ok=True)
     write_atomically(path, csv_text([COLUMNS, *(record.values() for record in records)]))
     write_atomically(sums, "".join(checksum(record)[:16] + "\n" for record in records))
     return [path, sums]

@@ -17,11 +17,14 @@ _LEFTOVER = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)\.[^.]+\.pa
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Writes ``data`` to ``path`` so that a reader sees the old content or all of the new.
 
+    What killed writers of this machine left half written in the folder is removed.
+
     Raises:
         OSError: The folder cannot be written or the disk is full; ``path`` is then unchanged.
     """
     content = data.encode() if isinstance(data, str) else data
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
     writer = f"{_host()}-{os.getpid()}"
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.{writer}.", suffix=".part"
