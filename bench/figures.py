@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import textwrap
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ STYLE: Any = {
     "savefig.dpi": 150,
 }
 NARROWEST = 5.5
+LABEL = 2.4
+CHARACTER = 0.064  # Inches that a character takes at 8 points.
 Array = NDArray[Any]
 
 
@@ -107,29 +109,6 @@ def look_of(objective: str) -> dict[str, Any]:
     }
 
 
-def looks_of(rows: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
-    """Returns the look of each method: its objective's, other marker and line for each variant.
-
-    Args:
-        rows: Result rows with the column ``method``.
-    """
-    from .tables_wide import method_order
-
-    objectives = dict(zip(rows["method"], rows["objective"], strict=True))
-    looks: dict[str, dict[str, Any]] = {}
-    seen: Counter[str] = Counter()
-    for method in method_order(rows):
-        objective = objectives[method]
-        look = look_of(objective)
-        if seen[objective] and look["marker"]:
-            at = (MARKERS.index(look["marker"]) + seen[objective]) % len(MARKERS)
-            line = LINES[(LINES.index(look["linestyle"]) + seen[objective]) % len(LINES)]
-            look |= {"marker": MARKERS[at], "linestyle": line}
-        looks[method] = look
-        seen[objective] += 1
-    return looks
-
-
 def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]:  # noqa: ANN401
     """Returns an empty figure, in inches, and its axes as an array with rows and columns."""
     import matplotlib as mpl
@@ -155,6 +134,27 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     return paths
 
 
+def wrapped(text: str, inches: float) -> str:
+    """Returns text of 8 points with line breaks, between words, so that it is so wide at most."""
+    lines = text.splitlines()
+    width = max(int(inches / CHARACTER), 8)
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
+
+
+def label_width(labels: Iterable[str]) -> float:
+    """Returns the inches that labels at the left get, so that most take two lines or less."""
+    longest = max(map(len, labels), default=0)
+    return min(max(1.0, CHARACTER * longest / 2 + 0.3), 3.0)
+
+
+def title_above(figure: Figure, title: str) -> None:
+    """Puts a title over the figure, in as many lines as it needs."""
+    figure.suptitle(wrapped(title, figure.get_figwidth() - 0.2), fontsize=8)
+
+
 def legend_below(figure: Figure, axes: Array, neutral: bool = False) -> None:
     """Puts one legend for all axes under them, each label once.
 
@@ -174,12 +174,13 @@ def legend_below(figure: Figure, axes: Array, neutral: bool = False) -> None:
             label: Line2D([], [], color="0.3", linestyle=handle.get_linestyle())
             for label, handle in handles.items()
         }
-    longest = max(map(len, handles), default=0)
-    columns = int(max(2, figure.get_figwidth() / (0.7 + 0.06 * longest)))
+    labels = [wrapped(label, LABEL) for label in handles]
+    longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
+    columns = max(1, int(figure.get_figwidth() / (0.7 + CHARACTER * longest)))
     if handles:
         figure.legend(
             handles.values(),
-            handles.keys(),
+            labels,
             loc="outside lower center",
             ncols=min(columns, len(handles)),
             frameon=False,
@@ -225,12 +226,3 @@ def tile(images: Array, columns: int, rows: int = 1, gap: int = 1) -> Array:
 def evenly(count: int, wanted: int) -> list[int]:
     """Returns ``wanted`` places from 0 to ``count`` - 1, ends included, evenly spaced."""
     return sorted({round(at) for at in np.linspace(0, count - 1, min(count, wanted))})
-
-
-def one_run_each(rows: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
-    """Yields for each method its first row of the lowest seed, in the papers' order."""
-    from .tables_wide import method_order
-
-    for method in method_order(rows):
-        own = rows[rows["method"] == method].sort_values("seed", kind="stable")
-        yield own.iloc[0].to_dict()

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import Array, Arrays, legend_below, looks_of, new_figure, save_figure
+from .figures import (
+    Array,
+    Arrays,
+    legend_below,
+    new_figure,
+    save_figure,
+    title_above,
+    wrapped,
+)
+from .figures_methods import looks_of, shortened
 from .labels import part_title
 from .protocol import FLOOR, with_places
 from .tables import file_name
@@ -19,7 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DENSITY_LINES = {"prior": "-", "second-stage": "-", "gaussian": "--"}
-MOST_TERMS = 8
+MOST_TERMS = 12
+FIRST_TERMS = ("loss", "distortion", "rate")
 
 
 def parts_of(rows: pd.DataFrame) -> Iterable[tuple[str, str, pd.DataFrame]]:
@@ -30,7 +40,7 @@ def parts_of(rows: pd.DataFrame) -> Iterable[tuple[str, str, pd.DataFrame]]:
     for key, own in trained.groupby(names, sort=True):
         first = dict(zip(names, key, strict=True))
         stem = file_name(*(str(first[name]) for name in several))
-        yield stem, part_title(first), with_places(own)
+        yield stem, part_title(first), shortened(with_places(own))
 
 
 def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
@@ -81,10 +91,10 @@ def training_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
             axis.set_title(term)
             axis.set_xlabel("optimiser steps")
         for line in axes:
-            line[0].set_ylabel("nats per image\n(each objective's own scale)")
+            line[0].set_ylabel("terms: nats per image\n(each objective's own scale)")
         legend_below(figure, axes)
         note = "thick: validation, thin: training; mean over seeds"
-        figure.suptitle(f"Training · {title}\n{note}", fontsize=8)
+        title_above(figure, f"Training · {title}\n{note}")
         paths += save_figure(folder, file_name("training", stem), figure)
     return paths
 
@@ -122,14 +132,14 @@ def _prd_figure(
     for axis, (name, curves) in zip(axes.flat, panels.items(), strict=False):
         for label, seeds, look in curves:
             _draw_prd(axis, label, seeds, look)
-        axis.set_title(name)
+        axis.set_title(wrapped(name, 2.0))
         axis.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         axis.set_xlabel("recall (higher is better)")
     for line in axes:
         line[0].set_ylabel("precision (higher is better)")
     legend_below(figure, axes, neutral=stem.startswith("prd-objectives"))
     note = "line: mean over seeds along each ray, band: their range"
-    figure.suptitle(f"Precision and recall · {title}\n{note}", fontsize=8)
+    title_above(figure, f"Precision and recall · {title}\n{note}")
     return save_figure(folder, stem, figure)
 
 
@@ -172,7 +182,7 @@ def _is_finite(value: object) -> bool:
 
 def _terms(logs: Iterable[Mapping[tuple[str, str], object]]) -> list[str]:
     found = dict.fromkeys(term for log in logs for split, term in log if split == "validation")
-    return list(found)[:MOST_TERMS]
+    return sorted(found, key=lambda term: term not in FIRST_TERMS)[:MOST_TERMS]
 
 
 def _draw_term(

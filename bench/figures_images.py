@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import Array, Arrays, hide_axis, new_figure, one_run_each, save_figure, tile
+from .figures import (
+    Array,
+    Arrays,
+    hide_axis,
+    label_width,
+    new_figure,
+    save_figure,
+    tile,
+    title_above,
+    wrapped,
+)
 from .figures_curves import parts_of
+from .figures_methods import first_runs, one_run_each, shortened
 from .labels import objective_order
 from .tables import file_name
 
@@ -27,7 +38,13 @@ def neighbour_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pa
 
     Each array is (samples, 1 + neighbours, C, H, W), the sample first.
     """
-    return _strip_plots(rows, arrays, folder, "neighbours", "first column: samples; then nearest")
+    return _strip_plots(
+        rows,
+        arrays,
+        folder,
+        "neighbours",
+        "first column: samples; then the nearest training images in pixels",
+    )
 
 
 def temperature_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
@@ -37,7 +54,8 @@ def temperature_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[
 
 def denoising_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
     """Draws noisy, denoised and clean images (arrays ``denoising_<sigma>``, (N, 3, C, H, W))."""
-    return _strip_plots(rows, arrays, folder, "denoising", "rows: noisy, denoised, clean")
+    note = "columns: standard deviation of the noise; rows: noisy, denoised, clean"
+    return _strip_plots(rows, arrays, folder, "denoising", note, without="noise_sigma")
 
 
 def latent_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
@@ -84,11 +102,11 @@ def _grid_figure(found: dict[str, Array], title: str) -> Any:  # noqa: ANN401
         side = round(len(images) ** 0.5)
         hide_axis(axis)
         axis.imshow(tile(images, side, side, gap=0), interpolation="nearest")
-        axis.set_title(name)
+        axis.set_title(wrapped(name, width))
         axis.set_xlabel("$z_1$ grows →")
         axis.set_ylabel("$z_2$ grows →")
     note = "decoded quantiles of 20 evenly spaced probabilities, 0.1 to 0.9, of each code"
-    figure.suptitle(f"Latent plane · {title}\n{note}", fontsize=8)
+    title_above(figure, f"Latent plane · {title}\n{note}")
     return figure
 
 
@@ -114,12 +132,10 @@ def _latent_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
             _draw_codes(axis, saved)
             _draw_contours(axis, saved, density)
             axis.set_title(TITLES.get(density, density))
-        line[0].set_ylabel(f"{method}\n$z_2$")
+        line[0].set_ylabel(f"{wrapped(method, 1.8)}\n$z_2$")
     for axis in axes[-1]:
         axis.set_xlabel("$z_1$ (latent units)")
-    figure.suptitle(
-        f"Codes of test images · {title}\ncontours: 50, 90, 99 % of the mass", fontsize=8
-    )
+    title_above(figure, f"Codes of test images · {title}\ncontours: 50, 90, 99 % of the mass")
     return figure
 
 
@@ -155,20 +171,20 @@ def _draw_contours(axis: Axes, saved: dict[str, Array], density: str) -> None:
 
 
 def _strip_plots(
-    rows: pd.DataFrame, arrays: Arrays, folder: Path, kind: str, note: str
+    rows: pd.DataFrame, arrays: Arrays, folder: Path, kind: str, note: str, without: str = ""
 ) -> list[Path]:
     paths: list[Path] = []
     for stem, title, own in parts_of(rows):
         found: Pictures = {}
-        for row in one_run_each(own):
-            saved = arrays.of(str(row["run"]))
+        for method, runs in first_runs(shortened(own, without) if without else own):
             pictures = {
                 name.removeprefix(f"{kind}_"): _block(array)
-                for name, array in saved.items()
+                for run in runs
+                for name, array in arrays.of(run).items()
                 if name.startswith(f"{kind}_") and array.ndim in (4, 5) and len(array)
             }
             if pictures:
-                found[str(row["method"])] = pictures
+                found[method] = pictures
         if found:
             figure = _strip_figure(found, f"{kind} · {title}\n{note}")
             paths += save_figure(folder, file_name(kind, stem), figure)
@@ -189,15 +205,16 @@ def _strip_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
     names = objective_order(name for pictures in found.values() for name in pictures)
     blocks = [block for pictures in found.values() for block in pictures.values()]
     height, width = np.max([block.shape[:2] for block in blocks], axis=0)
-    size = (1.0 + 2.6 * len(names), 0.6 + (2.6 * height / width + 0.05) * len(found))
+    left = label_width(found)
+    size = (left + 2.6 * len(names), 0.6 + (2.6 * height / width + 0.05) * len(found))
     figure, axes = new_figure(*size, nrows=len(found), ncols=len(names))
     for line, (method, pictures) in zip(axes, found.items(), strict=True):
         for axis, name in zip(line, names, strict=True):
             hide_axis(axis)
             if name in pictures:
                 axis.imshow(pictures[name], interpolation="nearest")
-        line[0].set_ylabel(method, rotation=0, ha="right", va="center")
+        line[0].set_ylabel(wrapped(method, left), rotation=0, ha="right", va="center")
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name)
-    figure.suptitle(title, fontsize=8)
+    title_above(figure, title)
     return figure

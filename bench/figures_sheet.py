@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import Array, Arrays, evenly, hide_axis, new_figure, one_run_each, save_figure, tile
+from .figures import (
+    Array,
+    Arrays,
+    evenly,
+    hide_axis,
+    label_width,
+    new_figure,
+    save_figure,
+    tile,
+    title_above,
+    wrapped,
+)
+from .figures_methods import one_run_each, shortened
 from .labels import part_title
 from .protocol import FLOOR, with_places
 from .tables import file_name
@@ -27,7 +39,7 @@ def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
     parts = list(trained.groupby(names, sort=True))
     paths: list[Path] = []
     for key, part in parts:
-        sheet = _sheet(with_places(part), arrays)
+        sheet = _sheet(shortened(with_places(part)), arrays)
         if sheet:
             first = dict(zip(names, key, strict=True))
             several = {name: trained[name].nunique() > 1 for name in names}
@@ -75,7 +87,8 @@ def _draw(sheet: Mapping[str, Strips | str], title: str) -> Any:  # noqa: ANN401
     strips = [s for strips in sheet.values() if isinstance(strips, dict) for s in strips.values()]
     height, width = np.max([strip.shape[:2] for strip in strips], axis=0)
     block = 2.6
-    size = (1.0 + block * len(headings), 0.5 + (block * height / width + 0.03) * len(sheet))
+    name = label_width(sheet)
+    size = (name + block * len(headings), 0.5 + (block * height / width + 0.03) * len(sheet))
     figure, axes = new_figure(*size, nrows=len(sheet), ncols=len(headings))
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
@@ -84,12 +97,12 @@ def _draw(sheet: Mapping[str, Strips | str], title: str) -> Any:  # noqa: ANN401
             hide_axis(axis)
             if isinstance(content, dict) and heading in content:
                 axis.imshow(content[heading], interpolation="nearest")
-        line[0].set_ylabel(label.replace(" (", "\n("), rotation=0, ha="right", va="center")
+        line[0].set_ylabel(wrapped(label, name), rotation=0, ha="right", va="center")
         if isinstance(content, str):
             line[0].text(0.02, 0.5, content, transform=line[0].transAxes, va="center")
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading)
-    figure.suptitle(title, fontsize=8)
+    title_above(figure, title)
     return figure
 
 

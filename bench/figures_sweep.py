@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figures import Arrays, legend_below, looks_of, new_figure, save_figure
+from .figures import Arrays, legend_below, new_figure, save_figure, title_above, wrapped
+from .figures_methods import looks_of, settings_of, shortened
 from .labels import axis_title, metric_short, suite_title, variant_text
 from .protocol import FLOOR, columns_of, with_places
 from .significance import bootstrap_interval
@@ -84,12 +83,13 @@ def _suites(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     found = []
     for (suite, scale), own in suites:
         name = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
-        found.append((name, suite_title({"suite": suite, "scale": scale}), with_places(own)))
+        title = suite_title({"suite": suite, "scale": scale})
+        found.append((name, title, shortened(with_places(own))))
     return found
 
 
 def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
-    variants = [_settings(text) for text in rows["variant"]]
+    variants = [settings_of(text) for text in rows["variant"]]
     values = [variant.pop(sweep.key, sweep.default) for variant in variants]
     rest = [variant_text(canonical_json(v)) if v else "" for v in variants]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
@@ -98,14 +98,6 @@ def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]
-
-
-def _settings(text: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return dict(settings) if isinstance(settings, Mapping) else {}
 
 
 def _paper_places(rows: pd.DataFrame) -> pd.DataFrame:
@@ -130,10 +122,10 @@ def _panels(
         import pandas as pd
 
         _draw(axis, pd.concat(parts), x, sweep)
-        axis.set_title(f"{group}\n{PLACES.get(place, place)}")
+        axis.set_title(wrapped(f"{group}\n{PLACES.get(place, place)}", 2.4))
     axes[0, 0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
     legend_below(figure, axes)
-    figure.suptitle(f"{metric_short(first['metric'])} · {title}\n{CAPTION}", fontsize=8)
+    title_above(figure, f"{metric_short(first['metric'])} · {title}\n{CAPTION}")
     return save_figure(folder, stem, figure)
 
 

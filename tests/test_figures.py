@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench import figures_curves
-from aebench.bench.figures import Arrays, look_of, looks_of, save_figure, tile
+from aebench.bench.figures import Arrays, look_of, save_figure, tile, wrapped
 from aebench.bench.figures_all import write_figures
+from aebench.bench.figures_images import denoising_plots
+from aebench.bench.figures_methods import looks_of, shortened
 from aebench.bench.figures_sheet import picture_sheets, run_strips
 from aebench.bench.labels import ORDER, axis_title
 from aebench.bench.protocol import with_places
@@ -32,6 +34,37 @@ def test_variants_of_an_objective_keep_its_colour_and_differ_without_colour():
     assert looks[0] == look_of("vae") and {look["color"] for look in looks} == {looks[0]["color"]}
     shapes = [(look["marker"], str(look["linestyle"])) for look in looks]
     assert len(set(shapes)) == 5
+
+
+def test_a_plot_names_only_the_settings_that_an_objective_varies():
+    flows = '{{"noise_sigma":{},"prior_flow":"maf"}}'
+    rows = [make_row(objective="vae", variant=flows.format(s)) for s in (0.25, 0.5)]
+    placed = with_places(frame([*rows, make_row(objective="ae", variant='{"a":1}')]))
+    assert set(shortened(placed)["method"]) == {
+        "ae",
+        "vae (noise_sigma=0.25)",
+        "vae (noise_sigma=0.5)",
+    }
+    assert set(shortened(placed, without="noise_sigma")["method"]) == {"ae", "vae"}
+
+
+def test_denoising_has_a_column_for_each_noise_and_a_line_for_each_objective(tmp_path):
+    rows = []
+    for sigma in (0.25, 0.5):
+        row = make_row(objective="vae", variant=f'{{"noise_sigma":{sigma}}}')
+        rows.append(row)
+        folder = tmp_path / "runs" / row["run"]
+        folder.mkdir(parents=True)
+        strip = np.zeros((2, 3, 1, 8, 8), np.uint8)
+        np.savez(folder / "arrays.npz", **{f"denoising_{sigma}": strip})
+    picture = denoising_plots(frame(rows), Arrays(tmp_path), tmp_path)[0]
+    width, height = Image.open(picture).size
+    assert width > height
+
+
+def test_a_long_name_is_broken_between_words_only():
+    lines = wrapped("vae (posterior_flow=iaf, prior_flow=maf)", 1.5).splitlines()
+    assert lines == ["vae", "(posterior_flow=iaf,", "prior_flow=maf)"]
 
 
 def test_the_learning_rate_is_not_drawn_as_a_term_of_the_loss(tmp_path):
