@@ -6,6 +6,7 @@ from pathlib import Path
 from aebench.bench.tables import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables_grid import grid_tables
 from aebench.bench.tables_likelihood import likelihood_tables
+from aebench.bench.tables_pairs import pair_tables
 from aebench.bench.tables_wide import score_tables, wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -157,6 +158,52 @@ def test_the_grid_has_a_column_for_each_latent_size():
     assert [name for _, name in table.columns] == ["d = 2", "d = 8", "d = 32"]
     tables = likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0]
     assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
+
+
+def prd_rows(seeds=(0,), gap=0.0):
+    pairs = (("prd_f1/8", 0.9), ("prd_f8", 0.6))
+    return [
+        make_row(
+            metric=metric,
+            value=value - at * gap + (0.02 if density == "gmm-10" else 0.0) + 0.0009 * seed,
+            unit="",
+            better="higher",
+            images="sample",
+            density=density,
+            objective=objective,
+            seed=seed,
+        )
+        for at, (objective, simple) in enumerate((("vae", "prior"), ("rae", "gaussian")))
+        for density in (simple, "gmm-10")
+        for metric, value in pairs
+        for seed in seeds
+    ]
+
+
+def test_the_pairs_of_table_2_have_precision_first_and_recall_second():
+    (table,), notes = pair_tables(frame(prd_rows()))
+    assert [name for _, name in table.columns] == ["N(0,I) / N", "GMM-10"] and not notes
+    cells = cells_of(table)
+    assert cells["vae", "N(0,I) / N"].text == "0.900 / 0.600 (1)"
+    assert cells["rae", "GMM-10"].text == "0.920 / 0.620 (1)"
+    assert table.as_csv().splitlines()[1].startswith("vae,0.900 / 0.600 (1)")
+    assert "precision (largest F\\_1/8) / recall" in table.as_latex()
+
+
+def test_a_pair_is_marked_where_both_of_its_scores_are_and_spreads_are_over_seeds():
+    marks = cells_of(pair_tables(frame(prd_rows(range(6), gap=0.1)))[0][0])
+    assert {key[0] for key, cell in marks.items() if cell.mark == "best"} == {"vae"}
+    assert marks["vae", "GMM-10"].text == "0.922 ± 0.002 / 0.622 ± 0.002 (6)"
+    rows = [
+        row | {"value": 0.95} if (row["objective"], row["metric"]) == ("rae", "prd_f8") else row
+        for row in prd_rows(range(6), gap=0.1)
+    ]
+    assert {cell.mark for cell in cells_of(pair_tables(frame(rows))[0][0]).values()} == {""}
+
+
+def test_a_suite_without_both_scores_has_no_table_of_pairs():
+    half = [row for row in prd_rows() if row["metric"] == "prd_f8"]
+    assert pair_tables(frame(half)) == ([], [])
 
 
 def test_two_runs_of_the_same_method_and_seed_are_told_apart():
