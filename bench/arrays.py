@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .errors import UserError
 
@@ -13,38 +16,92 @@ if TYPE_CHECKING:
     import numpy as np
 
 LARGEST_BYTES = 64 << 30
+USUAL_BYTES = 256 << 20  # More than this is bounded by the size of the file, too.
+LARGEST_RATIO = 100
+LARGEST_HEADER = 1 << 16
+BLOCK = 16 << 20
+# numpy evaluates the header of an array, so that nearly anything may be wrong with it.
 _UNREADABLE = (
-    *(ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError),
+    *(ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, OverflowError),
+    *(TypeError, AttributeError, IndexError, SyntaxError, tokenize.TokenError),
     *(zipfile.BadZipFile, zlib.error),
 )
+
+
+class _PythonObjects(Exception):
+    """An array would have to be unpickled."""
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a file by name; that of a .npy file has the name ``array``.
 
     Raises:
-        UserError: The file is missing, unreadable, truncated, holds pickled objects or would
-            unpack to more than 64 GiB.
+        UserError: The file is missing, unreadable, truncated, holds something else than arrays
+            of numbers, or unpacks to more than 64 GiB, or to more than 256 MiB and a hundred
+            times its size.
     """
-    import numpy as np
-
     if not path.is_file():
         raise UserError(f"{path} is not there; expected a .npy or .npz file.")
     try:
         if path.suffix == ".npy":
-            return {"array": np.load(path, allow_pickle=False)}
+            with path.open("rb") as file:
+                return {"array": _read_array(file, path.stat().st_size)}
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_BYTES:
-            raise UserError(f"{path} unpacks to {size} bytes; expected at most {LARGEST_BYTES}.")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            entries = archive.infolist()
+            _check_size(path, sum(entry.file_size for entry in entries))
+            arrays = {}
+            for entry in entries:
+                with archive.open(entry) as member:
+                    name = entry.filename.removesuffix(".npy")
+                    arrays[name] = _read_array(member, entry.file_size)
+            return arrays
+    except _PythonObjects:
+        raise UserError(
+            f"{path} holds Python objects, which are never unpickled; expected numbers."
+        ) from None
     except _UNREADABLE as error:
-        if "allow_pickle" in str(error):
-            raise UserError(
-                f"{path} holds Python objects, which are never unpickled; expected numbers."
-            ) from None
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
+
+
+def _check_size(path: Path, size: int) -> None:
+    ratio = size / max(1, path.stat().st_size)
+    if size > LARGEST_BYTES or (size > USUAL_BYTES and ratio > LARGEST_RATIO):
+        raise UserError(
+            f"{path} unpacks to {size} bytes, {ratio:.0f} times its own size; expected at most "
+            f"{LARGEST_BYTES}, and {LARGEST_RATIO} times."
+        )
+
+
+def _read_array(file: IO[bytes], size: int) -> np.ndarray:
+    """Returns the array of a stream of ``size`` bytes, its header held against that first."""
+    import numpy as np
+    from numpy.lib import format as form
+
+    version = form.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format is not known")
+    width = 2 * version[0]
+    length = int.from_bytes(file.read(width), "little")
+    if length > LARGEST_HEADER:
+        raise ValueError(f"its header has {length} bytes")
+    header = io.BytesIO(length.to_bytes(width, "little") + file.read(length))
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    shape, fortran, kind = read(header)
+    if kind.hasobject:
+        raise _PythonObjects
+    if not kind.itemsize or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise ValueError(f"an array of type {kind} and shape {shape} is not known")
+    length = math.prod(shape) * kind.itemsize
+    if length > size:
+        raise ValueError(f"an array of {length} bytes is declared in {size} bytes")
+    content = np.empty(length, np.uint8)
+    for start in range(0, length, BLOCK):
+        part = file.read(min(BLOCK, length - start))
+        content[start : start + len(part)] = np.frombuffer(part, np.uint8)
+        if len(part) < min(BLOCK, length - start):
+            raise ValueError(f"it ends after {start + len(part)} of {length} bytes")
+    file.read(1)  # At its end a zip file checks what it unpacked.
+    return content.view(kind).reshape(shape, order="F" if fortran else "C")
 
 
 def to_images(array: np.ndarray, origin: str) -> np.ndarray:

@@ -61,13 +61,23 @@ def _shown(outputs: Outputs) -> list[Any]:
 
 
 def load_densities(folder: Path, identity: dict[str, Any]) -> dict[str, Density]:
-    """Returns densities fitted earlier, if code, data and weights are still the same."""
+    """Returns densities fitted earlier, if code, data and weights are still the same.
+
+    A file that cannot be used means that there are none: they are fitted again.
+    """
     try:
         tensors, record = load_checkpoint(folder / "densities.safetensors")
     except BadCheckpoint:
         return {}
     if record.get("identity") != identity:
         return {}
+    try:
+        return _fitted(tensors)
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError):
+        return {}
+
+
+def _fitted(tensors: dict[str, Tensor]) -> dict[str, Density]:
     fitted: dict[str, Density] = {}
     for name in {key.partition("/")[0] for key in tensors}:
         fitted[name] = build_density(name)

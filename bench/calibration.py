@@ -15,6 +15,7 @@ from filelock import FileLock
 from ..metrics.extractor import build_extractor
 from .calibration_sets import LEVELS, Damage, Pools, all_damages
 from .data import load_dataset
+from .errors import UserError
 from .features import extract
 from .metric_lookup import compute_scores, find_metric
 from .provenance import code_digest, commit, now
@@ -167,11 +168,22 @@ def _append(path: Path, digest: str, new: list[dict[str, str]]) -> None:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Returns the lines of a results file, none where it is absent."""
+    """Returns the lines of a results file, none where it is absent.
+
+    Raises:
+        UserError: The file is not UTF-8, or a line has other columns than `FIELDS`.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"'{path}' is not a table of results: {error}.") from error
+    for at, line in enumerate(lines, 1):
+        if tuple(line) != FIELDS or None in line.values():
+            raise UserError(f"'{path}', line {at}: expected the columns {', '.join(FIELDS)}.")
+    return lines
 
 
 def _sets(

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from types import FrameType
 
 from ..models.registry import UnknownName
-from .errors import RunFailed, UserError
+from .errors import RunFailed, UserError, one_line
 
 COMMANDS = ("list", "run", "report", "evaluate", "check", "compare", "data", "doctor")
 
@@ -70,5 +70,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _stop(error: object, code: int) -> int:
-    sys.stderr.write(f"aebench: {error}\n")
+    sys.stderr.write(f"aebench: {one_line(error)}\n")
     return code

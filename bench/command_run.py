@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RunFailed, UserError
+from .errors import RunFailed, UserError, one_line
 from .suite import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
         )
     failures = [d for d in ended if d.error is not None]
     for done in failures:
-        sys.stderr.write(f"aebench: run '{done.request.config.label}': {done.error}\n")
+        text = one_line(f"run '{done.request.config.label}': {done.error}")
+        sys.stderr.write(f"aebench: {text}\n")
     users = [d for d in failures if isinstance(d.error, UserError)]
     if failures:
         return 2 if len(users) == len(failures) else 1
@@ -173,7 +174,7 @@ def _settings(given: list[str]) -> dict[str, Any]:
     for key, text in _pairs("--set", given).items():
         try:
             settings[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             settings[key] = text
     return settings
 
@@ -182,7 +183,7 @@ def _seeds(given: str | None) -> list[int] | None:
     if given is None:
         return None
     parts = [part.strip() for part in given.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and len(part) <= 10 for part in parts):
         raise UserError(f"'--seeds' is '{given}'; expected whole numbers such as 0,1,2.")
     return sorted({int(part) for part in parts})
 

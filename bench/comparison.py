@@ -6,10 +6,13 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .deviations import deviations, is_comparable, other_setting
+from .errors import UserError
 from .labels import suite_title
 from .protocol import FLOOR, with_places
 from .tables import Cell, Table, file_name, format_number
@@ -27,16 +30,10 @@ IMAGES = {
 }
 DENSITIES = {"-": "", "N": "gaussian", "GMM": "gmm-10", "prior": "prior"}
 AEF_DATASETS = ("mnist", "kmnist", "fashion-mnist", "celebahq-32", "celebahq-64")
+VALUES = "paper_values.csv"
+ALIKE = ("dataset", "backbone", "latent_dim", "features", "n_real", "n_generated", "method")
 NOT_AVAILABLE = "published value not available"
 RAE_PROTOCOL = "Inception, 10000 images"
-NOTES = (
-    ("mnist", "", "", "published with validation images that overlap the training images"),
-    ("cifar10", "", "", "published with validation images that overlap the training images"),
-    ("", "", "gaussian", "the released code drops the Gaussian's mean; ours keeps it"),
-    ("cifar10", "", "", "published reference statistics may be of greyscale or training images"),
-    ("cifar10", "rae-gp", "", "released with penalty weight 0"),
-    ("celeba", "cv-vae", "", "released network is half as wide as the others"),
-)
 
 
 @dataclass(frozen=True)
@@ -68,14 +65,26 @@ class Published:
 
 def published_values() -> list[Published]:
     """Returns the Fréchet distances of the RAE paper's Tables 1 and 3."""
-    text = (files("aebench.bench") / "assets" / "paper_values.csv").read_text(encoding="utf-8")
-    return [
-        _published(line)
-        for line in csv.DictReader(text.splitlines())
-        if line["table_or_figure"].startswith(("Table 1", "Table 3"))
-        and line["metric"] in IMAGES
-        and line["dataset"] in DATASETS
-    ]
+    return read_published(Path(str(files("aebench.bench") / "assets" / VALUES)))
+
+
+def read_published(path: Path) -> list[Published]:
+    """Returns the values of Tables 1 and 3 in a table of published values.
+
+    Raises:
+        UserError: A line is malformed.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                _published(line)
+                for line in csv.DictReader(file)
+                if line["table_or_figure"].startswith(("Table 1", "Table 3"))
+                and line["metric"] in IMAGES
+                and line["dataset"] in DATASETS
+            ]
+    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+        raise UserError(f"{path} is no table of published values: {error!r:.100}.") from error
 
 
 def comparison_tables(rows: pd.DataFrame) -> list[Table]:
@@ -131,13 +140,13 @@ def _published(line: Mapping[str, str]) -> Published:
 
 
 def _rae_lines(rows: pd.DataFrame) -> list[tuple[str, tuple[Cell, ...]]]:
-    fd = rows[(rows["metric"] == "fd") & (rows["variant"] == "")]
+    fd = rows[(rows["metric"] == "fd") & rows["variant"].map(is_comparable).astype(bool)]
     views = fd["dataset"].str.removesuffix("-32")
     lines = []
     for value in published_values():
         own = fd[(views == value.dataset) & (fd["objective"] == value.objective)]
         own = own[(own["images"] == value.images) & (own["density"] == value.density)]
-        for _, same in own.groupby(["dataset", "features", "n_generated", "method"], dropna=False):
+        for _, same in own.groupby(list(ALIKE), dropna=False):
             lines.append((_what(value, same), _cells(value, same)))
     return lines
 
@@ -173,6 +182,8 @@ def _why_no_difference(value: Published, rows: pd.DataFrame) -> str:
     if value.recalled:
         return "recalled value, not differenced"
     first = rows.iloc[0]
+    if other := other_setting(value.dataset, first.to_dict()):
+        return other
     extractor = str(first["features"]).partition(":")[0].partition("@")[0]
     counts = {int(n) for n in (first["n_real"], first["n_generated"]) if n == n and n is not None}
     if extractor.startswith("inception") and counts == {10_000}:
@@ -184,13 +195,8 @@ def _why_no_difference(value: Published, rows: pd.DataFrame) -> str:
 
 
 def _notes(value: Published, rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    notes = [f"scale {first['scale']}"] if first["scale"] != "full" else []
-    for dataset, objective, density, note in NOTES:
-        fits = dataset in ("", value.dataset) and objective in ("", value.objective)
-        if fits and density in ("", value.density):
-            notes.append(note)
-    return "; ".join(notes)
+    first = rows.iloc[0].to_dict()
+    return "; ".join(deviations(value.dataset, value.objective, value.density, first))
 
 
 def _aef_lines(rows: pd.DataFrame) -> list[tuple[str, tuple[Cell, ...]]]:

@@ -85,7 +85,7 @@ def read_index(path: Path) -> dict[int, str]:
     lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     for number, line in enumerate(lines[1:], 2):
         words = line.split()
-        if len(words) != 3 or not words[0].isdecimal():
+        if len(words) != 3 or not words[0].isdecimal() or len(words[0]) > 9:
             raise UserError(
                 f"{path} line {number} is '{line}'; expected an index, CelebA's index and file."
             )

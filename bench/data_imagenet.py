@@ -69,9 +69,9 @@ def _read_batch(path: Path) -> Part:
     if data is None or data.dtype != np.uint8 or data.shape[1:] != (3 * 32 * 32,):
         found = "nothing" if data is None else f"{data.dtype} {data.shape}"
         raise UserError(f"{path}: 'data' is {found}; expected uint8 (N, 3072).")
-    if labels is None or labels.shape != data.shape[:1]:
-        found = "nothing" if labels is None else f"{labels.shape}"
-        raise UserError(f"{path}: 'labels' is {found}; expected ({len(data)},).")
+    if labels is None or labels.dtype.kind not in "iu" or labels.shape != data.shape[:1]:
+        found = "nothing" if labels is None else f"{labels.dtype} {labels.shape}"
+        raise UserError(f"{path}: 'labels' is {found}; expected integers ({len(data)},).")
     return Part(data.reshape(-1, 3, 32, 32), labels.astype(np.int64) - 1)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
+import threading
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +19,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LARGEST_PIXELS = 4096 * 4096
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")
+"""What is read at all: Pillow would run Ghostscript on an EPS file."""
 GREY, COLOUR = ("1", "L"), ("RGB", "P")
+
+# Pillow's readers fail on a damaged file in many ways.
+_UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError),
+    *(AttributeError, RuntimeError, OverflowError, MemoryError, ZeroDivisionError, zlib.error),
+)
+_OPENING = threading.Lock()
 
 Change = Callable[["Image.Image"], "Image.Image"]
 
@@ -32,26 +44,33 @@ def read_image(
         change: What to do with the image before it becomes an array, such as a crop.
 
     Raises:
-        UserError: The file is no image, damaged, larger than 4096x4096 pixels, neither grey
-            nor RGB, or of another size.
+        UserError: The file is no image of a known format, damaged, larger than 4096x4096
+            pixels, neither grey nor RGB, or of another size.
     """
     import numpy as np
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check(image, path, size)
-                image.load()
-                small = image.convert("L" if image.mode in GREY else "RGB")
+        with _opened(path) as image:
+            _check(image, path, size)
+            image.load()
+            small = image.convert("L" if image.mode in GREY else "RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path} claims too many pixels; expected at most 4096x4096.") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = " ".join(str(error).split())
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not an image that can be read: {reason}.") from None
     array = np.asarray(change(small) if change else small)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _opened(path: Path) -> Image.Image:
+    """Opens an image without unpacking it; filters of warnings belong to all threads."""
+    from PIL import Image
+
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path, formats=FORMATS)
 
 
 def _check(image: Image.Image, path: Path, size: tuple[int, int] | None) -> None:

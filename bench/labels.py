@@ -72,7 +72,7 @@ def variant_text(variant: str) -> str:
         return ""
     try:
         settings = json.loads(variant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return variant
     if not isinstance(settings, dict):
         return variant

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(Row)}
+NAME = re.compile(r"\w[\w.-]{0,199}")  # A run's name is the name of a folder.
+LARGEST = 2**63 - 1
 STATUSES = ("ok", "diverged", "failed", "not applicable")
 # What makes a row that row: everything that is neither the score nor how it was come by.
 KEY = (
@@ -34,7 +37,7 @@ ORDER = (
     *("images", "density", "metric", "kind", "model", "samples_k", "n_real", "n_generated"),
     *("features", "image_shape", "run"),
 )
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -125,6 +128,8 @@ def check_record(record: Mapping[str, Any]) -> Record:
     for name in COLUMNS:
         if not _is_typed(record[name], TYPES[name]):
             raise BadRow(f"column '{name}' is {record[name]!r}; expected {TYPES[name]}")
+    if not NAME.fullmatch(record["run"]):
+        raise BadRow(f"run is {record['run']!r}; expected letters, digits, '_', '-' and '.'")
     if record["status"] not in STATUSES:
         raise BadRow(f"status is {record['status']!r}; expected one of {', '.join(STATUSES)}")
     if (record["status"] == "ok") != (record["value"] is not None):
@@ -150,14 +155,13 @@ def decode_result(text: str) -> list[Record]:
         rows = document["rows"]
         if document["schema"] != SCHEMA:
             raise BadRow(f"schema {document['schema']}; this version reads schema {SCHEMA}")
-        stored = document["checksum"]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, BadRow):
-            raise
+        if document["checksum"] != checksum(rows):
+            raise BadRow("was edited after it was written (its checksum differs)")
+        return [check_record(row) for row in rows]
+    except BadRow:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRow("is half-written or not a result file") from error
-    if stored != checksum(rows):
-        raise BadRow("was edited after it was written (its checksum differs)")
-    return [check_record(row) for row in rows]
 
 
 def checksum(value: object) -> str:
@@ -186,7 +190,8 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
 
     Args:
         lines: Cells of any type; ``None`` and nan become empty, a text that a spreadsheet would
-            run (it begins with ``=``, ``+``, ``-``, ``@`` or a tab) gets a leading apostrophe.
+            run (it begins with ``=``, ``+``, ``-``, ``@``, one of them in full width, a tab or
+            an end of line) gets a leading apostrophe.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -227,24 +232,39 @@ def _read_run(run: Path, warnings: list[str]) -> list[Record]:
 
 def _read_table(path: Path, warnings: list[str]) -> list[Record]:
     sums = path.with_name(path.name + ".sha256")
-    known = set(sums.read_text(encoding="ascii").split()) if sums.is_file() else None
+    known = _sums(sums) if sums.is_file() else None
     records: list[Record] = []
-    with path.open(newline="", encoding="utf-8") as stream:
-        for cells in csv.DictReader(stream):
-            place = f"'{path}', record {len(records) + 1}"
-            try:
-                records.append(_checked_cells(cells, known))
-            except (ValueError, TypeError) as error:
-                records.append({})
-                warnings.append(
-                    f"{place}: {error}; left out. Restore the file, or `aebench run` again."
-                )
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for cells in csv.DictReader(stream):
+                records.append(_record_of(cells, known, path, len(records) + 1, warnings))
+    except (UnicodeDecodeError, csv.Error) as error:
+        warnings.append(
+            f"'{path}', after record {len(records)}: {error}; the rest is left out. Restore the "
+            "file, or `aebench run` again."
+        )
     seen = {checksum(record)[:16] for record in records if record}
     lost = len(known - seen) if known else 0
     bad = sum(not record for record in records)
     if lost > bad:
         warnings.append(f"'{path}': {lost - bad} rows were removed by hand; restore the file.")
     return [record for record in records if record]
+
+
+def _sums(path: Path) -> set[str]:
+    return set(path.read_text(encoding="ascii", errors="replace").split())
+
+
+def _record_of(
+    cells: Mapping[Any, Any], known: set[str] | None, path: Path, at: int, warnings: list[str]
+) -> Record:
+    try:
+        return _checked_cells(cells, known)
+    except (ValueError, TypeError) as error:
+        warnings.append(
+            f"'{path}', record {at}: {error}; left out. Restore the file, or `aebench run` again."
+        )
+        return {}
 
 
 def _checked_cells(cells: Mapping[Any, Any], known: set[str] | None) -> Record:
@@ -262,10 +282,10 @@ def _is_typed(value: object, kind: str) -> bool:
     if value is None:
         return kind.endswith("None")
     if kind.startswith("int"):
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if kind.startswith("float"):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number and math.isfinite(float(value))  # type: ignore[arg-type]
+        return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
     return isinstance(value, str)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
-import re
-import tomllib
+import math
 import typing
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from ..models.registry import unknown_name
 from .config import Config, Evaluation, Training
 from .errors import UserError
+from .suite_files import read_suite_file
+from .suite_files import suite_names as suite_names
 
 SCALES = ("smoke", "small", "full")
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "full": 1.0}
@@ -22,6 +21,7 @@ FACTORS = ("dataset", "split", "backbone", "objective", "space", "latent_dim", "
 TOP = ("title", "description", "paper", "scale", "scales", "runs", "training", "evaluation")
 BLOCK = (*FACTORS, "options", "backbone_options", "training", "evaluation")
 PRESET = ("training", "evaluation", "width", *FACTORS)
+MOST_RUNS = 10_000
 KINDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -29,7 +29,6 @@ KINDS: dict[Any, str] = {
     tuple[str, ...]: "a list of text",
     tuple[float, ...]: "a list of numbers",
 }
-NAME = re.compile(r"\w[\w.-]*")
 TYPES: dict[str, type] = {"latent_dim": int, "seed": int}
 
 
@@ -52,39 +51,6 @@ class Suite:
     paper: str
     scale: str
     configs: tuple[Config, ...]
-
-
-def suite_names() -> list[str]:
-    """Returns the names of the packaged suites."""
-    folder = files("aebench.bench") / "suites"
-    return sorted(
-        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith("toml")
-    )
-
-
-def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
-    """Returns name and parsed content of a packaged suite or of a TOML file.
-
-    Raises:
-        UserError: There is no such suite, or the file is not readable TOML.
-    """
-    path = Path(suite)
-    try:
-        if suite.endswith(".toml") or "/" in suite:
-            if not NAME.fullmatch(path.stem):
-                raise UserError(
-                    f"Suite file '{suite}' is called '{path.stem}'; expected a name of letters, "
-                    "digits, '_', '-' and '.'."
-                )
-            return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
-        if suite not in suite_names():
-            raise UserError(unknown_name("suite", suite, suite_names()))
-        text = (files("aebench.bench") / "suites" / f"{suite}.toml").read_text(encoding="utf-8")
-        return suite, tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"Suite file '{suite}' cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"Suite file '{suite}' is not valid TOML: {error}") from error
 
 
 def load_suite(
@@ -154,7 +120,10 @@ class _Reader:
         blocks: Any = self.content.get("runs")
         if not isinstance(blocks, list) or not blocks:
             self._wrong("runs", blocks, "at least one [[runs]] table")
-        found = [c for i, b in enumerate(blocks) for c in self._expand(name, f"runs[{i}]", b)]
+        found: list[Config] = []
+        for i, block in enumerate(blocks):
+            found += self._expand(name, f"runs[{i}]", block)
+            self._few("runs", [found])
         kept = [c for c in found if self._matches(c)]
         if not kept and self.only:
             exact = {k: v for k, v in self.only.items() if not set(v) & set("*?[")}
@@ -187,6 +156,7 @@ class _Reader:
             backbone_options.setdefault("width", width)
         training = self._section(Training, "training", where, block)
         evaluation = self._section(Evaluation, "evaluation", where, block)
+        self._few(where, [*factors.values(), options])
         return [
             self._config(
                 where,
@@ -225,7 +195,13 @@ class _Reader:
     def _sweep(self, where: str, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         table = self._table(where, options)
         lists = [v if isinstance(v, list) else [v] for v in table.values()]
+        self._few(where, lists)
         return [dict(zip(table, values, strict=True)) for values in itertools.product(*lists)]
+
+    def _few(self, where: str, lists: list[list[Any]]) -> None:
+        count = math.prod(map(len, lists))
+        if count > MOST_RUNS:
+            self._wrong(where, f"{count} runs", f"at most {MOST_RUNS}")
 
     def _section(self, kind: type, key: str, where: str, block: dict[str, Any]) -> Any:  # noqa: ANN401
         layers = {
@@ -260,7 +236,7 @@ class _Reader:
             return check_type(
                 float(value) if wanted is float and _is_int(value) else value, wanted
             )
-        except TypeCheckError:
+        except (TypeCheckError, OverflowError):
             return self._wrong(key, value, KINDS[wanted])
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -293,7 +269,8 @@ class _Reader:
 
 
 def _parsed(key: str, value: str) -> int | str:
-    return int(value) if TYPES.get(key) is int and value.isdecimal() else value
+    number = TYPES.get(key) is int and value.isdecimal() and len(value) <= 10
+    return int(value) if number else value
 
 
 def _is_int(value: Any) -> bool:  # noqa: ANN401

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .extractor import NetworkExtractor, register_extractor
-from .weights import WeightsFile
+from .weights import WeightsFile, check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,7 @@ def load_inception(path: Path) -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
+        check_sizes(path)
         torch.load(path, map_location="cpu", weights_only=True)
         return FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)

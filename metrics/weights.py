@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable
+import pickletools
+import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 
 from .extractor import MissingWeights
+
+MOST_DECLARED = 8
+LARGEST_PICKLE = 64 << 20
+COUNTS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,40 @@ class WeightsFile:
             f"{hub_folder() / 'checkpoints'}{variable}, or fetch it with "
             f"'aebench evaluate ... --features {extractor} --download' from {self.url}"
         )
+
+
+def check_sizes(path: Path) -> None:
+    """Checks, before torch allocates, that a file holds about what its pickle declares.
+
+    The pickle is walked over and not carried out.
+
+    Raises:
+        ValueError: It declares sizes that sum to more than eight times that of the file.
+    """
+    size = path.stat().st_size
+    declared = 0
+    with path.open("rb") as file:
+        for stream in _pickles(file):
+            for code, value, _ in pickletools.genops(stream):
+                if isinstance(value, int) and code.name in COUNTS:
+                    declared += abs(value)
+            if declared > MOST_DECLARED * size:
+                raise ValueError(f"it declares sizes of {declared} and has {size} bytes")
+
+
+def _pickles(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(".pkl") and entry.file_size <= LARGEST_PICKLE:
+                    yield io.BytesIO(archive.read(entry))
+        return
+    file.seek(0)
+    start = io.BytesIO(file.read(LARGEST_PICKLE))
+    for _ in pickletools.genops(start):  # The magic number, which is large.
+        pass
+    for _ in range(4):
+        yield start
 
 
 def hub_folder() -> Path:
