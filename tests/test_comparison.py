@@ -20,7 +20,9 @@ PAPER = {
     "n_real": 10000,
     "n_generated": 10000,
     "scale": "full",
+    "backbone": "rae-32",
 }
+LARGE = {key: value for key, value in PAPER.items() if key != "dataset"} | {"latent_dim": 128}
 
 
 def lines_of(rows):
@@ -48,6 +50,40 @@ def test_the_difference_is_ours_minus_published_under_the_same_protocol():
     ]
     assert (published, ours, difference, inside) == ("18.26", "19.00 (2)", "+0.74", "yes")
     assert "overlap" in notes
+
+
+def test_released_variants_are_compared_with_each_known_deviation_as_a_note():
+    settings = {"rae-gp": '{"penalty":"released"}', "ae-l2": '{"l2_kernels":"released"}'}
+    suite = {"suite": "rae-table1-mnist-released"}
+    rows = [make_row(objective=o, variant=v, **PAPER, **suite) for o, v in settings.items()]
+    lines = lines_of(rows)
+    gp = lines["Table 1: mnist-32, rae-gp (penalty=released), reconstruction"]
+    assert gp[2].startswith(("+", "-")) and "not the Jacobian's norm" in gp[4]
+    assert "one learning rate" not in gp[4] and "ours penalises" not in gp[4]
+    (l2,) = [cells for what, cells in lines.items() if "ae-l2" in what]
+    assert "some decoder kernels only" in l2[4] and "recalled" in l2[2]
+
+
+def test_our_own_settings_name_where_the_released_code_differs():
+    cells = lines_of([make_row(objective="rae-gp", dataset="cifar10", **LARGE)])
+    (notes,) = [line[4] for line in cells.values()]
+    assert "ours penalises the Jacobian's norm" in notes and "penalty weight 0" in notes
+    assert "one learning rate and budget for all" in notes
+
+
+def test_a_variant_of_ours_that_was_never_released_is_not_compared():
+    assert lines_of([make_row(objective="vae", variant='{"beta":1.0}', **PAPER)]) == {}
+
+
+def test_a_row_of_another_latent_size_gets_no_difference():
+    (cells,) = lines_of([make_row(objective="ae", **PAPER | {"latent_dim": 2})]).values()
+    assert cells[2] == "other latent size: 2; published: 16"
+
+
+def test_another_network_or_space_is_a_note():
+    other = PAPER | {"backbone": "aef-small", "space": "logit"}
+    (cells,) = lines_of([make_row(objective="ae", **other)]).values()
+    assert "other network: aef-small" in cells[4] and "logit space" in cells[4]
 
 
 def test_another_identity_is_named_instead_of_a_difference():
