@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(Row)}
+NAMED = 3  # Warnings repeated in an error.
 NAME = re.compile(r"\w[\w.-]{0,199}")  # A run's name is the name of a folder.
 LARGEST = 2**63 - 1
 STATUSES = ("ok", "diverged", "failed", "not applicable")
@@ -86,10 +87,23 @@ def read_results(directory: Path) -> Results:
     for run in sorted(path for path in directory.glob("runs/*") if path.is_dir()):
         records += _read_run(run, warnings)
     if not records:
-        found = " ".join(warnings) or "Run `aebench run` first."
+        found = " ".join(warnings[:NAMED]) or "Run `aebench run` first."
+        found += f" {len(warnings) - NAMED} more like these." if len(warnings) > NAMED else ""
         raise UserError(f"No result rows in '{directory}'. {found}")
     unique = {tuple(record[name] for name in KEY): record for record in records}
     return Results(frame(unique.values()), tuple(warnings), table_is_sound)
+
+
+def has_results(folder: Path) -> bool:
+    """Returns whether a folder holds runs or a table of result rows, not some other table."""
+    if any(folder.glob("runs/*/result.json")):
+        return True
+    try:
+        with (folder / "results.csv").open(encoding="utf-8", errors="replace") as file:
+            names = next(csv.reader([file.readline(10_000)]), [])
+    except OSError:
+        return False
+    return {"suite", "objective", "run"} <= set(names)
 
 
 def frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.errors import UserError
+from aebench.bench.report import suite_folders
 from aebench.bench.results import (
     BadRow,
     check_record,
@@ -13,6 +14,7 @@ from aebench.bench.results import (
     decode_result,
     encode_result,
     frame,
+    has_results,
     read_results,
     records_of,
     write_results,
@@ -135,3 +137,20 @@ def test_a_folder_without_rows_is_an_error(tmp_path):
         read_results(tmp_path)
     with pytest.raises(UserError, match="No results folder"):
         read_results(tmp_path / "nowhere")
+
+
+def test_an_error_names_a_few_bad_rows_and_counts_the_rest(tmp_path):
+    table = "a,b\n" + "1,2\n" * 50
+    (tmp_path / "results.csv").write_text(table)
+    with pytest.raises(UserError, match="47 more like these") as caught:
+        read_results(tmp_path)
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_table_of_something_else_is_no_result(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "results.csv").write_text("extractor,value\nlite0,1\n")
+    assert not has_results(tmp_path / "study")
+    write_results(tmp_path / "suite" / "results.csv", frame([make_row()]))
+    assert has_results(tmp_path / "suite")
+    assert suite_folders(tmp_path) == [tmp_path / "suite"]
