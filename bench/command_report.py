@@ -23,6 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FOLDER",
         help="write a leaderboard over all DIRs there",
     )
+    parser.add_argument(
+        "--cards", action="store_true", help="write cards/, a Markdown card of each model"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.leaderboard is not None:
         boards[args.leaderboard] = folders
     for folder in folders:
-        _show(build_report(folder))
+        _show(build_report(folder, cards=args.cards))
     for out, suites in boards.items():
         _show(build_leaderboard(suites, out))
     return 0

@@ -7,28 +7,32 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cards import CARDS, write_cards
 from .comparison import comparison_tables
 from .figures import Arrays
 from .figures_all import write_figures
 from .labels import suite_title
 from .protocol import FLOOR
 from .reading import reading
-from .results import Results, checksum, read_results, write_results
+from .results import Results, checksum, has_results, read_results, write_results
+from .staleness import staleness
 from .storage import write_atomically
 from .tables import Table, write_table
 from .tables_grid import grid_tables
 from .tables_likelihood import likelihood_tables
+from .tables_pairs import pair_tables
 from .tables_wide import score_tables, wide_tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def build_report(directory: Path) -> list[Path]:
+def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     """Writes results.csv, tables/, plots/ and README.md of a results folder.
 
     Args:
         directory: The results folder; rows come from its runs and its results.csv.
+        cards: Whether to write cards/, a card of each model; those there are kept up to date.
 
     Returns:
         The files written.
@@ -49,20 +53,18 @@ def build_report(directory: Path) -> list[Path]:
     arrays = Arrays(directory)
     plots = write_figures(results.rows, arrays, directory / "plots")
     warnings += notes + list(dict.fromkeys(arrays.warnings)) + missing_runs(results.rows)
-    page = render_page(results, tables, plots, warnings)
+    warnings += staleness(directory, results.rows)
+    shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
+    page = render_page(results, tables, plots, warnings, shown)
     write_atomically(directory / "README.md", page)
-    return [*written, *plots, directory / "README.md"]
+    return [*written, *plots, *shown, directory / "README.md"]
 
 
 def suite_folders(directory: Path) -> list[Path]:
     """Returns the folder itself if it holds results, else those of its folders that do."""
-    if _has_results(directory) or not directory.is_dir():
+    if has_results(directory) or not directory.is_dir():
         return [directory]
-    return sorted(path for path in directory.iterdir() if _has_results(path)) or [directory]
-
-
-def _has_results(folder: Path) -> bool:
-    return (folder / "results.csv").is_file() or any(folder.glob("runs/*/result.json"))
+    return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
 
 
 def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
@@ -71,7 +73,7 @@ def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     notes: list[str] = []
     if (rows["objective"] == FLOOR).all():
         return tables, ["There are only floor rows: no objective has been scored yet."]
-    for make in (wide_tables, likelihood_tables, score_tables, grid_tables):
+    for make in (wide_tables, pair_tables, likelihood_tables, score_tables, grid_tables):
         own, more = make(rows)
         tables += own
         notes += more
@@ -101,7 +103,11 @@ def missing_runs(rows: pd.DataFrame) -> list[str]:
 
 
 def render_page(
-    results: Results, tables: list[Table], plots: Iterable[Path], warnings: list[str]
+    results: Results,
+    tables: list[Table],
+    plots: Iterable[Path],
+    warnings: list[str],
+    cards: Iterable[Path] = (),
 ) -> str:
     """Returns the report's page in Markdown."""
     rows = results.rows
@@ -114,6 +120,7 @@ def render_page(
     parts += [f"![{Path(name).stem}](plots/{name})" for name in sheets]
     parts.append(_links("Tables", [f"tables/{table.name}.md" for table in tables]))
     parts.append(_links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]))
+    parts.append(_links("Model cards", [f"{CARDS}/{path.name}" for path in cards]))
     if warnings:
         parts.append("## What is missing or was left out\n\n" + _bullets(warnings))
     parts.append("## Provenance\n\n" + provenance_block(rows))
@@ -150,7 +157,7 @@ def _versions_text(text: str) -> str:
     try:
         found = json.loads(text)
         return ", ".join(f"{name} {number}" for name, number in sorted(found.items()))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return text
 
 

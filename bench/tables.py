@@ -85,16 +85,16 @@ class Table:
         few = len(groups) < 2
         names = [n if few or not group else f"{group}: {n}" for group, n in self.columns]
         data = [
-            [_markdown(label), *(_markdown_cell(cell) for cell in cells)]
+            [markdown_text(label), *(_markdown_cell(cell) for cell in cells)]
             for label, cells in self.lines
         ]
-        header = [_markdown(name) for name in [self.corner, *names]]
+        header = [markdown_text(name) for name in [self.corner, *names]]
         align = ("left", *("right" for _ in names))
         body = pd.DataFrame(data, columns=header).to_markdown(
             index=False, disable_numparse=True, colalign=align
         )
-        caption = " ".join(_markdown(note) for note in self.notes)
-        return f"**{_markdown(self.title)}**\n\n{body}\n\n{caption}\n"
+        caption = " ".join(markdown_text(note) for note in self.notes)
+        return f"**{markdown_text(self.title)}**\n\n{body}\n\n{caption}\n"
 
     def as_latex(self) -> str:
         """Returns the table as a LaTeX float; it needs the packages booktabs and graphicx."""
@@ -168,14 +168,15 @@ def file_name(*parts: str) -> str:
     return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part).strip("-") for part in parts if part)
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Returns text that Markdown shows as it is, on one line."""
     for character in "\\|<>*`[]":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = _markdown(cell.text)
+    text = markdown_text(cell.text)
     return {"best": f"**{text}**", "tie": f"*{text}*"}.get(cell.mark, text)
 
 
