@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--leaderboard",
         type=Path,
         metavar="FOLDER",
-        help="write a leaderboard over all DIRs there",
+        help="write a leaderboard and a page over all DIRs there",
     )
     parser.add_argument(
         "--cards", action="store_true", help="write cards/, a Markdown card of each model"
@@ -31,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Writes the report of each folder, the leaderboard, and prints the files."""
     from .leaderboard import build_leaderboard
+    from .overview import build_overview
     from .report import build_report, suite_folders
 
     folders: list[Path] = []
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         _show(build_report(folder, cards=args.cards))
     for out, suites in boards.items():
         _show(build_leaderboard(suites, out))
+        if out not in suites:  # A suite's own folder has its report's page.
+            _show(build_overview(suites, out))
     return 0
 
 

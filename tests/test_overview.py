@@ -1,0 +1,31 @@
+"""The page over many results names what was run, where, and what is missing."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from aebench.bench.overview import build_overview
+from aebench.bench.results import frame, write_results
+from aebench.bench.suite_files import suite_names
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+
+
+def test_the_page_shows_each_suite_with_its_reading_and_lists_what_was_not_run(tmp_path):
+    for name, seconds in (("quick", 1800.0), ("likelihood", 3600.0)):
+        rows = FACTORY["table_rows"](objectives=("vae", "ae"), suite=name, train_seconds=seconds)
+        write_results(tmp_path / name / "results.csv", frame(rows))
+    [path] = build_overview([tmp_path / "quick", tmp_path / "likelihood"], tmp_path)
+    text = path.read_text()
+    assert "## [quick (scale: small)](quick/README.md)" in text
+    assert text.count("2 objectives on fashion-mini") == 2
+    trained = [row for row in rows if row["objective"] != "floor"]
+    runs, seeds = len({row["run"] for row in trained}), len({row["seed"] for row in trained})
+    assert (
+        f"| likelihood (scale: small) | {runs} | 2 | {seeds} | {runs:.2f} | cpu | 2.11 | `0123456` |"
+        in text
+    )
+    last = text.rpartition("## Not run here")[2]
+    assert "`quick`" not in last
+    assert all(f"`{n}`" in last for n in suite_names() if n not in ("quick", "likelihood"))
