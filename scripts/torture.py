@@ -58,7 +58,7 @@ SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signa
 SEEDS = ("0", "0,1")
 # A run goes on from where it was, so it is struck early; a report starts afresh, so it is let
 # through at times.
-EARLY = 0.7
+EARLY = 0.4
 STRUCK_REPORTS = 0.5
 STOPPED = ("aebench: Stopped", "aebench: Interrupted")
 

@@ -126,6 +126,7 @@ def carry_out(
         number: The signal.
     """
     _MARK[0] = 0
+    log.write_text("", encoding="utf-8")
     started = time.monotonic()
     process = os.fork()
     if process == 0:
@@ -135,7 +136,7 @@ def carry_out(
         done, found = os.waitpid(process, os.WNOHANG)
         if done:
             status = found
-        elif not hit and seconds is not None and time.monotonic() - started >= seconds:
+        elif _MARK[0] and not hit and _is_due(started, seconds):
             phase, hit = PHASES[max(_MARK[0] - 1, 0)], True
             os.kill(process, number)
         else:
@@ -148,6 +149,10 @@ def carry_out(
     return End(phase, hit and code != 0, code, log.read_text(encoding="utf-8"), lived)
 
 
+def _is_due(started: float, seconds: float | None) -> bool:
+    return seconds is not None and time.monotonic() - started >= seconds
+
+
 def _child(arguments: Sequence[str], log: Path) -> None:
     code = 70
     try:
@@ -156,6 +161,7 @@ def _child(arguments: Sequence[str], log: Path) -> None:
             os.dup2(stream.fileno(), 2)
             os.dup2(nothing.fileno(), 1)
             sys.stderr, sys.stdout = stream, nothing
+            _MARK[0] = 1  # From here on it can be struck.
             with contextlib.suppress(SystemExit):
                 code = cli.main(arguments)
     except BaseException:
