@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from aebench.bench import check_exact, metric_lookup
 from aebench.bench.check import check_results, render_outcome, update_baseline
+from aebench.bench.check_trained import changes_of
 from aebench.bench.compare import compare_results
 from aebench.bench.errors import UserError
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
-make_row, table_rows, write_runs = (
-    FACTORY[name] for name in ("make_row", "table_rows", "write_runs")
+make_row, table_rows, write_runs, frame = (
+    FACTORY[name] for name in ("make_row", "table_rows", "write_runs", "frame")
 )
 KEPT = ("frechet", "precision-recall", "reconstruction")
 
@@ -78,6 +79,38 @@ def test_a_run_that_now_diverges_is_a_regression(tmp_path, baseline):
     rows.append(make_row(objective="ae", seed=7, status="diverged", metric="loss", images="test"))
     outcome = check(tmp_path, baseline, rows)
     assert outcome.is_regression and "diverged" in render_outcome(outcome)
+
+
+def spreads_of(move):
+    """Returns the freedom of each of twenty scores whose values over five seeds are given."""
+    names = [f"m{index}" for index in range(20)]
+    rows = [make_row(objective=n, seed=s, value=40 + move(n, s)) for n in names for s in range(5)]
+    return {round(change.freedom, 6) for change in changes_of(frame(rows), frame(rows[:1]))[0]}
+
+
+def test_objectives_that_move_together_with_a_seed_count_as_one():
+    draws = np.random.default_rng(4).normal(size=5)
+    assert spreads_of(lambda name, seed: draws[seed]) == {4}
+
+
+def test_objectives_that_move_apart_count_for_more():
+    draw = np.random.default_rng(4)
+    scale = {"m0": 0.1}  # below the others' spread, so that the pooled one holds for it
+    (found,) = spreads_of(lambda name, seed: scale.get(name, 1.0) * draw.normal())
+    assert 8 < found <= 16
+
+
+def test_a_run_that_diverged_in_one_space_says_nothing_of_the_other():
+    rows = [make_row(seed=s, space=x) for s in range(3) for x in ("unit", "logit")]
+    lost = make_row(space="logit", status="diverged", metric="loss")
+    changes, notes = changes_of(frame(rows), frame([lost]))
+    assert [(change.name, change.lost) for change in changes] == [
+        ("fashion-mini ae d = 16 in logit reconstruction fd", "diverged")
+    ]
+    assert notes == [
+        "fashion-mini ae d = 16 reconstruction fd is in the baseline but not here; "
+        "run the whole suite."
+    ]
 
 
 def test_a_missing_run_is_named_but_is_no_regression(tmp_path, baseline):
