@@ -6,7 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from .config import Config, Evaluation
+from .errors import RunFailed
 from .evaluation import Evaluator, Item
 from .evaluation_identity import evaluation_identity
 from .evaluation_record import EvaluationRecord
@@ -57,7 +60,12 @@ class FloorEvaluator(Evaluator):
 
 
 def write_floors(requests: Sequence[Request]) -> None:
-    """Computes the floor of each data set and counts that the requests score."""
+    """Computes the floor of each data set and counts that the requests score.
+
+    Raises:
+        RunFailed: Memory does not suffice.
+        Stopped: A stop was asked for; what was scored is kept.
+    """
     groups: dict[str, list[Request]] = {}
     for request in requests:
         groups.setdefault(checksum(_floor_key(request.config)), []).append(request)
@@ -65,7 +73,14 @@ def write_floors(requests: Sequence[Request]) -> None:
         config = group[0].config
         data = dataset(config.dataset, config.split)
         if data.default_space != "real":
-            _write_floor(group[0], _merged([r.config.evaluation for r in group]), data, digest)
+            settings = _merged([r.config.evaluation for r in group])
+            try:
+                _write_floor(group[0], settings, data, digest)
+            except torch.OutOfMemoryError as error:
+                raise RunFailed(
+                    f"Floor of the scores on '{config.dataset}': out of memory on "
+                    f"{group[0].device}, even for single images."
+                ) from error
 
 
 def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:

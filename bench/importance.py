@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..metrics.memory import in_batches
 from .errors import RunFailed
 from .latent import CHUNK, LatentModel, Observed
 from .proposal import FAMILIES, Sampler, samplers
@@ -144,10 +145,11 @@ def joint_of_draws(model: LatentModel, y: Tensor, z: Tensor, chunk: int) -> Tens
     draws, images = z.shape[:2]
     rows = z.flatten(0, 1)
     index = torch.arange(images, device=z.device).repeat(draws)
-    parts = [
-        model.log_joint(y[part], rows[at : at + chunk])
-        for at, part in zip(range(0, len(rows), chunk), index.split(chunk), strict=True)
-    ]
+
+    def log_joint(start: int, stop: int) -> Tensor:
+        return model.log_joint(y[index[start:stop]], rows[start:stop])
+
+    parts = in_batches(log_joint, len(rows), chunk)
     return torch.cat(parts).unflatten(0, (draws, images))
 
 

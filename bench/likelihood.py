@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ..metrics.memory import in_batches
 from ..models.density import Density
 from ..models.objective import Objective
 from ..models.streams import stream
@@ -209,11 +210,13 @@ class LikelihoodScorer:
             # The first draw is the one that every bound sees.
             name = f"test/{index}" if index else "test"
             x = self._observed(self.test, self.settings.images, name).x
-            log_prob = cast(Any, self.objective).log_prob
-            parts = [log_prob(part) for part in x.split(EXACT_BATCH)]
-            draws.append(torch.cat(parts).double())
+            draws.append(torch.cat(self._exact_parts(x)).double())
         value = torch.stack(draws).mean(0)
         return log_prob_scores(value, self.dims, kind="exact", model="native")
+
+    def _exact_parts(self, x: Tensor) -> list[Tensor]:
+        log_prob = cast(Any, self.objective).log_prob
+        return in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
 
     def _bounds(self, model: LatentModel, name: str = "") -> Iterator[LikelihoodScore]:
         settings, chunk = self.settings, self.settings.chunk

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..metrics.memory import in_batches
 from ..metrics.quantisation import quantise
 from ..models.denoising import add_noise
 from ..models.density import Density, build_density
@@ -146,8 +147,10 @@ class Outputs:
         generator = stream(self.seed, f"evaluation/codes/{name}", self.device)
 
         def codes(part: Tensor) -> Tensor:
+            # Drawn before, so that a smaller batch sees the same noise.
             x = self.objective.space.prepare(part.to(self.device), generator)
-            return self.objective.encode(x)
+            encode = self.objective.encode
+            return torch.cat(in_batches(lambda i, j: encode(x[i:j]), len(x), len(x)))
 
         return _batched(codes, stored)
 
@@ -212,8 +215,8 @@ def _pairs(count: int, wanted: int, generator: torch.Generator) -> tuple[Tensor,
 
 @torch.no_grad()
 def _batched(function: Callable[[Tensor], Tensor], data: Tensor) -> Tensor:
-    done = []
-    for part in data.split(BATCH):
+    def compute(start: int, stop: int) -> Tensor:
         check_stop()
-        done.append(function(part).cpu())
-    return torch.cat(done)
+        return function(data[start:stop]).cpu()
+
+    return torch.cat(in_batches(compute, len(data), BATCH))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from ..metrics.memory import in_batches
 from ..models.flow_gaussian import FlowGaussian
 from .latent import CHUNK, LatentModel, Observed
 
@@ -194,10 +195,9 @@ def laplace(
         chunk: Most rows decoded at once.
     """
     size = max(1, chunk // model.latent_dim)
-    parts = [
-        _laplace_part(model, data.part(start, start + size), steps)
-        for start in range(0, len(data), size)
-    ]
+    parts = in_batches(
+        lambda start, stop: _laplace_part(model, data.part(start, stop), steps), len(data), size
+    )
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .memory import in_batches
+
 Progress = Callable[[int], object]
 
 
@@ -140,16 +142,18 @@ class Extractor(ABC):
             images: uint8 or float32, shape (N, C, H, W).
             progress: Called after each batch with its count of images.
         """
-        features = []
+
+        def features(start: int, stop: int) -> Tensor:
+            levels = images[start:stop].to(self.device, torch.float32)
+            if self.channels == 3 and levels.shape[1] == 1:
+                levels = levels.expand(-1, 3, -1, -1)
+            embedded = self.embed(levels).float()
+            if progress is not None:
+                progress(stop - start)
+            return embedded
+
         with torch.inference_mode(), full_precision(self.device):
-            for batch in images.split(self.batch_size):
-                levels = batch.to(self.device, torch.float32)
-                if self.channels == 3 and levels.shape[1] == 1:
-                    levels = levels.expand(-1, 3, -1, -1)
-                features.append(self.embed(levels).float())
-                if progress is not None:
-                    progress(len(batch))
-        return torch.cat(features).cpu().numpy()
+            return torch.cat(in_batches(features, len(images), self.batch_size)).cpu().numpy()
 
 
 class NetworkExtractor(Extractor):

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from aebench.bench.outputs import Outputs
+from aebench.metrics.extractor_pixels import Pixels
+from aebench.metrics.memory import in_batches
+from aebench.models.vae import VAE
+
+
+def _limited(most, function):
+    """Returns the function as on a device whose memory holds ``most`` images."""
+
+    def limited(self, x, *arguments):
+        if len(x) > most:
+            raise torch.OutOfMemoryError(f"CUDA out of memory for {len(x)} images.")
+        return function(self, x, *arguments)
+
+    return limited
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 100])
+def test_the_ranges_follow_each_other_whatever_the_memory(count):
+    tried = []
+
+    def compute(start, stop):
+        tried.append(stop - start)
+        if stop - start > 3:
+            raise torch.OutOfMemoryError
+        return list(range(start, stop))
+
+    assert [i for part in in_batches(compute, count, 50) for i in part] == list(range(count))
+    too_large = [size for size in tried if size > 3]
+    assert too_large == sorted(too_large, reverse=True) and len(too_large) <= 5
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    def compute(start, stop):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        in_batches(compute, 8, 4)
+
+
+def test_an_evaluation_that_runs_out_of_memory_goes_on_in_smaller_batches_with_the_same_rows(
+    suite_file, aebench, tmp_path, rows_in, monkeypatch, caplog
+):
+    more = ('["reconstruction"]', '["reconstruction", "frechet"]')
+    suite = suite_file(('["ae", "vae"]', '"vae"'), more)
+    assert aebench(suite, out=tmp_path / "whole")[0] == 0
+    monkeypatch.setenv("AEBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(VAE, "encode", _limited(40, VAE.encode))
+    monkeypatch.setattr(VAE, "decode", _limited(7, VAE.decode))
+    monkeypatch.setattr(Pixels, "embed", _limited(9, Pixels.embed))
+    assert aebench(suite)[0] == 0
+    assert "out of memory; going on in batches of" in caplog.text
+    few, whole = ([*rows_in(tmp_path / name).values()] for name in ("out", "whole"))
+    few, whole = ([row for rows in found for row in rows] for found in (few, whole))
+    assert len(few) == len(whole) > 5
+    for row, expected in zip(few, whole, strict=True):
+        assert row.pop("value") == pytest.approx(expected.pop("value"), rel=1e-4)
+        row.pop("stderr"), expected.pop("stderr")
+        assert row == expected
+
+
+def test_smaller_batches_see_the_same_noise(monkeypatch):
+    from aebench.bench.config import Evaluation
+    from aebench.bench.data import load_dataset
+    from aebench.models.building import build
+
+    data = load_dataset("digits")
+    codes = []
+    settings = {"image_shape": (1, 8, 8), "latent_dim": 3, "seed": 0, "space": "logit"}
+    model = build("vae", backbone="tiny", **settings)
+    noise = torch.Generator().manual_seed(0)
+    model.initialise(model.space.prepare(data.train[:100], noise), noise)
+    for most in (1000, 30):
+        monkeypatch.setattr(VAE, "encode", _limited(most, VAE.encode))
+        codes.append(Outputs(model, data, Evaluation(images=100), 0).train_codes)
+    assert torch.allclose(*codes, atol=1e-5)
+
+
+def test_a_likelihood_decodes_fewer_rows_at_once_where_memory_ends():
+    from aebench.bench.importance import joint_of_draws
+
+    class Model:
+        def log_joint(self, y, z):
+            if len(z) > 5:
+                raise torch.OutOfMemoryError
+            return y.flatten(1).sum(1) * z.sum(1)
+
+    generator = torch.Generator().manual_seed(0)
+    y = torch.rand(4, 1, 2, 2, generator=generator)
+    z = torch.rand(6, 4, 3, generator=generator)
+    expected = y.flatten(1).sum(1) * z.sum(2)
+    assert torch.allclose(joint_of_draws(Model(), y, z, 24), expected)
+
+
+def test_no_memory_for_a_single_image_is_one_line_that_names_the_run_and_no_row(
+    suite_file, aebench, tmp_path, monkeypatch
+):
+    suite = suite_file(('["ae", "vae"]', '"vae"'))
+    decode = VAE.decode
+    monkeypatch.setattr(VAE, "decode", _limited(0, decode))
+    code, told = aebench(suite)
+    assert code == 1 and "run 'vae digits d=3 s=0': out of memory on cpu" in told
+    assert not list(tmp_path.glob("out/runs/[0-9a-e]*/result.json"))
+    monkeypatch.setattr(VAE, "decode", decode)
+    code, told = aebench(suite)
+    assert code == 0 and "1 evaluated" in told
+
+
+def test_no_memory_for_the_floor_is_one_line(suite_file, aebench, monkeypatch):
+    from aebench.bench.floor import FloorEvaluator
+
+    def full(self, item):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(FloorEvaluator, "compute", full)
+    code, told = aebench(suite_file(('["reconstruction"]', '["frechet"]')))
+    assert code == 1 and "aebench: Floor of the scores on 'digits': out of memory on cpu" in told
