@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +34,27 @@ Strips = dict[str, Array]
 
 def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
     """Writes one sheet for each suite, data set, backbone and latent size that has pictures."""
+    paths: list[Path] = []
+    for stem, title, own in _parts(rows):
+        sheet = _sheet(shortened(with_places(own)), arrays)
+        if sheet:
+            paths += save_figure(folder, stem, _draw(sheet, title))
+    return paths
+
+
+def sheet_names(rows: pd.DataFrame) -> dict[str, str]:
+    """Returns for each run the file name, without ending, of the sheet that it stands on."""
+    return {str(run): stem for stem, _, own in _parts(rows) for run in set(own["run"])}
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     trained = rows[rows["objective"] != FLOOR]
     names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
-    parts = list(trained.groupby(names, sort=True))
-    paths: list[Path] = []
-    for key, part in parts:
-        sheet = _sheet(shortened(with_places(part)), arrays)
-        if sheet:
-            first = dict(zip(names, key, strict=True))
-            several = {name: trained[name].nunique() > 1 for name in names}
-            shown = [str(first[name]) for name in names if several[name]]
-            name = file_name("sheet", *shown)
-            paths += save_figure(folder, name, _draw(sheet, part_title(first)))
-    return paths
+    several = [name for name in names if trained[name].nunique() > 1]
+    for key, own in trained.groupby(names, sort=True):
+        first = dict(zip(names, key, strict=True))
+        stem = file_name("sheet", *(str(first[name]) for name in several))
+        yield stem, part_title(first), own
 
 
 def run_strips(arrays: Mapping[str, Array], wide: int = WIDE) -> Strips:

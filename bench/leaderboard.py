@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .figures import Arrays
-from .figures_sheet import run_strips
+from .figures_sheet import run_strips, sheet_names
 from .labels import ARROWS, metric_title, suite_title
 from .protocol import FLOOR, IDENTITY, Column, columns_of, with_places
 from .results import csv_text, read_results
@@ -30,7 +31,10 @@ SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
 SHOWN = (
     *("dataset", "score", "place", "rank", "objective", "mean", "sd", "seeds", "kind", "model"),
     *("parameters_backbone", "parameters_outside", "train_seconds", "suite", "protocol", "run"),
+    "sheet",
 )
+SHEET_WIDTH = 900
+SHEET_COLOURS = 64
 NOTES = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
@@ -58,15 +62,14 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     entries: list[Entry] = []
     pictures: dict[str, str] = {}
     for directory in directories:
-        arrays = Arrays(directory)
-        entries += board_entries(read_results(directory).rows)
-        for run in {entry["run"] for entry in entries} - pictures.keys():
-            if picture := run_picture(arrays, run):
-                pictures[run] = picture
+        rows = read_results(directory).rows
+        own = board_entries(rows)
+        _add_pictures(own, pictures, Arrays(directory), sheet_names(rows), out)
+        entries += own
     lines = [SHOWN, *([entry[name] for name in SHOWN] for entry in entries)]
     contents = {
         "leaderboard.csv": csv_text(lines),
-        "leaderboard.md": "\n\n".join(t.as_markdown() for t in board_tables(entries)) + "\n",
+        "leaderboard.md": "\n\n".join(_boards_markdown(entries)) + "\n",
         "leaderboard.html": render_html(entries, pictures),
     }
     for name, content in contents.items():
@@ -109,7 +112,8 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         own = [entry for entry in entries if entry["board"] == board]
         lines = tuple((entry["rank"], _board_cells(entry)) for entry in own)
         columns = tuple(("", name) for name in header)
-        tables.append(Table("leaderboard", board, NOTES[:1], "rank", columns, lines))
+        notes = (f"Protocol: {own[0]['protocol']}.", NOTES[0])
+        tables.append(Table("leaderboard", board, notes, "rank", columns, lines))
     return tables
 
 
@@ -155,6 +159,49 @@ def run_picture(arrays: Arrays, run: str) -> str:
     stream = BytesIO()
     Image.fromarray(np.concatenate(padded)).save(stream, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def sheet_picture(path: Path) -> str:
+    """Returns a suite's picture sheet as a data address, made smaller in size and colours."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(path) as sheet:
+        small = sheet.convert("RGB")
+    small.thumbnail((SHEET_WIDTH, 10 * SHEET_WIDTH))
+    stream = BytesIO()
+    small.quantize(SHEET_COLOURS).save(stream, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _add_pictures(
+    entries: list[Entry],
+    pictures: dict[str, str],
+    arrays: Arrays,
+    sheets: dict[str, str],
+    out: Path,
+) -> None:
+    """Gives each entry the path of its sheet, and pictures: the run's own, else the sheet."""
+    for entry in entries:
+        run = entry["run"]
+        sheet = arrays.directory / "plots" / f"{sheets.get(run, '')}.png"
+        shown = sheet.is_file()
+        entry["sheet"] = Path(os.path.relpath(sheet, out)).as_posix() if shown else ""
+        if run not in pictures and (picture := run_picture(arrays, run)):
+            pictures[run] = picture
+        entry["picture"] = run if run in pictures else entry["sheet"]
+        if shown and entry["picture"] == entry["sheet"] and entry["sheet"] not in pictures:
+            pictures[entry["sheet"]] = sheet_picture(sheet)
+
+
+def _boards_markdown(entries: Sequence[Entry]) -> Iterator[str]:
+    sheets: dict[str, list[str]] = {}
+    for entry in entries:
+        sheets.setdefault(entry["board"], []).append(entry["sheet"])
+    for table in board_tables(entries):
+        links = [f"[{Path(s).stem}](<{s}>)" for s in dict.fromkeys(sheets[table.title]) if s]
+        yield table.as_markdown() + (f"\nPictures: {' · '.join(links)}\n" if links else "")
 
 
 def _column_entries(column: Column, suite: str) -> list[Entry]:

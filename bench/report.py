@@ -52,6 +52,8 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         written += write_table(directory / "tables", table)
     arrays = Arrays(directory)
     plots = write_figures(results.rows, arrays, directory / "plots")
+    if not (directory / "runs").is_dir():  # Without arrays the pictures there are the newest.
+        plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
     warnings += notes + list(dict.fromkeys(arrays.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
@@ -112,10 +114,10 @@ def render_page(
     """Returns the report's page in Markdown."""
     rows = results.rows
     titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})
-    parts = [f"# {', '.join(titles)}", reading(rows)]
+    parts = [f"# {_text(', '.join(titles))}", _text(reading(rows))]
     first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
     parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
-    pictures = [path.name for path in plots if path.suffix == ".png"]
+    pictures = sorted(path.name for path in plots if path.suffix == ".png")
     sheets = [name for name in pictures if name.startswith("sheet")]
     parts += [f"![{Path(name).stem}](plots/{name})" for name in sheets]
     parts.append(_links("Tables", [f"tables/{table.name}.md" for table in tables]))
@@ -162,7 +164,11 @@ def _versions_text(text: str) -> str:
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
+    return "\n".join(f"- {_text(' '.join(line.split()))}" for line in lines)
+
+
+def _text(text: str) -> str:
+    return text.replace("<", "\\<")  # A name must not become an element of the page.
 
 
 def _links(heading: str, paths: list[str]) -> str:

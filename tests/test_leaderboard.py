@@ -4,10 +4,12 @@ import hashlib
 import html.parser
 import json
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
 from aebench.bench.leaderboard import board_entries, build_leaderboard
+from aebench.bench.report import build_report
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows, write_runs = (
@@ -85,6 +87,28 @@ def test_each_run_with_pictures_has_one_inline(page):
     shown = {e["run"] for e in data["entries"] if e["suite"].startswith("quick")}
     assert set(data["pictures"]) == shown
     assert all(p.startswith("data:image/png;base64,") for p in data["pictures"].values())
+
+
+def test_without_arrays_the_committed_sheet_is_shown_and_linked(tmp_path):
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
+    write_runs(tmp_path / "quick", rows, log=False, arrays=("test", "reconstruction"))
+    build_report(tmp_path / "quick")
+    shutil.rmtree(tmp_path / "quick" / "runs")
+    table, text, page = build_leaderboard([tmp_path / "quick"], tmp_path)
+    lines = list(csv.DictReader(table.read_text().splitlines()))
+    assert {line["sheet"] for line in lines} == {"quick/plots/sheet.png"}
+    assert "Pictures: [sheet](<quick/plots/sheet.png>)" in text.read_text()
+    scripts = Scripts()
+    scripts.feed(page.read_text())
+    data = json.loads(scripts.found[0][1])
+    assert {entry["picture"] for entry in data["entries"]} == set(data["pictures"])
+    assert set(data["pictures"]) == {"quick/plots/sheet.png"}
+
+
+def test_each_board_names_its_protocol(page):
+    text = page[0][1].read_text()
+    assert text.count("Protocol: ") == text.count("| rank") > 1
+    assert "features=lite0@64:579344248a93, n_real=1000" in text
 
 
 def test_boards_of_other_protocols_are_apart_and_ranks_are_intervals():

@@ -44,6 +44,15 @@ def test_the_report_works_from_the_committed_csv_alone(tmp_path, no_plots):
     assert (tmp_path / "tables/fd.md").read_text() == table
 
 
+def test_a_report_from_the_csv_alone_keeps_the_pictures_that_are_there(tmp_path):
+    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
+    build_report(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    shutil.rmtree(tmp_path / "runs")
+    build_report(tmp_path)
+    assert (tmp_path / "README.md").read_text() == page and "plots/sheet.png" in page
+
+
 def test_the_report_needs_no_torch(tmp_path):
     write_runs(tmp_path, table_rows(objectives=("ae",), seeds=(0,)), arrays=SHEET, log=False)
     code = (

@@ -40,7 +40,7 @@ window.leaderboard = new Tabulator("#board", {
     { title: "rank", field: "rank",
       sorter: (a, b, first, second) => first.getData().rank_low - second.getData().rank_low },
     text("objective", "objective"),
-    { title: "pictures", field: "run", formatter: picture, headerSort: false },
+    { title: "pictures", field: "picture", formatter: picture, headerSort: false },
     number("mean", "mean"), number("sd", "sd"), number("seeds", "seeds"),
     choice("data set", "dataset"), choice("score", "score"), choice("of", "place"),
     choice("kind", "kind"), choice("model", "model"),
