@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
 SHOWN = (
-    *("dataset", "score", "place", "rank", "objective", "mean", "sd", "seeds", "kind", "model"),
+    *(
+        "dataset",
+        "latent_dim",
+        "score",
+        "place",
+        "rank",
+        "objective",
+        "mean",
+        "sd",
+        "seeds",
+        "kind",
+        "model",
+    ),
     *("parameters_backbone", "parameters_outside", "train_seconds", "suite", "protocol", "run"),
     "sheet",
 )
@@ -221,6 +233,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     shared = {
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
         "dataset": str(first["dataset"]),
+        "latent_dim": int(first["latent_dim"]),
         "score": score,
         "place": column.place,
         "suite": suite,

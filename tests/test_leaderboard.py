@@ -105,6 +105,13 @@ def test_without_arrays_the_committed_sheet_is_shown_and_linked(tmp_path):
     assert set(data["pictures"]) == {"quick/plots/sheet.png"}
 
 
+def test_entries_of_two_latent_sizes_are_told_apart(tmp_path):
+    write_runs(tmp_path / "s", likelihood_rows(sizes=(2, 8)), arrays=False, log=False)
+    table = build_leaderboard([tmp_path / "s"], tmp_path)[0]
+    lines = list(csv.DictReader(table.read_text().splitlines()))
+    assert {line["latent_dim"] for line in lines} == {"2", "8"}
+
+
 def test_each_board_names_its_protocol(page):
     text = page[0][1].read_text()
     assert text.count("Protocol: ") == text.count("| rank") > 1

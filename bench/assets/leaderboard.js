@@ -42,7 +42,7 @@ window.leaderboard = new Tabulator("#board", {
     text("objective", "objective"),
     { title: "pictures", field: "picture", formatter: picture, headerSort: false },
     number("mean", "mean"), number("sd", "sd"), number("seeds", "seeds"),
-    choice("data set", "dataset"), choice("score", "score"), choice("of", "place"),
+    choice("data set", "dataset"), choice("d", "latent_dim"), choice("score", "score"), choice("of", "place"),
     choice("kind", "kind"), choice("model", "model"),
     number("parameters", "parameters_backbone"), number("outside", "parameters_outside"),
     number("train s", "train_seconds"), choice("suite", "suite"), text("protocol", "protocol"),
