@@ -29,21 +29,9 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
 SHOWN = (
-    *(
-        "dataset",
-        "latent_dim",
-        "score",
-        "place",
-        "rank",
-        "objective",
-        "mean",
-        "sd",
-        "seeds",
-        "kind",
-        "model",
-    ),
-    *("parameters_backbone", "parameters_outside", "train_seconds", "suite", "protocol", "run"),
-    "sheet",
+    *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "sd", "seeds"),
+    *("kind", "model", "parameters_backbone", "parameters_outside", "train_seconds", "suite"),
+    *("protocol", "run", "sheet"),
 )
 SHEET_WIDTH = 900
 SHEET_COLOURS = 64
