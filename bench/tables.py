@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +165,10 @@ def format_number(value: float, like: float | None = None) -> str:
 
 
 def file_name(*parts: str) -> str:
-    """Returns parts joined as a portable file name."""
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part).strip("-") for part in parts if part)
+    """Returns parts joined as a portable file name of at most 160 characters."""
+    plain = (re.sub(r"[^A-Za-z0-9_.]+", "-", part).strip("-") for part in parts if part)
+    name = "-".join(plain)
+    return name if len(name) <= 160 else f"{name[:150]}-{zlib.crc32(name.encode()):08x}"
 
 
 def markdown_text(text: str) -> str:
