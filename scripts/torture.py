@@ -55,10 +55,10 @@ objective = ["ae", "vae"]
 """
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 # These seeds are run and reported one after the other: a report replaces an older one.
-SEEDS = ("0", "0,1")
+SEEDS = ("0", "0,1,2")
 # A run goes on from where it was, so it is struck early; a report starts afresh, so it is let
 # through at times.
-EARLY = 0.4
+EARLY = 0.25
 STRUCK_REPORTS = 0.5
 STOPPED = ("aebench: Stopped", "aebench: Interrupted")
 
@@ -119,6 +119,7 @@ class Torture:
                 known = self._finish(folder, step, arguments, known, name, tally)
             self._compare_end(folder)
             tally.rounds += 1
+            sys.stderr.write(f"{name}: {tally.hits} of {tally.wanted}, {tally.rounds} rounds\n")
             if not self.audit.troubles:
                 shutil.rmtree(folder)
 
@@ -144,7 +145,6 @@ class Torture:
             elif end.code != 0:
                 raise RuntimeError(f"'{step}' ended with {end.code}: {end.told}")
             known = self._check(folder, step, known)
-            _show(f"{name} {tally.hits}/{tally.wanted}, {len(self.audit.troubles)} troubles")
         return known
 
     def _moment(self, step: str) -> float | None:
@@ -199,11 +199,6 @@ class Torture:
         return steps
 
 
-def _show(line: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{line}\033[K")
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=500, help="SIGKILL")
@@ -229,7 +224,6 @@ def main() -> int:
     torture = Torture(work, args.seed)
     for name, tally in tallies.items():
         torture.strike(name, tally)
-        sys.stderr.write(f"{name}: {tally.hits} in {time.monotonic() - started:.0f} s\n")
     write_table(args.out, tallies, torture.audit, args.seed, time.monotonic() - started)
     write_page(args.out)
     gc.unfreeze()

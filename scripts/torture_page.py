@@ -62,7 +62,7 @@ _INTRODUCTION = """# Nothing lost: the counts
 
 `scripts/torture.py` strikes `aebench run` and `aebench report` at random moments and starts the
 same command again, over a small suite (two objectives on `digits`, first one seed with its
-report, then two). After each strike every file of the folder is read to its end and every row
+report, then three). After each strike every file of the folder is read to its end and every row
 there is compared with that of an undisturbed run; when all commands are done, rows, logs,
 weights, arrays and the list of files are. Then a fresh folder is begun (a round).
 
