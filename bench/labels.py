@@ -34,6 +34,7 @@ SHORT = {
     "fd": "FD",
     "fd_inf": "FD∞",
     "kid": "KID",
+    "kid_full": "KID (full sample)",
     "bits_per_dim": "bits/dim",
     "prd_f8": "F_8",
     "prd_f1/8": "F_1/8",
