@@ -109,7 +109,7 @@ def attempt(target: Target, data: bytes, path: Path) -> object:
     """Parses one input and returns what was raised, or ``True``."""
     path.write_bytes(data)
     before = _memory()
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    timer = signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         target.parse(path)
     except TooSlow as error:
@@ -119,7 +119,7 @@ def attempt(target: Target, data: bytes, path: Path) -> object:
     else:
         outcome = True
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
     after = _memory()
     if after["VmPeak"] > before["VmPeak"]:
         grown = after["VmPeak"] - before["VmSize"]
@@ -164,11 +164,7 @@ def run(
     signal.signal(signal.SIGALRM, _stop)
     logging.getLogger("aebench").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(dir=_memory_disk()) as scratch, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        # One line on stderr each, and the file is read: old arrays and odd pictures.
-        warnings.simplefilter("ignore", ResourceWarning)  # Of numpy, after a broken archive.
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        warnings.filterwarnings("ignore", "Reading `.npy`", UserWarning)
+        set_warnings()
         for target in all_targets(Path(scratch)):
             if only not in target.name:
                 continue
@@ -179,6 +175,14 @@ def run(
             shutil.rmtree(folder)
             _tell(count, time.monotonic() - started, keep)
             yield count
+
+
+def set_warnings() -> None:
+    """Makes a warning an error, but for those that numpy and Pillow give of a file they read."""
+    warnings.simplefilter("error")
+    warnings.simplefilter("ignore", ResourceWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+    warnings.filterwarnings("ignore", "Reading `.npy`", UserWarning)
 
 
 def write(path: Path, counts: list[Count], seed: int) -> None:
@@ -231,8 +235,9 @@ def _memory_disk() -> Path | None:
 
 
 def _memory() -> dict[str, int]:
-    found = {}
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+    found = {"VmPeak": 0, "VmSize": 0}
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="ascii").splitlines() if status.is_file() else ():
         name, _, value = line.partition(":")
         if name in ("VmPeak", "VmSize"):
             found[name] = int(value.split()[0]) << 10
