@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import signal
 import sys
@@ -15,6 +16,9 @@ from ..models.registry import UnknownName
 from .errors import RunFailed, UserError, one_line
 
 COMMANDS = ("list", "run", "report", "evaluate", "check", "compare", "data", "doctor")
+NOT_WRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None
         return 1
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        where = f": '{error.filename}'" if error.filename else ""
+        return _stop(f"{error.strerror}{where}. What was written before is kept.", 1)
 
 
 def build_parser() -> argparse.ArgumentParser:

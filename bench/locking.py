@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from filelock import FileLock, Timeout
 
 from .errors import UserError
 from .storage import remove_leftovers
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -21,6 +24,7 @@ def held(folder: Path) -> Iterator[bool]:
 
     Raises:
         UserError: The folder cannot be written.
+        OSError: The disk is full.
     """
     lock = FileLock(folder / ".lock")
     try:
@@ -30,6 +34,8 @@ def held(folder: Path) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise UserError(
             f"Output folder '{folder}' cannot be written: {error.strerror}. "
             "Name another with --out."
