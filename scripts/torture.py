@@ -56,9 +56,10 @@ objective = ["ae", "vae"]
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 # These seeds are run and reported one after the other: a report replaces an older one.
 SEEDS = ("0", "0,1,2")
-# A run goes on from where it was, so it is struck early; a report starts afresh, so it is let
-# through at times.
+# A run goes on from where it was, so it is struck early, each time a bit later; a report starts
+# afresh, so it is let through at times.
 EARLY = 0.25
+PATIENCE = 1.05
 STRUCK_REPORTS = 0.5
 STOPPED = ("aebench: Stopped", "aebench: Interrupted")
 
@@ -133,9 +134,10 @@ class Torture:
         tally: Tally,
     ) -> Rows:
         """Starts a command again and again until it is done; returns the rows then there."""
-        hit = True
+        hit, before = True, tally.hits
         while hit:
-            seconds = self._moment(step) if tally.hits < tally.wanted else None
+            struck = tally.hits - before
+            seconds = self._moment(step, struck) if tally.hits < tally.wanted else None
             end = self._start(folder, arguments, seconds, SIGNALS[name])
             hit = end.hit
             if hit:
@@ -147,10 +149,10 @@ class Torture:
             known = self._check(folder, step, known)
         return known
 
-    def _moment(self, step: str) -> float | None:
+    def _moment(self, step: str, struck: int) -> float | None:
         """Returns when to strike, in seconds; None to let the command through."""
         if step.startswith("run"):
-            return self.random.uniform(0, EARLY * self.seconds[step])
+            return self.random.uniform(0, EARLY * PATIENCE**struck * self.seconds[step])
         struck = self.random.random() < STRUCK_REPORTS
         return self.random.uniform(0, self.seconds[step]) if struck else None
 
