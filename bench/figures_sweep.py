@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+MOST_COLUMNS = 4
 PLACES = {"N": "samples, N(0,I) / N", "Rec": "reconstructions", "test": "test images"}
 CAPTION = "Points: mean over seeds; bars: 95 % bootstrap interval of the mean."
 
@@ -116,14 +117,20 @@ def _panels(
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
-    figure, axes = new_figure(0.6 + 2.6 * len(panels), 2.9, ncols=len(panels))
-    first = rows.iloc[0]
-    for axis, ((group, place), parts) in zip(axes[0], panels.items(), strict=True):
+    columns = min(MOST_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    size = (0.6 + 2.6 * columns, 0.7 + 2.2 * lines)
+    figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, ((group, place), parts) in zip(axes.flat, panels.items(), strict=False):
         import pandas as pd
 
         _draw(axis, pd.concat(parts), x, sweep)
         axis.set_title(wrapped(f"{group}\n{PLACES.get(place, place)}", 2.4))
-    axes[0, 0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
+    first = rows.iloc[0]
+    for line in axes:
+        line[0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
     legend_below(figure, axes)
     title_above(figure, f"{metric_short(first['metric'])} · {title}\n{CAPTION}")
     return save_figure(folder, stem, figure)

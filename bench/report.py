@@ -20,11 +20,14 @@ from .storage import write_atomically
 from .tables import Table, write_table
 from .tables_grid import grid_tables
 from .tables_likelihood import likelihood_tables
+from .tables_noise import noise_tables
 from .tables_pairs import pair_tables
 from .tables_wide import score_tables, wide_tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MAKERS = (wide_tables, pair_tables, likelihood_tables, score_tables, grid_tables, noise_tables)
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -75,7 +78,7 @@ def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     notes: list[str] = []
     if (rows["objective"] == FLOOR).all():
         return tables, ["There are only floor rows: no objective has been scored yet."]
-    for make in (wide_tables, pair_tables, likelihood_tables, score_tables, grid_tables):
+    for make in MAKERS:
         own, more = make(rows)
         tables += own
         notes += more

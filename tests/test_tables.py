@@ -6,6 +6,7 @@ from pathlib import Path
 from aebench.bench.tables import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables_grid import grid_tables
 from aebench.bench.tables_likelihood import likelihood_tables
+from aebench.bench.tables_noise import noise_tables
 from aebench.bench.tables_pairs import pair_tables
 from aebench.bench.tables_wide import score_tables, wide_tables
 
@@ -158,6 +159,32 @@ def test_the_grid_has_a_column_for_each_latent_size():
     assert [name for _, name in table.columns] == ["d = 2", "d = 8", "d = 32"]
     tables = likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0]
     assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
+
+
+def test_the_denoising_table_has_a_line_for_each_objective_and_a_column_for_each_noise():
+    rows = [
+        make_row(
+            objective=objective,
+            variant=f'{{"decoder_scale":"fixed","noise_sigma":{sigma}}}',
+            latent_dim=size,
+            images="test",
+            metric="ife",
+            value=base + sigma + size,
+        )
+        for objective, base in (("vae", 10.0), ("ae", 20.0))
+        for sigma in (1.0, 0.25)
+        for size in (2, 32)
+    ]
+    tables, notes = noise_tables(frame(rows))
+    assert [table.name for table in tables] == ["noise-ife-d2", "noise-ife-d32"] and not notes
+    cells = cells_of(tables[1])
+    assert [name for _, name in tables[1].columns] == ["noise 0.25", "noise 1"]
+    assert [label for label, _ in tables[1].lines] == [
+        "vae (decoder_scale=fixed)",
+        "ae (decoder_scale=fixed)",
+    ]
+    assert cells["vae (decoder_scale=fixed)", "noise 0.25"].value == 42.25
+    assert noise_tables(frame(rows[:1])) == ([], [])
 
 
 def prd_rows(seeds=(0,), gap=0.0):
