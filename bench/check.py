@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .check_exact import ADVICE, Exact, check_exact, write_expected
-from .check_trained import Change, changes_of, mean, testable
+from .check_trained import Change, changes_of, comparable, mean
 from .errors import UserError
 from .labels import suite_title
 from .provenance import now
@@ -80,7 +80,7 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> list[Path]:
     rows = results.rows
     names = rows["dataset"] + "/" + rows["split"]
     written = [
-        *write_results(baseline / "results.csv", rows[testable(rows)]),
+        *write_results(baseline / "results.csv", rows[comparable(rows)]),
         *write_expected(baseline, set(names)),
     ]
     titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})

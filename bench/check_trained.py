@@ -78,7 +78,7 @@ class Change:
 
 def changes_of(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[Change], list[str]]:
     """Returns each score that both have, and a note for each that only the baseline has."""
-    before = before[testable(before)]
+    before = before[comparable(before)]
     spreads = _pooled_spreads(before)
     now_rows = dict(iter(after.groupby(list(SCORE_KEY), dropna=False)))
     lost = _diverged(after)
@@ -106,7 +106,7 @@ def changes_of(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[Change],
     return changes, _shortened(notes)
 
 
-def testable(rows: pd.DataFrame) -> pd.Series[bool]:
+def comparable(rows: pd.DataFrame) -> pd.Series[bool]:
     """Returns which rows have a better and a worse and are no diagnostics."""
     return rows["better"].isin(["lower", "higher"]) & ~rows["metric"].str.startswith(DIAGNOSTICS)
 
@@ -128,9 +128,9 @@ def _pooled_spreads(rows: pd.DataFrame) -> dict[tuple[object, ...], tuple[float,
     """
     good = rows[(rows["status"] == "ok") & (rows["objective"] != FLOOR)]
     found: dict[tuple[object, ...], tuple[float, float]] = {}
-    for key, own in good.groupby(list(POOL), dropna=False):
-        scores = own.groupby(list(SCORE_KEY), dropna=False).ngroup()
-        table = own.assign(score=scores).pivot_table(index="seed", columns="score", values="value")
+    scored = good.assign(score=good.groupby(list(SCORE_KEY), dropna=False).ngroup())
+    for key, own in scored.groupby(list(POOL), dropna=False):
+        table = own.pivot_table(index="seed", columns="score", values="value")
         freedom = (table.count() - 1).clip(lower=0)
         rest = (table - table.mean()).fillna(0.0).to_numpy()
         total = float(np.square(rest).sum())

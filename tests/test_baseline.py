@@ -1,0 +1,197 @@
+"""The committed baseline of the regression check: what it catches, and what it lets pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench import check_exact, data_fashion_mini, metric_lookup
+from aebench.bench.check import check_results
+from aebench.bench.check_exact import check_exact as first_layer
+from aebench.bench.check_trained import changes_of, comparable
+from aebench.bench.cli import main
+from aebench.bench.data import Content, Part
+from aebench.bench.results import KEY, read_results, records_of
+from aebench.bench.significance import holm
+from aebench.bench.suite import load_suite
+from aebench.models.objective import OBJECTIVES
+
+HERE = Path(__file__).parent
+BASELINE = HERE / "baseline"
+SUITE = BASELINE / "regression.toml"
+RERUNS = HERE / "golden" / "regression_reruns.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def baseline_rows():
+    return read_results(BASELINE).rows
+
+
+@pytest.fixture(scope="module")
+def reruns(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reruns")
+    (folder / "results.csv").write_bytes(gzip.decompress(RERUNS.read_bytes()))
+    results = read_results(folder)
+    assert results.warnings == ()
+    return results.rows
+
+
+def smallest_p(before, after):
+    return min(holm([change.p_value() for change in changes_of(before, after)[0]]))
+
+
+# What is stored
+
+
+def test_the_baseline_is_small_and_has_every_run_of_its_suite(baseline_rows):
+    assert sum(path.stat().st_size for path in BASELINE.iterdir()) < 1_500_000
+    configs = load_suite(str(SUITE)).configs
+    assert {config.digest for config in configs} <= set(baseline_rows["run"])
+    assert len({config.seed for config in configs}) == 10
+    assert set(baseline_rows["status"]) <= {"ok", "not applicable"}
+    assert json.loads((BASELINE / "baseline.json").read_text())["history"][0]["reason"]
+
+
+def test_the_stored_features_are_committed_and_cover_most_metrics():
+    expected = json.loads((BASELINE / "expected.json").read_text())["metrics"]
+    covered = {name.partition("/")[0] for name in expected}
+    assert len(covered) >= 0.8 * len(metric_lookup.metrics())
+    assert np.isfinite(list(expected.values())).all()
+
+
+# First layer
+
+
+def test_nothing_differs_as_the_code_is():
+    found = first_layer(BASELINE)
+    assert found.broken == () and found.notes == () and found.checked > 20
+
+
+def test_each_metric_that_is_off_by_one_per_cent_is_caught_and_named(monkeypatch):
+    expected = json.loads((BASELINE / "expected.json").read_text())["metrics"]
+    assert all(abs(value) > 1e-3 for value in expected.values())
+    for spoilt in sorted({name.partition("/")[0] for name in expected}):
+        changed = {n: v * (1.01 if n.startswith(f"{spoilt}/") else 1) for n, v in expected.items()}
+        monkeypatch.setattr(check_exact, "metric_values", lambda arrays, found=changed: found)
+        broken = {name for name, _, _ in first_layer(BASELINE).broken}
+        assert broken == {f"metric {n}" for n in expected if n.startswith(f"{spoilt}/")}
+
+
+@pytest.mark.parametrize("name", ["frechet", "kernel", "reconstruction"])
+def test_an_implementation_that_is_off_by_one_per_cent_is_caught(name, monkeypatch):
+    metric = metric_lookup.metrics()[name]
+
+    @functools.wraps(metric.function)
+    def off(**outputs):
+        scores = metric.function(**outputs)
+        return {k: 1.01 * float(getattr(v, "value", v)) for k, v in scores.items()}
+
+    replace_function(monkeypatch, metric, off)
+    broken = [found for found, _, _ in first_layer(BASELINE).broken]
+    assert broken and all(found.startswith(f"metric {name}/") for found in broken)
+
+
+def test_precision_and_recall_that_are_swapped_are_caught(monkeypatch):
+    metric = metric_lookup.metrics()["precision-recall"]
+
+    def swapped(*, real, generated):
+        return metric.function(real=generated, generated=real)
+
+    replace_function(monkeypatch, metric, swapped)
+    broken = {found for found, _, _ in first_layer(BASELINE).broken}
+    assert broken == {f"metric precision-recall/{name}" for name in ("precision", "recall")}
+
+
+def test_a_split_that_holds_out_other_images_is_caught(monkeypatch):
+    read = data_fashion_mini.FashionMini.read
+
+    def moved(self):
+        content = read(self)
+        order = np.roll(np.arange(len(content.train.images)), 1)
+        images, labels = content.train.images[order], content.train.labels[order]
+        return dataclasses.replace(content, train=Part(images, labels))
+
+    assert isinstance(read(data_fashion_mini.FashionMini()), Content)
+    monkeypatch.setattr(data_fashion_mini.FashionMini, "read", moved)
+    broken = [found for found, _, _ in first_layer(BASELINE).broken]
+    assert broken == ["data split fashion-mini/default"]
+
+
+def replace_function(monkeypatch, metric, function):
+    known = metric_lookup.metrics()
+    spoilt = dataclasses.replace(metric, function=function)
+    monkeypatch.setattr(metric_lookup, "metrics", lambda: {**known, metric.name: spoilt})
+
+
+# Second layer
+
+
+@pytest.mark.parametrize(("name", "term"), [("wae-mmd", "divergence"), ("vae", "distortion")])
+def test_an_objective_with_a_wrong_sign_on_one_term_is_caught(name, term, tmp_path, monkeypatch):
+    kind = OBJECTIVES.get(name)
+
+    class WrongSign(kind):
+        spaces = ("unit",)
+
+        def terms(self, x, generator):
+            found = super().terms(x, generator)
+            return {**found, term: -found[term]}
+
+    monkeypatch.setitem(OBJECTIVES._entries, name, WrongSign)
+    arguments = ["--only", f"objective={name}", "space=", "--seeds", "0,1,2", "--workers", "1"]
+    assert main(["run", str(SUITE), *arguments, "--out", str(tmp_path), "--quiet"]) == 0
+    outcome = check_results(tmp_path, BASELINE)
+    assert outcome.is_regression and outcome.exact.broken == ()
+    assert {change.name.split()[1] for change in outcome.worse} == {name}
+    assert main(["check", str(tmp_path), "--against", str(BASELINE)]) == 1
+
+
+def test_the_same_objectives_trained_as_they_are_raise_no_alarm(tmp_path, capsys):
+    arguments = ["--only", "objective=wae-mmd", "--seeds", "3,200", "--workers", "1"]
+    assert main(["run", str(SUITE), *arguments, "--out", str(tmp_path), "--quiet"]) == 0
+    assert main(["check", str(tmp_path), "--against", str(BASELINE)]) == 0
+    assert "Regression check: passed" in capsys.readouterr().out
+
+
+def test_twenty_real_reruns_with_other_seeds_raise_no_alarm(baseline_rows, reruns):
+    seeds = sorted(set(reruns["seed"]) - {0})
+    assert len(seeds) == 20 and not set(seeds) & set(baseline_rows["seed"])
+    for seed in seeds:
+        own = reruns[reruns["seed"].isin([seed, 0])]
+        assert own["objective"].nunique() >= 4
+        assert smallest_p(baseline_rows, own) > 0.001, seed
+
+
+def test_leaving_a_seed_out_of_the_baseline_raises_no_alarm(baseline_rows):
+    trained = baseline_rows[baseline_rows["objective"] != "floor"]
+    for seed in (0, 4, 9):
+        before, after = trained[trained["seed"] != seed], trained[trained["seed"] == seed]
+        assert smallest_p(before, after) > 0.001, seed
+
+
+def test_a_seed_of_the_baseline_is_compared_with_itself_alone(baseline_rows):
+    far = baseline_rows["seed"] == 7
+    rows = baseline_rows.copy()
+    worse = np.where(rows["better"] == "lower", 1.0, -1.0) * 100 * rows["value"].abs()
+    rows.loc[far, "value"] = rows["value"] + worse
+    assert smallest_p(rows, rows[far]) == 1.0
+
+
+def test_no_diagnostic_of_an_estimate_is_stored_or_tested(baseline_rows):
+    assert comparable(baseline_rows).all()
+    rows = baseline_rows.head(3).assign(metric=["ess_median", "log_prob_gain", "proposal_scale"])
+    assert not comparable(rows).any()
+
+
+def test_rows_of_a_folder_are_stored_without_loss(baseline_rows, tmp_path):
+    for name in ("results.csv", "results.csv.sha256"):
+        shutil.copy(BASELINE / name, tmp_path / name)
+    again = read_results(tmp_path)
+    assert again.warnings == () and records_of(again.rows) == records_of(baseline_rows)
+    assert not again.rows.duplicated(list(KEY)).any()
