@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
-import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,8 +12,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .csv_cells import csv_text as csv_text
+from .csv_cells import from_cell
 from .errors import UserError
-from .rows import COLUMNS, SCHEMA, Row
+from .rows import COLUMNS, SCHEMA, BadRow, OtherSchema, Row
 from .storage import canonical_json, write_atomically
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ ORDER = (
     *("images", "density", "metric", "kind", "model", "samples_k", "n_real", "n_generated"),
     *("features", "image_shape", "run"),
 )
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-class BadRow(ValueError):
-    """A record that is not a whole result row; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ def check_record(record: Mapping[str, Any]) -> Record:
         BadRow: A column is missing, unknown, of another type or contradicts the status.
     """
     if record.get("schema") != SCHEMA:
-        raise BadRow(f"schema {record.get('schema')}; this version reads schema {SCHEMA}")
+        raise OtherSchema(record.get("schema"))
     missing = [name for name in COLUMNS if name not in record]
     unknown = [name for name in record if name not in COLUMNS]
     if missing or unknown:
@@ -162,13 +156,14 @@ def decode_result(text: str) -> list[Record]:
     """Returns the rows of a ``result.json``.
 
     Raises:
-        BadRow: The text is cut off, was edited, or is of another schema.
+        OtherSchema: The text is of another version.
+        BadRow: The text is cut off or was edited.
     """
     try:
         document = json.loads(text)
         rows = document["rows"]
         if document["schema"] != SCHEMA:
-            raise BadRow(f"schema {document['schema']}; this version reads schema {SCHEMA}")
+            raise OtherSchema(document["schema"])
         if document["checksum"] != checksum(rows):
             raise BadRow("was edited after it was written (its checksum differs)")
         return [check_record(row) for row in rows]
@@ -197,38 +192,6 @@ def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
     write_atomically(path, csv_text([COLUMNS, *(record.values() for record in records)]))
     write_atomically(sums, "".join(checksum(record)[:16] + "\n" for record in records))
     return [path, sums]
-
-
-def csv_text(lines: Iterable[Iterable[object]]) -> str:
-    """Returns lines of cells as CSV in which no cell is taken for a formula.
-
-    Args:
-        lines: Cells of any type; ``None`` and nan become empty, a text that a spreadsheet would
-            run (it begins with ``=``, ``+``, ``-``, ``@``, one of them in full width, a tab or
-            an end of line) gets a leading apostrophe.
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([_to_cell(value) for value in line] for line in lines)
-    return stream.getvalue()
-
-
-def _to_cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _from_cell(text: str, kind: str) -> object:
-    if text.startswith("'") and _FORMULA.match(text):
-        text = text[1:]
-    if kind not in ("int", "float", "int | None", "float | None"):
-        return text
-    if text == "" and kind.endswith("None"):
-        return None
-    return int(text) if kind.startswith("int") else float(text)
 
 
 def _read_run(run: Path, warnings: list[str]) -> list[Record]:
@@ -285,8 +248,8 @@ def _checked_cells(cells: Mapping[Any, Any], known: set[str] | None) -> Record:
     if None in cells or None in cells.values():
         raise BadRow("has more or fewer cells than columns (half-written?)")
     if cells.get("schema") != str(SCHEMA):
-        raise BadRow(f"schema {cells.get('schema')}; this version reads schema {SCHEMA}")
-    record = check_record({k: _from_cell(v, TYPES.get(k, "str")) for k, v in cells.items()})
+        raise OtherSchema(cells.get("schema"))
+    record = check_record({k: from_cell(v, TYPES.get(k, "str")) for k, v in cells.items()})
     if known is not None and checksum(record)[:16] not in known:
         raise BadRow("was edited by hand (its checksum is not in the .sha256 file beside it)")
     return record

@@ -107,7 +107,7 @@ class Target:
     mutations: tuple[Mutation, ...]
     parse: Callable[[Path], object]
     errors: tuple[type[BaseException], ...] = (UserError,)
-    inputs: int = 4000
+    inputs: int = 3000
     beside: tuple[tuple[str, bytes], ...] = ()
 
 
@@ -129,9 +129,9 @@ def _texts() -> Iterable[Target]:
     partition = b"000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n"
     words = (mutate_words, mutate_bytes)
     celeba: Callable[[Path], object] = lambda p: read_partition(p.parent, None)  # noqa: E731
-    yield Target("CelebA partition", PARTITION, (partition,), words, celeba, inputs=5000)
+    yield Target("CelebA partition", PARTITION, (partition,), words, celeba, inputs=4000)
     index = b"idx orig_idx orig_file\n0 119613 119614.jpg\n1 99094 099095.jpg\n"
-    yield Target("CelebA-HQ index", "index.txt", (index,), words, read_index, inputs=5000)
+    yield Target("CelebA-HQ index", "index.txt", (index,), words, read_index, inputs=4000)
 
 
 def _results() -> Iterable[Target]:
@@ -189,7 +189,7 @@ def _tensors(scratch: Path) -> Iterable[Target]:
     cached = save_arrays({"features": features}, metadata={"key": KEY, "sha256": digest})
     cache: Callable[[Path], object] = lambda p: read_features(p, KEY)  # noqa: E731
     own = (mutate_safetensors, mutate_bytes)
-    yield Target("features cache", "f.safetensors", (cached,), own, cache, (), inputs=5000)
+    yield Target("features cache", "f.safetensors", (cached,), own, cache, (), inputs=4000)
     pickled = io.BytesIO()
     torch.save({"a": torch.ones(2)}, pickled)
     old = io.BytesIO()
@@ -204,7 +204,7 @@ def _arrays() -> Iterable[Target]:
     floats = (images / 255).astype(np.float32)
     one = (_npy(images), _npy(floats), _npy(floats.reshape(12, 36)))
     changes = (mutate_npy, mutate_bytes)
-    yield Target("array (.npy)", "a.npy", one, changes, read_set, inputs=5000)
+    yield Target("array (.npy)", "a.npy", one, changes, read_set, inputs=4000)
     parts = {"train": images, "test": images[:4], "train_labels": images[:, 0, 0]}
     zips = (_npz({"images": images}), _npz({"images": floats}))
     packed = (mutate_npz, mutate_npz, mutate_bytes)
@@ -226,11 +226,11 @@ def _images() -> Iterable[Target]:
     pictures = (Image.fromarray(colour), grey, palette)
     pngs = tuple(_picture(p, "png") for p in pictures)
     changes = (mutate_png, mutate_png, mutate_bytes)
-    yield Target("image (PNG)", "a.png", pngs, changes, read_image, inputs=6000)
+    yield Target("image (PNG)", "a.png", pngs, changes, read_image, inputs=4000)
     jpegs = tuple(_picture(p, "jpeg") for p in pictures[:2])
-    yield Target("image (JPEG)", "a.jpg", jpegs, (mutate_bytes,), read_image, inputs=5000)
+    yield Target("image (JPEG)", "a.jpg", jpegs, (mutate_bytes,), read_image, inputs=4000)
     others = tuple(_picture(pictures[0], f) for f in ("bmp", "webp", "tiff", "gif", "ppm", "tga"))
-    yield Target("image (other)", "a.img", others, (mutate_bytes,), read_image, inputs=5000)
+    yield Target("image (other)", "a.img", others, (mutate_bytes,), read_image, inputs=4000)
     folder: Callable[[Path], object] = lambda p: find_source(f"folder:{p.parent}").load()  # noqa: E731
     beside = (("b.png", pngs[0]), ("c.png", pngs[0]))
     yield Target("image folder", "a.png", pngs[:1], changes, folder, (UserError,), 3000, beside)
@@ -241,10 +241,10 @@ def _data(scratch: Path) -> Iterable[Target]:
     idx = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in images.shape)
     idx += images.tobytes()
     read: Callable[[Path], object] = lambda p: read_idx(p, images.shape)  # noqa: E731
-    yield Target("IDX", "a-ubyte", (idx,), (mutate_bytes,), read, inputs=6000)
+    yield Target("IDX", "a-ubyte", (idx,), (mutate_bytes,), read, inputs=4000)
     zipped = gzip.compress(idx, mtime=0)
     again: Mutation = lambda data, rng: gzip.compress(mutate_bytes(idx, rng))  # noqa: E731
-    yield Target("IDX (gzip)", "a.gz", (zipped,), (mutate_bytes, again), read, inputs=6000)
+    yield Target("IDX (gzip)", "a.gz", (zipped,), (mutate_bytes, again), read, inputs=4000)
     records = [bytes([i % 10]) + bytes(RECORD - 1) for i in range(10)]
     beside = tuple((f"cifar10/{name}", b"".join(records)) for name in (*TRAIN[1:], TEST))
     yield Target(
