@@ -10,6 +10,24 @@ SCHEMA = 1
 Status = Literal["ok", "diverged", "failed", "not applicable"]
 
 
+class BadRow(ValueError):
+    """A record that is not a whole result row; the message says what is wrong with it."""
+
+
+class OtherSchema(BadRow):
+    """A record of another version.
+
+    Attributes:
+        newer: Whether a newer version wrote it.
+    """
+
+    def __init__(self, schema: object) -> None:
+        text = str(schema)
+        self.newer = text.isdecimal() and len(text) < 9 and int(text) > SCHEMA
+        helps = " (`pip install --upgrade aebench` reads it)" if self.newer else ""
+        super().__init__(f"schema {text:.20}; this version reads schema {SCHEMA}{helps}")
+
+
 @dataclass(frozen=True)
 class Row:
     """One score of one run; the field order is the column order.
