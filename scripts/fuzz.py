@@ -3,8 +3,8 @@
     python scripts/fuzz.py results/reliability/fuzz.csv [--seed 0] [--share 1.0] [--only NAME]
 
 Each input is a valid file, mutated. It is accepted, or refused by an error that the parser
-documents. Another exception, a warning, more than five seconds of processor time or more than 512 MiB is a crash:
-the input is made smaller and kept below ``--keep``.
+documents. Another exception, a warning, more than five seconds of processor time or more than
+512 MiB is a crash: the input is made smaller and kept below ``--keep``.
 """
 
 from __future__ import annotations
