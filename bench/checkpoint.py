@@ -21,6 +21,10 @@ class BadCheckpoint(ValueError):
     """A file that is not a whole checkpoint of this version; the message says why."""
 
 
+class OtherSchema(BadCheckpoint):
+    """A whole checkpoint of another version, which is not to be written over."""
+
+
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
     """Writes tensors and a JSON record to one file, atomically.
 
@@ -39,7 +43,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Returns tensors and record of a checkpoint.
 
     Raises:
-        BadCheckpoint: The file is missing, truncated, altered, of another form or version.
+        OtherSchema: The file is of another version.
+        BadCheckpoint: The file is missing, truncated, altered or of another form.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -63,9 +68,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} was not written by aebench: its record is {text!r:.60}."
         ) from error
     if schema != SCHEMA:
-        raise BadCheckpoint(
+        newer = isinstance(schema, int) and schema > SCHEMA
+        raise OtherSchema(
             f"{path} has checkpoint schema {schema}; expected {SCHEMA}. "
-            "Remove it to train the run again."
+            "Remove it to train the run again"
+            f"{', or `pip install --upgrade aebench`' if newer else ''}."
         )
     return tensors, record
 

@@ -42,7 +42,8 @@ class EvaluationRecord:
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             stored = document.pop("checksum")
-            if stored != checksum(document) or document["identity"] != self.identity:
+            same = document["schema"] == SCHEMA and document["identity"] == self.identity
+            if stored != checksum(document) or not same:
                 return {}
             return dict(document["items"])
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):

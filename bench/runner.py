@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..models.building import build
 from .artefacts import has_artefacts, load_densities, save_artefacts
-from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .checkpoint import BadCheckpoint, OtherSchema, load_checkpoint, save_checkpoint
 from .config import Config
 from .data import Dataset, load_dataset
 from .errors import RunFailed, UserError
@@ -21,8 +21,9 @@ from .evaluation_record import EvaluationRecord
 from .interruption import check_stop
 from .outputs import Outputs
 from .provenance import code_digest, commit, device_name, versions
-from .results import BadRow, Record, decode_result, encode_result
-from .rows import SCHEMA
+from .results import Record, decode_result, encode_result
+from .rows import SCHEMA, BadRow
+from .rows import OtherSchema as OtherRows
 from .run_rows import base_columns, lost_row
 from .storage import canonical_json, write_atomically
 from .trainer import Diverged, Progress, Trainer
@@ -116,12 +117,14 @@ class Run:
 
         Raises:
             Stopped: A stop was asked for; what was done is saved.
+            UserError: The directory is of another version, or of other data.
         """
 
         def stage(name: str) -> None:
             check_stop()
             report(name)
 
+        self._written()  # Refuses what a newer version wrote before the long work.
         weights, record = self._trained()
         stale = bool(record) and record["training_code"] != self.training_code
         if stale and self.request.rerun_stale:
@@ -182,6 +185,8 @@ class Run:
             weights, record = load_checkpoint(path)
             if not record.keys() >= RECORDED:
                 raise BadCheckpoint(f"{path} is not the checkpoint of a run.")
+        except OtherSchema as error:
+            raise UserError(str(error)) from error
         except BadCheckpoint as error:
             LOGGER.warning("aebench: %s The run is trained again.", error)
             return {}, {}
@@ -247,6 +252,10 @@ class Run:
     def _written(self) -> list[Record]:
         try:
             return decode_result((self.folder / "result.json").read_text(encoding="utf-8"))
+        except OtherRows as error:
+            if error.newer:
+                raise UserError(f"'{self.folder / 'result.json'}' has {error}.") from error
+            return []
         except (OSError, BadRow, UnicodeDecodeError):
             return []
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from .checkpoint import BadCheckpoint, OtherSchema, load_checkpoint, save_checkpoint
+from .errors import UserError
 from .storage import canonical_json
 
 if TYPE_CHECKING:
@@ -54,12 +55,18 @@ class SavedStates:
         self._whole = True
 
     def read(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
-        """Yields the usable states, the newest first; one that cannot be used is told."""
+        """Yields the usable states, the newest first; one that cannot be used is told.
+
+        Raises:
+            UserError: A state is of another version.
+        """
         for path in (self.newest, self.previous):
             if not path.exists():
                 continue
             try:
                 tensors, record = load_checkpoint(path)
+            except OtherSchema as error:
+                raise UserError(str(error)) from error
             except BadCheckpoint as error:
                 LOGGER.warning("aebench: %s An older state is used, or none.", error)
                 continue
