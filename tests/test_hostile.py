@@ -18,9 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench import results
+from aebench.bench import calibration, results
+from aebench.bench.artefacts import load_densities
+from aebench.bench.checkpoint import save_checkpoint
 from aebench.bench.cli import main
 from aebench.bench.data import load_dataset
+from aebench.bench.data_celebahq import read_index
 from aebench.bench.errors import UserError
 from aebench.bench.features import extract
 from aebench.bench.image_files import FORMATS, read_image
@@ -29,6 +32,8 @@ from aebench.bench.report import render_page
 from aebench.bench.suite import load_suite
 from aebench.bench.tables import Cell, Table, file_name
 from aebench.metrics.extractor import build_extractor
+from aebench.metrics.extractor_inception import load_inception
+from aebench.metrics.weights import check_sizes
 from PIL import Image
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -399,3 +404,61 @@ def test_no_picture_starts_another_program(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a program was started"))
     with pytest.raises(UserError, match="is not an image that can be read"):
         read_image(tmp_path / "a.png")
+
+
+def test_densities_that_do_not_load_are_fitted_again(tmp_path):
+    identity = {"data": "a"}
+    for tensors in (
+        {"gaussian/mean": torch.zeros(2)},
+        {"nothing/mean": torch.zeros(2)},
+        {"gmm-99999999/means": torch.zeros(2)},
+        {"prior/dims": torch.zeros(3)},
+        {"second-stage/mean": torch.zeros(2), "second-stage/std": torch.zeros(2)},
+    ):
+        path = tmp_path / "densities.safetensors"
+        save_checkpoint(path, tensors, {"identity": identity})
+        assert load_densities(tmp_path, identity) == {}
+
+
+def test_a_calibration_table_of_another_form_is_refused(tmp_path):
+    path = tmp_path / "results.csv"
+    for content in (b"a,b\n1,2\n", ",".join(calibration.FIELDS).encode() + b"\n1\n", b"\xff\n"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"results\.csv"):
+            calibration.read(path)
+
+
+def test_an_index_with_an_endless_number_names_the_line(tmp_path):
+    (tmp_path / "index.txt").write_text("a b c\n" + "9" * 5000 + " 1 1.jpg\n")
+    with pytest.raises(UserError, match="line 2"):
+        read_index(tmp_path / "index.txt")
+
+
+def test_weights_that_declare_more_than_they_hold_are_refused_before_they_are_made(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    check_sizes(path)
+    content = path.read_bytes()
+    assert content.count(b"cpuq\x06K\x02") == 1
+    path.write_bytes(content.replace(b"cpuq\x06K\x02", b"cpuq\x06J\xff\xff\xff\x7f"))
+    with pytest.raises(ValueError, match="declares sizes of"):
+        check_sizes(path)
+    with pytest.raises(ValueError, match="does not hold Inception weights"):
+        load_inception(path)
+
+
+def test_members_of_an_archive_that_are_no_arrays_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.npy", b"text")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_dataset(f"npz:{tmp_path / 'x.npz'}")
+
+
+def test_a_flipped_bit_in_an_archive_is_found_by_its_own_checksum(tmp_path):
+    stream = io.BytesIO()
+    np.savez(stream, images=IMAGES)
+    content = bytearray(stream.getvalue())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(UserError, match="Bad CRC-32"):
+        load_dataset(f"npz:{tmp_path / 'x.npz'}")
