@@ -177,7 +177,7 @@ def _tensors(scratch: Path) -> Iterable[Target]:
     bad = (BadCheckpoint,)
     yield Target("checkpoint", "a.safetensors", (whole,), changes, load_checkpoint, bad)
     saved: Callable[[Path], object] = lambda p: list(SavedStates(p.parent, "me").read())  # noqa: E731
-    yield Target("training state", "state.safetensors", (whole,), changes, saved, ())
+    yield Target("training state", "state.safetensors", (whole,), changes, saved)
     state = {"gaussian/mean": torch.zeros(2), "gaussian/covariance": torch.eye(2)}
     state |= {"gmm-2/weights": torch.ones(2), "gmm-2/means": torch.ones(2, 2)}
     state |= {"gmm-2/covariances": torch.ones(2, 2, 2), "prior/dims": torch.tensor(2)}
