@@ -119,8 +119,8 @@ def _panels(
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
     columns = min(MOST_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    size = (0.6 + 2.6 * columns, 0.7 + 2.2 * lines)
-    figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+    width, height = 0.6 + 2.6 * columns, 0.7 + 2.2 * lines
+    figure, axes = new_figure(width, height, nrows=lines, ncols=columns)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, ((group, place), parts) in zip(axes.flat, panels.items(), strict=False):
