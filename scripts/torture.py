@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,8 +55,6 @@ latent_dim = 3
 objective = ["ae", "vae"]
 """
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
-# These seeds are run and reported one after the other: a report replaces an older one.
-SEEDS = ("0", "0,1,2")
 # A run goes on from where it was, so it is struck early, each time a bit later; a report starts
 # afresh, so it is let through at times.
 EARLY = 0.25
@@ -94,9 +93,12 @@ class Torture:
     Args:
         work: Folder for everything.
         seed: Seed of the times of the kills.
+        seeds: The suite's seeds, run and reported one after the other: a report replaces an
+            older one.
     """
 
-    def __init__(self, work: Path, seed: int) -> None:
+    def __init__(self, work: Path, seed: int, seeds: Sequence[str]) -> None:
+        self.seeds = seeds
         self.work, self.random, self.audit = work, random.Random(seed), Audit()
         self.suite = work / "torture.toml"
         self.suite.write_text(SUITE, encoding="utf-8")
@@ -111,8 +113,14 @@ class Torture:
             self.seconds[step] = end.seconds
             self.expected[step] = rows_of(self.whole / "out", self.audit)
 
-    def strike(self, name: str, tally: Tally) -> None:
-        """Starts rounds until a signal has struck as often as wanted, and ends the last."""
+    def strike(self, name: str, tally: Tally, publish: Callable[[], None]) -> None:
+        """Starts rounds until a signal has struck as often as wanted, and ends the last.
+
+        Args:
+            name: The signal.
+            tally: Its counts.
+            publish: Called after each round.
+        """
         while tally.hits < tally.wanted:
             folder = self.work / f"{name}-{tally.rounds}"
             known: Rows = {}
@@ -121,6 +129,7 @@ class Torture:
             self._compare_end(folder)
             tally.rounds += 1
             sys.stderr.write(f"{name}: {tally.hits} of {tally.wanted}, {tally.rounds} rounds\n")
+            publish()
             if not self.audit.troubles:
                 shutil.rmtree(folder)
 
@@ -194,7 +203,7 @@ class Torture:
         """Returns the commands of one round with their names."""
         out = str(folder / "out")
         steps = []
-        for seeds in SEEDS:
+        for seeds in self.seeds:
             run = ["run", str(self.suite), "--out", out, "--seeds", seeds, "--device", "cpu"]
             steps.append((f"run of seeds {seeds}", [*run, "--workers", "1"]))
             steps.append((f"report of seeds {seeds}", ["report", out]))
@@ -206,6 +215,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=500, help="SIGKILL")
     parser.add_argument("--stops", type=int, default=50, help="SIGTERM, and as many SIGINT")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", default=["0", "0,1,2"], help="of the suite")
     parser.add_argument("--save-seconds", default="0.02", help="time between saved states")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--readme", action="store_true", help="only write README.md again")
@@ -223,11 +233,14 @@ def main() -> int:
     counts = {"SIGKILL": args.kills, "SIGTERM": args.stops, "SIGINT": args.stops}
     tallies = {name: Tally(count) for name, count in counts.items()}
     work = Path(tempfile.mkdtemp(prefix="torture-"))
-    torture = Torture(work, args.seed)
+    torture = Torture(work, args.seed, args.seeds)
+
+    def publish() -> None:
+        write_table(args.out, tallies, torture.audit, args.seed, time.monotonic() - started)
+        write_page(args.out)
+
     for name, tally in tallies.items():
-        torture.strike(name, tally)
-    write_table(args.out, tallies, torture.audit, args.seed, time.monotonic() - started)
-    write_page(args.out)
+        torture.strike(name, tally, publish)
     gc.unfreeze()
     troubles = torture.audit.troubles
     sys.stderr.write("".join(f"{line}\n" for line in troubles[:50]))
