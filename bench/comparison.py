@@ -83,7 +83,7 @@ def read_published(path: Path) -> list[Published]:
                 and line["metric"] in IMAGES
                 and line["dataset"] in DATASETS
             ]
-    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise UserError(f"{path} is no table of published values: {error!r:.100}.") from error
 
 

@@ -10,6 +10,7 @@ documents. Another exception, a warning, more than five seconds of processor tim
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 import os
 import random
@@ -189,15 +190,18 @@ def set_warnings() -> None:
 
 
 def write(path: Path, counts: list[Count], seed: int) -> None:
-    """Writes one line for each parser and one for all."""
+    """Writes one line for each parser and one for all; lines of other parsers are kept."""
     about = (seed, commit(), versions(), device_name("cpu"), now())
-    total = (
-        "all",
-        *(sum(getattr(c, n) for c in counts) for n in ("inputs", "refused", "accepted")),
-        sum(len(c.crashes) for c in counts),
-    )
-    lines = [(c.parser, c.inputs, c.refused, c.accepted, len(c.crashes)) for c in counts]
-    write_atomically(path, csv_text([COLUMNS, *((*line, *about) for line in (*lines, total))]))
+    lines: dict[str, tuple[object, ...]] = {}
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = {line[0]: tuple(line) for line in csv.reader(file)}
+    for name in (COLUMNS[0], "all"):
+        lines.pop(name, None)
+    for c in counts:
+        lines[c.parser] = (c.parser, c.inputs, c.refused, c.accepted, len(c.crashes), *about)
+    total = (sum(int(str(line[at])) for line in lines.values()) for at in range(1, 5))
+    write_atomically(path, csv_text([COLUMNS, *lines.values(), ("all", *total, *about)]))
 
 
 def main() -> int:

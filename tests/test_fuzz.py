@@ -89,6 +89,11 @@ def test_the_counts_are_written_with_their_provenance(tmp_path):
         ("b", "7", "3", "4", "0", "7"),
         ("all", "11", "4", "6", "1", "7"),
     ]
+    fuzz.write(tmp_path / "fuzz.csv", [fuzz.Count("a", 5, 5)], seed=8)
+    with (tmp_path / "fuzz.csv").open(newline="") as file:
+        again = [tuple(line.values())[:6] for line in csv.DictReader(file)]
+    assert again[0] == ("a", "10", "5", "5", "0", "8") and again[1][5] == "7"
+    assert again[2][:5] == ("all", "17", "8", "9", "0")
     assert all(line["versions"] and line["device"] and line["date"] for line in lines)
 
 

@@ -22,6 +22,7 @@ from aebench.bench import calibration, results
 from aebench.bench.artefacts import load_densities
 from aebench.bench.checkpoint import save_checkpoint
 from aebench.bench.cli import main
+from aebench.bench.comparison import read_published
 from aebench.bench.data import load_dataset
 from aebench.bench.data_celebahq import read_index
 from aebench.bench.errors import UserError
@@ -426,6 +427,13 @@ def test_a_calibration_table_of_another_form_is_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"results\.csv"):
             calibration.read(path)
+
+
+def test_a_published_value_that_is_cut_off_is_refused(tmp_path):
+    head = "paper,table_or_figure,dataset,model,density,metric,value"
+    (tmp_path / "values.csv").write_text(f"{head}\n,Table 1,CELEBA,,GMM,FID_sample\n")
+    with pytest.raises(UserError, match="no table of published values"):
+        read_published(tmp_path / "values.csv")
 
 
 def test_an_index_with_an_endless_number_names_the_line(tmp_path):
