@@ -1,0 +1,172 @@
+"""A model of another package: built, installed, found, trained and reported."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from aebench.bench.results import read_results, write_results
+from aebench.bench.suite import load_suite
+from aebench.models import build
+from aebench.models.objective import OBJECTIVES
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "dip-vae"
+BASELINE = Path(__file__).parent / "baseline"
+NAMES = ("dip-vae-i", "dip-vae-ii")
+SUITE = (str(BASELINE / "regression.toml"), "--seeds", "0", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder that the example's wheel is installed into."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = shutil.copytree(EXAMPLE, folder / "source")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index"]
+    wheels, target = folder / "wheels", folder / "target"
+    for command in (
+        ["wheel", *offline, "--wheel-dir", wheels, source],
+        ["install", *offline, "--target", target, "--find-links", wheels, "aebench-dip-vae"],
+    ):
+        done = subprocess.run([*pip, *map(str, command)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def run_python(installed, tmp_path_factory):
+    """Runs Python with the example installed, outside the checkout, and returns its stdout."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path_factory.mktemp("elsewhere"),
+            env={**os.environ, "PYTHONPATH": str(installed)},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def example(installed, monkeypatch):
+    """The installed module, in this process; its objectives are forgotten after the test."""
+    OBJECTIVES.names()
+    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES._entries))
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.delitem(sys.modules, "aebench_dip_vae", raising=False)
+    module = importlib.import_module("aebench_dip_vae")
+    assert Path(module.__file__).parent == installed
+    yield module
+    del sys.modules["aebench_dip_vae"]
+
+
+def aebench(run_python, *arguments):
+    code = "import sys; from aebench.bench.cli import main; sys.exit(main())"
+    return run_python("-c", code, *arguments)
+
+
+def covariance_term(name, mu, log_sigma, **options):
+    """Returns the objective's covariance term where its encoder gives these codes."""
+    shape = (1, 8, 8)
+    model = build(name, backbone="tiny", image_shape=shape, latent_dim=mu.shape[1], **options)
+    model = model.to(mu)
+    model.posterior = lambda x: (mu, log_sigma)
+    terms = model.terms(torch.rand(len(mu), *shape).to(mu), torch.Generator().manual_seed(0))
+    assert set(terms) == {"distortion", "rate", "covariance"}
+    return terms["covariance"]
+
+
+def test_the_installed_objectives_are_listed(run_python):
+    listed = aebench(run_python, "list", "objectives")
+    for name in NAMES:
+        assert re.search(rf"^{name} +VAE \+ penalty", listed, re.MULTILINE)
+    assert not set(NAMES) & set(OBJECTIVES.names())
+
+
+def test_every_law_of_the_registry_holds_for_them(run_python):
+    laws = str(Path(__file__).with_name("test_objective_laws.py"))
+    chosen = "dip-vae or backbones_have_the_same or structure_hash"
+    said = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", laws, "-k", chosen)
+    passed = int(re.search(r"(\d+) passed", said).group(1))
+    assert passed >= 2 * 15 and "failed" not in said
+
+
+def test_one_of_them_is_trained_alone_and_reported_beside_stored_rows(run_python, tmp_path):
+    rows = read_results(BASELINE).rows
+    others = rows["objective"].isin(["vae", "wae-mmd", "rae-gp"]) & (rows["space"] == "unit")
+    write_results(tmp_path / "results.csv", rows[others & (rows["seed"] == 0)])
+    stored = set((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines())
+    arguments = ["--only", "objective=dip-vae-ii", "--out", str(tmp_path), "--quiet"]
+    aebench(run_python, "run", *SUITE, *arguments)
+    runs = [p for p in (tmp_path / "runs").iterdir() if (p / "checkpoint.safetensors").is_file()]
+    assert len(runs) == 1
+    aebench(run_python, "report", str(tmp_path), "--cards")
+    rows = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()
+    assert stored < set(rows)
+    added = [row for row in rows if row not in stored]
+    assert {row.split(",")[11] for row in added} <= {"dip-vae-ii", "floor"}
+    table = (tmp_path / "tables" / "fd.md").read_text(encoding="utf-8")
+    methods = re.findall(r"^\| ([\w-]+)", table, re.MULTILINE)
+    assert {"vae", "wae-mmd", "rae-gp", "dip-vae-ii"} <= set(methods)
+    card = next((tmp_path / "cards").glob("dip-vae-ii*.md")).read_text(encoding="utf-8")
+    checkpoint = (runs[0] / "checkpoint.safetensors").read_bytes()
+    assert hashlib.sha256(checkpoint).hexdigest() in card
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_penalty_is_the_weighted_distance_of_the_covariance_from_one(example, name):
+    draw = np.random.default_rng(3)
+    mu, log_sigma = draw.normal(size=(40, 3)) @ draw.normal(size=(3, 3)), draw.normal(size=(40, 3))
+    expected = np.cov(mu, rowvar=False, bias=True)
+    if name == "dip-vae-ii":
+        expected = expected + np.diag(np.mean(np.exp(log_sigma) ** 2, axis=0))
+    off = sum(expected[i, j] ** 2 for i in range(3) for j in range(3) if i != j)
+    on = sum((expected[i, i] - 1) ** 2 for i in range(3))
+    options = {"beta": 0.5, "off_diagonal": 2.0, "diagonal": 7.0}
+    found = covariance_term(name, torch.tensor(mu), torch.tensor(log_sigma), **options)
+    assert found.shape == (40,)
+    assert found[0].item() == pytest.approx(0.5 * (2.0 * off + 7.0 * on), rel=1e-9)
+
+
+def test_codes_of_unit_covariance_cost_nothing_and_the_noise_counts_in_the_second(example):
+    corners = torch.tensor([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+    sharp, noisy = torch.full((4, 2), -40.0), torch.full((4, 2), 0.5).log()
+    assert covariance_term("dip-vae-i", corners, noisy)[0].item() == pytest.approx(0, abs=1e-9)
+    assert covariance_term("dip-vae-ii", corners, sharp)[0].item() == pytest.approx(0, abs=1e-9)
+    shrunk = 0.75**0.5 * corners
+    assert covariance_term("dip-vae-ii", shrunk, noisy)[0].item() == pytest.approx(0, abs=1e-6)
+    first = covariance_term("dip-vae-i", shrunk, noisy, beta=1.0, off_diagonal=1.0)
+    assert first[0].item() == pytest.approx(10 * 2 * 0.25**2, rel=1e-5)
+
+
+def test_a_negative_weight_is_refused(example):
+    sizes = {"backbone": "tiny", "image_shape": (1, 8, 8), "latent_dim": 2}
+    with pytest.raises(ValueError, match=r"'diagonal' is -1\.0; expected at least 0"):
+        build("dip-vae-i", **sizes, diagonal=-1.0)
+
+
+def test_the_suite_of_the_example_is_whole_and_its_code_is_small(example):
+    suite = load_suite(str(EXAMPLE / "suite.toml"))
+    assert {config.objective for config in suite.configs} == {"vae", *NAMES}
+    assert len(suite.configs) == 15
+    for config in suite.configs:
+        OBJECTIVES.get(config.objective)
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["entry-points"]["aebench.models"] == {"dip-vae": "aebench_dip_vae"}
+    sources = [path for path in EXAMPLE.rglob("*.py")]
+    assert sum(len(p.read_text(encoding="utf-8").splitlines()) for p in sources) <= 150
