@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aebench.bench.provenance import commit, device_name, now, versions
 from aebench.bench.results import csv_text
 from aebench.bench.storage import write_atomically
+from torture_faults import FAULTS
 from torture_process import PHASES
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def write_page(folder: Path) -> None:
     with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
         found = {(row["signal"], row["quantity"]): row["value"] for row in csv.DictReader(stream)}
     parts = [_INTRODUCTION, _phases(found), _checks(found)]
+    parts.append(_faults())
     if (folder / FUZZ).is_file():
         parts.append(_fuzz(folder / FUZZ))
     about = [f"- {name}: `{found['', name]}`" for name in PROVENANCE]
@@ -89,6 +91,13 @@ def _checks(found: Mapping[tuple[str, str], str]) -> str:
     return "## What was found\n\n" + _table(lines)
 
 
+def _faults() -> str:
+    lines = [["fault", "what happens", "test"]]
+    lines += [[fault, outcome, f"`{test}`"] for fault, outcome, test in FAULTS]
+    about = f"{len(FAULTS)} faults are injected by tests in `tests/`."
+    return f"## Faults\n\n{about}\n\n{_table(lines)}"
+
+
 def _fuzz(path: Path) -> str:
     with path.open(newline="", encoding="utf-8") as stream:
         lines = list(csv.reader(stream))
@@ -100,5 +109,6 @@ def _fuzz(path: Path) -> str:
 
 def _table(lines: list[list[str]]) -> str:
     head, *body = lines
-    rule = ["---", *("---:" for _ in head[1:])]
+    number = all(cell.isdecimal() for line in body for cell in line[1:])
+    rule = ["---", *("---:" if number else "---" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))

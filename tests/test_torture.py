@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -64,8 +65,6 @@ def _phases():
 def test_a_report_that_was_killed_between_a_table_and_its_checksums_is_no_obstacle(
     tmp_path, monkeypatch
 ):
-    import runpy
-
     make_row = runpy.run_path(str(FACTORY))["make_row"]
     table = tmp_path / "results.csv"
     write_results(table, frame([make_row(value=1.0)]))
@@ -83,6 +82,14 @@ def test_a_report_that_was_killed_between_a_table_and_its_checksums_is_no_obstac
     read = read_results(tmp_path)
     assert read.table_is_sound and not read.warnings
     assert {row["value"] for row in records_of(read.rows)} == {1.5, 2.0}
+
+
+def test_every_fault_of_the_page_has_the_test_that_it_names():
+    faults = runpy.run_path(str(SCRIPT.with_name("torture_faults.py")))["FAULTS"]
+    for fault, _, test in faults:
+        file, name = test.split("::")
+        source = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert f"def {name}(" in source, fault
 
 
 def test_whoever_writes_next_removes_what_a_killed_writer_left(tmp_path):
