@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 from ..models.flow_gaussian import FlowGaussian
 from ..models.objective import Objective
 from ..models.space import Space
+from .interruption import check_stop
 
 PRIOR_DRAWS = 4096
 RIDGE = 1e-6
@@ -67,7 +68,12 @@ class LatentModel:
     encoder: Callable[[Tensor, float], Distribution] | None = None
 
     def log_joint(self, y: Tensor, z: Tensor) -> Tensor:
-        """Returns log p(y|z) + log p(z) of rows y (B, C, H, W) and z (B, L), float64 (B,)."""
+        """Returns log p(y|z) + log p(z) of rows y (B, C, H, W) and z (B, L), float64 (B,).
+
+        Raises:
+            Stopped: A stop was asked for; an estimate takes a minute and saves nothing midway.
+        """
+        check_stop()
         return self.observation(z).log_prob(y).double() + self.log_prior(z).double()
 
     @cached_property

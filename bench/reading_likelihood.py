@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 # The claim says "strikingly"; a tenth of a bit for each of 784 pixels is 54 nats per image.
 STRIKING = 0.1
 BITS = metric_short("bits_per_dim")
-PLACE = ["dataset", "latent_dim"]
 
 
 def likelihood_reading(placed: pd.DataFrame) -> list[str]:
@@ -29,10 +29,7 @@ def likelihood_reading(placed: pd.DataFrame) -> list[str]:
     rows = one_likelihood(placed)
     if not len(rows):
         return []
-    sentences = [
-        _best(str(dataset), int(size), own)
-        for (dataset, size), own in rows.groupby(PLACE, sort=True)
-    ]
+    sentences = [_best(dataset, size, own) for dataset, size, own in _places(rows)]
     found = [*sentences, _claim(rows), _fixed_scale(rows), _completed(placed), _doubt(placed)]
     return [sentence for sentence in found if sentence]
 
@@ -52,12 +49,12 @@ def _best(dataset: str, size: int, rows: pd.DataFrame) -> str:
 def _claim(rows: pd.DataFrame) -> str:
     """The claim of strikingly higher log-likelihoods than architecturally identical VAEs."""
     gaps = []
-    for (_, size), own in _native(rows).groupby(PLACE, sort=True):
+    for _, size, own in _places(_native(rows)):
         rival = _seeds(own, "vae")
         for name in sorted(own["objective"].unique()):
             values = _seeds(own, name)
             if rival and values and name.startswith("aef"):
-                gaps.append((name, int(size), _mean(rival) - _mean(values)))
+                gaps.append((name, size, _mean(rival) - _mean(values)))
     if not gaps:
         return ""
     listed = "; ".join(f"{name} at d = {size} {_signed(gap)}" for name, size, gap in gaps)
@@ -73,10 +70,10 @@ def _claim(rows: pd.DataFrame) -> str:
 
 def _fixed_scale(rows: pd.DataFrame) -> str:
     gaps = []
-    for (_, size), own in _native(rows).groupby(PLACE, sort=True):
+    for _, size, own in _places(_native(rows)):
         free, fixed = _seeds(own, "aef-linear"), _seeds(own, "aef-linear-fixed")
         if free and fixed:
-            gaps.append(f"{_signed(_mean(free) - _mean(fixed))} at d = {int(size)}")
+            gaps.append(f"{_signed(_mean(free) - _mean(fixed))} at d = {size}")
     if not gaps:
         return ""
     return f"Fixing the scale of aef-linear's dense map gains {', '.join(gaps)} {BITS}."
@@ -86,13 +83,14 @@ def _completed(placed: pd.DataFrame) -> str:
     own = _widest(placed[placed["model"] == "completed"])
     native = _native(one_likelihood(placed))
     parts = []
-    for (_, size), rows in own.groupby(PLACE, sort=True):
+    for dataset, size, rows in _places(own):
         seeds = by_method(rows[rows["space"] == "logit"])
-        rival = _seeds(native[native["latent_dim"] == size], "vae")
+        same = (native["dataset"] == dataset) & (native["latent_dim"] == size)
+        rival = _seeds(native[same], "vae")
         if seeds and rival:
             best = min(seeds, key=lambda name: _mean(seeds[name]))
             gap = _signed(_mean(rival) - _mean(seeds[best]))
-            parts.append(f"{best} at d = {int(size)} ({gap})")
+            parts.append(f"{best} at d = {size} ({gap})")
     if not parts:
         return ""
     return (
@@ -119,6 +117,13 @@ def by_method(rows: pd.DataFrame) -> dict[str, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
     seeds = {str(name): seed_values(own) for name, own in rows.groupby("method", sort=True)}
     return {name: values for name, values in seeds.items() if values}
+
+
+def _places(rows: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """Yields each data set and latent size with its rows."""
+    for key, own in rows.groupby(["dataset", "latent_dim"], sort=True):
+        dataset, size = cast("tuple[str, int]", key)
+        yield dataset, int(size), own
 
 
 def _native(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from aebench.bench.errors import RunFailed
 from aebench.bench.importance import WeightSum, choose_proposal, importance_bound
+from aebench.bench.interruption import Stopped
 from aebench.bench.latent import Observed, native, observe
 from aebench.bench.proposal import (
     Defensive,
@@ -280,3 +281,15 @@ def test_a_family_that_a_model_lacks_is_refused_by_name():
         samplers(model, "encoder", data)
     with pytest.raises(TypeError, match="'proposal' is a 'MultivariateNormal'; expected"):
         encoder_sampler(MultivariateNormal(torch.zeros(2), torch.eye(2)))
+
+
+def test_a_stop_asked_for_ends_an_estimate_at_its_next_slice(monkeypatch):
+    model, data, draws = stored_linear_gaussian()
+    slices: list[int] = []
+    counting = dataclasses.replace(
+        model, observation=lambda z: (slices.append(len(z)), model.observation(z))[1]
+    )
+    monkeypatch.setattr("aebench.bench.interruption.stop_requested", lambda: len(slices) == 3)
+    with pytest.raises(Stopped):
+        importance_bound(counting, data, draws, samples=64, generator=seeded(), chunk=4)
+    assert len(slices) == 3
