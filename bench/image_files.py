@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import struct
 import threading
 import warnings
@@ -58,7 +60,7 @@ def read_image(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path} claims too many pixels; expected at most 4096x4096.") from None
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = re.sub(r" <_io.*>", "", " ".join(str(error).split())) or type(error).__name__
         raise UserError(f"{path} is not an image that can be read: {reason}.") from None
     array = np.asarray(change(small) if change else small)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
@@ -70,7 +72,8 @@ def _opened(path: Path) -> Image.Image:
 
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        # From memory: of a file Pillow would first take whatever length a chunk declares.
+        return Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS)
 
 
 def _check(image: Image.Image, path: Path, size: tuple[int, int] | None) -> None:
