@@ -37,7 +37,7 @@ COUNTS = {
     "families-fashion-mini": (21, 63, 105),
     "families-fashion-mnist": (21, 63, 105),
     "families-mnist": (21, 63, 105),
-    "likelihood": (23, 51, 97),
+    "likelihood": (19, 47, 85),
     "rae-2d-latent": (16, 16, 16),
     "rae-beta-sweep": (16, 16, 48),
     "rae-mc-samples": (10, 10, 30),
