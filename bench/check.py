@@ -144,7 +144,7 @@ def _worse_table(worse: tuple[Change, ...]) -> Table:
 def _about(baseline: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((baseline / ABOUT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"'{baseline / ABOUT}' cannot be read: {error}. {ADVICE}") from error
 
 

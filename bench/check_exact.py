@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import read_arrays
 from .errors import UserError
 from .storage import write_atomically
 
@@ -125,13 +126,10 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: The file is missing or broken.
     """
-    import zipfile
-
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"Baseline features '{path}' cannot be read: {error}. {ADVICE}") from error
+        return read_arrays(path)
+    except UserError as error:
+        raise UserError(f"Baseline features: {error} {ADVICE}") from error
 
 
 def split_digests(
@@ -161,5 +159,5 @@ def _read_expected(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {"metrics": dict(content["metrics"]), "data": dict(content["data"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"Baseline values '{path}' cannot be read: {error}. {ADVICE}") from error

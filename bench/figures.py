@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import textwrap
-import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import read_arrays
+from .errors import UserError
 from .labels import ORDER
 from .storage import write_atomically
 
@@ -76,7 +77,7 @@ class Arrays:
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.warnings.append(f"'{path}' has a half-written line; it is left out.")
                 continue
             if isinstance(entry, dict):
@@ -87,10 +88,9 @@ class Arrays:
         if not path.is_file():
             return {}
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            self.warnings.append(f"'{path}' cannot be read ({error}); its pictures are left out.")
+            return read_arrays(path)
+        except UserError as error:
+            self.warnings.append(f"{error} Its pictures are left out.")
             return {}
 
 
@@ -125,6 +125,7 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     import matplotlib as mpl
 
     paths = []
+    _show_names_as_they_are(figure)
     for ending, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
         stream = io.BytesIO()
         with mpl.rc_context(STYLE):
@@ -132,6 +133,15 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
         paths.append(folder / f"{name}.{ending}")
         write_atomically(paths[-1], stream.getvalue())
     return paths
+
+
+def _show_names_as_they_are(figure: Figure) -> None:
+    """Keeps a ``$`` in a name from being read as mathematics, but for numbers on log axes."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_text():  # Those of log axes are still empty.
+            text.set_parse_math(False)
 
 
 def wrapped(text: str, inches: float) -> str:

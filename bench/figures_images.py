@@ -103,8 +103,8 @@ def _grid_figure(found: dict[str, Array], title: str) -> Any:  # noqa: ANN401
         hide_axis(axis)
         axis.imshow(tile(images, side, side, gap=0), interpolation="nearest")
         axis.set_title(wrapped(name, width))
-        axis.set_xlabel("$z_1$ grows →")
-        axis.set_ylabel("$z_2$ grows →")
+        axis.set_xlabel("z₁ grows →")
+        axis.set_ylabel("z₂ grows →")
     note = "decoded quantiles of 20 evenly spaced probabilities, 0.1 to 0.9, of each code"
     title_above(figure, f"Latent plane · {title}\n{note}")
     return figure
@@ -134,7 +134,7 @@ def _latent_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
             axis.set_title(TITLES.get(density, density))
         line[0].set_ylabel(f"{wrapped(method, 1.8)}\n$z_2$")
     for axis in axes[-1]:
-        axis.set_xlabel("$z_1$ (latent units)")
+        axis.set_xlabel("z₁ (latent units)")
     title_above(figure, f"Codes of test images · {title}\ncontours: 50, 90, 99 % of the mass")
     return figure
 

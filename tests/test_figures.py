@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench import figures_curves
-from aebench.bench.figures import Arrays, look_of, save_figure, tile, wrapped
+from aebench.bench.figures import Arrays, look_of, new_figure, save_figure, tile, wrapped
 from aebench.bench.figures_all import write_figures
 from aebench.bench.figures_images import denoising_plots
 from aebench.bench.figures_methods import looks_of, shortened
@@ -145,7 +145,7 @@ def test_pickled_arrays_are_refused(tmp_path):
     folder.mkdir(parents=True)
     np.savez(folder / "arrays.npz", test=np.array([{"code": 1}], dtype=object))
     arrays = Arrays(tmp_path)
-    assert arrays.of("r") == {} and "cannot be read" in arrays.warnings[0]
+    assert arrays.of("r") == {} and "holds Python objects" in arrays.warnings[0]
 
 
 def test_a_cut_log_line_is_named_and_the_others_are_kept(tmp_path):
@@ -174,3 +174,16 @@ def test_a_figure_has_the_same_bytes_each_time(tmp_path):
     for ending in ("png", "pdf"):
         one, two = ((tmp_path / f"{name}.{ending}").read_bytes() for name in "ab")
         assert one == two
+
+
+def test_a_name_that_looks_like_mathematics_is_shown_and_log_axes_keep_their_powers(tmp_path):
+    figure, axes = new_figure(3, 2)
+    axes[0, 0].plot([1, 1e6], [1, 1e6], label=r"$\frac$")
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].set_title(r"50 $ and $\frac$")
+    axes[0, 0].legend()
+    for path in save_figure(tmp_path, "a", figure):
+        assert path.stat().st_size > 1000
+    ticks = [text for text in axes[0, 0].get_yticklabels() if text.get_text()]
+    assert ticks and all(text.get_parse_math() for text in ticks)
+    assert not axes[0, 0].title.get_parse_math()

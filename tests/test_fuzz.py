@@ -19,10 +19,7 @@ with tempfile.TemporaryDirectory() as scratch:
     TARGETS = fuzz.all_targets(Path(scratch))
 
 
-# What reads these is not yet the reader that the other arrays and JSON files have.
-PENDING = ("figure arrays", "log.jsonl", "baseline features", "baseline history")
-MARK = pytest.mark.xfail(strict=False, reason="fails on some mutated files")
-CASES = [pytest.param(t, marks=[MARK] * (t.name in PENDING), id=t.name) for t in TARGETS]
+CASES = [pytest.param(target, id=target.name) for target in TARGETS]
 
 
 @pytest.fixture(autouse=True)
@@ -102,4 +99,4 @@ def test_more_than_100000_mutated_files_are_read_or_refused():
     counts = list(fuzz.run(seed=1, share=1.0, least=3000))
     assert sum(count.inputs for count in counts) >= 100_000
     crashed = {count.parser: count.crashes for count in counts if count.crashes}
-    assert crashed.keys() <= set(PENDING)
+    assert not crashed

@@ -42,9 +42,9 @@ def _check(done, found, kills, stops):
 
 
 @pytest.mark.timeout(300)
-def test_a_dozen_kills_and_two_stops_of_each_kind_lose_nothing(tmp_path):
-    done, found = _torture(tmp_path, "--kills", "12", "--stops", "2", "--seeds", "0")
-    _check(done, found, 12, 2)
+def test_a_dozen_kills_lose_nothing(tmp_path):
+    done, found = _torture(tmp_path, "--kills", "12", "--stops", "0", "--seeds", "0")
+    _check(done, found, 12, 0)
     assert "| rows lost | 0 |" in (tmp_path / "README.md").read_text()
 
 
