@@ -78,7 +78,7 @@ class End:
         hit: Whether the signal was sent while it was alive.
         code: Exit code, or minus the number of the signal that killed it.
         told: What it wrote on stderr.
-        seconds: How long it lived.
+        seconds: Processor time that it took.
     """
 
     phase: str
@@ -122,35 +122,38 @@ def carry_out(
     Args:
         arguments: The command line.
         log: File for its stderr.
-        seconds: When to send the signal; never if None.
+        seconds: Processor time after which to send the signal, so that a busy machine changes
+            nothing; never if None.
         number: The signal.
     """
     _MARK[0] = 0
     log.write_text("", encoding="utf-8")
-    started = time.monotonic()
     process = os.fork()
     if process == 0:
         _child(arguments, log)
     hit, phase, status = False, "", None
     while status is None:
-        done, found = os.waitpid(process, os.WNOHANG)
+        done, found, usage = os.wait4(process, os.WNOHANG)
         if done:
             status = found
-        elif _MARK[0] and not hit and _is_due(started, seconds):
+        elif _MARK[0] and not hit and _is_due(process, seconds):
             phase, hit = PHASES[max(_MARK[0] - 1, 0)], True
             os.kill(process, number)
         else:
             time.sleep(POLL_SECONDS)
     code = os.waitstatus_to_exitcode(status)
     last = PHASES[max(_MARK[0] - 1, 0)]
-    lived = time.monotonic() - started
+    lived = usage.ru_utime + usage.ru_stime
     # A process that SIGKILL hits stays what it was; one that was told to stop goes on a bit.
     phase = last if not hit or number == signal.SIGKILL else phase
     return End(phase, hit and code != 0, code, log.read_text(encoding="utf-8"), lived)
 
 
-def _is_due(started: float, seconds: float | None) -> bool:
-    return seconds is not None and time.monotonic() - started >= seconds
+def _is_due(process: int, seconds: float | None) -> bool:
+    if seconds is None:
+        return False
+    taken = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]
+    return int(taken) >= seconds * 1e9
 
 
 def _child(arguments: Sequence[str], log: Path) -> None:
