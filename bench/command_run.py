@@ -27,6 +27,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seeds", metavar="0,1,2")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="same bits on a GPU each time, but slower"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and stop")
     parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
@@ -58,19 +61,19 @@ def _run(args: argparse.Namespace) -> int:
     )
     if args.dry_run:
         return _list_runs(suite)
-    from .dispatch import threads
+    from .dispatch import ask_for_determinism, set_up_torch
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"'--workers' is {args.workers}; expected at least 1.")
     device = _device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     _check_writable(out)
-    import torch
-
     from .preflight import check_suite
     from .runner import Request
 
-    torch.set_num_threads(threads())
+    if args.deterministic:
+        ask_for_determinism()
+    set_up_torch()
     requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
     check_suite(suite.configs)
     workers = args.workers or (1 if device == "cuda" else _cores())

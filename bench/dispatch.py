@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .runner import Request
 
 BUSY_SECONDS = 2.0
+DETERMINISTIC = "AEBENCH_DETERMINISTIC"
 MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -102,6 +103,22 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
             raise
         told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
         return Done(request, "failed", RunFailed(told))
+
+
+def set_up_torch() -> None:
+    """Sets the threads of this process, and deterministic algorithms where they are asked for."""
+    import torch
+
+    torch.set_num_threads(threads())
+    if os.environ.get(DETERMINISTIC):
+        torch.use_deterministic_algorithms(True)
+
+
+def ask_for_determinism() -> None:
+    """Asks for deterministic algorithms, here and in the processes started from here."""
+    os.environ[DETERMINISTIC] = "1"
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def threads() -> int:

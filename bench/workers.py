@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from .dispatch import BUSY_SECONDS, Done, Event, carry_out, threads
+from .dispatch import BUSY_SECONDS, Done, Event, carry_out, set_up_torch
 from .errors import RunFailed
 from .interruption import Stopped, check_stop, install_in_worker, signals_held_back
 
@@ -146,9 +146,7 @@ def _start_worker(to_parent: Connection) -> None:
     global _TO_PARENT
     _TO_PARENT = to_parent
     install_in_worker()
-    import torch
-
-    torch.set_num_threads(threads())
+    set_up_torch()
 
 
 def _work(request: Request) -> Done:

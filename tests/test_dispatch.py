@@ -301,3 +301,26 @@ def test_the_result_file_is_whole_at_every_moment(requests):
     carry_out(requests[0], look)
     assert seen == []
     assert json.loads(result.read_text())["rows"]
+
+
+def test_deterministic_algorithms_are_on_in_workers_where_they_were_asked_for(tmp_path):
+    command = (
+        "import multiprocessing as m; from aebench.bench import dispatch\n"
+        "def show(q):\n"
+        "    import torch; dispatch.set_up_torch()\n"
+        "    q.put(torch.are_deterministic_algorithms_enabled())\n"
+        "if __name__ == '__main__':\n"
+        "    c = m.get_context('spawn'); found = []\n"
+        "    for ask in (False, True):\n"
+        "        if ask: dispatch.ask_for_determinism()\n"
+        "        q = c.Queue(); p = c.Process(target=show, args=(q,)); p.start()\n"
+        "        found.append(q.get(timeout=100)); p.join()\n"
+        "    print(found)\n"
+    )
+    script = tmp_path / "ask.py"
+    script.write_text(command)
+    environment = {k: v for k, v in os.environ.items() if k != dispatch.DETERMINISTIC}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[False, True]"
