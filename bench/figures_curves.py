@@ -171,7 +171,7 @@ def _mean_log(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], dict[
     return {
         key: {step: float(np.mean(values)) for step, values in sorted(steps.items())}
         for key, steps in sums.items()
-        # A training line's "rate" is the learning rate where the loss has no term of that name.
+        # Training lines also hold the learning rate, which is no term of the loss.
         if ("validation", key[1]) in sums
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.denoising import add_noise
 from ..models.objective import Objective
 from ..models.streams import stream
 from .batches import Batches
@@ -206,8 +207,7 @@ class Trainer:
     def _prepare(self, data: Tensor, generator: torch.Generator) -> Tensor:
         x = self.objective.space.prepare(data, generator)
         if self.training.noise_sigma > 0:
-            noise = torch.randn(x.shape, generator=generator, device=x.device)
-            x = (x + self.training.noise_sigma * noise).clamp(0, 1)
+            x = add_noise(x, self.training.noise_sigma, generator)
         return x
 
     def _validate(self) -> float:
@@ -227,7 +227,7 @@ class Trainer:
             weights = self.objective.state_dict()
             self.best = {k: v.detach().clone() for k, v in weights.items()}
         rate = self.optimiser.param_groups[0]["lr"]
-        self.log.write({"step": self.step, "split": "train", "rate": rate, **training})
+        self.log.write({"step": self.step, "split": "train", "learning_rate": rate, **training})
         watched = {"loss": loss, **terms, **self._diagnostics()}
         self.log.write({"step": self.step, "split": "validation", **watched})
         for group in self.optimiser.param_groups:

@@ -70,7 +70,7 @@ def test_a_long_name_is_broken_between_words_only():
 def test_the_learning_rate_is_not_drawn_as_a_term_of_the_loss(tmp_path):
     row = make_row(objective="ae")
     write_runs(tmp_path, [row], arrays=False, log=False)
-    lines = '{"step":1,"split":"train","rate":0.5,"distortion":9}\n'
+    lines = '{"step":1,"split":"train","learning_rate":0.5,"distortion":9}\n'
     lines += '{"step":1,"split":"validation","distortion":8}\n'
     (tmp_path / "runs" / row["run"] / "log.jsonl").write_text(lines)
     log = figures_curves._mean_log(frame([row]), Arrays(tmp_path))
