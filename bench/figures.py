@@ -46,6 +46,7 @@ STYLE: Any = {
 }
 NARROWEST = 5.5
 LABEL = 2.4
+LEGEND_LINE, SHORT_LEGEND = 0.17, 3  # Inches of a line; lines that the height allows for.
 CHARACTER = 0.064  # Inches that a character takes at 8 points.
 Array = NDArray[Any]
 
@@ -187,6 +188,8 @@ def legend_below(figure: Figure, axes: Array, neutral: bool = False) -> None:
     labels = [wrapped(label, LABEL) for label in handles]
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
     columns = max(1, int(figure.get_figwidth() / (0.7 + CHARACTER * longest)))
+    lines = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * max(0, lines - SHORT_LEGEND))
     if handles:
         figure.legend(
             handles.values(),

@@ -109,11 +109,18 @@ def _paper_places(rows: pd.DataFrame) -> pd.DataFrame:
 def _panels(
     rows: pd.DataFrame, x: str, title: str, folder: Path, stem: str, sweep: Sweep | None = None
 ) -> list[Path]:
+    import pandas as pd
+
     panels: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for dataset, own in rows.groupby("dataset", sort=True):
+    # Bits/dim of pixels and of logits lie far apart, since their noise models differ.
+    split = rows["metric"].iloc[0] == "bits_per_dim" and rows["space"].nunique() > 1
+    for (dataset, space), own in rows.groupby(
+        ["dataset", rows["space"] if split else pd.Series("", rows.index, name="space")]
+    ):
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
                 detail = "" if x == "latent_dim" else f", d = {size}"
+                detail += f", {space}" if space else ""
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
@@ -124,8 +131,6 @@ def _panels(
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, ((group, place), parts) in zip(axes.flat, panels.items(), strict=False):
-        import pandas as pd
-
         _draw(axis, pd.concat(parts), x, sweep)
         axis.set_title(wrapped(f"{group}\n{PLACES.get(place, place)}", 2.4))
     first = rows.iloc[0]

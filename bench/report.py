@@ -86,14 +86,13 @@ def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
 
 
 def missing_runs(rows: pd.DataFrame) -> list[str]:
-    """Names the seeds that other objectives of the same suite and data set have."""
+    """Names the seeds that other objectives of the same suite, data set and latent size have."""
     trained = rows[rows["objective"] != FLOOR]
     found = []
-    for (suite, scale, dataset), part in trained.groupby(["suite", "scale", "dataset"]):
+    places = ["suite", "scale", "dataset", "latent_dim"]
+    for (suite, scale, dataset, size), part in trained.groupby(places):
         seeds = set(part["seed"])
-        for (objective, variant, size), own in part.groupby(
-            ["objective", "variant", "latent_dim"]
-        ):
+        for (objective, variant), own in part.groupby(["objective", "variant"]):
             lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
             if lost:
                 name = " ".join(filter(None, (str(objective), str(variant))))

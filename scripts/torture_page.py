@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torture_audit import Audit
 
 TABLE = "torture.csv"
+FUZZ_COLUMNS = ("parser", "inputs", "documented_errors", "accepted", "crashes")
 FUZZ = "fuzz.csv"
 CHECKS = {
     "files": "files read to their end and found whole",
@@ -100,10 +101,9 @@ def _faults() -> str:
 
 def _fuzz(path: Path) -> str:
     with path.open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.reader(stream))
-    counts = [sum(int(line[place]) for line in lines[1:]) for place in range(1, len(lines[0]))]
-    shown = [[name.replace("_", " ") for name in lines[0]], *lines[1:]]
-    shown.append(["**all**", *map(str, counts)])
+        lines = list(csv.DictReader(stream))
+    shown = [[name.replace("_", " ") for name in FUZZ_COLUMNS]]
+    shown += [[line[name] for name in FUZZ_COLUMNS] for line in lines]
     return "## Hostile files\n\nInputs by parser of files.\n\n" + _table(shown)
 
 
