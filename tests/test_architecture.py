@@ -102,7 +102,7 @@ def test_modules_do_not_import_each_other_in_a_cycle():
 
 def test_every_folder_with_code_is_packaged_and_flat():
     tools = PROJECT["tool"]["setuptools"]
-    outside = {"tests", "scripts", "docs", "results", "build"}
+    outside = {"tests", "scripts", "docs", "results", "build", "examples"}
     tops = [p for p in ROOT.iterdir() if p.name not in outside and not p.name.startswith(".")]
     code = [
         path for top in tops for path in top.rglob("*.py") if "site-packages" not in path.parts
