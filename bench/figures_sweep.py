@@ -58,6 +58,7 @@ def latent_size_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[
             continue
         normal = normal_column(own[own["images"] == "sample"])
         scored = join(one_likelihood(own), normal[normal["place"] == "N"])
+        scored = scored[scored["value"].notna()]
         for metric in [m for m in ("bits_per_dim", "fd", "ife") if m in set(scored["metric"])]:
             part = scored[scored["metric"] == metric]
             paths += _panels(part, "latent_dim", title, folder, file_name(metric, "sizes", name))

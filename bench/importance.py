@@ -186,7 +186,8 @@ def choose_proposal(
 
     Every candidate gives a lower bound in expectation, so that the highest is the tightest.
     Three of its standard errors are taken off, so that a noisy one does not win by luck. A
-    coarse grid of scales is refined around its best; all candidates see the same noise.
+    coarse grid of scales is refined around its best; all candidates see the same noise. A
+    family whose curvature cannot be inverted is left out.
 
     Args:
         model: The model.
@@ -204,7 +205,10 @@ def choose_proposal(
     seed = int(torch.randint(2**62, (), generator=generator))
     best = Choice(families[0], 1.0, -math.inf)
     for family in families:
-        build = samplers(model, family, validation, chunk=chunk)
+        try:
+            build = samplers(model, family, validation, chunk=chunk)
+        except torch.linalg.LinAlgError:
+            continue  # A prior or decoder so steep that its curvature has no inverse.
         trial = _Trial(model, validation, family, build, samples, seed, chunk)
         own = max(map(trial.score, COARSE[family]), key=_value)
         refined = [own.scale * factor for factor in REFINEMENTS[family]]
@@ -238,7 +242,7 @@ class _Trial:
                 generator=torch.Generator().manual_seed(self.seed),
                 chunk=self.chunk,
             )
-        except RunFailed:
+        except (RunFailed, torch.linalg.LinAlgError):
             return Choice(self.family, scale, -math.inf)
         noise = bound.stderr.square().sum().sqrt() / len(bound.stderr)
         return Choice(self.family, scale, float(bound.value.mean() - 3 * noise))

@@ -293,3 +293,16 @@ def test_a_stop_asked_for_ends_an_estimate_at_its_next_slice(monkeypatch):
     with pytest.raises(Stopped):
         importance_bound(counting, data, draws, samples=64, generator=seeded(), chunk=4)
     assert len(slices) == 3
+
+
+def test_a_family_whose_curvature_has_no_inverse_is_left_out(monkeypatch):
+    def broken(*_: Any, **__: Any) -> Any:
+        raise torch.linalg.LinAlgError("not positive-definite")
+
+    objective = LINEAR["objective_at_truth"]("vae")
+    model = native(objective)
+    data = observe(objective.space, LINEAR["DATA"].test[:16])
+    monkeypatch.setattr("aebench.bench.proposal.laplace", broken)
+    assert choose_proposal(model, data, seeded(), samples=8).family == "encoder"
+    with pytest.raises(RunFailed, match="No proposal gives a finite"):
+        choose_proposal(model, data, seeded(), samples=8, families=("local", "mode"))
