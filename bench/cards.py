@@ -94,8 +94,8 @@ def interval(values: Sequence[float], stderr: float | None) -> tuple[float, floa
     """Returns the 95 % interval of a mean over runs, or of one value by its standard error.
 
     Example:
-        >>> interval([1.0], 0.5)
-        (0.02, 1.98)
+        >>> [round(bound, 2) for bound in interval([1.0], 0.5)]
+        [0.02, 1.98]
         >>> [round(bound, 2) for bound in interval([1.0, 3.0, 2.0], None)]
         [-0.48, 4.48]
         >>> interval([1.0], None) is None

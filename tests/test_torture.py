@@ -110,8 +110,13 @@ def test_a_signal_ends_any_command_with_one_line_and_exit_code_1(
         time.sleep(5)
 
     monkeypatch.setattr("aebench.bench.report.suite_folders", strike)
-    before = signal.getsignal(number)
-    assert main(["report", str(tmp_path)]) == 1
+    # A shell's background job ignores SIGINT from its start.
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}[number]
+    inherited = signal.signal(number, usual)
+    try:
+        assert main(["report", str(tmp_path)]) == 1
+        assert signal.getsignal(number) == usual
+    finally:
+        signal.signal(number, inherited)
     told = capsys.readouterr().err
     assert told.startswith("aebench: Interrupted.") and told.count("\n") == 1
-    assert signal.getsignal(number) == before
