@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .check_exact import ADVICE, Exact, check_exact, write_expected
-from .check_trained import Change, changes_of, comparable, mean
+from .check_trained import Change, changes_of, comparable
 from .errors import UserError
 from .labels import suite_title
 from .provenance import now
 from .results import read_results, write_results
 from .rows import SCHEMA
-from .significance import holm
+from .significance import holm, mean
 from .storage import write_atomically
 from .tables import Cell, Table, format_number
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .protocol import FLOOR
 from .results import KEY
-from .significance import Seeds
+from .significance import Seeds, mean
 from .tables_wide import seed_values
 
 if TYPE_CHECKING:
@@ -161,11 +161,6 @@ def _name(row: pd.Series[str]) -> str:
     parts += [f"in {row['space']}" if row["space"] != "unit" else ""]
     parts += [row["images"], row["density"], row["metric"]]
     return " ".join(str(part) for part in parts if part)
-
-
-def mean(seeds: Seeds) -> float:
-    """Returns the mean over seeds; nan where there is none."""
-    return float(np.mean(list(seeds.values()))) if seeds else float("nan")
 
 
 def _shortened(notes: list[str], most: int = 20) -> list[str]:

@@ -17,9 +17,7 @@ from .figures import (
     title_above,
     wrapped,
 )
-from .figures_methods import looks_of, shortened
-from .labels import part_title
-from .protocol import FLOOR, with_places
+from .figures_methods import looks_of, parts_of
 from .tables import file_name
 from .tables_wide import method_order
 
@@ -30,17 +28,6 @@ if TYPE_CHECKING:
 DENSITY_LINES = {"prior": "-", "second-stage": "-", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
-
-
-def parts_of(rows: pd.DataFrame) -> Iterable[tuple[str, str, pd.DataFrame]]:
-    """Yields file name part, title and rows by suite, scale, data set, backbone and size."""
-    trained = rows[rows["objective"] != FLOOR]
-    names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
-    several = [name for name in names if trained[name].nunique() > 1]
-    for key, own in trained.groupby(names, sort=True):
-        first = dict(zip(names, key, strict=True))
-        stem = file_name(*(str(first[name]) for name in several))
-        yield stem, part_title(first), shortened(with_places(own))
 
 
 def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:

@@ -18,8 +18,7 @@ from .figures import (
     title_above,
     wrapped,
 )
-from .figures_curves import parts_of
-from .figures_methods import first_runs, one_run_each, shortened
+from .figures_methods import first_runs, one_run_each, parts_of, shortened
 from .labels import objective_order
 from .tables import file_name
 

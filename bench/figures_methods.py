@@ -8,12 +8,30 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .figures import LINES, MARKERS, look_of
-from .protocol import method_labels
+from .labels import part_title
+from .protocol import FLOOR, method_labels, with_places
 from .storage import canonical_json
+from .tables import file_name
 from .tables_wide import method_order
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def parts_of(rows: pd.DataFrame, *prefix: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yields file name part, title and rows by suite, scale, data set, backbone and size.
+
+    Args:
+        rows: Result rows; those of the floor are left out.
+        prefix: What the file name part begins with.
+    """
+    trained = rows[rows["objective"] != FLOOR]
+    names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
+    several = [name for name in names if trained[name].nunique() > 1]
+    for key, own in trained.groupby(names, sort=True):
+        first = dict(zip(names, key, strict=True))
+        stem = file_name(*prefix, *(str(first[name]) for name in several))
+        yield stem, part_title(first), shortened(with_places(own))
 
 
 def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,7 @@ from .figures import (
     title_above,
     wrapped,
 )
-from .figures_methods import one_run_each, shortened
-from .labels import part_title
-from .protocol import FLOOR, with_places
-from .tables import file_name
+from .figures_methods import one_run_each, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +32,8 @@ Strips = dict[str, Array]
 def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
     """Writes one sheet for each suite, data set, backbone and latent size that has pictures."""
     paths: list[Path] = []
-    for stem, title, own in _parts(rows):
-        sheet = _sheet(shortened(with_places(own)), arrays)
+    for stem, title, own in parts_of(rows, "sheet"):
+        sheet = _sheet(own, arrays)
         if sheet:
             paths += save_figure(folder, stem, _draw(sheet, title))
     return paths
@@ -44,17 +41,7 @@ def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
 
 def sheet_names(rows: pd.DataFrame) -> dict[str, str]:
     """Returns for each run the file name, without ending, of the sheet that it stands on."""
-    return {str(run): stem for stem, _, own in _parts(rows) for run in set(own["run"])}
-
-
-def _parts(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    trained = rows[rows["objective"] != FLOOR]
-    names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
-    several = [name for name in names if trained[name].nunique() > 1]
-    for key, own in trained.groupby(names, sort=True):
-        first = dict(zip(names, key, strict=True))
-        stem = file_name("sheet", *(str(first[name]) for name in several))
-        yield stem, part_title(first), own
+    return {str(run): stem for stem, _, own in parts_of(rows, "sheet") for run in set(own["run"])}
 
 
 def run_strips(arrays: Mapping[str, Array], wide: int = WIDE) -> Strips:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .protocol import FLOOR, difference_text, with_places
 from .reading_likelihood import by_method, likelihood_reading
-from .significance import SEEDS_NEEDED, Seeds, paired_p_value
+from .significance import SEEDS_NEEDED, Seeds, mean, paired_p_value
 from .tables import format_number
 from .tables_wide import normal_column
 
@@ -64,11 +62,6 @@ def claims(scores: Scores) -> list[str]:
         _interpolations(scores),
         _more_samples(scores),
     ]
-
-
-def mean(seeds: Seeds) -> float:
-    """Returns the mean over the seeds."""
-    return float(np.mean(list(seeds.values())))
 
 
 def _extent(rows: pd.DataFrame) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from .labels import metric_short
-from .significance import Seeds
+from .significance import Seeds, mean
 from .tables import format_number
 from .tables_wide import one_likelihood, seed_values
 
@@ -38,11 +36,11 @@ def _best(dataset: str, size: int, rows: pd.DataFrame) -> str:
     seeds = by_method(rows)
     if not seeds:
         return ""
-    best = min(seeds, key=lambda name: _mean(seeds[name]))
+    best = min(seeds, key=lambda name: mean(seeds[name]))
     kind = rows[rows["method"] == best]["kind"].iloc[0]
     return (
         f"On {dataset} with d = {size} the best likelihood on record is "
-        f"{format_number(_mean(seeds[best]))} {BITS} ({best}, {kind})."
+        f"{format_number(mean(seeds[best]))} {BITS} ({best}, {kind})."
     )
 
 
@@ -54,7 +52,7 @@ def _claim(rows: pd.DataFrame) -> str:
         for name in sorted(own["objective"].unique()):
             values = _seeds(own, name)
             if rival and values and name.startswith("aef"):
-                gaps.append((name, size, _mean(rival) - _mean(values)))
+                gaps.append((name, size, mean(rival) - mean(values)))
     if not gaps:
         return ""
     listed = "; ".join(f"{name} at d = {size} {_signed(gap)}" for name, size, gap in gaps)
@@ -73,7 +71,7 @@ def _fixed_scale(rows: pd.DataFrame) -> str:
     for _, size, own in _places(_native(rows)):
         free, fixed = _seeds(own, "aef-linear"), _seeds(own, "aef-linear-fixed")
         if free and fixed:
-            gaps.append(f"{_signed(_mean(free) - _mean(fixed))} at d = {size}")
+            gaps.append(f"{_signed(mean(free) - mean(fixed))} at d = {size}")
     if not gaps:
         return ""
     return f"Fixing the scale of aef-linear's dense map gains {', '.join(gaps)} {BITS}."
@@ -88,8 +86,8 @@ def _completed(placed: pd.DataFrame) -> str:
         same = (native["dataset"] == dataset) & (native["latent_dim"] == size)
         rival = _seeds(native[same], "vae")
         if seeds and rival:
-            best = min(seeds, key=lambda name: _mean(seeds[name]))
-            gap = _signed(_mean(rival) - _mean(seeds[best]))
+            best = min(seeds, key=lambda name: mean(seeds[name]))
+            gap = _signed(mean(rival) - mean(seeds[best]))
             parts.append(f"{best} at d = {size} ({gap})")
     if not parts:
         return ""
@@ -140,11 +138,7 @@ def _widest(rows: pd.DataFrame) -> pd.DataFrame:
 def _seeds(rows: pd.DataFrame, objective: str) -> Seeds:
     """Returns the values of an objective, of its best variant where there are several."""
     variants = by_method(rows[rows["objective"] == objective]).values()
-    return min(variants, key=_mean, default={})
-
-
-def _mean(seeds: Seeds) -> float:
-    return float(np.mean(list(seeds.values())))
+    return min(variants, key=mean, default={})
 
 
 def _signed(value: float) -> str:

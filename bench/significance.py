@@ -11,6 +11,11 @@ SEEDS_NEEDED = 5
 Seeds = Mapping[int, float]
 
 
+def mean(seeds: Seeds) -> float:
+    """Returns the mean over seeds; nan where there is none."""
+    return float(np.mean(list(seeds.values()))) if seeds else float("nan")
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Returns p-values adjusted for their number by Holm's step-down rule.
 
