@@ -31,11 +31,11 @@ class Batches:
         self._epoch = -1
         self._order = torch.zeros(0, dtype=torch.int64)
 
-    def at(self, step: int) -> Tensor:
-        """Returns the batch (B, ...) of a step, counted from 0."""
+    def at(self, step: int, out: Tensor | None = None) -> Tensor:
+        """Returns the batch (B, ...) of a step, counted from 0, in ``out`` where it is given."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = torch.randperm(len(self.data), generator=stream(self.seed, f"data/{epoch}"))
             self._order, self._epoch = order.to(self.data.device), epoch
         chosen = self._order[position * self.size : (position + 1) * self.size]
-        return self.data.index_select(0, chosen)
+        return torch.index_select(self.data, 0, chosen, out=out)

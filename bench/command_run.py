@@ -30,6 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--deterministic", action="store_true", help="same bits on a GPU each time, but slower"
     )
+    parser.add_argument(
+        "--eager", action="store_true", help="take steps one by one on a GPU, without graphs"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and stop")
     parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
@@ -68,11 +71,14 @@ def _run(args: argparse.Namespace) -> int:
     device = _device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     _check_writable(out)
+    from .engine import decline_graphs
     from .preflight import check_suite
     from .runner import Request
 
     if args.deterministic:
         ask_for_determinism()
+    if args.eager:
+        decline_graphs()
     set_up_torch()
     requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
     check_suite(suite.configs)

@@ -12,6 +12,7 @@ from .storage import canonical_json
 
 Options = dict[str, Any]
 LARGEST_SEED = 2**32 - 1
+PRECISIONS = ("float32", "tf32", "bfloat16")
 SELECTIONS = ("best validation loss", "last step")
 
 
@@ -32,6 +33,7 @@ class Training:
         selection: Which weights are evaluated.
         train_images: Use only the first so many training images; 0 means all.
         noise_sigma: Standard deviation of noise on the images of the denoising protocol.
+        precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16`` (the trunks).
     """
 
     steps: int = 1000
@@ -44,6 +46,7 @@ class Training:
     selection: str = "best validation loss"
     train_images: int = 0
     noise_sigma: float = 0.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         _at_least("training.steps", self.steps, 1)
@@ -58,6 +61,7 @@ class Training:
                 f"'training.learning_rate' is {self.learning_rate}; expected a positive number."
             )
         _one_of("training.selection", self.selection, SELECTIONS)
+        _one_of("training.precision", self.precision, PRECISIONS)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class Config:
         """Returns everything that decides the trained weights."""
         record = dataclasses.asdict(self)
         del record["evaluation"], record["suite"]
+        if self.training.precision == "float32":  # As in runs from before there was a choice.
+            del record["training"]["precision"]
         return record
 
     @property

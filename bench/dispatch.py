@@ -106,10 +106,13 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
 
 
 def set_up_torch() -> None:
-    """Sets the threads of this process, and deterministic algorithms where they are asked for."""
+    """Sets this process's threads, exact float32 products, determinism where it is asked for."""
     import torch
 
+    from ..metrics.products import set_products
+
     torch.set_num_threads(threads())
+    set_products("ieee")
     if os.environ.get(DETERMINISTIC):
         torch.use_deterministic_algorithms(True)
 

@@ -63,9 +63,12 @@ def base_columns(
 
 
 def variant(config: Config) -> str:
-    """Returns the run's options as canonical JSON, with the noise of the denoising protocol."""
-    noise = config.training.noise_sigma
-    settings = {**config.options, **({"noise_sigma": noise} if noise > 0 else {})}
+    """Returns the run's options as canonical JSON, with denoising noise and precision, if any."""
+    training, settings = config.training, dict(config.options)
+    if training.noise_sigma > 0:
+        settings["noise_sigma"] = training.noise_sigma
+    if training.precision != "float32":
+        settings["precision"] = training.precision
     return canonical_json(settings) if settings else ""
 
 

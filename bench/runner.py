@@ -26,14 +26,15 @@ from .rows import SCHEMA, BadRow
 from .rows import OtherSchema as OtherRows
 from .run_rows import base_columns, lost_row
 from .storage import canonical_json, write_atomically
-from .trainer import Diverged, Progress, Trainer
+from .term_sums import Diverged
+from .trainer import Progress, Trainer
 from .training_state import SavedStates
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Outcome = Literal["trained", "evaluated", "complete", "stale", "diverged"]
-TRAINING_MODULES = ("trainer", "batches", "plateau")
+TRAINING_MODULES = ("trainer", "engine", "precision", "term_sums", "batches", "plateau")
 RECORDED = frozenset(
     {"diverged", "training_code", "data", "structure", "steps", "seconds", "device", "commit"}
     | {"versions"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -12,29 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.checks import unchecked
 from ..models.denoising import add_noise
 from ..models.objective import Objective
 from ..models.streams import stream
 from .batches import Batches
 from .config import Training
+from .engine import Engine, recorder_for
 from .errors import UserError
 from .interruption import check_stop, stop_requested
 from .plateau import Plateau
+from .precision import computing_in
+from .term_sums import Diverged, TermSums
 from .training_state import (
     LOGGER,
     SavedStates,
     TrainingLog,
+    adam,
     optimiser_tensors,
     part,
     restore_optimiser,
     save_seconds,
+    set_rate,
 )
-
-NEVER = 2**62
-
-
-class Diverged(Exception):
-    """A loss term is not finite; the message names term, objective and step."""
 
 
 @dataclass(frozen=True)
@@ -79,26 +80,26 @@ class Trainer:
         seconds_to_save: float | None = None,
     ) -> None:
         device = next(objective.parameters()).device
+        if device.type == "cuda":
+            objective.to(memory_format=torch.channels_last)
         self.objective, self.training, self.seed = objective, training, seed
         self.validation = validation.to(device)
         own = train[: training.train_images or None].to(device)
         self.batches = Batches(own, training.batch_size, seed)
+        self.pixels = own[: training.batch_size].clone()
         self.device = device
         self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
         self.states = SavedStates(folder, identity)
         self.log = TrainingLog(folder / "log.jsonl")
         self.validate_every = training.validate_every or self.batches.per_epoch
-        self.optimiser = torch.optim.Adam(
-            objective.parameters(), lr=training.learning_rate, fused=True
-        )
+        self.optimiser = adam(objective.parameters(), training.learning_rate, device)
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.best_step = float("inf"), 0
-        self.names: list[str] = []
-        self.sums = torch.zeros(0, device=device)
-        self.first_bad = torch.zeros(0, dtype=torch.int64, device=device)
+        self.sums = TermSums(device)
+        self.engine = Engine(self._step, self._state, self.noise, recorder_for(device))
 
     def run(self, report: Callable[[Progress], None] | None = None) -> None:
         """Trains to the last step, from the saved state if there is one.
@@ -111,6 +112,10 @@ class Trainer:
         if not self._resume():
             self.log.path.unlink(missing_ok=True)
             self._initialise()
+        with computing_in(self.training.precision, self.objective.backbone):
+            self._go_on(report)
+
+    def _go_on(self, report: Callable[[Progress], None] | None) -> None:
         started = saved = time.monotonic()
         first, before = self.step, self.seconds
         while self.step < self.training.steps:
@@ -142,7 +147,7 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"optimiser.{k}": v for k, v in optimiser_tensors(self.optimiser).items()}
         tensors["noise"] = self.noise.get_state()
-        tensors["sums"], tensors["first_bad"] = self.sums, self.first_bad
+        tensors |= self.sums.tensors()
         self.states.write(tensors, self._record())
 
     def _initialise(self) -> None:
@@ -159,8 +164,14 @@ class Trainer:
         """
         if not self.objective.training:
             self.objective.train()
-        x = self._prepare(self.batches.at(self.step), self.noise)
-        terms = self._terms(x, self.noise)
+        self.batches.at(self.step, out=self.pixels)
+        self.engine.step()
+        self.step += 1
+
+    def _step(self) -> None:
+        """One step on ``pixels``: on the device alone, so that it can be replayed."""
+        with self._checks():
+            terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
         loss = self.objective.total(terms).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -169,8 +180,18 @@ class Trainer:
                 self.objective.parameters(), self.training.gradient_clip, foreach=True
             )
         self.optimiser.step()
-        self._record_terms(terms)
-        self.step += 1
+        self.sums.add(terms)
+
+    def _checks(self) -> contextlib.AbstractContextManager[None]:
+        # On a GPU each check makes the host wait; all terms are looked at at each validation.
+        return contextlib.nullcontext() if self.device.type == "cpu" else unchecked()
+
+    def _state(self) -> dict[str, Tensor]:
+        """Returns all that a step changes, the tensors themselves."""
+        values = {f"weight.{k}": v.detach() for k, v in self.objective.named_parameters()}
+        values |= {f"buffer.{k}": v for k, v in self.objective.named_buffers()}
+        values |= {f"optimiser.{k}": v for k, v in optimiser_tensors(self.optimiser).items()}
+        return values | self.sums.tensors()
 
     def _terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         try:
@@ -178,31 +199,13 @@ class Trainer:
         except FloatingPointError as error:
             raise Diverged(f"{error} Step {self.step + 1}.") from error
         except (ValueError, RuntimeError) as error:
-            self._check_finite()
+            self.sums.check()
             lost = [n for n, p in self.objective.named_parameters() if not p.isfinite().all()]
             if not lost:
                 raise
             raise Diverged(
                 f"Weights '{lost[0]}' are not finite after step {self.step}, and so no term is."
             ) from error
-
-    def _check_finite(self) -> None:
-        first = int(self.first_bad.min()) if len(self.first_bad) else NEVER
-        if first < NEVER:
-            name = self.names[int(self.first_bad.argmin())]
-            raise Diverged(f"Term '{name}' of the loss is not finite at step {first}.")
-
-    def _record_terms(self, terms: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            values = torch.stack([t.detach().float().mean() for t in terms.values()])
-            if not self.names:
-                self.names = list(terms)
-                if len(self.sums) != len(self.names):
-                    self.sums = torch.zeros_like(values, dtype=torch.float64)
-                    self.first_bad = torch.full_like(values, NEVER, dtype=torch.int64)
-            self.sums += values
-            bad = ~torch.isfinite(values)
-            self.first_bad = self.first_bad.minimum(torch.where(bad, self.step + 1, NEVER))
 
     def _prepare(self, data: Tensor, generator: torch.Generator) -> Tensor:
         x = self.objective.space.prepare(data, generator)
@@ -211,10 +214,8 @@ class Trainer:
         return x
 
     def _validate(self) -> float:
-        self._check_finite()
-        steps = (self.step - 1) % self.validate_every + 1
-        training = dict(zip(self.names, (self.sums / steps).tolist(), strict=True))
-        self.sums.zero_()
+        self.sums.check()
+        training = self.sums.take_means((self.step - 1) % self.validate_every + 1)
         terms = self._validation_terms()
         loss = sum(terms.values())
         for name, value in terms.items():
@@ -226,12 +227,11 @@ class Trainer:
             self.best_loss, self.best_step = loss, self.step
             weights = self.objective.state_dict()
             self.best = {k: v.detach().clone() for k, v in weights.items()}
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = float(self.optimiser.param_groups[0]["lr"])
         self.log.write({"step": self.step, "split": "train", "learning_rate": rate, **training})
         watched = {"loss": loss, **terms, **self._diagnostics()}
         self.log.write({"step": self.step, "split": "validation", **watched})
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.training.learning_rate * self.plateau.step(loss)
+        set_rate(self.optimiser, self.training.learning_rate * self.plateau.step(loss))
         return loss
 
     @torch.no_grad()
@@ -264,8 +264,8 @@ class Trainer:
             "log_bytes": self.log.size,
             "best_loss": repr(self.best_loss),
             "best_step": self.best_step,
-            "names": self.names,
-            "rate": repr(self.optimiser.param_groups[0]["lr"]),
+            "names": self.sums.names,
+            "rate": repr(float(self.optimiser.param_groups[0]["lr"])),
             "plateau": self.plateau.state(),
         }
 
@@ -288,9 +288,8 @@ class Trainer:
         self.best = {k: v.to(self.device) for k, v in part(tensors, "best").items()}
         restore_optimiser(self.optimiser, part(tensors, "optimiser"), float(record["rate"]))
         self.noise.set_state(tensors["noise"])
-        self.sums = tensors["sums"].to(self.device)
-        self.first_bad = tensors["first_bad"].to(self.device)
-        self.names, self.step = list(record["names"]), int(record["step"])
+        self.sums.restore(tensors, list(record["names"]))
+        self.step = int(record["step"])
         self.seconds = float(record["seconds"])
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])

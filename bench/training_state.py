@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ from .errors import UserError
 from .storage import canonical_json
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
-    from torch.optim import Optimizer
+    from torch.nn import Parameter
+    from torch.optim import Adam, Optimizer
 
 VARIABLE = "AEBENCH_SAVE_SECONDS"
 SAVE_SECONDS = 30.0
@@ -115,6 +117,25 @@ class TrainingLog:
         return True
 
 
+def adam(parameters: Iterable[Parameter], rate: float, device: torch.device) -> Adam:
+    """Returns the optimiser; on a GPU its rate and its steps live there, for recorded steps."""
+    from torch import tensor
+    from torch.optim import Adam
+
+    if device.type != "cuda":
+        return Adam(parameters, lr=rate, fused=True)
+    return Adam(parameters, lr=tensor(rate, device=device), fused=True, capturable=True)
+
+
+def set_rate(optimiser: Optimizer, rate: float) -> None:
+    """Sets the learning rate, in place where it is a tensor."""
+    for group in optimiser.param_groups:
+        if hasattr(group["lr"], "fill_"):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
     """Returns an optimiser's state by ``parameter.entry``."""
     state = optimiser.state_dict()["state"]
@@ -128,8 +149,7 @@ def restore_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor], rate: fl
         index, _, key = name.partition(".")
         entries.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+    set_rate(optimiser, rate)
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
 import hashlib
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .memory import in_batches
+from .products import products_in
 
 Progress = Callable[[int], object]
 
@@ -152,7 +152,7 @@ class Extractor(ABC):
                 progress(stop - start)
             return embedded
 
-        with torch.inference_mode(), full_precision(self.device):
+        with torch.inference_mode(), products_in("ieee"):
             return torch.cat(in_batches(features, len(images), self.batch_size)).cpu().numpy()
 
 
@@ -269,21 +269,3 @@ def resize_bilinear(levels: Tensor, side: int) -> Tensor:
         align_corners=False,
         antialias=side < max(height, width),
     )
-
-
-@contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Keeps TF32 out of features on a GPU, whatever the trainer has chosen for itself."""
-    if device.type != "cuda":
-        yield
-        return
-    cudnn: Any = torch.backends.cudnn
-    settings: list[Any] = [cudnn.conv, torch.backends.cuda.matmul]
-    before = [setting.fp32_precision for setting in settings]
-    for setting in settings:
-        setting.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value

@@ -12,7 +12,8 @@ from aebench.bench.batches import Batches
 from aebench.bench.config import Training
 from aebench.bench.errors import UserError
 from aebench.bench.interruption import Stopped
-from aebench.bench.trainer import Diverged, Trainer
+from aebench.bench.term_sums import Diverged
+from aebench.bench.trainer import Trainer
 from aebench.models.building import build
 from aebench.models.objective import OBJECTIVES
 
@@ -76,8 +77,8 @@ def test_the_log_has_the_mean_of_each_term_between_validations(whole):
     ]
     trainer = _trainer(whole.log.path.parent.parent / "again")
     means = []
-    record = trainer._record_terms
-    trainer._record_terms = lambda terms: (
+    record = trainer.sums.add
+    trainer.sums.add = lambda terms: (
         means.append({k: float(v.detach().mean()) for k, v in terms.items()}),
         record(terms),
     )
@@ -341,7 +342,10 @@ def test_objectives_that_draw_differently_see_the_same_batches(tmp_path):
         trainer = _trainer(tmp_path / name, objective=name)
         found = []
         at = trainer.batches.at
-        trainer.batches.at = lambda step, at=at, found=found: (found.append(at(step)), at(step))[1]
+        trainer.batches.at = lambda step, out=None, at=at, found=found: (
+            found.append(at(step)),
+            at(step, out),
+        )[1]
         trainer.run()
         seen.append(torch.stack(found))
     assert torch.equal(*seen)

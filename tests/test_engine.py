@@ -1,0 +1,223 @@
+import json
+import logging
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from aebench.bench.config import Config, Training
+from aebench.bench.engine import WARM_UP, Engine
+from aebench.bench.precision import computing_in
+from aebench.bench.trainer import Trainer
+from aebench.models.building import build
+from aebench.models.checks import checked, unchecked
+from aebench.models.objective import OBJECTIVES
+from aebench.models.space import check_unit_range
+
+TapeRecorder = runpy.run_path(str(Path(__file__).parent / "recording.py"))["TapeRecorder"]
+SHAPE = (1, 8, 8)
+STEPS = 24
+IMAGES = torch.randint(0, 256, (60, *SHAPE), dtype=torch.uint8, generator=torch.manual_seed(0))
+
+
+def _trainer(folder, objective, *, clip=0.0, precision="float32", **options):
+    folder.mkdir(exist_ok=True)
+    return Trainer(
+        build(objective, backbone="tiny", image_shape=SHAPE, latent_dim=3, seed=0, **options),
+        Training(
+            steps=STEPS,
+            batch_size=10,
+            validate_every=6,
+            gradient_clip=clip,
+            learning_rate=1e-3,
+            precision=precision,
+        ),
+        train=IMAGES[:40],
+        validation=IMAGES[40:],
+        seed=0,
+        folder=folder,
+        seconds_to_save=1e9,
+    )
+
+
+def _record_on_tape(trainer, monkeypatch):
+    recorder = TapeRecorder(trainer)
+    monkeypatch.setattr(trainer.engine, "recorder", recorder)
+    monkeypatch.setattr(trainer, "_checks", unchecked)
+    return recorder
+
+
+def _curve(trainer):
+    lines = [json.loads(line) for line in trainer.log.path.read_text().splitlines()]
+    return [x["loss"] for x in lines if x["split"] == "validation"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
+def test_a_replayed_training_is_the_one_taken_step_by_step(objective, tmp_path, monkeypatch):
+    plain = _trainer(tmp_path / "plain", objective, clip=50.0)
+    plain.run()
+    replayed = _trainer(tmp_path / "replayed", objective, clip=50.0)
+    recorder = _record_on_tape(replayed, monkeypatch)
+    replayed.run()
+    assert replayed.engine.refused == ""
+    assert recorder.taken == WARM_UP + 1
+    assert recorder.replayed == STEPS - WARM_UP
+    for name, value in plain.objective.state_dict().items():
+        found = replayed.objective.state_dict()[name]
+        torch.testing.assert_close(found, value, rtol=1e-6, atol=1e-7, msg=name)
+    assert _curve(replayed) == pytest.approx(_curve(plain), rel=1e-6)
+    assert replayed.log.path.read_text().count("\n") == plain.log.path.read_text().count("\n")
+
+
+def test_a_replayed_training_goes_on_from_its_state(tmp_path, monkeypatch):
+    whole = _trainer(tmp_path / "whole", "vae")
+    whole.run()
+    first = _trainer(tmp_path / "cut", "vae")
+    _record_on_tape(first, monkeypatch)
+    first._initialise()
+    for _ in range(11):
+        first.train_step()
+    first.validate_every = 10**9
+    first.save()
+    second = _trainer(tmp_path / "cut", "vae")
+    _record_on_tape(second, monkeypatch)
+    second.run()
+    assert second.engine.refused == ""
+    for name, value in whole.objective.state_dict().items():
+        torch.testing.assert_close(second.objective.state_dict()[name], value, msg=name)
+
+
+class _Counter:
+    """A step that adds noise to a value, and counts."""
+
+    def __init__(self):
+        self.value, self.count = torch.zeros(3), torch.zeros((), dtype=torch.int64)
+        self.generator = torch.Generator().manual_seed(3)
+
+    def body(self):
+        self.value += torch.rand(3, generator=self.generator)
+        self.count += 1
+
+    def state(self):
+        return {"weight.value": self.value, "count": self.count}
+
+
+class _Recorder:
+    """Records a step as the function given."""
+
+    def __init__(self, replay):
+        self.replay = replay
+
+    def take(self, body):
+        body()
+
+    def record(self, body, generator):
+        return self.replay
+
+
+def _fails():
+    raise RuntimeError("operation not permitted when stream is capturing\nSome advice.")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda c: None, "draws another amount of noise"),
+        (lambda c: (c.body(), c.body()), "draws another amount of noise"),
+        (lambda c: torch.rand(3, generator=c.generator), "leaves 'weight' .* away from where"),
+        (lambda c: (c.body(), c.count.sub_(1)), r"leaves 'count' 1 away .* a change of 1\."),
+        (lambda c: (c.body(), setattr(c, "value", c.value.clone())), "place of 'weight.value'"),
+        (lambda c: (c.body(), c.value.fill_(torch.nan)), "leaves 'weight' nan away"),
+        (lambda c: _fails(), "^operation not permitted when stream is capturing$"),
+    ],
+)
+def test_a_replay_that_does_not_do_the_step_is_not_used(wrong, reason, caplog):
+    plain, counter = _Counter(), _Counter()
+    engine = Engine(
+        counter.body, counter.state, counter.generator, _Recorder(lambda: wrong(counter))
+    )
+    with caplog.at_level(logging.WARNING):
+        for _ in range(10):
+            plain.body()
+            engine.step()
+    assert engine.replay is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(engine.refused)
+    assert [r.message.count(engine.refused) for r in caplog.records] == [1]
+    assert torch.equal(counter.value, plain.value) and torch.equal(counter.count, plain.count)
+
+
+def test_a_replay_that_does_the_step_is_used(caplog):
+    plain, counter, used = _Counter(), _Counter(), []
+    recorder = _Recorder(lambda: (counter.body(), used.append(1)))
+    engine = Engine(counter.body, counter.state, counter.generator, recorder)
+    for _ in range(10):
+        plain.body()
+        engine.step()
+    assert torch.equal(counter.value, plain.value) and len(used) == 10 - WARM_UP
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
+def test_trunks_in_bfloat16_give_the_same_loss_curve(objective, tmp_path):
+    curves = []
+    for precision in ("float32", "tf32", "bfloat16"):
+        trainer = _trainer(tmp_path / precision, objective, precision=precision)
+        trainer.run()
+        curves.append(_curve(trainer))
+        assert all(p.dtype == torch.float32 for p in trainer.objective.parameters())
+    plain, tf32, rounded = curves
+    assert tf32 == plain, "on a CPU there are no such products"
+    span = max(plain) - min(plain)
+    assert rounded == pytest.approx(plain, rel=5e-3, abs=0.05 * span)
+
+
+def test_bfloat16_is_the_trunks_alone():
+    objective = build("aef-linear", backbone="tiny", image_shape=SHAPE, latent_dim=3, seed=0)
+    backbone, seen = objective.backbone, {}
+
+    def note(name):
+        return lambda module, inputs, output: seen.update(
+            {name: (inputs[0].dtype, output.dtype if torch.is_tensor(output) else None)}
+        )
+
+    for name, module in objective.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(note(name))
+    x = IMAGES[:10].float().div(255).clamp(0.01, 0.99)
+    objective.initialise(x, torch.manual_seed(0))
+    with computing_in("bfloat16", backbone):
+        terms = objective.terms(x, torch.manual_seed(0))
+    assert all(term.dtype == torch.float32 for term in terms.values())
+    products = {
+        name for name, module in objective.named_modules() if hasattr(module, "weight") and
+        isinstance(module, (torch.nn.Conv2d, torch.nn.Linear, torch.nn.ConvTranspose2d))
+    }  # fmt: skip
+    within = {n for n in products & seen.keys() if seen[n][1] == torch.bfloat16}
+    trunks = {n for n in products if n.startswith(("backbone.encoder", "backbone.decoder"))}
+    assert within == trunks & seen.keys() and within
+    assert seen["backbone.code"][0] == seen["backbone.output"][0] == torch.float32
+    seen.clear()
+    objective.terms(x, torch.manual_seed(0))
+    assert {dtype for pair in seen.values() for dtype in pair} <= {torch.float32, None}
+
+
+def test_a_precision_is_part_of_a_run_unless_it_is_float32():
+    plain = Config("s", "full", "digits", "tiny", "ae", 3)
+    assert "precision" not in plain.training_record()["training"]
+    rounded = Config("s", "full", "digits", "tiny", "ae", 3, training=Training(precision="tf32"))
+    assert rounded.digest != plain.digest
+    with pytest.raises(
+        ValueError, match=r"'training.precision' is 'half'; expected one of: float"
+    ):
+        Training(precision="half")
+
+
+def test_values_are_checked_except_inside_unchecked():
+    bad = torch.full((2, 1, 2, 2), 1.5)
+    with unchecked():
+        assert not checked()
+        check_unit_range("unit", bad)
+    assert checked()
+    with pytest.raises(ValueError, match=r"got the value 1.5 in image 0"):
+        check_unit_range("unit", bad)
