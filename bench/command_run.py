@@ -134,11 +134,17 @@ def _write_floors(requests: list[Request]) -> str:
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
+    from .throughput import speed_line
+
     counts: dict[str, int] = {}
     for done in ended:
         counts[done.outcome] = counts.get(done.outcome, 0) + 1
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
+    trained = [d.request for d in ended if d.outcome == "trained"]
+    if trained:
+        speed = speed_line([(r.config, r.folder) for r in trained], trained[0].device)
+        sys.stderr.write(f"aebench: {speed}.\n" if speed else "")
     if "stale" in counts:
         sys.stderr.write(
             "aebench: stale runs were trained by older training code; "

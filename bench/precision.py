@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..metrics.products import products_in
 from ..models.backbone import Backbone
+from ..models.rounding import may_round
 
 
 @contextlib.contextmanager
@@ -19,7 +20,8 @@ def computing_in(precision: str, backbone: Backbone) -> Iterator[None]:
     ``float32`` is exact float32 on a GPU too. ``tf32`` lets a GPU round the factors of matrix
     products and convolutions to 10 bits. ``bfloat16`` runs the encoder's and the decoder's trunk
     under autocast, and the rest as ``tf32``: the code layer, the last layer, the objective's
-    heads and flows, likelihood terms, log-determinants, the MMD and all statistics.
+    heads and flows, likelihood terms, log-determinants, gradient penalties, the MMD and all
+    statistics.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(products_in("ieee" if precision == "float32" else "tf32"))
@@ -43,6 +45,8 @@ def _in_bfloat16(backbone: Backbone) -> Iterator[None]:
 
 def _autocast(forward: Callable[[Tensor], Tensor], device: str) -> Callable[[Tensor], Tensor]:
     def cast(inputs: Tensor) -> Tensor:
+        if not may_round():
+            return forward(inputs)
         with torch.autocast(device, torch.bfloat16):
             features = forward(inputs)
         return features.to(inputs.dtype)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from .rounding import unrounded
+
 # Beside the summed squared error. The published weights belong to another quantity (RELEASED);
 # this one was chosen on validation data from {1e-4, 1e-3, 1e-2, 1e-1}, see docs/tuning.md.
 DEFAULT = 1e-4
@@ -57,8 +59,11 @@ class GradientPenalty:
     def __call__(
         self, decoder: Decoder, backbone: nn.Module, z: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Returns the weighted penalty (B,) at codes z (B, L); the gradient reaches z too."""
-        with frozen_batch_norm(backbone):
+        """Returns the weighted penalty (B,) at codes z (B, L); the gradient reaches z too.
+
+        In float32 also where the training rounds: a derivative has less precision to lose.
+        """
+        with frozen_batch_norm(backbone), unrounded():
             return self.weight * PENALTIES[self.kind](decoder, z, generator)
 
 

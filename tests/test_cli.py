@@ -147,7 +147,7 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(suite_file, tmp_path, capsy
 
 def test_progress_is_silent_off_a_terminal(suite_file, aebench):
     code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
-    assert code == 0 and told.count("\n") == 1 and "1 trained in" in told
+    assert code == 0 and told.count("\n") == 2 and "1 trained in" in told and " steps/s, " in told
 
 
 def test_an_objective_dropped_in_runs_under_the_settings_of_the_suite(

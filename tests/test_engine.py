@@ -172,6 +172,33 @@ def test_trunks_in_bfloat16_give_the_same_loss_curve(objective, tmp_path):
     assert rounded == pytest.approx(plain, rel=5e-3, abs=0.05 * span)
 
 
+@pytest.mark.parametrize("objective", ["vae", "rae-gp", "rae-sn"])
+def test_the_published_networks_train_in_bfloat16(objective, tmp_path):
+    images = torch.randint(0, 256, (40, 1, 32, 32), dtype=torch.uint8)
+    options = {"backbone": "rae-32", "backbone_options": {"width": 1 / 64}}
+    trainer = Trainer(
+        build(objective, image_shape=(1, 32, 32), latent_dim=3, seed=0, **options),
+        Training(steps=3, batch_size=10, precision="bfloat16"),
+        train=images,
+        validation=images,
+        seed=0,
+        folder=tmp_path,
+    )
+    trainer.run()
+    assert trainer.step == 3
+
+
+def test_gradient_penalties_are_not_rounded():
+    objective = build("rae-gp", backbone="tiny", image_shape=SHAPE, latent_dim=3, seed=0)
+    z = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    penalties = []
+    for precision in ("float32", "bfloat16"):
+        with computing_in(precision, objective.backbone):
+            noise = torch.Generator().manual_seed(1)
+            penalties.append(objective.gp(objective.mean, objective.backbone, z, noise))
+    assert torch.equal(*penalties)
+
+
 def test_bfloat16_is_the_trunks_alone():
     objective = build("aef-linear", backbone="tiny", image_shape=SHAPE, latent_dim=3, seed=0)
     backbone, seen = objective.backbone, {}

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class Ratio:
 
     Attributes:
         ratio: Of the least wall times.
-        cpu_ratio: Of the least CPU times, which other load on the machine disturbs less.
+        cpu_ratio: Of the least CPU times, which other load on the machine disturbs less; None
+            where they are not known.
         work: What one unit of time is: a step, a distance, an epoch.
     """
 
@@ -41,7 +42,7 @@ class Ratio:
     peer: str
     work: str
     ratio: float
-    cpu_ratio: float
+    cpu_ratio: float | None
     ours_seconds: float
     peer_seconds: float
     rounds: int
@@ -80,7 +81,19 @@ def full(request):
 def versus(benchmark, request):
     """Returns a function that times ours and a peer in turn and returns what both returned."""
 
-    def measure(ours, theirs, *, peer, work, count=1, rounds=5, warm=True, note="", device="cpu"):
+    def measure(
+        ours,
+        theirs,
+        *,
+        peer,
+        work,
+        count=1,
+        rounds=5,
+        warm=True,
+        note="",
+        device="cpu",
+        elsewhere=False,  # Ours runs in other processes, whose CPU time is not known here.
+    ):
         clocks = [Clock(ours, count), Clock(theirs, count)]
         if warm:
             ours()
@@ -95,6 +108,8 @@ def versus(benchmark, request):
 
         benchmark.pedantic(take_ours, setup=take_peer, rounds=rounds, iterations=1)
         row = _row(request.node.name, clocks, peer, work, note, device)
+        if elsewhere:
+            row = replace(row, cpu_ratio=None)
         RESULTS.append(row)
         benchmark.extra_info.update(asdict(row))
         return results
@@ -130,7 +145,8 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.line(line.format("benchmark", "peer", "ratio", "by CPU", "ours", "peer"))
     for row in RESULTS:
         times = f"{row.ours_seconds:.3g} s", f"{row.peer_seconds:.3g} s"
-        ratios = f"{row.ratio:.2f}", f"{row.cpu_ratio:.2f}"
+        by_cpu = "-" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}"
+        ratios = f"{row.ratio:.2f}", by_cpu
         terminalreporter.line(line.format(row.benchmark, row.peer, *ratios, *times))
         if row.note:
             terminalreporter.line(f"    {row.note}")
@@ -146,7 +162,15 @@ def _write(folder):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    record = {"machine": _machine(), "versions": _versions(), "ratios": rows}
+    from aebench.bench.provenance import commit, now
+
+    record = {
+        "machine": _machine(),
+        "versions": _versions(),
+        "commit": commit(),
+        "date": now(),
+        "ratios": rows,
+    }
     text = json.dumps(record, indent=2, sort_keys=True) + "\n"
     (folder / "ratios.json").write_text(text, encoding="utf-8")
 

@@ -7,7 +7,12 @@ with one optimiser for the encoder and one, with weight decay, for the decoder.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -170,3 +175,56 @@ def test_training_step(network, name, versus, full, tmp_path):
         rounds=rounds,
         note=IMAGE_GRADIENT if name == "rae-gp" else "",
     )
+
+
+@contextlib.contextmanager
+def trainings_at_once(objective, batch, count):
+    """Yields a function that has ``count`` processes take a number of steps each, and waits."""
+    worker = Path(__file__).parent / "training_worker.py"
+    command = [sys.executable, str(worker), objective, str(batch), str(RATE)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
+            )
+            for _ in range(count)
+        ]
+
+        def take(steps):
+            for process in workers:
+                process.stdin.write(f"{steps}\n")
+                process.stdin.flush()
+            assert [process.stdout.readline() for process in workers] == ["done\n"] * count
+
+        yield take
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_suite_on_two_cores(name, versus, tmp_path):
+    batch, steps, cores = 100, 100, 2
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch * steps, *SHAPE), generator=generator).byte()
+    torch.manual_seed(0)
+    config = PEERS[name][1](input_dim=SHAPE, latent_dim=LATENT)
+    _, encoder, decoder = dense(config, scale=name == "vae")
+    theirs = peer_trainer(name, encoder, decoder, images, batch, tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        with trainings_at_once(name, batch, cores) as take:
+            versus(
+                lambda: take(steps // cores),
+                lambda: theirs.train_step(1),
+                peer="pythae 0.1.2",
+                work=f"step on {cores} cores, dense network, batch {batch}",
+                count=steps,
+                rounds=7,
+                note=(
+                    "a suite's steps: ours two runs side by side of one thread each, as `aebench "
+                    "run` does; pythae's one run with two threads"
+                ),
+                elsewhere=True,
+            )
+    finally:
+        torch.set_num_threads(threads)

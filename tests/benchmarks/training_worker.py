@@ -1,0 +1,36 @@
+"""One of two trainings at once: takes as many steps as each line says, and answers each line."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from aebench.bench.config import Training
+from aebench.bench.trainer import Trainer
+from aebench.models.building import build
+
+
+def main():
+    objective, batch, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    shape = (1, 28, 28)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (25 * batch, *shape), generator=generator).byte()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            build(objective, backbone="mlp", image_shape=shape, latent_dim=16),
+            Training(batch_size=batch, learning_rate=rate),
+            train=images,
+            validation=images[:batch],
+            seed=0,
+            folder=Path(folder),
+        )
+        for line in sys.stdin:
+            for _ in range(int(line)):
+                trainer.train_step()
+            sys.stdout.write("done\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
