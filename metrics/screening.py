@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .arrays import Features
 
 BLOCK_ELEMENTS = 2**23
-PAIRS = 2**22  # elements of float64 differences held at once
+PAIRS = 2**19  # elements of float64 differences held at once: few enough to stay in cache
 LARGEST = 1e15  # above it float32 squares may overflow
 
 
@@ -58,10 +58,10 @@ def pair_distances(
     import torch
 
     chunk = max(1, PAIRS // left.exact.shape[1])
-    parts = [
-        (left.exact[i].double() - right.exact[j].double()).square().sum(1)
-        for i, j in zip(rows.split(chunk), columns.split(chunk), strict=True)
-    ]
+    parts = []
+    for i, j in zip(rows.split(chunk), columns.split(chunk), strict=True):
+        difference = left.exact[i].double()
+        parts.append(difference.sub_(right.exact[j]).square_().sum(1))
     return torch.cat(parts)
 
 
