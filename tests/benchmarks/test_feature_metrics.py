@@ -11,7 +11,6 @@ from aebench.metrics import density_coverage, precision_recall
 from aebench.metrics.neighbours import neighbour_scores
 from aebench.metrics.prd import prd_curve, prd_f_beta
 
-
 FLOAT64 = "prdc is given float64, in which alone its values are ours; ours gets float32"
 
 
