@@ -122,7 +122,10 @@ def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]
 
 
 def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
-    """Writes a figure as PNG and PDF, with the same bytes for the same content."""
+    """Writes a figure as PNG and PDF, with the same bytes for the same content.
+
+    The PNG has 256 colours.
+    """
     import matplotlib as mpl
 
     paths = []
@@ -131,9 +134,21 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
         stream = io.BytesIO()
         with mpl.rc_context(STYLE):
             figure.savefig(stream, format=ending, metadata=metadata)
+        content = with_palette(stream.getvalue()) if ending == "png" else stream.getvalue()
         paths.append(folder / f"{name}.{ending}")
-        write_atomically(paths[-1], stream.getvalue())
+        write_atomically(paths[-1], content)
     return paths
+
+
+def with_palette(png: bytes) -> bytes:
+    """Returns a PNG in 256 colours chosen for it, which takes a third of the space."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png))
+    few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    few.save(stream, "PNG", optimize=True, dpi=image.info.get("dpi", (72, 72)))
+    return stream.getvalue()
 
 
 def _show_names_as_they_are(figure: Figure) -> None:

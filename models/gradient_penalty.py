@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,11 @@ class GradientPenalty:
     ``finite-difference`` replaces J u by a difference quotient. ``released`` is the mean over
     code dimensions of (2 J^T G)^2, what the paper's code computes: another quantity.
 
-    Batch-norm uses its running statistics inside the penalty, so that samples do not interact.
+    While training, batch-norm uses the batch's statistics here too, and counts the batch once: so
+    J is that of the function trained, in which the samples of a batch interact a little, and the
+    scale of a kernel before batch-norm does not matter. With the running statistics it would:
+    the penalty, weak as it is, would shrink such kernels at every step, since nothing else pulls
+    at their scale, faster than slow running statistics can follow.
 
     References:
         From Variational to Deterministic Autoencoders (Ghosh et al., 2020), section 3.1.
@@ -63,7 +68,7 @@ class GradientPenalty:
 
         In float32 also where the training rounds: a derivative has less precision to lose.
         """
-        with frozen_batch_norm(backbone), unrounded():
+        with batch_norm_without_record(backbone), unrounded():
             return self.weight * PENALTIES[self.kind](decoder, z, generator)
 
 
@@ -120,13 +125,24 @@ PENALTIES: dict[str, Callable[[Decoder, Tensor, torch.Generator], Tensor]] = {
 
 
 @contextlib.contextmanager
-def frozen_batch_norm(module: nn.Module) -> Iterator[None]:
-    """Makes batch-norm layers use their running statistics inside."""
+def batch_norm_without_record(module: nn.Module) -> Iterator[None]:
+    """Lets batch-norm layers in training use the batch's statistics inside and keep no record.
+
+    They are computed step by step: torch's layer has no derivative of its forward mode by the
+    statistics, and none of third order.
+    """
     layers = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
     for layer in layers:
-        layer.eval()
+        layer.forward = partial(_batch_norm, layer)
     try:
         yield
     finally:
         for layer in layers:
-            layer.train()
+            del layer.forward  # The instance's; the class's shows again.
+
+
+def _batch_norm(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Returns x (B, C, H, W) normalised by its own statistics, scaled and shifted."""
+    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+    normalised = (x - mean) * (variance + layer.eps).rsqrt()
+    return normalised * layer.weight[:, None, None] + layer.bias[:, None, None]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aebench.bench.figures import save_figure
 from aebench.bench.storage import write_atomically
 from speed_gpu import FILE as GPU_FILE
 
@@ -104,13 +105,8 @@ def draw(ratios: list[Record], folder: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlim(right=max(values) * 1.6)
         axes.set_xlabel("time of the peer / ours (higher is better); thick mark: to be reached")
-        for kind in ("png", "pdf"):
-            figure.savefig(folder / f"ratios.{kind}", dpi=150, metadata=_undated(kind))
+        save_figure(folder, "ratios", figure)
         plt.close(figure)
-
-
-def _undated(kind: str) -> dict[str, None]:
-    return {"CreationDate": None} if kind == "pdf" else {}
 
 
 def _cpu_table(ratios: list[Record]) -> str:

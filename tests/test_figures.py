@@ -1,3 +1,4 @@
+import io
 import runpy
 from itertools import combinations
 from pathlib import Path
@@ -5,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench import figures_curves
-from aebench.bench.figures import Arrays, look_of, new_figure, save_figure, tile, wrapped
+from aebench.bench.figures import (
+    Arrays,
+    look_of,
+    new_figure,
+    save_figure,
+    tile,
+    with_palette,
+    wrapped,
+)
 from aebench.bench.figures_all import write_figures
 from aebench.bench.figures_images import denoising_plots
 from aebench.bench.figures_methods import looks_of, shortened
@@ -187,3 +196,17 @@ def test_a_name_that_looks_like_mathematics_is_shown_and_log_axes_keep_their_pow
     ticks = [text for text in axes[0, 0].get_yticklabels() if text.get_text()]
     assert ticks and all(text.get_parse_math() for text in ticks)
     assert not axes[0, 0].title.get_parse_math()
+
+
+def test_a_picture_in_256_colours_has_its_size_resolution_and_look():
+    values = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([values, values, values // 2], -1)).save(
+        stream, "PNG", dpi=(150, 150)
+    )
+    few = Image.open(io.BytesIO(with_palette(stream.getvalue())))
+    assert few.size == (64, 64) and few.mode == "P"
+    assert few.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+    shown = np.asarray(few.convert("RGB")).astype(int)
+    assert np.abs(shown[..., 0] - values).max() <= 2
+    assert np.abs(shown[..., 2] - values // 2).max() <= 2

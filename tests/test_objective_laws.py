@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aebench.models.backbone import BACKBONES, Backbone
 from aebench.models.building import option_defaults
 from aebench.models.density import DENSITIES, Density, build_density
 from aebench.models.density_gaussian import FullGaussian
+from aebench.models.gradient_penalty import PENALTIES
 from aebench.models.objective import OBJECTIVES, Objective
 from aebench.models.space import SPACES
 from safetensors.torch import load, save
@@ -459,3 +461,46 @@ def test_objective_runs_with_batch_norm_and_three_channels(name):
 def test_prior_of_each_objective_can_be_built_as_a_density():
     for prior in {kind.prior for _, kind in OBJECTIVES.items()} - {""}:
         assert isinstance(build_density(prior), Density)
+
+
+def _network_with_batch_norm(name):
+    options = {"backbone": "rae-32", "backbone_options": {"width": 1 / 64}}
+    objective = build(name, image_shape=(1, 32, 32), latent_dim=4, seed=0, **options)
+    x = torch.rand(20, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    return objective.train(), x
+
+
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
+def test_a_gradient_penalty_does_not_pull_at_the_scale_of_a_kernel_before_batch_norm(penalty):
+    objective, x = _network_with_batch_norm("rae-gp")
+    objective.gp.kind = penalty
+    z = objective.encode(x).detach()
+    noise = torch.Generator().manual_seed(1)
+    value = objective.gp(objective.mean, objective.backbone, z, noise).sum()
+    value.backward()
+    layers = list(objective.backbone.decoder)
+    kernels = [
+        layer.weight
+        for layer, after in itertools.pairwise(layers)
+        if isinstance(after, torch.nn.BatchNorm2d)
+    ]
+    assert len(kernels) == 2
+    for kernel in kernels:
+        # What does not depend on the scale of w has w' grad = 0; batch-norm's epsilon is small.
+        along = (kernel * kernel.grad).sum() / (kernel.norm() * kernel.grad.norm())
+        assert along.abs().item() < 0.02
+
+
+@pytest.mark.parametrize("name", ["rae-gp", "rae-sn-gp"])
+def test_a_gradient_penalty_leaves_the_running_statistics_to_the_decoding(name):
+    objective, x = _network_with_batch_norm(name)
+    other, _ = _network_with_batch_norm(name)
+    objective.terms(x, torch.Generator().manual_seed(1))
+    other.gp.weight = 0.0
+    other.gp.__class__ = type("None", (), {"__call__": lambda self, mean, net, z, g: z.sum(1) * 0})
+    other.terms(x, torch.Generator().manual_seed(1))
+    found = dict(objective.backbone.named_buffers())
+    expected = dict(other.backbone.named_buffers())
+    assert any(name.endswith("running_var") for name in found)
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
