@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .labels import variant_text
 
 if TYPE_CHECKING:
@@ -180,14 +182,16 @@ def _split_identities(
     rows: pd.DataFrame, where: str, notes: list[str]
 ) -> list[tuple[str, pd.DataFrame]]:
     keys = rows[list(IDENTITY)].astype(object).where(rows[list(IDENTITY)].notna(), "-")
-    unique = keys.drop_duplicates().reset_index(drop=True)
+    # A score that does not apply was not computed under a protocol: it makes no column.
+    computed = rows["status"] != "not applicable"
+    unique = keys[computed if computed.any() else slice(None)].drop_duplicates()
     if len(unique) == 1:
         return [("", rows)]
+    unique = unique.reset_index(drop=True)
     texts = difference_text(unique)
-    parts = []
-    for at in range(len(unique)):
-        same = (keys == unique.iloc[at]).all(axis=1)
-        parts.append((f" [{texts[at]}]", rows[same]))
+    matches = [(keys == unique.iloc[at]).all(axis=1) for at in range(len(unique))]
+    stray = ~np.logical_or.reduce(matches)
+    parts = [(f" [{texts[at]}]", rows[same | stray]) for at, same in enumerate(matches)]
     notes.append(
         f"{where}: scores under different protocols have separate columns: "
         + " | ".join(texts.values())

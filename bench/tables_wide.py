@@ -54,7 +54,10 @@ def wide_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     tables, notes = [], []
     for part in table_parts(rows):
         placed = with_places(part.rows)
-        scores = placed[placed["images"].isin(IMAGES)]["metric"].unique()
+        scored = placed[placed["images"].isin(IMAGES)]
+        # A metric that failed stands under its own name, not its scores': no table of failures.
+        computed = scored[scored["status"] == "ok"]
+        scores = (computed if len(computed) else scored)["metric"].unique()
         for metric in objective_order(scores):
             table, more = _wide_table(part, placed, str(metric))
             tables.append(table)

@@ -131,9 +131,11 @@ def batch_norm_without_record(module: nn.Module) -> Iterator[None]:
     They are computed step by step: torch's layer has no derivative of its forward mode by the
     statistics, and none of third order.
     """
-    layers = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
-    for layer in layers:
-        layer.forward = partial(_batch_norm, layer)
+    layers: list[nn.Module] = []
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.training:
+            layers.append(layer)
+            layers[-1].forward = partial(_batch_norm, layer)
     try:
         yield
     finally:

@@ -104,7 +104,7 @@ def draw(ratios: list[Record], folder: Path) -> None:
         axes.set_yticks(list(places), labels)
         axes.set_xscale("log")
         axes.set_xlim(right=max(values) * 1.6)
-        axes.set_xlabel("time of the peer / ours (higher is better); thick mark: to be reached")
+        axes.set_xlabel("peer's time / ours ↑ (mark: to reach)")
         save_figure(folder, "ratios", figure)
         plt.close(figure)
 

@@ -55,3 +55,14 @@ def test_the_two_commands_open_the_readme():
         "python3 -m pip install tox-uv && tox -e quick",
         "python3 -m pip install tox-uv && tox -e test",
     ]
+
+
+def test_the_table_of_the_readme_is_that_of_the_committed_results():
+    def lines(path):
+        text = path.read_text(encoding="utf-8")
+        return [re.sub(r"[\s:-]+", " ", x) for x in text.splitlines() if x.startswith("| ")]
+
+    shown = [x for x in lines(README) if re.search(r"\(\d\)", x)]
+    suite = README.parent / "results" / "families-fashion-mini-small" / "README.md"
+    assert len(shown) > 15
+    assert set(shown) <= set(lines(suite))

@@ -3,6 +3,7 @@ import re
 import runpy
 from pathlib import Path
 
+from aebench.bench.protocol import columns_of, with_places
 from aebench.bench.tables import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables_grid import grid_tables
 from aebench.bench.tables_likelihood import likelihood_tables
@@ -261,3 +262,24 @@ def test_numbers_have_digits_that_fit_their_size():
     assert [format_number(v) for v in (1234.5, 123.45, 3.14159, 0.5, 0.00012)] == [
         *("1234", "123.5", "3.14", "0.500", "1.20e-04")
     ]
+
+
+def test_a_score_that_does_not_apply_makes_no_column_of_its_own():
+    known = [make_row(objective=name, n_real=100) for name in ("ae", "vae")]
+    absent = make_row(objective="2svae", n_real=None, status="not applicable", value=None)
+    columns, notes = columns_of(with_places(frame([*known, absent])))
+    assert len(columns) == 1 and not notes
+    assert set(columns[0].rows["objective"]) == {"ae", "vae", "2svae"}
+    other = make_row(objective="vae", n_real=500, seed=1)
+    columns, notes = columns_of(with_places(frame([*known, other, absent])))
+    assert len(columns) == 2 and len(notes) == 1 and "n_real=100" in notes[0]
+    assert all("2svae" in set(column.rows["objective"]) for column in columns)
+
+
+def test_a_metric_that_only_failed_has_no_table_beside_those_of_scores():
+    failed = make_row(objective="maf", metric="frechet", status="failed", value=None, reason="nan")
+    known = [make_row(objective=name, metric="fd") for name in ("ae", "vae")]
+    tables, _ = wide_tables(frame([*known, failed]))
+    assert [table.name for table in tables] == ["fd"]
+    tables, _ = wide_tables(frame([failed]))
+    assert [table.name for table in tables] == ["frechet"]
