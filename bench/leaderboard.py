@@ -83,7 +83,8 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
-    for (suite, scale), part in rows.groupby(["suite", "scale"], sort=True):
+    suites = sorted(rows.groupby(["suite", "scale"]), key=lambda item: _families_first(item[0]))
+    for (suite, scale), part in suites:
         placed = with_places(part[part["objective"] != FLOOR])
         placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
@@ -94,6 +95,11 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
                     title = suite_title({"suite": suite, "scale": scale})
                     entries += _column_entries(column, title)
     return entries
+
+
+def _families_first(name: Sequence[str]) -> tuple[bool, Sequence[str]]:
+    """Orders suites by name, after those that compare all families of objectives."""
+    return not name[0].startswith("families-"), name
 
 
 def board_tables(entries: Sequence[Entry]) -> list[Table]:

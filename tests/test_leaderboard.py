@@ -137,3 +137,10 @@ def test_a_diverged_method_is_listed_without_a_rank():
     rows.append(make_row(objective="rae", status="diverged", metric="loss", images="test"))
     lost = [e for e in board_entries(frame(rows)) if e["objective"] == "rae"]
     assert lost and {e["rank"] for e in lost} == {"1 diverged"} and lost[0]["mean"] is None
+
+
+def test_suites_that_compare_all_families_come_first():
+    names = ("aef-grid-mnist", "families-mnist", "rae-prd")
+    rows = frame([make_row(suite=s, objective=o) for s in names for o in ("ae", "vae")])
+    listed = [entry["suite"].split(" ")[0] for entry in board_entries(rows)]
+    assert list(dict.fromkeys(listed)) == ["families-mnist", "aef-grid-mnist", "rae-prd"]
