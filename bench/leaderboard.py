@@ -83,7 +83,10 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
-    suites = sorted(rows.groupby(["suite", "scale"]), key=lambda item: _families_first(item[0]))
+    suites = sorted(
+        rows.groupby(["suite", "scale"]),
+        key=lambda item: _families_first(tuple(map(str, item[0]))),
+    )
     for (suite, scale), part in suites:
         placed = with_places(part[part["objective"] != FLOOR])
         placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
@@ -97,7 +100,7 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
     return entries
 
 
-def _families_first(name: Sequence[str]) -> tuple[bool, Sequence[str]]:
+def _families_first(name: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
     """Orders suites by name, after those that compare all families of objectives."""
     return not name[0].startswith("families-"), name
 
