@@ -35,7 +35,7 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Records a step as a CUDA graph, on a stream of its own as graphs ask for."""
+    """Records a step as a CUDA graph; the steps before are taken on a stream of its own for it."""
 
     def __init__(self, device: torch.device) -> None:
         self.stream = torch.cuda.Stream(device)
@@ -57,12 +57,7 @@ class CudaGraphs:
         mode = "thread_local"
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode=mode):
             body()
-
-        def replay() -> None:
-            with self._apart():
-                graph.replay()
-
-        return replay
+        return graph.replay
 
     @contextlib.contextmanager
     def _apart(self) -> Iterator[None]:
