@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from aebench.bench import engine
 from aebench.bench.config import Config, Training
 from aebench.bench.engine import WARM_UP, Engine
 from aebench.bench.precision import computing_in
@@ -133,27 +134,27 @@ def _fails():
 )
 def test_a_replay_that_does_not_do_the_step_is_not_used(wrong, reason, caplog):
     plain, counter = _Counter(), _Counter()
-    engine = Engine(
+    steps = Engine(
         counter.body, counter.state, counter.generator, _Recorder(lambda: wrong(counter))
     )
     with caplog.at_level(logging.WARNING):
         for _ in range(10):
             plain.body()
-            engine.step()
-    assert engine.replay is None
+            steps.step()
+    assert steps.replay is None
     with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(engine.refused)
-    assert [r.message.count(engine.refused) for r in caplog.records] == [1]
+        raise AssertionError(steps.refused)
+    assert [r.message.count(steps.refused) for r in caplog.records] == [1]
     assert torch.equal(counter.value, plain.value) and torch.equal(counter.count, plain.count)
 
 
 def test_a_replay_that_does_the_step_is_used(caplog):
     plain, counter, used = _Counter(), _Counter(), []
     recorder = _Recorder(lambda: (counter.body(), used.append(1)))
-    engine = Engine(counter.body, counter.state, counter.generator, recorder)
+    steps = Engine(counter.body, counter.state, counter.generator, recorder)
     for _ in range(10):
         plain.body()
-        engine.step()
+        steps.step()
     assert torch.equal(counter.value, plain.value) and len(used) == 10 - WARM_UP
     assert not caplog.records
 
@@ -248,3 +249,13 @@ def test_values_are_checked_except_inside_unchecked():
     assert checked()
     with pytest.raises(ValueError, match=r"got the value 1.5 in image 0"):
         check_unit_range("unit", bad)
+
+
+def test_steps_are_recorded_on_a_gpu_alone_and_unless_declined(monkeypatch):
+    made = []
+    monkeypatch.setattr(engine, "CudaGraphs", lambda device: made.append(device) or "graphs")
+    monkeypatch.setenv(engine.EAGER, "")
+    assert engine.recorder_for(torch.device("cpu")) is None
+    assert engine.recorder_for(torch.device("cuda")) == "graphs" and len(made) == 1
+    engine.decline_graphs()
+    assert engine.recorder_for(torch.device("cuda")) is None
