@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-DENSITY_LINES = {"prior": "-", "second-stage": "-", "gaussian": "--"}
+DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
 
@@ -110,7 +110,7 @@ def _prd_figure(
     lines = -(-len(panels) // columns)
     figure, axes = new_figure(
         0.5 + 2.2 * columns,
-        0.9 + 2.2 * lines,
+        1.25 + 2.2 * lines,
         nrows=lines,
         ncols=columns,
     )
