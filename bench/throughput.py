@@ -96,4 +96,5 @@ def matrix_rate(device: str, precision: str, side: int = SIDE) -> float:
 
 
 def _median(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):,.0f}"
+    middle = statistics.median(values)
+    return f"{middle:,.0f}" if middle >= 100 else f"{middle:.3g}"

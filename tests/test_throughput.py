@@ -38,6 +38,11 @@ def test_the_line_names_steps_and_images_a_second(folder):
     assert line.startswith("trained at 100 steps/s, 1,000 images/s (median of 3 runs")
 
 
+def test_slow_steps_are_told_in_three_digits(folder):
+    (folder / "result.json").write_text(json.dumps([{"steps": 50, "train_seconds": 40}]))
+    assert speed_line([(CONFIG, folder)], "cpu").startswith("trained at 1.25 steps/s, 12.5 images")
+
+
 def test_on_a_gpu_the_line_names_the_share_of_the_measured_matrix_rate(folder, monkeypatch):
     ceiling = 4 * 100 * flops_per_step(CONFIG)
     monkeypatch.setattr(throughput, "matrix_rate", lambda device, precision: ceiling)
