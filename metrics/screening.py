@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BLOCK_ELEMENTS = 2**23
 PAIRS = 2**19  # elements of float64 differences held at once: few enough to stay in cache
+ROWS = 256  # converted at once
 LARGEST = 1e15  # above it float32 squares may overflow
 
 
@@ -68,7 +69,7 @@ def pair_distances(
 def _mean(tensor: torch.Tensor) -> torch.Tensor:
     import torch
 
-    sums = [block.double().sum(0) for block in tensor.split(4096)]
+    sums = [block.double().sum(0) for block in tensor.split(ROWS)]
     return torch.stack(sums).sum(0) / len(tensor)
 
 
@@ -76,7 +77,7 @@ def _points(tensor: torch.Tensor, mean: torch.Tensor, dtype: torch.dtype) -> Poi
     import torch
 
     error = 64 * torch.finfo(dtype).eps
-    screen = torch.cat([(block.double() - mean).to(dtype) for block in tensor.split(4096)])
+    screen = torch.cat([(block.double() - mean).to(dtype) for block in tensor.split(ROWS)])
     return Points(tensor, screen, screen.square().sum(1), error)
 
 
