@@ -66,6 +66,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
         own = board_entries(rows)
         _add_pictures(own, pictures, Arrays(directory), sheet_names(rows), out)
         entries += own
+    # Suites that compare all families of objectives come first.
+    entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
     lines = [SHOWN, *([entry[name] for name in SHOWN] for entry in entries)]
     contents = {
         "leaderboard.csv": csv_text(lines),
@@ -83,11 +85,7 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
-    suites = sorted(
-        rows.groupby(["suite", "scale"]),
-        key=lambda item: _families_first(tuple(map(str, item[0]))),
-    )
-    for (suite, scale), part in suites:
+    for (suite, scale), part in rows.groupby(["suite", "scale"], sort=True):
         placed = with_places(part[part["objective"] != FLOOR])
         placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
@@ -98,11 +96,6 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
                     title = suite_title({"suite": suite, "scale": scale})
                     entries += _column_entries(column, title)
     return entries
-
-
-def _families_first(name: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
-    """Orders suites by name, after those that compare all families of objectives."""
-    return not name[0].startswith("families-"), name
 
 
 def board_tables(entries: Sequence[Entry]) -> list[Table]:
