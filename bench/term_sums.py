@@ -55,9 +55,9 @@ class TermSums:
         """Returns the state by name; the tensors are those that `add` changes in place."""
         return {"sums": self.sums, "first_bad": self.first_bad, "count": self.step}
 
-    def restore(self, tensors: dict[str, Tensor], names: list[str]) -> None:
-        """Puts back what `tensors` returned and the names of the terms."""
+    def restore(self, sums: Tensor, first_bad: Tensor, names: list[str], step: int) -> None:
+        """Puts back what `tensors` returned, the names of the terms and the steps counted."""
         self.names = list(names)
-        self.sums = tensors["sums"].to(self.sums.device)
-        self.first_bad = tensors["first_bad"].to(self.sums.device)
-        self.step = tensors["count"].to(self.sums.device)
+        self.sums = sums.to(self.sums.device)
+        self.first_bad = first_bad.to(self.sums.device)
+        self.step = torch.full_like(self.step, step)

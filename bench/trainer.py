@@ -147,7 +147,7 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"optimiser.{k}": v for k, v in optimiser_tensors(self.optimiser).items()}
         tensors["noise"] = self.noise.get_state()
-        tensors |= self.sums.tensors()
+        tensors["sums"], tensors["first_bad"] = self.sums.sums, self.sums.first_bad
         self.states.write(tensors, self._record())
 
     def _initialise(self) -> None:
@@ -288,8 +288,8 @@ class Trainer:
         self.best = {k: v.to(self.device) for k, v in part(tensors, "best").items()}
         restore_optimiser(self.optimiser, part(tensors, "optimiser"), float(record["rate"]))
         self.noise.set_state(tensors["noise"])
-        self.sums.restore(tensors, list(record["names"]))
         self.step = int(record["step"])
+        self.sums.restore(tensors["sums"], tensors["first_bad"], list(record["names"]), self.step)
         self.seconds = float(record["seconds"])
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])
