@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..metrics.products import products_in
 from ..models.backbone import Backbone
-from ..models.rounding import may_round
+from ..models.switches import ROUNDING
 
 
 @contextlib.contextmanager
@@ -24,10 +24,15 @@ def computing_in(precision: str, backbone: Backbone) -> Iterator[None]:
     statistics.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(products_in("ieee" if precision == "float32" else "tf32"))
+        stack.enter_context(products_in(products_of(precision)))
         if precision == "bfloat16":
             stack.enter_context(_in_bfloat16(backbone))
         yield
+
+
+def products_of(precision: str) -> str:
+    """Returns what float32 products do in a precision, as `products_in` takes it."""
+    return "ieee" if precision == "float32" else "tf32"
 
 
 @contextlib.contextmanager
@@ -45,7 +50,7 @@ def _in_bfloat16(backbone: Backbone) -> Iterator[None]:
 
 def _autocast(forward: Callable[[Tensor], Tensor], device: str) -> Callable[[Tensor], Tensor]:
     def cast(inputs: Tensor) -> Tensor:
-        if not may_round():
+        if not ROUNDING:
             return forward(inputs)
         with torch.autocast(device, torch.bfloat16):
             features = forward(inputs)

@@ -79,12 +79,13 @@ def matrix_rate(device: str, precision: str, side: int = SIDE) -> float:
 
     from ..metrics.products import products_in
     from ..models.streams import stream
+    from .precision import products_of
 
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     draws = torch.rand(2, side, side, generator=stream(0, "matrix rate", device), device=device)
     first, second = draws.to(kind)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    with products_in("ieee" if precision == "float32" else "tf32"):
+    with products_in(products_of(precision)):
         for _ in range(REPEATS):
             first @ second
         wait()

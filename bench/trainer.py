@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.checks import unchecked
 from ..models.denoising import add_noise
 from ..models.objective import Objective
 from ..models.streams import stream
+from ..models.switches import VALUE_CHECKS
 from .batches import Batches
 from .config import Training
 from .engine import Engine, recorder_for
@@ -184,7 +184,7 @@ class Trainer:
 
     def _checks(self) -> contextlib.AbstractContextManager[None]:
         # On a GPU each check makes the host wait; all terms are looked at at each validation.
-        return contextlib.nullcontext() if self.device.type == "cpu" else unchecked()
+        return contextlib.nullcontext() if self.device.type == "cpu" else VALUE_CHECKS.off()
 
     def _state(self) -> dict[str, Tensor]:
         """Returns all that a step changes, the tensors themselves."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .checks import checked
+from .switches import VALUE_CHECKS
 
 
 def check_finite(log_determinants: dict[str, Tensor]) -> None:
     """Raises FloatingPointError, naming layer and image, unless all values are finite.
 
-    Not inside `unchecked`, where the terms that they are part of are looked at later.
+    Not while `VALUE_CHECKS` is off, where the terms that they are part of are looked at later.
 
     Args:
         log_determinants: Log-determinants (B,) by the name of their layer.
     """
-    if not checked():
+    if not VALUE_CHECKS:
         return
     stacked = torch.stack(tuple(log_determinants.values())).detach()
     finite = torch.isfinite(stacked)

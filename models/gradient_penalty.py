@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .rounding import unrounded
+from .switches import ROUNDING
 
 # Beside the summed squared error. The published weights belong to another quantity (RELEASED);
 # this one was chosen on validation data from {1e-4, 1e-3, 1e-2, 1e-1}, see docs/tuning.md.
@@ -68,7 +68,7 @@ class GradientPenalty:
 
         In float32 also where the training rounds: a derivative has less precision to lose.
         """
-        with batch_norm_without_record(backbone), unrounded():
+        with batch_norm_without_record(backbone), ROUNDING.off():
             return self.weight * PENALTIES[self.kind](decoder, z, generator)
 
 

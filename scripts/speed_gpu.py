@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from aebench.bench.config import Config, Training
+from aebench.bench.config import PRECISIONS, Config, Training
 from aebench.bench.engine import EAGER
 from aebench.bench.precision import computing_in
 from aebench.bench.provenance import commit, device_name, now, versions
@@ -37,7 +37,6 @@ from aebench.models.building import build
 FILE = "gpu.json"
 TABLE_1 = ("vae", "cv-vae", "wae-mmd", "2svae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae", "ae-l2")
 AEF = ("aef-linear", "aef-center", "aef-corner", "vae")
-PRECISIONS = ("float32", "tf32", "bfloat16")
 AT_ONCE = (2, 4, 8)
 # Data set with its batch size, space and image shape, for each backbone.
 NETWORKS = {
@@ -116,11 +115,12 @@ class Speed:
     def work(self, objective: str, network: str) -> None:
         """Is one of several: gets warm, waits for a line, and writes its steps a second."""
         trainer = self._trainer(self._config(objective, network, "float32"))
-        self._take(trainer, WARM_UP)
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        sys.stdin.readline()
-        sys.stdout.write(f"{self._timed(trainer)}\n")
+        with computing_in("float32", trainer.objective.backbone):
+            self._take(trainer, WARM_UP)
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+            sys.stdout.write(f"{self._timed(trainer)}\n")
 
     def profile(self, objective: str, network: str, precision: str) -> list[Record]:
         """Returns the kernels that take most of a step's time."""

@@ -11,9 +11,9 @@ from aebench.bench.engine import WARM_UP, Engine
 from aebench.bench.precision import computing_in
 from aebench.bench.trainer import Trainer
 from aebench.models.building import build
-from aebench.models.checks import checked, unchecked
 from aebench.models.objective import OBJECTIVES
 from aebench.models.space import check_unit_range
+from aebench.models.switches import VALUE_CHECKS
 
 TapeRecorder = runpy.run_path(str(Path(__file__).parent / "recording.py"))["TapeRecorder"]
 SHAPE = (1, 8, 8)
@@ -44,7 +44,7 @@ def _trainer(folder, objective, *, clip=0.0, precision="float32", **options):
 def _record_on_tape(trainer, monkeypatch):
     recorder = TapeRecorder(trainer)
     monkeypatch.setattr(trainer.engine, "recorder", recorder)
-    monkeypatch.setattr(trainer, "_checks", unchecked)
+    monkeypatch.setattr(trainer, "_checks", VALUE_CHECKS.off)
     return recorder
 
 
@@ -241,12 +241,12 @@ def test_a_precision_is_part_of_a_run_unless_it_is_float32():
         Training(precision="half")
 
 
-def test_values_are_checked_except_inside_unchecked():
+def test_values_are_checked_unless_that_is_turned_off():
     bad = torch.full((2, 1, 2, 2), 1.5)
-    with unchecked():
-        assert not checked()
+    with VALUE_CHECKS.off():
+        assert not VALUE_CHECKS
         check_unit_range("unit", bad)
-    assert checked()
+    assert VALUE_CHECKS
     with pytest.raises(ValueError, match=r"got the value 1.5 in image 0"):
         check_unit_range("unit", bad)
 
