@@ -20,8 +20,8 @@ def computing_in(precision: str, backbone: Backbone) -> Iterator[None]:
     ``float32`` is exact float32 on a GPU too. ``tf32`` lets a GPU round the factors of matrix
     products and convolutions to 10 bits. ``bfloat16`` runs the encoder's and the decoder's trunk
     under autocast, and the rest as ``tf32``: the code layer, the last layer, the objective's
-    heads and flows, likelihood terms, log-determinants, gradient penalties, the MMD and all
-    statistics.
+    heads and flows, likelihood terms, log-determinants, the decoder under a gradient penalty, the
+    MMD and all statistics.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(products_in(products_of(precision)))

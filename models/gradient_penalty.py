@@ -8,7 +8,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
+from .forward_mode import push_forward
 from .switches import ROUNDING
 
 # Beside the summed squared error. The published weights belong to another quantity (RELEASED);
@@ -17,8 +19,10 @@ DEFAULT = 1e-4
 # Beside the per-pixel mean, for the released penalty. CIFAR-10 was released with 0.
 RELEASED = {"mnist": 5e-8, "cifar10": 0.0, "celeba": 1e-7}
 STEP = 1e-2
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 Decoder = Callable[[Tensor], Tensor]
+Penalised = tuple[Tensor, Tensor]  # images (B, C, H, W), penalty (B,)
 
 
 class GradientPenalty:
@@ -63,59 +67,77 @@ class GradientPenalty:
 
     def __call__(
         self, decoder: Decoder, backbone: nn.Module, z: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Returns the weighted penalty (B,) at codes z (B, L); the gradient reaches z too.
+    ) -> tuple[Tensor, Tensor]:
+        """Decodes codes z (B, L) and penalises; the gradient reaches z too.
 
         In float32 also where the training rounds: a derivative has less precision to lose.
+
+        Returns:
+            The decoder's output (B, C, H, W) and the weighted penalty (B,).
         """
-        with batch_norm_without_record(backbone), ROUNDING.off():
-            return self.weight * PENALTIES[self.kind](decoder, z, generator)
+        with batch_norm_by_steps(backbone), ROUNDING.off():
+            images, penalty = PENALTIES[self.kind](decoder, z, generator)
+        return images, self.weight * penalty
 
 
-def forward_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns |J u|^2 for one draw u ~ N(0, I), (B,)."""
-    u = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
-    return directional_square(decoder, z, u)
+def forward_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Penalised:
+    """Returns images and |J u|^2 for one draw u ~ N(0, I)."""
+    return directional_square(decoder, z, _draw(z, generator))
 
 
-def directional_square(decoder: Decoder, z: Tensor, u: Tensor) -> Tensor:
-    """Returns |J u|^2 (B,) by one forward-mode product."""
-    return torch.func.jvp(decoder, (z,), (u,))[1].flatten(1).square().sum(1)
+def directional_square(decoder: Decoder, z: Tensor, u: Tensor) -> Penalised:
+    """Returns images and |J u|^2, for given u (B, L), by one forward-mode product."""
+    images, change = push_forward(decoder, z, u)
+    return images, change.flatten(1).square().sum(1)
 
 
-def reverse_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns |J^T v|^2 for one draw v ~ N(0, I), (B,)."""
-    images, pullback = torch.func.vjp(decoder, z)[:2]
-    v = torch.randn(images.shape, generator=generator, device=z.device, dtype=z.dtype)
-    return pullback(v)[0].square().sum(1)
+def reverse_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Penalised:
+    """Returns images and |J^T v|^2 for one draw v ~ N(0, I)."""
+    images, pulled = _pull_back(decoder, z, lambda images: _draw(images, generator))
+    return images, pulled.square().sum(1)
 
 
-def pullback_square(decoder: Decoder, z: Tensor, v: Tensor) -> Tensor:
-    """Returns |J^T v|^2 (B,) by one reverse-mode product, for given v (B, C, H, W)."""
-    return torch.func.vjp(decoder, z)[1](v)[0].square().sum(1)
+def pullback_square(decoder: Decoder, z: Tensor, v: Tensor) -> Penalised:
+    """Returns images and |J^T v|^2, for given v (B, C, H, W), by one reverse-mode product."""
+    images, pulled = _pull_back(decoder, z, lambda _: v)
+    return images, pulled.square().sum(1)
 
 
-def finite_difference(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns |G(z + h u) - G(z)|^2 / h^2 for one draw u ~ N(0, I), (B,)."""
-    u = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
-    difference = decoder(z + STEP * u) - decoder(z)
-    return difference.flatten(1).square().sum(1) / STEP**2
+def finite_difference(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Penalised:
+    """Returns images and |G(z + h u) - G(z)|^2 / h^2 for one draw u ~ N(0, I)."""
+    images = decoder(z)
+    difference = decoder(z + STEP * _draw(z, generator)) - images
+    return images, difference.flatten(1).square().sum(1) / STEP**2
 
 
-def exact(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Returns |J|^2, (B,), from L forward-mode products."""
+def exact(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None) -> Penalised:
+    """Returns images and |J|^2, from L forward-mode products."""
     units = torch.eye(z.shape[1], device=z.device, dtype=z.dtype)
-    squares = [directional_square(decoder, z, unit.expand_as(z)) for unit in units]
-    return torch.stack(squares).sum(0)
+    passes = [directional_square(decoder, z, unit.expand_as(z)) for unit in units]
+    return passes[0][0], torch.stack([square for _, square in passes]).sum(0)
 
 
-def released(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Returns the mean over code dimensions of (2 J^T G)^2, (B,)."""
-    images, pullback = torch.func.vjp(decoder, z)[:2]
-    return pullback(2 * images)[0].square().mean(1)
+def released(decoder: Decoder, z: Tensor, generator: torch.Generator | None = None) -> Penalised:
+    """Returns images and the mean over code dimensions of (2 J^T G)^2."""
+    images, pulled = _pull_back(decoder, z, lambda images: 2 * images)
+    return images, pulled.square().mean(1)
 
 
-PENALTIES: dict[str, Callable[[Decoder, Tensor, torch.Generator], Tensor]] = {
+def _draw(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _pull_back(decoder: Decoder, z: Tensor, choose: Decoder) -> Penalised:
+    """Returns images and J^T v with v = choose(images), (B, L), also where no graph is kept."""
+    keep = torch.is_grad_enabled()
+    with torch.enable_grad():
+        codes = z if z.requires_grad else z.detach().requires_grad_()
+        images = decoder(codes)
+        (pulled,) = torch.autograd.grad(images, codes, choose(images), create_graph=keep)
+    return (images, pulled) if keep else (images.detach(), pulled)
+
+
+PENALTIES: dict[str, Callable[[Decoder, Tensor, torch.Generator], Penalised]] = {
     "forward": forward_probe,
     "reverse": reverse_probe,
     "finite-difference": finite_difference,
@@ -125,17 +147,17 @@ PENALTIES: dict[str, Callable[[Decoder, Tensor, torch.Generator], Tensor]] = {
 
 
 @contextlib.contextmanager
-def batch_norm_without_record(module: nn.Module) -> Iterator[None]:
-    """Lets batch-norm layers in training use the batch's statistics inside and keep no record.
+def batch_norm_by_steps(module: nn.Module) -> Iterator[None]:
+    """Lets batch-norm layers in training count the batch once, however often they are called.
 
-    They are computed step by step: torch's layer has no derivative of its forward mode by the
-    statistics, and none of third order.
+    Their output is computed step by step: torch's layer has no derivative of its forward mode by
+    the statistics, and none of third order.
     """
     layers: list[nn.Module] = []
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d) and layer.training:
+        if isinstance(layer, BatchNorm) and layer.training:
             layers.append(layer)
-            layers[-1].forward = partial(_batch_norm, layer)
+            layers[-1].forward = partial(_batch_norm, layer, [])
     try:
         yield
     finally:
@@ -143,8 +165,15 @@ def batch_norm_without_record(module: nn.Module) -> Iterator[None]:
             del layer.forward  # The instance's; the class's shows again.
 
 
-def _batch_norm(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Returns x (B, C, H, W) normalised by its own statistics, scaled and shifted."""
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0, keepdim=True)
+def _batch_norm(layer: BatchNorm, counted: list[bool], x: Tensor) -> Tensor:
+    """Returns x (B, C, ...) normalised by its own statistics, scaled and shifted."""
+    if not counted:
+        counted.append(True)
+        with torch.no_grad():
+            type(layer).forward(layer, forward_ad.unpack_dual(x).primal.detach())
+    variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0, keepdim=True)
     normalised = (x - mean) * (variance + layer.eps).rsqrt()
-    return normalised * layer.weight[:, None, None] + layer.bias[:, None, None]
+    if layer.weight is None:
+        return normalised
+    scale, shift = (p.view(-1, *[1] * (x.dim() - 2)) for p in (layer.weight, layer.bias))
+    return normalised * scale + shift

@@ -116,7 +116,10 @@ class RegularisedAutoencoder(Objective):
         """Returns ``distortion``, ``embedding``, ``weights`` and ``gradient``, each (B,)."""
         y, _ = self.space(x)
         z = self.code(y)
-        mean = self.mean(z)
+        if self.gp is None or self.gp.weight == 0:
+            mean, gradient = self.mean(z), None
+        else:
+            mean, gradient = self.gp(self.mean, self.backbone, z, generator)
         if self.distortion == "pixels":
             terms = {"distortion": squared_error(x, self.space.inverse(mean))}
         else:
@@ -126,8 +129,8 @@ class RegularisedAutoencoder(Objective):
         if self.l2 > 0:
             squares = torch.stack([self._kernel(name).square().sum() for name in self.kernels])
             terms["weights"] = (self.l2 * squares.sum()).expand(len(x))
-        if self.gp is not None and self.gp.weight > 0:
-            terms["gradient"] = self.gp(self.mean, self.backbone, z, generator)
+        if gradient is not None:
+            terms["gradient"] = gradient
         if self.spectral is not None and self.training:
             self.spectral.step(self.backbone)
         return terms

@@ -13,7 +13,7 @@ from aebench.models.backbone import BACKBONES, Backbone
 from aebench.models.building import option_defaults
 from aebench.models.density import DENSITIES, Density, build_density
 from aebench.models.density_gaussian import FullGaussian
-from aebench.models.gradient_penalty import PENALTIES
+from aebench.models.gradient_penalty import PENALTIES, batch_norm_by_steps
 from aebench.models.objective import OBJECTIVES, Objective
 from aebench.models.space import SPACES
 from safetensors.torch import load, save
@@ -476,7 +476,7 @@ def test_a_gradient_penalty_does_not_pull_at_the_scale_of_a_kernel_before_batch_
     objective.gp.kind = penalty
     z = objective.encode(x).detach()
     noise = torch.Generator().manual_seed(1)
-    value = objective.gp(objective.mean, objective.backbone, z, noise).sum()
+    value = objective.gp(objective.mean, objective.backbone, z, noise)[1].sum()
     value.backward()
     layers = list(objective.backbone.decoder)
     kernels = [
@@ -491,16 +491,57 @@ def test_a_gradient_penalty_does_not_pull_at_the_scale_of_a_kernel_before_batch_
         assert along.abs().item() < 0.02
 
 
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
 @pytest.mark.parametrize("name", ["rae-gp", "rae-sn-gp"])
-def test_a_gradient_penalty_leaves_the_running_statistics_to_the_decoding(name):
+def test_a_gradient_penalty_decodes_and_counts_the_batch_once_as_without_it(name, penalty):
     objective, x = _network_with_batch_norm(name)
-    other, _ = _network_with_batch_norm(name)
-    objective.terms(x, torch.Generator().manual_seed(1))
-    other.gp.weight = 0.0
-    other.gp.__class__ = type("None", (), {"__call__": lambda self, mean, net, z, g: z.sum(1) * 0})
-    other.terms(x, torch.Generator().manual_seed(1))
+    plain, _ = _network_with_batch_norm(name)
+    objective.gp.kind, plain.gp.weight = penalty, 0.0
+    terms = objective.terms(x, torch.Generator().manual_seed(1))
+    assert "gradient" in terms
+    expected = plain.terms(x, torch.Generator().manual_seed(1))
+    assert expected.keys() == terms.keys() - {"gradient"}
+    for term, value in expected.items():
+        torch.testing.assert_close(terms[term], value, rtol=1e-5, atol=1e-6)
     found = dict(objective.backbone.named_buffers())
-    expected = dict(other.backbone.named_buffers())
-    assert any(name.endswith("running_var") for name in found)
-    for key, value in expected.items():
-        assert torch.equal(found[key], value), key
+    assert any(key.endswith("running_var") for key in found)
+    for key, value in plain.backbone.named_buffers():
+        torch.testing.assert_close(found[key], value, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("penalty", sorted(PENALTIES))
+def test_a_gradient_penalty_is_the_same_where_no_graph_is_kept(penalty):
+    objective, x = _network_with_batch_norm("rae-gp")
+    objective.eval().gp.kind = penalty
+    terms = objective.terms(x, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        alone = objective.terms(x, torch.Generator().manual_seed(1))
+    for term, value in alone.items():
+        assert not value.requires_grad
+        torch.testing.assert_close(value, terms[term].detach())
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("1d", (12, 5)), ("1d", (12, 5, 3)), ("2d", (6, 5, 3, 2)),
+                        ("3d", (6, 5, 3, 2, 2))],
+)  # fmt: skip
+def test_batch_norm_by_steps_is_batch_norm(kind, shape, affine):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    layers = [getattr(torch.nn, f"BatchNorm{kind}")(5, affine=affine).double() for _ in range(2)]
+    if affine:
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight.copy_(torch.arange(5) + 0.5)
+                layer.bias.copy_(torch.arange(5) - 2)
+    with batch_norm_by_steps(layers[0]):
+        found = layers[0](x), layers[0](x)
+    torch.testing.assert_close(found[0], layers[1](x))
+    torch.testing.assert_close(found[1], found[0])
+    for key, value in layers[1].state_dict().items():
+        torch.testing.assert_close(layers[0].state_dict()[key], value, msg=key)
+    assert layers[0].num_batches_tracked == 1
+    for layer in layers:
+        layer.eval()
+    with batch_norm_by_steps(layers[0]):
+        torch.testing.assert_close(layers[0](x), layers[1](x))
