@@ -36,11 +36,12 @@ GOALS = (
         for name, least in (("vae", 1.0), ("wae-mmd", 1.0), ("rae-l2", 1.6))
     ),
     *(
-        Goal(f"training_step[dense-{name}]", f"training step of {name}, dense network", 3.0)
-        for name in ("vae", "wae-mmd", "rae-l2", "rae-gp")
-    ),
-    *(
-        Goal(f"suite_on_two_cores[{name}]", f"steps of a suite of {name}, dense network", 3.0)
+        Goal(f"{test}[{network}-{name}]", f"{what} of {name}, dense network on {size}", 3.0)
+        for test, what in (
+            ("training_step", "training step"),
+            ("suite_on_two_cores", "steps of a suite"),
+        )
+        for network, size in (("dense", "28x28"), ("dense-8x8", "8x8"))
         for name in ("vae", "wae-mmd", "rae-l2", "rae-gp")
     ),
     Goal("frechet_distance[pytorch-fid]", "Fréchet distance, 2048 dimensions", 4.0),

@@ -45,6 +45,8 @@ from pythae.trainers import (
 )
 
 SHAPE, LATENT, RATE = (1, 28, 28), 16, 1e-4
+# The dense network on the two sizes of grey images that the project has.
+SHAPES = {"conv": SHAPE, "dense": SHAPE, "dense-8x8": (1, 8, 8)}
 PEERS = {
     "vae": (VAE, VAEConfig),
     "wae-mmd": (WAE_MMD, WaeMmdConfig),
@@ -102,24 +104,25 @@ class DenseDecoder(BaseDecoder):
         return ModelOutput(reconstruction=self.layers(z))
 
 
-def convolutional(config, *, scale):
+def convolutional(config, *, scale, shape):
     encoder = (Encoder_Conv_VAE_MNIST if scale else Encoder_Conv_AE_MNIST)(config)
     decoder = Decoder_Conv_AE_MNIST(config)
     return PeerConvolutions(copy.deepcopy(encoder), copy.deepcopy(decoder)), encoder, decoder
 
 
-def dense(config, *, scale):
-    backbone = MLP(SHAPE, LATENT)
+def dense(config, *, scale, shape):
+    backbone = MLP(shape, LATENT)
     theirs = copy.deepcopy(backbone)
     return backbone, DenseEncoder(theirs, scale=scale), DenseDecoder(theirs)
 
 
-NETWORKS = {"conv": convolutional, "dense": dense}
+NETWORKS = {"conv": convolutional, "dense": dense, "dense-8x8": dense}
 
 
 def peer_trainer(name, encoder, decoder, images, batch, folder):
     model_type, config_type = PEERS[name]
-    model = model_type(config_type(input_dim=SHAPE, latent_dim=LATENT), encoder, decoder)
+    shape = tuple(images.shape[1:])
+    model = model_type(config_type(input_dim=shape, latent_dim=LATENT), encoder, decoder)
     dataset = BaseDataset(images.float() / 255, torch.ones(len(images)))
     shared = {
         "output_dir": str(folder),
@@ -145,16 +148,17 @@ def peer_trainer(name, encoder, decoder, images, batch, folder):
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_training_step(network, name, versus, full, tmp_path):
-    batch = 100 if full or network == "dense" else 32
+    shape = SHAPES[network]
+    batch = 32 if network == "conv" and not full else 100
     steps, rounds = (1, 3) if network == "conv" else (25, 5)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (batch * steps, *SHAPE), generator=generator).byte()
+    images = torch.randint(0, 256, (batch * steps, *shape), generator=generator).byte()
     torch.manual_seed(0)
-    config = PEERS[name][1](input_dim=SHAPE, latent_dim=LATENT)
-    backbone, encoder, decoder = NETWORKS[network](config, scale=name == "vae")
+    config = PEERS[name][1](input_dim=shape, latent_dim=LATENT)
+    backbone, encoder, decoder = NETWORKS[network](config, scale=name == "vae", shape=shape)
     theirs = peer_trainer(name, encoder, decoder, images, batch, tmp_path)
     ours = Trainer(
-        build(name, backbone=backbone, image_shape=SHAPE, latent_dim=LATENT),
+        build(name, backbone=backbone, image_shape=shape, latent_dim=LATENT),
         Training(batch_size=batch, learning_rate=RATE),
         train=images,
         validation=images[:batch],
@@ -178,10 +182,10 @@ def test_training_step(network, name, versus, full, tmp_path):
 
 
 @contextlib.contextmanager
-def trainings_at_once(objective, batch, count):
+def trainings_at_once(objective, side, batch, count):
     """Yields a function that has ``count`` processes take a number of steps each, and waits."""
     worker = Path(__file__).parent / "training_worker.py"
-    command = [sys.executable, str(worker), objective, str(batch), str(RATE)]
+    command = [sys.executable, str(worker), objective, str(side), str(batch), str(RATE)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
         workers = [
@@ -201,23 +205,25 @@ def trainings_at_once(objective, batch, count):
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_suite_on_two_cores(name, versus, tmp_path):
+@pytest.mark.parametrize("network", ["dense", "dense-8x8"])
+def test_suite_on_two_cores(network, name, versus, tmp_path):
+    shape = SHAPES[network]
     batch, steps, cores = 100, 100, 2
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (batch * steps, *SHAPE), generator=generator).byte()
+    images = torch.randint(0, 256, (batch * steps, *shape), generator=generator).byte()
     torch.manual_seed(0)
-    config = PEERS[name][1](input_dim=SHAPE, latent_dim=LATENT)
-    _, encoder, decoder = dense(config, scale=name == "vae")
+    config = PEERS[name][1](input_dim=shape, latent_dim=LATENT)
+    _, encoder, decoder = dense(config, scale=name == "vae", shape=shape)
     theirs = peer_trainer(name, encoder, decoder, images, batch, tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(cores)
     try:
-        with trainings_at_once(name, batch, cores) as take:
+        with trainings_at_once(name, shape[-1], batch, cores) as take:
             versus(
                 lambda: take(steps // cores),
                 lambda: theirs.train_step(1),
                 peer="pythae 0.1.2",
-                work=f"step on {cores} cores, dense network, batch {batch}",
+                work=f"step on {cores} cores, {network} network, batch {batch}",
                 count=steps,
                 rounds=7,
                 note=(

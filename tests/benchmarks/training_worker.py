@@ -11,8 +11,8 @@ from aebench.models.building import build
 
 
 def main():
-    objective, batch, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    shape = (1, 28, 28)
+    objective, side, batch, rate = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
+    shape = (1, side, side)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (25 * batch, *shape), generator=generator).byte()
     torch.set_num_threads(1)
