@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 BAND = 2.1e-3  # of a squared distance: 1e-3 of a distance, with room
 TIE = 1e-12  # squared distances closer than this, relatively, are equal
-GROUP = 16  # columns searched together for the smallest
 SPARE = 11  # screened neighbours kept beyond the k-th
 
 
@@ -70,7 +69,7 @@ def squared_radii(points: Points, k: int) -> Floats:
             if start == other:
                 screened.fill_diagonal_(float("inf"))
             else:
-                _merge(values, indices, screened.T, other, start)
+                _merge(values, indices, screened.T.contiguous(), other, start)
             _merge(values, indices, screened, start, other)
     kth = values[:, k - 1 : k]
     slack = BAND * kth.clamp(min=0) + 4 * rounding(points, points, 0, count)
@@ -212,38 +211,11 @@ def _merge(
 
     rows = slice(start, start + len(screened))
     keep = values.shape[1]
-    new, columns = _smallest(screened, min(keep, screened.shape[1]))
-    merged = torch.cat([values[rows], new], dim=1)
-    labels = torch.cat([indices[rows], columns + other], dim=1)
+    new = torch.topk(screened, min(keep, screened.shape[1]), dim=1, largest=False)
+    merged = torch.cat([values[rows], new.values], dim=1)
+    labels = torch.cat([indices[rows], new.indices + other], dim=1)
     best = torch.topk(merged, keep, dim=1, largest=False)
     values[rows], indices[rows] = best.values, labels.gather(1, best.indices)
-
-
-def _smallest(matrix: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the ``keep`` smallest values of each row and their columns, not in order.
-
-    They lie in the ``keep`` groups of columns with the smallest minima, so only those are
-    searched.
-    """
-    import torch
-
-    rows, columns = matrix.shape
-    groups = columns // GROUP
-    if groups <= keep:
-        return torch.topk(matrix, keep, dim=1, largest=False, sorted=False)
-    # Group g holds the columns g, g + groups, g + 2 groups and so on; the rest stay alone.
-    grouped = matrix[:, : GROUP * groups].unflatten(1, (GROUP, groups))
-    found = torch.topk(grouped.amin(1), keep, dim=1, largest=False, sorted=False).indices
-    members = torch.arange(GROUP, device=matrix.device)[:, None] * groups
-    candidates = torch.cat(
-        [
-            (found[:, None] + members).flatten(1),
-            torch.arange(GROUP * groups, columns, device=matrix.device).expand(rows, -1),
-        ],
-        dim=1,
-    )
-    best = torch.topk(matrix.gather(1, candidates), keep, dim=1, largest=False, sorted=False)
-    return best.values, candidates.gather(1, best.indices)
 
 
 def _inside(
