@@ -13,6 +13,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from ..metrics.memory import in_batches
 from ..models.flow_gaussian import FlowGaussian
+from ..models.forward_mode import load_rules
 from .latent import CHUNK, LatentModel, Observed
 
 DEFENSIVE_SHARE = 0.1
@@ -228,6 +229,7 @@ def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
 
     J^T S^-1 J of the mean, plus 2 K^T K where K is the Jacobian of the log deviations.
     """
+    load_rules()
     scale = model.observation(z).stddev
 
     def tangents(direction: Tensor) -> tuple[Tensor, Tensor]:

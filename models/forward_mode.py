@@ -28,14 +28,14 @@ def push_forward(
         x: Where, (B, ...).
         u: The direction, shaped as x.
     """
-    _load_rules()
+    load_rules()
     with forward_ad.dual_level(), _TangentsOfLinearLayers():
         value, tangent = forward_ad.unpack_dual(function(forward_ad.make_dual(x, u)))
     return value, value.new_zeros(value.shape) if tangent is None else tangent
 
 
 @functools.cache
-def _load_rules() -> None:
+def load_rules() -> None:
     """Has torch load its rules of forward mode, without what it then says of its own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
