@@ -14,12 +14,14 @@ import numpy as np
 
 from .arrays import Floats, check_features
 from .screening import (
+    BAND,
     BLOCK_ELEMENTS,
     Points,
     pair_distances,
     prepare,
-    rounding,
+    reach,
     screen,
+    screen_pairs,
     screened_blocks,
 )
 
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 
     from .arrays import Features
 
-BAND = 2.1e-3  # of a squared distance: 1e-3 of a distance, with room
 TIE = 1e-12  # squared distances closer than this, relatively, are equal
 SPARE = 11  # screened neighbours kept beyond the k-th
+HALF_SPARE = 27  # where bfloat16 screens
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,21 @@ def squared_radii(points: Points, k: int) -> Floats:
     import torch
 
     count = len(points.exact)
-    keep = min(k + SPARE, count - 1)
+    keep = min(k + (SPARE if points.half is None else HALF_SPARE), count - 1)
     size = max(keep + 1, int(BLOCK_ELEMENTS**0.5))
     device = points.screen.device
     values = torch.full((count, keep), float("inf"), dtype=points.screen.dtype, device=device)
     indices = torch.zeros((count, keep), dtype=torch.long, device=device)
     for start in range(0, count, size):
         for other in range(start, count, size):
-            screened = screen(points, points, start, other, size)
+            screened = screen(points[start : start + size], points[other : other + size])
             if start == other:
                 screened.fill_diagonal_(float("inf"))
             else:
                 _merge(values, indices, screened.T.contiguous(), other, start)
             _merge(values, indices, screened, start, other)
     kth = values[:, k - 1 : k]
-    slack = BAND * kth.clamp(min=0) + 4 * rounding(points, points, 0, count)
+    slack = _slack(points, points, kth)
     candidates = (values - kth).abs() <= slack
     pairs = candidates.nonzero()
     exact = pair_distances(points, points, pairs[:, 0], indices[candidates])
@@ -100,16 +102,14 @@ def squared_kth(
     import torch
 
     if itself is not None:
-        queries = Points(
-            queries.exact[itself], queries.screen[itself], queries.norms[itself], queries.error
-        )
+        queries = queries[itself]
     distances, indices = [], []
     for start, screened in screened_blocks(queries, points):
         rows = torch.arange(len(screened), device=screened.device)
         if itself is not None:
             screened[rows, itself[start : start + len(screened)]] = float("inf")
         kth = torch.topk(screened, k, dim=1, largest=False).values[:, -1:]
-        slack = BAND * kth.clamp(min=0) + 4 * rounding(queries, points, start, len(screened))
+        slack = _slack(queries[start : start + len(screened)], points, kth)
         pairs = (screened <= kth + slack).nonzero()
         near = screened[pairs[:, 0], pairs[:, 1]] >= (kth - slack)[pairs[:, 0], 0]
         total = torch.bincount(pairs[:, 0], minlength=len(screened))
@@ -157,9 +157,13 @@ def count_hits(
         for axis, bounds in enumerate(radii):
             if bounds is None:
                 continue
-            bound = bounds[rows, None] if axis == 0 else bounds[None, :]
-            slack = rounding(real, generated, start, len(screened))
-            pairs = _inside(real, generated, screened, bound, slack, start, strict=strict)
+            if axis == 0:
+                bound = bounds[rows, None]
+                slack = reach(real[rows], generated, bounds[rows])[:, None]
+            else:
+                bound = bounds[None, :]
+                slack = reach(generated, real[rows], bounds)[None, :]
+            pairs = _inside(real[rows], generated, screened, bound, slack, strict=strict)
             hits[axis][0][rows] += torch.bincount(pairs[:, 0], minlength=len(screened))
             hits[axis][1] += torch.bincount(pairs[:, 1], minlength=sizes[1])
     counts = [[h.cpu().numpy() for h in pair] for pair in hits]
@@ -218,24 +222,46 @@ def _merge(
     values[rows], indices[rows] = best.values, labels.gather(1, best.indices)
 
 
+def _slack(queries: Points, points: Points, kth: torch.Tensor) -> torch.Tensor:
+    """Says how near to the k-th screened distance, shape (Q, 1), a pair must be to be the k-th.
+
+    Both, the k-th and the pair, may be off by the screen's rounding.
+    """
+    return BAND * kth.clamp(min=0) + 2 * reach(queries, points, kth[:, 0])[:, None]
+
+
 def _inside(
     rows: Points,
     columns: Points,
     screened: torch.Tensor,
     bound: torch.Tensor,
     slack: torch.Tensor,
-    start: int,
     *,
     strict: bool,
 ) -> torch.Tensor:
-    """Returns the pairs (row of the block, column) nearer than ``bound``, shape (P, 2)."""
-    upper = (bound * (1.0 + BAND) + 2 * slack.max()).to(screened.dtype)
-    pairs = (screened <= upper).nonzero()
+    """Returns the pairs (row, column) nearer than ``bound``, shape (P, 2).
+
+    Args:
+        rows: The block's rows.
+        columns: All columns.
+        screened: Screened squared distances, shape (N, M).
+        bound: Squared radii of rows or columns, shape (N, 1) or (1, M).
+        slack: Rounding of the screen near these, of the same shape.
+        strict: Whether a pair at the bound is outside.
+    """
+    width = BAND * bound + slack
+    pairs = (screened <= (bound + width).to(screened.dtype)).nonzero()
     i, j = pairs[:, 0], pairs[:, 1]
     limit = bound.expand(screened.shape)[i, j]
-    inside = screened[i, j] < limit * (1.0 - BAND) - 2 * slack[i, 0]
-    near = ~inside
-    exact = pair_distances(rows, columns, i[near] + start, j[near])
+    inside = screened[i, j] < limit - width.expand(screened.shape)[i, j]
+    near = (~inside).nonzero()[:, 0]
+    if rows.half is not None and columns.half is not None:
+        finer = screen_pairs(rows, columns, i[near], j[near])
+        rounding = 2 * rows.error * (rows.norms[i[near]] + columns.norms[j[near]])
+        width = BAND * limit[near] + rounding
+        inside[near] = finer < limit[near] - width
+        near = near[(finer - limit[near]).abs() <= width]
+    exact = pair_distances(rows, columns, i[near], j[near])
     border = limit[near] * (1.0 - TIE if strict else 1.0 + TIE)
     inside[near] = exact < border if strict else exact <= border
     return pairs[inside]
