@@ -110,11 +110,13 @@ def pair_distances(
     import torch
 
     chunk = max(1, PAIRS // left.exact.shape[1])
-    parts = []
-    for i, j in zip(rows.split(chunk), columns.split(chunk), strict=True):
+    result = torch.empty(len(rows), dtype=torch.float64, device=left.exact.device)
+    parts = (tensor.split(chunk) for tensor in (rows, columns, result))
+    for i, j, part in zip(*parts, strict=True):
         difference = left.exact.index_select(0, i).double()
-        parts.append(difference.sub_(right.exact.index_select(0, j)).square_().sum(1))
-    return torch.cat(parts)
+        # Into one tensor: small ones between the large would tear the free memory to pieces.
+        torch.sum(difference.sub_(right.exact.index_select(0, j)).square_(), 1, out=part)
+    return result
 
 
 def screen_pairs(
