@@ -41,6 +41,7 @@ COUNTS = {
     "rae-2d-latent": (16, 16, 16),
     "rae-beta-sweep": (16, 16, 48),
     "rae-mc-samples": (10, 10, 30),
+    "precision-fashion-mini": (32, 96, 160),
     "rae-prd": (32, 32, 160),
     **{
         f"rae-{table}-{dataset}{ending}": (10, 10, 30 if ending else 50)
@@ -76,7 +77,7 @@ def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
     suite = expand(name, "full")
     assert suite.title and suite.description.endswith(".")
     assert list(TITLES.values()).count(suite.title) == 1
-    assert suite.paper or name.startswith("families-")
+    assert suite.paper or name.startswith(("families-", "precision-"))
 
 
 def test_suites_name_only_what_is_registered():
