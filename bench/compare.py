@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,58 @@ from .check_trained import SCORE_KEY
 from .errors import UserError
 from .labels import suite_title
 from .results import read_results
-from .significance import LEVEL, SEEDS_NEEDED, holm, paired_p_value
+from .significance import LEVEL, SEEDS_NEEDED, Seeds, holm, paired_p_value
 from .tables import Cell, Table, format_number
 from .tables_wide import seed_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..metrics.arrays import Floats
+
 # The suite's name may differ between two result sets; what was trained and scored may not.
 SAME = tuple(name for name in SCORE_KEY if name not in ("suite",))
+
+
+@dataclass(frozen=True)
+class PairedScore:
+    """One score in two result sets.
+
+    Attributes:
+        row: A row of the first, which names the score.
+        first: The first's value for each seed.
+        second: The second's value for each seed.
+        p_value: That both are alike, corrected for the number of scores.
+    """
+
+    row: pd.Series[str]
+    first: Seeds
+    second: Seeds
+    p_value: float
+
+    @property
+    def shared(self) -> list[int]:
+        """The seeds that both have."""
+        return sorted(self.first.keys() & self.second.keys())
+
+    @property
+    def differences(self) -> Floats:
+        """Second minus first for each shared seed."""
+        return np.array([self.second[seed] - self.first[seed] for seed in self.shared])
+
+    @property
+    def verdict(self) -> str:
+        """What the test says of the second."""
+        if not self.differences.any():
+            return "equal"
+        if len(self.shared) < SEEDS_NEEDED:
+            return "too few seeds"
+        if self.p_value >= LEVEL:
+            return "no difference seen"
+        if self.row["better"] not in ("lower", "higher"):
+            return "different"
+        lower = bool(self.differences.mean() < 0)
+        return "better" if lower == (self.row["better"] == "lower") else "worse"
 
 
 def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
@@ -38,12 +82,8 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     return table, notes
 
 
-def paired_table(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> Table:
-    """Returns the table of the scores that both have.
-
-    Raises:
-        UserError: No score is in both with a shared seed.
-    """
+def paired_scores(first: pd.DataFrame, second: pd.DataFrame) -> list[PairedScore]:
+    """Returns the scores that both have with a shared seed, tested together."""
     groups = [dict(iter(rows.groupby(list(SAME), dropna=False))) for rows in (first, second)]
     entries = []
     for key, own in groups[0].items():
@@ -51,14 +91,21 @@ def paired_table(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, st
             x, y = seed_values(own), seed_values(groups[1][key])
             if x.keys() & y.keys():
                 entries.append((own.iloc[0], x, y))
-    if not entries:
-        raise UserError(f"'{names[0]}' and '{names[1]}' share no score of the same seed.")
     adjusted = holm([paired_p_value(x, y) for _, x, y in entries])
+    return [PairedScore(*entry, p) for entry, p in zip(entries, adjusted, strict=True)]
+
+
+def paired_table(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> Table:
+    """Returns the table of the scores that both have.
+
+    Raises:
+        UserError: No score is in both with a shared seed.
+    """
+    scores = paired_scores(first, second)
+    if not scores:
+        raise UserError(f"'{names[0]}' and '{names[1]}' share no score of the same seed.")
     columns = ("dataset", "d", "images", "score", "first", "second", "difference", "verdict")
-    lines = tuple(
-        (_method(row), _line(row, x, y, p))
-        for (row, x, y), p in zip(entries, adjusted, strict=True)
-    )
+    lines = tuple((_method(score.row), _line(score)) for score in scores)
     title = f"{names[1]} minus {names[0]} · {suite_title(first.iloc[0].to_dict())}"
     notes = (
         "Means over the shared seeds, count in brackets; difference ± its standard deviation.",
@@ -76,23 +123,14 @@ def _method(row: pd.Series[str]) -> str:
     return " ".join(filter(None, (row["objective"], row["variant"], row["space"])))
 
 
-def _line(
-    row: pd.Series[str], x: dict[int, float], y: dict[int, float], p: float
-) -> tuple[Cell, ...]:
-    shared = sorted(x.keys() & y.keys())
-    difference = np.array([y[seed] - x[seed] for seed in shared])
-    mean, count = float(difference.mean()), len(shared)
+def _line(score: PairedScore) -> tuple[Cell, ...]:
+    row, difference = score.row, score.differences
+    mean, count = float(difference.mean()), len(difference)
     spread = f" ± {difference.std(ddof=1):.3g}" if count > 1 else ""
-    means = [float(np.mean([values[seed] for seed in shared])) for values in (x, y)]
-    verdict = "too few seeds" if count < SEEDS_NEEDED else "no difference seen"
-    if not difference.any():
-        verdict = "equal"
-    elif count >= SEEDS_NEEDED and p < LEVEL:
-        wins = (mean < 0) == (row["better"] == "lower")
-        verdict = "better" if wins else "worse"
-        verdict = verdict if row["better"] in ("lower", "higher") else "different"
+    pair = (score.first, score.second)
+    means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
     scored = " ".join(filter(None, (row["images"], row["density"])))
     texts = (row["dataset"], str(row["latent_dim"]), scored, row["metric"])
     numbers = [Cell(f"{format_number(m)} ({count})", m) for m in means]
     signed = Cell(f"{mean:+.4g}{spread}", mean)
-    return (*(Cell(str(text)) for text in texts), *numbers, signed, Cell(verdict))
+    return (*(Cell(str(text)) for text in texts), *numbers, signed, Cell(score.verdict))

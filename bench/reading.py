@@ -10,6 +10,7 @@ from .protocol import FLOOR, difference_text, with_places
 from .reading_likelihood import by_method, likelihood_reading
 from .significance import SEEDS_NEEDED, Seeds, mean, paired_p_value
 from .tables import format_number
+from .tables_precision import precision_reading
 from .tables_wide import normal_column
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def reading(rows: pd.DataFrame) -> str:
         sentences += [f"{scores.where}: {text}" for text in found[:1] if text]
         sentences += [text for text in found[1:] if text]
     sentences += likelihood_reading(placed)
+    sentences += precision_reading(rows)
     return " ".join(sentence for sentence in sentences if sentence)
 
 

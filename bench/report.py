@@ -22,12 +22,21 @@ from .tables_grid import grid_tables
 from .tables_likelihood import likelihood_tables
 from .tables_noise import noise_tables
 from .tables_pairs import pair_tables
+from .tables_precision import precision_tables
 from .tables_wide import score_tables, wide_tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAKERS = (wide_tables, pair_tables, likelihood_tables, score_tables, grid_tables, noise_tables)
+MAKERS = (
+    wide_tables,
+    pair_tables,
+    likelihood_tables,
+    score_tables,
+    grid_tables,
+    noise_tables,
+    precision_tables,
+)
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
