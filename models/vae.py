@@ -69,8 +69,7 @@ class VAE(Objective):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and log standard deviation of q(z|x), each (B, L)."""
-        features = self.backbone.encoder(self.space.network_input(self.space(x)[0]))
-        return self.backbone.code(features), 5 * torch.tanh(self.log_sigma_head(features))
+        return self._posterior(self.space(x)[0])
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion`` (SSE) and ``rate`` (beta times KL), each (B,)."""
@@ -79,10 +78,11 @@ class VAE(Objective):
 
     def terms_at(self, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Returns the terms for given standard normal noise (K, B, L), averaged over K."""
-        mu, log_sigma = self.posterior(x)
+        y = self.space(x)[0]
+        mu, log_sigma = self._posterior(y)
         z = (mu + log_sigma.exp() * noise).flatten(0, 1)
-        y = self.space(x)[0].expand(len(noise), *x.shape).flatten(0, 1)
-        errors = squared_error(y, self.mean(z)).unflatten(0, (len(noise), -1))
+        target = y.expand(len(noise), *y.shape).flatten(0, 1)
+        errors = squared_error(target, self.mean(z)).unflatten(0, (len(noise), -1))
         return {"distortion": errors.mean(0), "rate": self.beta * gaussian_kl(mu, log_sigma)}
 
     def observation(self, z: Tensor) -> Distribution:
@@ -94,6 +94,10 @@ class VAE(Objective):
         """Returns q(z|x) with its deviations times ``scale``, event (L,)."""
         mu, log_sigma = self.posterior(x)
         return Independent(Normal(mu, scale * log_sigma.exp(), validate_args=False), 1)
+
+    def _posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.backbone.encoder(self.space.network_input(y))
+        return self.backbone.code(features), 5 * torch.tanh(self.log_sigma_head(features))
 
 
 def gaussian_kl(mu: Tensor, log_sigma: Tensor) -> Tensor:

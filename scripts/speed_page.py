@@ -96,11 +96,16 @@ def draw(ratios: list[Record], folder: Path) -> None:
     with plt.rc_context({"font.size": 8}):
         figure, axes = plt.subplots(figsize=(7, 0.24 * len(ratios) + 1), layout="constrained")
         places = range(len(ratios))[::-1]
-        bars = axes.barh(list(places), values, color="0.6")
-        axes.bar_label(bars, [f"{v:.2g}" for v in values], padding=3)
+        axes.barh(list(places), values, color="0.6")
         for place, row in zip(places, ratios, strict=True):
+            end = row["ratio"]
             if row["benchmark"] in wanted:
-                axes.plot([wanted[row["benchmark"]]] * 2, [place - 0.4, place + 0.4], "k-", lw=2)
+                mark = wanted[row["benchmark"]]
+                axes.plot([mark] * 2, [place - 0.4, place + 0.4], "k-", lw=2)
+                if end <= mark < 1.4 * end:  # The label would lie on the mark.
+                    end = mark
+            label = f" {row['ratio']:.2g}"
+            axes.text(end, place, label, va="center", clip_on=False)
         axes.axvline(1, color="black", lw=0.8, ls=":")
         axes.set_yticks(list(places), labels)
         axes.set_xscale("log")
