@@ -28,7 +28,7 @@ class TermSums:
     @torch.no_grad()
     def add(self, terms: dict[str, Tensor]) -> None:
         """Counts a step with its terms, each (B,)."""
-        values = torch.stack([t.detach().float().mean() for t in terms.values()])
+        values = torch.stack(tuple(terms.values())).float().mean(1)
         if not self.names:
             self.names = list(terms)
             self.sums = torch.zeros_like(values, dtype=torch.float64)

@@ -92,7 +92,8 @@ class Trainer:
         self.states = SavedStates(folder, identity)
         self.log = TrainingLog(folder / "log.jsonl")
         self.validate_every = training.validate_every or self.batches.per_epoch
-        self.optimiser = adam(objective.parameters(), training.learning_rate, device)
+        self.parameters = list(objective.parameters())
+        self.optimiser = adam(self.parameters, training.learning_rate, device)
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
         self.step, self.seconds = 0, 0.0
@@ -173,11 +174,12 @@ class Trainer:
         with self._checks():
             terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
         loss = self.objective.total(terms).mean()
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
         if self.training.gradient_clip > 0:
             torch.nn.utils.clip_grad_norm_(
-                self.objective.parameters(), self.training.gradient_clip, foreach=True
+                self.parameters, self.training.gradient_clip, foreach=True
             )
         self.optimiser.step()
         self.sums.add(terms)

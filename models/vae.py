@@ -102,7 +102,8 @@ class VAE(Objective):
 
 def gaussian_kl(mu: Tensor, log_sigma: Tensor) -> Tensor:
     """Returns KL(N(mu, sigma^2) || N(0, I)) in nats, (B,), summed over dimensions."""
-    return 0.5 * ((2 * log_sigma).exp() + mu.square() - 1 - 2 * log_sigma).sum(1)
+    log_variance = 2 * log_sigma
+    return 0.5 * (log_variance.exp() + mu.square() - 1 - log_variance).sum(1)
 
 
 def _times_channels(weights: dict[str, float], backbone: Backbone) -> dict[str, float]:
