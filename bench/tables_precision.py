@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .check_trained import DIAGNOSTICS
 from .compare import paired_scores, paired_table
 from .labels import backbone_text, suite_title
 from .protocol import FLOOR
@@ -70,9 +71,11 @@ def _where(rows: pd.DataFrame) -> str:
 def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Yields each lower precision with the rows of float32 and its own, where they share a score.
 
-    Its own are named as those of float32 are.
+    Its own are named as those of float32 are. What tells how well a bound was estimated is no
+    score of a model and stays out.
     """
-    trained = rows[rows["objective"] != FLOOR]
+    estimator = rows["metric"].str.startswith(DIAGNOSTICS)
+    trained = rows[(rows["objective"] != FLOOR) & ~estimator]
     for _, part in trained.groupby(["suite", "scale", "backbone"]):
         split = [_split(variant) for variant in part["variant"]]
         precision = np.array([name for name, _ in split])

@@ -48,6 +48,13 @@ def test_other_options_stay_part_of_the_method():
     assert "2" in label and cells[-2].value == pytest.approx(1.025)
 
 
+def test_what_tells_of_the_estimate_alone_is_no_score():
+    rows = rows_of({"ae": ("bfloat16", 1.0)})
+    more = [make_row(**row | {"metric": "ess_5_percent", "run": ""}) for row in rows]
+    [table], _ = precision_tables(frame(rows + more))
+    assert len(table.lines) == 1
+
+
 def test_networks_are_compared_with_themselves():
     rows = rows_of({"ae": ("bfloat16", 1.0)})
     other = [r | {"backbone": "small", "value": 2 * r["value"], "run": ""} for r in rows]
