@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +71,15 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     """Returns a table of paired differences, second minus first, and notes.
 
     Raises:
-        UserError: A folder is missing or empty, or no row is in both.
+        UserError: A folder is missing or empty, or no score is in both with a shared seed.
     """
     a, b = read_results(first), read_results(second)
     notes = [*a.warnings, *b.warnings]
-    table = paired_table(a.rows, b.rows, (str(first), str(second)))
+    scores = paired_scores(a.rows, b.rows)
+    if not scores:
+        raise UserError(f"'{first}' and '{second}' share no score of the same seed.")
+    title = f"{second} minus {first} · {suite_title(a.rows.iloc[0].to_dict())}"
+    table = paired_table("compare", title, scores)
     only = [_keys(rows) for rows in (a.rows, b.rows)]
     for path, own, other in ((first, only[0], only[1]), (second, only[1], only[0])):
         if own - other:
@@ -95,24 +100,16 @@ def paired_scores(first: pd.DataFrame, second: pd.DataFrame) -> list[PairedScore
     return [PairedScore(*entry, p) for entry, p in zip(entries, adjusted, strict=True)]
 
 
-def paired_table(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> Table:
-    """Returns the table of the scores that both have.
-
-    Raises:
-        UserError: No score is in both with a shared seed.
-    """
-    scores = paired_scores(first, second)
-    if not scores:
-        raise UserError(f"'{names[0]}' and '{names[1]}' share no score of the same seed.")
+def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
+    """Returns the table of paired scores."""
     columns = ("dataset", "d", "images", "score", "first", "second", "difference", "verdict")
     lines = tuple((_method(score.row), _line(score)) for score in scores)
-    title = f"{names[1]} minus {names[0]} · {suite_title(first.iloc[0].to_dict())}"
     notes = (
         "Means over the shared seeds, count in brackets; difference ± its standard deviation.",
         f"Verdict: paired t-test, Holm-corrected, from {SEEDS_NEEDED} shared seeds on.",
     )
-    header = tuple(("", name) for name in columns)
-    return Table("compare", title, notes, "objective", header, lines)
+    header = tuple(("", column) for column in columns)
+    return Table(name, title, notes, "objective", header, lines)
 
 
 def _keys(rows: pd.DataFrame) -> set[tuple[str, ...]]:

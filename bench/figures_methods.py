@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .figures import LINES, MARKERS, look_of
-from .labels import part_title
+from .labels import part_title, settings_of
 from .protocol import FLOOR, method_labels, with_places
 from .storage import canonical_json
 from .tables import file_name
@@ -60,15 +59,6 @@ def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:
     rows["variant"] = [canonical_json(own) if own else "" for own in kept]
     rows["method"] = method_labels(rows.assign(run="") if without else rows)
     return rows
-
-
-def settings_of(variant: str) -> dict[str, Any]:
-    """Returns the hyperparameters in a row's variant, none where it is no JSON object."""
-    try:
-        settings = json.loads(variant) if variant else {}
-    except (ValueError, RecursionError):
-        return {}
-    return dict(settings) if isinstance(settings, Mapping) else {}
 
 
 def looks_of(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:

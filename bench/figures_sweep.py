@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .figures import Arrays, legend_below, new_figure, save_figure, title_above, wrapped
-from .figures_methods import looks_of, settings_of, shortened
-from .labels import axis_title, metric_short, suite_title, variant_text
+from .figures_methods import looks_of, shortened
+from .labels import axis_title, metric_short, settings_of, suite_title, variant_text
 from .protocol import FLOOR, columns_of, with_places
 from .significance import bootstrap_interval
 from .storage import canonical_json

@@ -67,6 +67,15 @@ def axis_title(metric: str, unit: str, better: str) -> str:
     return metric_title(metric) + (f"\n({'; '.join(notes)})" if notes else "")
 
 
+def settings_of(variant: str) -> dict[str, Any]:
+    """Returns the hyperparameters in a row's variant, none where it is no JSON object."""
+    try:
+        settings = json.loads(variant) if variant else {}
+    except (ValueError, RecursionError):
+        return {}
+    return dict(settings) if isinstance(settings, Mapping) else {}
+
+
 def variant_text(variant: str) -> str:
     """Returns canonical JSON of hyperparameters as ``name=value, name=value``."""
     if not variant:

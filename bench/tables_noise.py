@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .figures_methods import settings_of
-from .labels import ARROWS, metric_short, metric_title, suite_title
+from .labels import ARROWS, metric_short, metric_title, settings_of, suite_title
 from .protocol import FLOOR, columns_of, method_labels, with_places
 from .storage import canonical_json
 from .tables import Cell, Table, file_name

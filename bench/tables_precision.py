@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .check_trained import DIAGNOSTICS
-from .compare import paired_scores, paired_table
-from .labels import backbone_text, suite_title
+from .compare import PairedScore, paired_scores, paired_table
+from .labels import backbone_text, settings_of, suite_title
 from .protocol import FLOOR
 from .significance import SEEDS_NEEDED
 from .storage import canonical_json
@@ -26,11 +24,10 @@ EXACT = "float32"
 def precision_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     """Returns a table of paired differences for each suite, backbone and lower precision."""
     tables: list[Table] = []
-    for name, first, second in _pairs(rows):
-        table = paired_table(first, second, (EXACT, name))
+    for name, where, scores in _pairs(rows):
         suffix = "" if not tables else f"-{len(tables) + 1}"
-        title = f"{name} minus {EXACT} · {_where(first)}"
-        tables.append(replace(table, name=f"precision{suffix}", title=title))
+        title = f"{name} minus {EXACT} · {where}"
+        tables.append(paired_table(f"precision{suffix}", title, scores))
     return tables, []
 
 
@@ -39,8 +36,7 @@ def precision_reading(rows: pd.DataFrame) -> list[str]:
     return [_sentence(*pair) for pair in _pairs(rows)]
 
 
-def _sentence(name: str, first: pd.DataFrame, second: pd.DataFrame) -> str:
-    scores = paired_scores(first, second)
+def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
     moved = [score for score in scores if score.verdict in ("better", "worse", "different")]
     ratios = []
     for score in scores:
@@ -60,18 +56,13 @@ def _sentence(name: str, first: pd.DataFrame, second: pd.DataFrame) -> str:
         if ratios
         else ""
     )
-    return f"{_where(first)}: {methods} methods trained in {name} and in {EXACT} {tested}{size}."
+    return f"{where}: {methods} methods trained in {name} and in {EXACT} {tested}{size}."
 
 
-def _where(rows: pd.DataFrame) -> str:
-    row = rows.iloc[0].to_dict()
-    return f"{backbone_text(row['backbone'])}, {suite_title(row)}"
+def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str, list[PairedScore]]]:
+    """Yields each lower precision, backbone and suite, and the scores shared with float32.
 
-
-def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Yields each lower precision with the rows of float32 and its own, where they share a score.
-
-    Its own are named as those of float32 are. What tells how well a bound was estimated is no
+    What tells how well a bound was estimated is no
     score of a model and stays out.
     """
     estimator = rows["metric"].str.startswith(DIAGNOSTICS)
@@ -84,17 +75,15 @@ def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame
             own = precision == name
             rest = [variant for (_, variant), kept in zip(split, own, strict=True) if kept]
             second = part[own].assign(variant=rest)
-            if paired_scores(first, second):
-                yield name, first, second
+            if scores := paired_scores(first, second):
+                row = scores[0].row.to_dict()
+                yield name, f"{backbone_text(row['backbone'])}, {suite_title(row)}", scores
 
 
 def _split(variant: str) -> tuple[str, str]:
     """Returns the precision that a variant names and the variant without it."""
-    if "precision" not in variant:
+    settings = settings_of(variant)
+    if "precision" not in settings:
         return EXACT, variant
-    try:
-        settings = dict(json.loads(variant))
-    except (TypeError, ValueError, RecursionError):  # From elsewhere: taken as it is.
-        return EXACT, variant
-    name = str(settings.pop("precision", EXACT))
+    name = str(settings.pop("precision"))
     return name, canonical_json(settings) if settings else ""

@@ -74,9 +74,11 @@ def prepare(*sets: Features, half: bool | None = None) -> list[Points]:
     wide = any(t.device.type != "cpu" or float(t.abs().max()) > LARGEST for t in tensors)
     dtype = torch.float64 if wide else torch.float32
     points = [_points(tensor, mean, dtype) for tensor in tensors]
-    if half is None:
-        half = not wide and _half_is_fast(points) and _half_separates(points[0])
-    return [_with_half(p) for p in points] if half else points
+    promising = half is None and not wide and _half_is_fast(points)
+    if not (half or promising):
+        return points
+    halved = [_with_half(p) for p in points]
+    return halved if half or _half_separates(points[0], halved[0]) else points
 
 
 def reach(balls: Points, others: Points, squared: torch.Tensor) -> torch.Tensor:
@@ -187,13 +189,13 @@ def _half_is_fast(points: list[Points]) -> bool:
     return bool(able) and work >= HALF_WORK and float(points[0].norms.max()) > SMALLEST
 
 
-def _half_separates(points: Points, k: int = 5, rows: int = 64) -> bool:
+def _half_separates(points: Points, halved: Points, k: int = 5, rows: int = 64) -> bool:
     """Says whether bfloat16 tells most neighbours of a few points from the k-th."""
     import torch
 
     chosen = torch.linspace(0, len(points.screen) - 1, rows).long()
     screened = screen(points[chosen], points)
     kth = screened.topk(k + 1, dim=1, largest=False).values[:, -1]
-    slack = BAND * kth + 2 * reach(_with_half(points[chosen]), _with_half(points), kth)
+    slack = BAND * kth + 2 * reach(halved[chosen], halved, kth)
     crowd = ((screened - kth[:, None]).abs() <= slack[:, None]).sum(1)
     return float(crowd.double().mean()) <= HALF_CROWD
