@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from .arrays import BadInput, Floats, check_features, to_floats
-from .frechet import distance_of_moments, moments
+from .frechet import distance_of_moments, moment_standard_errors, moments
 from .registry import Estimate, register
-from .uncertainty import moment_standard_errors
 
 if TYPE_CHECKING:
     from .arrays import Features

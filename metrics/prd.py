@@ -48,8 +48,6 @@ def prd(
     Sets of different sizes are cut to the smaller one. The standard error is the bootstrap's
     over images, with the clusterings held fixed.
     """
-    from .uncertainty import prd_standard_errors
-
     real, generated = check_features(real=real, generated=generated, minimum=clusters, vary=True)
     count = min(len(real), len(generated))
     labels = _labels(real[:count], generated[:count], clusters, runs, seed)
@@ -181,6 +179,29 @@ def curve_from_labels(
         for row, weight in zip(labels, weigh, strict=True)
     )
     return prd_from_histograms(real=real, generated=generated)
+
+
+def prd_standard_errors(
+    labels: np.ndarray[Any, Any], *, clusters: int, resamples: int, seed: int
+) -> tuple[float, float]:
+    """Computes bootstrap standard errors of F_8 and F_1/8, with the clusterings held fixed.
+
+    Args:
+        labels: Cluster of each real and each generated row in each run, shape (R, 2, N).
+        clusters: Number of clusters.
+        resamples: Number of resamples, shared by the runs.
+        seed: Seed of the resamples.
+    """
+    generator = np.random.default_rng(seed)
+    count = labels.shape[2]
+    values = []
+    for _ in range(resamples):
+        weights = generator.multinomial(count, np.full(count, 1.0 / count), size=2).astype(float)
+        curves = [curve_from_labels(run, clusters, weights) for run in labels]
+        precision, recall = np.mean(curves, axis=0)
+        values.append(prd_f_beta(precision, recall))
+    f8, f1_8 = np.std(values, axis=0, ddof=1)
+    return float(f8), float(f1_8)
 
 
 def _f_beta(precision: Floats, recall: Floats, beta: float) -> float:

@@ -13,7 +13,8 @@ from .backbone import Backbone
 from .determinants import check_finite
 from .flow_gaussian import FlowGaussian
 from .flows import NoFlow, build_flow
-from .objective import OBJECTIVES, standard_normal_log_prob
+from .gaussian import standard_normal_log_prob
+from .objective import OBJECTIVES
 from .scaled_autoencoder import (
     ScaledLatentModel,
     check_parametrisation,

@@ -13,7 +13,7 @@ from torch import Tensor
 from .backbone import Backbone
 from .determinants import check_finite
 from .flows import build_flow
-from .objective import standard_normal_log_prob
+from .gaussian import standard_normal_log_prob
 from .partition import given_order, split
 from .scaled_autoencoder import ScaledAutoencoder, check_parametrisation, couple, uncouple
 from .space import Space

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from .backbone import Backbone
+from .gaussian import gaussian_kl
 from .objective import OBJECTIVES, Objective, choose, squared_error
 from .space import Space
-from .vae import gaussian_kl
 
 KL_WEIGHT = {"mnist": 0.039, "cifar10": 9e-4, "celeba": 0.01}
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from .density import DENSITIES, Density, check_codes
+from .gaussian import gaussian_kl
 from .streams import initialised_from, stream
-from .vae import gaussian_kl
 
 BETA = {"mnist": 1.5e-3, "cifar10": 1e-3, "celeba": 2e-3}
 

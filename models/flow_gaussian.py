@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from .objective import standard_normal_log_prob
+from .gaussian import standard_normal_log_prob
 
 Map = Callable[[Tensor], tuple[Tensor, Tensor]]
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from .backbone import Backbone
 from .determinants import check_finite
 from .flows import build_flow
-from .objective import OBJECTIVES, Objective, standard_normal_log_prob
+from .gaussian import standard_normal_log_prob
+from .objective import OBJECTIVES, Objective
 from .space import Space
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ from torch.distributions import Distribution
 
 from .backbone import Backbone
 from .density import Density
+from .gaussian import standard_normal_log_prob
 from .registry import Registry
 from .space import Space
 
@@ -205,11 +205,6 @@ class Objective(nn.Module, ABC):
     def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
         """Returns named scalars worth watching beside the terms; none by default."""
         return {}
-
-
-def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """Returns log N(z; 0, I) in nats, summed over the last axis."""
-    return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
 
 def squared_error(y: Tensor, mean: Tensor) -> Tensor:

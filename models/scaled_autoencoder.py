@@ -11,7 +11,8 @@ from torch.nn.functional import softplus
 
 from .backbone import Backbone
 from .flows import build_flow
-from .objective import Objective, standard_normal_log_prob
+from .gaussian import standard_normal_log_prob
+from .objective import Objective
 from .space import Space
 
 DECODER_SCALES = ("fixed", "independent", "dependent")
@@ -129,12 +130,6 @@ class ScaledLatentModel(ScaledAutoencoder):
         """Returns N(mean, scale^2) over y, event (C, H, W), for decoder inputs z1 (B, L)."""
         mean, scale = self.decoder_affine(z)
         return Independent(Normal(mean, scale, validate_args=False), 3)
-
-
-def normal_log_prob(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Returns log N(value; mean, scale^2) in nats, summed over all but the first axis."""
-    deviation = ((value - mean) / scale).flatten(1)
-    return standard_normal_log_prob(deviation) - scale.log().flatten(1).sum(1)
 
 
 def couple(core: Tensor, mean: Tensor, scale: Tensor, kind: str) -> tuple[Tensor, Tensor]:

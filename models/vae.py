@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from .backbone import Backbone
+from .gaussian import gaussian_kl
 from .objective import OBJECTIVES, Objective, choose, squared_error
 from .space import Space
 from .vae_learnt import LearntVAE
@@ -98,12 +99,6 @@ class VAE(Objective):
     def _posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
         features = self.backbone.encoder(self.space.network_input(y))
         return self.backbone.code(features), 5 * torch.tanh(self.log_sigma_head(features))
-
-
-def gaussian_kl(mu: Tensor, log_sigma: Tensor) -> Tensor:
-    """Returns KL(N(mu, sigma^2) || N(0, I)) in nats, (B,), summed over dimensions."""
-    log_variance = 2 * log_sigma
-    return 0.5 * (log_variance.exp() + mu.square() - 1 - log_variance).sum(1)
 
 
 def _times_channels(weights: dict[str, float], backbone: Backbone) -> dict[str, float]:

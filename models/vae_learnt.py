@@ -13,7 +13,8 @@ from .backbone import Backbone
 from .determinants import check_finite
 from .flow_gaussian import FlowGaussian
 from .flows import NoFlow, build_flow
-from .scaled_autoencoder import ScaledLatentModel, normal_log_prob
+from .gaussian import normal_log_prob
+from .scaled_autoencoder import ScaledLatentModel
 from .space import Space
 
 

@@ -16,6 +16,7 @@ from aebench.models.cv_vae import KL_WEIGHT as CV_KL_WEIGHT
 from aebench.models.density_gaussian import RIDGE, FullGaussian
 from aebench.models.density_gmm import GaussianMixtureDensity
 from aebench.models.density_second_stage import BETA, CodeVAE, SecondStage
+from aebench.models.gaussian import gaussian_kl
 from aebench.models.gradient_penalty import (
     directional_square,
     exact,
@@ -26,7 +27,7 @@ from aebench.models.objective import Objective, squared_error
 from aebench.models.rae import AE, AEL2, RAE, RAEGP, RAEL2
 from aebench.models.space import UnitSpace
 from aebench.models.spectral_norm import SpectralNorm, flatten_kernel, power_step
-from aebench.models.vae import KL_WEIGHT, VAE, gaussian_kl
+from aebench.models.vae import KL_WEIGHT, VAE
 from aebench.models.wae_mmd import CELEBA_WEIGHT, MEAN_SCALE_WEIGHT, SCALES, WAEMMD, imq_mmd
 from torch import Tensor, nn
 
