@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cells import bound_sign, lost_text
 from .labels import suite_title, variant_text
 from .protocol import FLOOR, SCORE
 from .results import checksum
 from .storage import write_atomically
 from .tables import Cell, Table, file_name, format_number, markdown_text
-from .tables_wide import bound_sign, lost_text
 
 if TYPE_CHECKING:
     import pandas as pd

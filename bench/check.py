@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .check_exact import ADVICE, Exact, check_exact, write_expected
-from .check_trained import Change, changes_of, comparable
+from .check_trained import Change, changes_of
 from .errors import UserError
 from .labels import suite_title
+from .protocol import comparable
 from .provenance import now
 from .results import read_results, write_results
 from .rows import SCHEMA

@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .protocol import FLOOR
-from .results import KEY
+from .cells import seed_values
+from .protocol import FLOOR, SCORE_KEY, comparable
 from .significance import Seeds, mean
-from .tables_wide import seed_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FLOOR_TOLERANCE = 0.01
-SCORE_KEY = tuple(name for name in KEY if name not in ("run", "seed"))
 POOL = (
     *("dataset", "space", "latent_dim", "images", "density", "metric", "kind", "samples_k"),
     "features",
 )
 MODEL = ("suite", "scale", "dataset", "split", "space", "objective", "variant", "latent_dim")
-# Scores that say how well a bound was estimated: heavy-tailed, and no property of the model.
-DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
 
 
 @dataclass(frozen=True)
@@ -104,11 +100,6 @@ def changes_of(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[Change],
         if not exact and not failed and freedom < 1:
             notes.append(f"{name}: the baseline has one seed, which tells no spread; not tested.")
     return changes, _shortened(notes)
-
-
-def comparable(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Returns which rows have a better and a worse and are no diagnostics."""
-    return rows["better"].isin(["lower", "higher"]) & ~rows["metric"].str.startswith(DIAGNOSTICS)
 
 
 def _spread(own: Seeds, pooled: tuple[float, float] | None) -> tuple[float, float]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .check_trained import SCORE_KEY
+from .cells import seed_values
 from .errors import UserError
 from .labels import suite_title
+from .protocol import SCORE_KEY
 from .results import read_results
 from .significance import LEVEL, SEEDS_NEEDED, Seeds, holm, paired_p_value
 from .tables import Cell, Table, format_number
-from .tables_wide import seed_values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .cells import lost_text, method_order, seed_values
 from .deviations import deviations, is_comparable, other_setting
 from .errors import UserError
 from .labels import suite_title
 from .protocol import FLOOR, with_places
 from .tables import Cell, Table, file_name, format_number
-from .tables_wide import lost_text, method_order, seed_values
 
 if TYPE_CHECKING:
     import pandas as pd

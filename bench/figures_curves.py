@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cells import method_order
 from .figures import (
     Array,
     Arrays,
@@ -19,7 +20,6 @@ from .figures import (
 )
 from .figures_methods import looks_of, parts_of
 from .tables import file_name
-from .tables_wide import method_order
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .cells import method_order
 from .figures import LINES, MARKERS, look_of
 from .labels import part_title, settings_of
 from .protocol import FLOOR, method_labels, with_places
 from .storage import canonical_json
 from .tables import file_name
-from .tables_wide import method_order
 
 if TYPE_CHECKING:
     import pandas as pd

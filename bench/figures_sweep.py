@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .cells import join, method_order, normal_column, one_likelihood
 from .figures import Arrays, legend_below, new_figure, save_figure, title_above, wrapped
 from .figures_methods import looks_of, shortened
 from .labels import axis_title, metric_short, settings_of, suite_title, variant_text
@@ -15,7 +16,6 @@ from .protocol import FLOOR, columns_of, with_places
 from .significance import bootstrap_interval
 from .storage import canonical_json
 from .tables import file_name
-from .tables_wide import join, method_order, normal_column, one_likelihood
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from ..metrics.bits_per_dim import bits_per_dim
 from .annealing import Annealed, Bracket
 from .importance import Bound, Choice
-from .rows import Status
+
+Status: TypeAlias = Literal["ok", "failed", "not applicable"]
 
 NATS = "nats per image"
 BITS = "bits per dimension"

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .labels import variant_text
+from .results import KEY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = ("split", "image_shape", "features", "n_real", "n_generated", "measure")
 FLOOR = "floor"
+SCORE_KEY = tuple(name for name in KEY if name not in ("run", "seed"))
+# Scores that say how well a bound was estimated: heavy-tailed, and no property of the model.
+DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
 SETTING = ("suite", "scale", "dataset", "split", "latent_dim")
 SCORE = (
     *("density", "images", "metric", "unit", "better", "kind", "model", "samples_k"),
@@ -120,6 +124,11 @@ def columns_of(rows: pd.DataFrame) -> tuple[list[Column], list[str]]:
                         Column(f"{dataset}{suffix}{detail}", place, floor_first(floor, same))
                     )
     return columns, notes
+
+
+def comparable(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Returns which rows have a better and a worse and are no diagnostics."""
+    return rows["better"].isin(["lower", "higher"]) & ~rows["metric"].str.startswith(DIAGNOSTICS)
 
 
 def sort_places(places: Iterable[str]) -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .cells import normal_column
 from .protocol import FLOOR, difference_text, with_places
 from .reading_likelihood import by_method, likelihood_reading
 from .significance import SEEDS_NEEDED, Seeds, mean, paired_p_value
 from .tables import format_number
 from .tables_precision import precision_reading
-from .tables_wide import normal_column
 
 if TYPE_CHECKING:
     import pandas as pd

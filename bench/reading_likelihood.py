@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from .cells import one_likelihood, seed_values
 from .labels import metric_short
 from .significance import Seeds, mean
 from .tables import format_number
-from .tables_wide import one_likelihood, seed_values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .labels import ARROWS, metric_short, metric_title, objective_order, suite_title
-from .protocol import FLOOR, columns_of, with_places
-from .tables import Table, file_name
-from .tables_wide import (
+from .cells import (
     column_marks,
     join,
     mark_note,
@@ -16,6 +13,9 @@ from .tables_wide import (
     one_likelihood,
     score_cell,
 )
+from .labels import ARROWS, metric_short, metric_title, objective_order, suite_title
+from .protocol import FLOOR, columns_of, with_places
+from .tables import Table, file_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .cells import Part, column_marks, mark_note, method_order, score_cell, table_parts
 from .labels import ARROWS, metric_short, metric_title
 from .protocol import Column, columns_of, with_places
 from .tables import Cell, Table, file_name, format_number
-from .tables_wide import Part, column_marks, mark_note, method_order, score_cell, table_parts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .cells import column_marks, mark_note, method_order, score_cell
 from .labels import ARROWS, metric_short, metric_title, settings_of, suite_title
 from .protocol import FLOOR, columns_of, method_labels, with_places
 from .storage import canonical_json
 from .tables import Cell, Table, file_name
-from .tables_wide import column_marks, mark_note, method_order, score_cell
 
 if TYPE_CHECKING:
     import pandas as pd

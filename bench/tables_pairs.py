@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .protocol import FLOOR, Column, columns_of, with_places
-from .tables import Cell, Table, file_name
-from .tables_wide import (
+from .cells import (
     Part,
     column_marks,
     mark_note,
@@ -15,6 +13,8 @@ from .tables_wide import (
     score_cell,
     table_parts,
 )
+from .protocol import FLOOR, Column, columns_of, with_places
+from .tables import Cell, Table, file_name
 
 if TYPE_CHECKING:
     import pandas as pd

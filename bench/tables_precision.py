@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .check_trained import DIAGNOSTICS
 from .compare import PairedScore, paired_scores, paired_table
 from .labels import backbone_text, settings_of, suite_title
-from .protocol import FLOOR
+from .protocol import DIAGNOSTICS, FLOOR
 from .significance import SEEDS_NEEDED
 from .storage import canonical_json
 from .tables import Table

@@ -14,9 +14,10 @@ import pytest
 from aebench.bench import check_exact, data_fashion_mini, metric_lookup
 from aebench.bench.check import check_results
 from aebench.bench.check_exact import check_exact as first_layer
-from aebench.bench.check_trained import changes_of, comparable
+from aebench.bench.check_trained import changes_of
 from aebench.bench.cli import main
 from aebench.bench.data import Content, Part
+from aebench.bench.protocol import comparable
 from aebench.bench.results import KEY, read_results, records_of
 from aebench.bench.significance import holm
 from aebench.bench.suite import load_suite

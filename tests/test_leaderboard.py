@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aebench.bench.leaderboard import board_entries, build_leaderboard
+from aebench.bench.boards import board_entries
+from aebench.bench.leaderboard import build_leaderboard
 from aebench.bench.report import build_report
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
