@@ -38,7 +38,7 @@ class UnknownExtractor(ValueError):
 class Extractor(ABC):
     """A fixed map from 8-bit images to feature vectors.
 
-    A subclass is one file ``extractor_<name>.py``: it sets the class attributes, says where its
+    A subclass is one file in ``features``: it sets the class attributes, says where its
     weights lie (``find_weights``) and how a batch is embedded (``embed``). Nothing is loaded
     before the first call, so asking for the identity is cheap.
 
@@ -187,11 +187,10 @@ def register_extractor(name: str) -> Callable[[E], E]:
 
 @functools.cache
 def scan_extractors() -> None:
-    """Imports every ``extractor_*`` module here and every entry point ``aebench.extractors``."""
-    package = importlib.import_module(__package__ or "aebench.metrics")
+    """Imports every module in ``features`` and every entry point ``aebench.extractors``."""
+    package = importlib.import_module("aebench.metrics.features")
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name.startswith("extractor_"):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+        importlib.import_module(f"{package.__name__}.{module.name}")
     for entry_point in entry_points(group="aebench.extractors"):
         entry_point.load()
 

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from .building import build as build
+from .moved import keep_old_names
 
-__all__ = ["build"]
+if TYPE_CHECKING:
+    from .backbones.backbone import BACKBONES as BACKBONES
+    from .backbones.backbone import Backbone as Backbone
+    from .building import build as build
+    from .densities.density import DENSITIES as DENSITIES
+    from .densities.density import Density as Density
+    from .gaussian import gaussian_kl as gaussian_kl
+    from .objectives.objective import OBJECTIVES as OBJECTIVES
+    from .objectives.objective import Objective as Objective
+    from .objectives.objective import squared_error as squared_error
+    from .objectives.vae import VAE as VAE
+    from .spaces.space import SPACES as SPACES
+    from .spaces.space import Space as Space
+
+_HOMES = {
+    "BACKBONES": "backbones.backbone",
+    "Backbone": "backbones.backbone",
+    "DENSITIES": "densities.density",
+    "Density": "densities.density",
+    "OBJECTIVES": "objectives.objective",
+    "Objective": "objectives.objective",
+    "SPACES": "spaces.space",
+    "Space": "spaces.space",
+    "VAE": "objectives.vae",
+    "build": "building",
+    "gaussian_kl": "gaussian",
+    "squared_error": "objectives.objective",
+}
+__all__ = list(_HOMES)
+
+keep_old_names(
+    __name__,
+    {
+        "objectives": "",
+        "flows": "",
+        "spaces": "space_",
+        "densities": "density_",
+        "backbones": "backbone_",
+    },
+    {"determinants": "checks", "partition": "objectives.masks"},
+)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Imports `build`, and with it torch, on first use."""
-    if name != "build":
+    """Imports a public name, and with it torch, on first use."""
+    if name not in _HOMES:
         raise AttributeError(f"Module 'aebench.models' has no attribute '{name}'.")
-    from .building import build
-
-    return build
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

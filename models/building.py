@@ -6,10 +6,10 @@ import inspect
 import math
 from typing import Any
 
-from .backbone import BACKBONES, Backbone
-from .objective import OBJECTIVES, Objective
+from .backbones.backbone import BACKBONES, Backbone
+from .objectives.objective import OBJECTIVES, Objective
 from .registry import unknown_name
-from .space import SPACES
+from .spaces.space import SPACES
 from .streams import initialised_from
 
 

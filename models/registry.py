@@ -17,18 +17,18 @@ class UnknownName(ValueError):
 
 
 class Registry(Generic[T]):
-    """Named plug-ins of one kind, found by a scan of a package and of its entry points.
+    """Named plug-ins of one kind, found by a scan of a folder and of entry points.
 
-    A plug-in is one file in the package's folder, or a module of another distribution that an
-    entry point of group ``package`` names; importing it registers the name.
+    A plug-in is one file in the folder or beside it in the folder's parent, or a module of
+    another distribution that an entry point names; importing it registers the name.
 
     Args:
         kind: The word for an error message, such as ``"objective"``.
-        package: The package to scan, such as ``"aebench.models"``.
-        prefix: Only modules whose name begins so are imported by the scan.
+        folder: The package to scan, such as ``"aebench.models.objectives"``.
+        group: The group of entry points to load, such as ``"aebench.models"``.
 
     Example:
-        >>> colours = Registry("colour", package="aebench.models", prefix="none_")
+        >>> colours = Registry("colour", folder="aebench.models.spaces", group="colours")
         >>> @colours.register("red")
         ... class Red: ...
         >>> colours.get("rad")
@@ -37,10 +37,10 @@ class Registry(Generic[T]):
         aebench.models.registry.UnknownName: Unknown colour 'rad'. Did you mean 'red'? Known: red.
     """
 
-    def __init__(self, kind: str, *, package: str, prefix: str = "") -> None:
+    def __init__(self, kind: str, *, folder: str, group: str) -> None:
         self.kind = kind
-        self._package = package
-        self._prefix = prefix
+        self._folder = folder
+        self._group = group
         self._entries: dict[str, T] = {}
         self._scanned = False
 
@@ -94,11 +94,11 @@ class Registry(Generic[T]):
             raise
 
     def _import_plugins(self) -> None:
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if module.name.startswith(self._prefix):
-                importlib.import_module(f"{self._package}.{module.name}")
-        for entry_point in entry_points(group=self._package):
+        for package in (self._folder, self._folder.rpartition(".")[0]):
+            for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+                if not module.ispkg:
+                    importlib.import_module(f"{package}.{module.name}")
+        for entry_point in entry_points(group=self._group):
             entry_point.load()
 
 

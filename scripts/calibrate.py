@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from aebench.bench.calibration import FULL, SMOKE, run
-from aebench.bench.calibration_report import write_report
+from aebench.bench.calibration.report import write_report
+from aebench.bench.calibration.study import FULL, SMOKE, run
 
 
 def main() -> None:

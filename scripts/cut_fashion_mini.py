@@ -4,7 +4,7 @@ Of each of the ten classes 900 images for training, 100 for validation (both fro
 file) and 200 for the test (from the test file), drawn by a stated seed. Run it from the
 repository with the full set installed (``aebench data fashion-mnist``):
 
-    python scripts/cut_fashion_mini.py bench/assets/fashion-mini.npz
+    python scripts/cut_fashion_mini.py bench/data/assets/fashion-mini.npz
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from aebench.bench.content import Part
-from aebench.bench.data import find_source
-from aebench.bench.data_fashion_mini import content_digest
+from aebench.bench.data.dataset import find_source
+from aebench.bench.data.fashion_mini import content_digest
+from aebench.bench.data.source import Part
 
 SEED = 20200
 PER_CLASS = {"train": 900, "validation": 100, "test": 200}

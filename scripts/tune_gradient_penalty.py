@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aebench.bench.config import Evaluation, Training
-from aebench.bench.data import load_dataset
-from aebench.bench.features import extract
-from aebench.bench.outputs import Outputs
-from aebench.bench.provenance import commit, now, versions
-from aebench.bench.storage import write_atomically
-from aebench.bench.trainer import Trainer
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.features import extract
+from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.files.storage import write_atomically
+from aebench.bench.records.provenance import commit, now, versions
+from aebench.bench.suites.config import Evaluation, Training
+from aebench.bench.training.trainer import Trainer
 from aebench.metrics.extractor import build_extractor
 from aebench.metrics.frechet import frechet_distance
 from aebench.models.building import build

@@ -54,7 +54,7 @@ def suite_file(tmp_path):
 @pytest.fixture
 def aebench(tmp_path, capsys):
     """Returns a function that runs a suite in this process: exit code and lines on stderr."""
-    from aebench.bench.cli import main
+    from aebench.bench.cli.main import main
 
     def run(suite: str, *arguments: str, out: Path | None = None) -> tuple[int, str]:
         folder = str(out or tmp_path / "out")

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from aebench.bench.data import load_dataset
-from aebench.bench.latent import LatentModel
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.likelihood.model import LatentModel
 from aebench.models import build
-from aebench.models.space_real import RealSpace
+from aebench.models.spaces.real import RealSpace
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from aebench.bench import results
+from aebench.bench.records import results
 
 DEFAULTS = {
     "schema": 1,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from aebench.models import build
-from aebench.models.backbone import count_parameters
+from aebench.models.backbones.backbone import count_parameters
 from aebench.models.building import option_defaults
-from aebench.models.denoising import add_noise
-from aebench.models.objective import OBJECTIVES
+from aebench.models.objectives.denoising import add_noise
+from aebench.models.objectives.objective import OBJECTIVES
 from torch import nn
 
 SCALED = ("aef-center", "aef-corner", "aef-linear", "aef-linear-fixed", "vae", "vae-iaf", "iwae")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from aebench.models import build
-from aebench.models.backbone import Backbone
-from aebench.models.flows import Flow, NoFlow
-from aebench.models.partition import center_order, corner_order
-from aebench.models.vae_learnt import importance_bound
+from aebench.models.backbones.backbone import Backbone
+from aebench.models.flows.flows import Flow, NoFlow
+from aebench.models.objectives.masks import center_order, corner_order
+from aebench.models.objectives.vae_learnt import importance_bound
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 

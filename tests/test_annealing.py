@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from aebench.bench.annealing import annealed_bound, bracket
-from aebench.bench.annealing_path import Annealing
-from aebench.bench.annealing_path import Path as AnnealingPath
-from aebench.bench.completion import completed
-from aebench.bench.data import load_dataset
+from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import RunFailed
-from aebench.bench.latent import LatentModel, Observed, native, observe
-from aebench.models.density import build_density
+from aebench.bench.likelihood.annealing import annealed_bound, bracket
+from aebench.bench.likelihood.annealing_path import Annealing
+from aebench.bench.likelihood.annealing_path import Path as AnnealingPath
+from aebench.bench.likelihood.completion import completed
+from aebench.bench.likelihood.model import LatentModel, Observed, native, observe
+from aebench.models.densities.density import build_density
 from torch import Tensor
 from torch.distributions import Independent, Normal
 

@@ -4,52 +4,74 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from aebench.models.backbone import BACKBONES, count_parameters
+from aebench.models.backbones.backbone import BACKBONES, count_parameters
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = ("bench", "metrics", "models")
-FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))
-ALLOWED = {"bench": set(FOLDERS), "metrics": {"metrics"}, "models": {"models"}}
+TOPS = ("bench", "metrics", "models")
+FILES = sorted(path for top in TOPS for path in (ROOT / top).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES}
+MODULES = {name.removesuffix(".__init__") for name in MODULES}
+PLUGINS = {"models/objectives", "metrics", "bench/data"}  # They grow by one file a plug-in.
 
 
-def statements(node: ast.AST, *, everywhere: bool) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yields imports: all of them, or those that run when the module is imported."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        elif everywhere:
-            yield from statements(child, everywhere=True)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for other in child.orelse:
-                yield from statements(other, everywhere=False)
-        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from statements(child, everywhere=False)
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def targets(folder: str, statement: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    """Yields what a statement imports of ours, as ``folder.module`` or ``folder``."""
-    if isinstance(statement, ast.Import):
-        dotted = [alias.name for alias in statement.names]
-    else:
-        parents = {0: [], 1: ["aebench", folder], 2: ["aebench"]}[statement.level]
-        base = ".".join([*parents, *([statement.module] if statement.module else [])])
-        dotted = [f"{base}.{alias.name}" for alias in statement.names]
-    for name in dotted:
-        if name.startswith("aebench."):
-            yield ".".join(name.split(".")[1:3])
+def storeys() -> dict[str, int]:
+    """Returns the height of each folder, from the drawing in docs/architecture.md."""
+    drawing = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    heights: dict[str, int] = {}
+    for height, line in enumerate(reversed(drawing.strip().splitlines())):
+        for folder in line.partition("  #")[0].split():
+            assert folder not in heights, f"'{folder}' is drawn twice"
+            heights[folder.rstrip("/")] = height
+    return heights
 
 
-def imports(path: Path, *, everywhere: bool) -> set[str]:
-    tree = ast.parse(path.read_text())
-    folder = path.parent.name
-    found = (targets(folder, s) for s in statements(tree, everywhere=everywhere))
-    return {target for group in found for target in group}
+def folder_of(module: str) -> str:
+    """Returns the drawn folder that a module lies in; one at a top folder's root lies in that."""
+    top, _, rest = module.partition(".")
+    if module in ("models", "models.building"):  # What hands out the others' names.
+        return "models/building.py"
+    return f"{top}/{rest.partition('.')[0]}" if rest.count(".") or is_folder(module) else top
+
+
+def is_folder(module: str) -> bool:
+    return (ROOT / module.replace(".", "/")).is_dir() and "." in module
+
+
+def imported(module: str, source: str, *, package: bool = False) -> set[str]:
+    """Returns our modules that a source imports anywhere: lazily or for types alone too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = ["aebench", *module.split(".")]
+            above = above[: len(above) - node.level + package] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    ours = {name.removeprefix("aebench.") for name in found if name.startswith("aebench.")}
+    return {name if name in MODULES else name.rpartition(".")[0] for name in ours}
+
+
+def back_edges(module: str, targets: set[str], heights: dict[str, int]) -> list[str]:
+    """Returns the imports that do not go to a lower storey or stay in the folder."""
+    own = folder_of(module)
+    top = module.partition(".")[0]
+    allowed = set(TOPS) if top == "bench" else {top}
+    return [
+        f"{module} -> {target}"
+        for target in sorted(targets)
+        if target.partition(".")[0] not in allowed
+        or (folder_of(target) != own and heights[folder_of(target)] >= heights[own])
+    ]
 
 
 def cycle_in(graph: dict[str, set[str]]) -> list[str]:
@@ -70,53 +92,91 @@ def cycle_in(graph: dict[str, set[str]]) -> list[str]:
     return next((cycle for node in sorted(graph) if (cycle := visit(node, []))), [])
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_imports_go_from_bench_to_models_and_metrics_only(path):
-    folders = {target.split(".")[0] for target in imports(path, everywhere=True)}
-    assert folders <= ALLOWED[path.parent.name]
+def graph_of_imports() -> dict[str, set[str]]:
+    return {
+        name_of(path): imported(
+            name_of(path), path.read_text(), package=path.name == "__init__.py"
+        )
+        for path in FILES
+    }
 
 
-def test_the_walk_sees_imports_of_every_form():
+def test_imports_go_down_the_drawn_storeys():
+    heights = storeys()
+    edges = [
+        e for m, targets in graph_of_imports().items() for e in back_edges(m, targets, heights)
+    ]
+    assert edges == []
+
+
+def test_a_planted_back_edge_is_seen_in_every_form_of_import():
     source = (
-        "from . import a\nfrom .b import c\nfrom ..models import d\nimport aebench.metrics.e\n"
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .f import g\n"
-        "try:\n    from .h import i\nexcept ImportError:\n    def j():\n        from .k import l\n"
+        "from . import table\nfrom .labels import c\nfrom ...metrics import prd\n"
+        "import aebench.bench.files.storage\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from ..tables.wide import g\n"
+        "def j():\n    from ..cli import main\n"
     )
-
-    def seen(everywhere: bool) -> set[str]:
-        found = statements(ast.parse(source), everywhere=everywhere)
-        return {target for statement in found for target in targets("bench", statement)}
-
-    at_import = {"bench.a", "bench.b", "models.d", "metrics.e", "bench.h"}
-    assert seen(False) == at_import
-    assert seen(True) == at_import | {"bench.f", "bench.k"}
+    targets = imported("bench.comparison.cells", source)
+    assert targets == {
+        *("bench.comparison.table", "bench.comparison.labels", "metrics.prd"),
+        *("bench.files.storage", "bench.tables.wide", "bench.cli.main"),
+    }
+    assert back_edges("bench.comparison.cells", targets, storeys()) == [
+        "bench.comparison.cells -> bench.cli.main",
+        "bench.comparison.cells -> bench.tables.wide",
+    ]
+    upwards = imported("metrics.prd", "def f():\n    from ..bench import errors\n")
+    assert back_edges("metrics.prd", upwards, storeys()) == ["metrics.prd -> bench.errors"]
 
 
 def test_modules_do_not_import_each_other_in_a_cycle():
-    graph = {f"{path.parent.name}.{path.stem}": imports(path, everywhere=False) for path in FILES}
-    edges = sum(len(following & set(graph)) for following in graph.values())
-    assert edges > len(FILES)
+    graph = graph_of_imports()
+    for name, lazy in {"models": "building", "bench.data": "dataset"}.items():
+        assert any(target.startswith(f"{name}.") for target in graph[name]), lazy
+        graph[name] = set()  # Public names, looked up on first use alone.
+    assert sum(len(following & MODULES) for following in graph.values()) > len(FILES)
     assert cycle_in(graph) == []
     assert cycle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
 
 
-def test_every_folder_with_code_is_packaged_and_flat():
+def test_every_folder_is_drawn_says_its_duty_in_a_line_and_stays_small():
+    folders = {path.parent for path in FILES}
+    drawn = {name for name in storeys() if not name.endswith(".py")}
+    assert {folder.relative_to(ROOT).as_posix() for folder in folders} == drawn
+    for folder in folders:
+        duty = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+        assert duty and "\n" not in duty and len(duty) > 20, folder
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        if folder.relative_to(ROOT).as_posix() not in PLUGINS:
+            assert len(modules) <= 20, folder
+
+
+def test_every_folder_with_code_is_packaged():
     tools = PROJECT["tool"]["setuptools"]
     outside = {"tests", "scripts", "docs", "results", "build", "examples"}
     tops = [p for p in ROOT.iterdir() if p.name not in outside and not p.name.startswith(".")]
-    code = [
-        path for top in tops for path in top.rglob("*.py") if "site-packages" not in path.parts
-    ]
-    assert {str(path.parent.relative_to(ROOT)) for path in code} == set(FOLDERS)
-    assert set(tools["packages"]) == {f"aebench.{folder}" for folder in FOLDERS}
-    assert tools["package-dir"] == {f"aebench.{folder}": folder for folder in FOLDERS}
-    for folder in FOLDERS:
-        assert "py.typed" in tools["package-data"][f"aebench.{folder}"]
-        assert (ROOT / folder / "py.typed").exists()
+    code = [path for top in tops for path in top.rglob("*.py")]
+    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in code}
+    assert set(tools["packages"]) == {f"aebench.{folder}" for folder in folders}
+    assert tools["package-dir"] == {f"aebench.{top}": top for top in TOPS}
+    data = {
+        path.parent.relative_to(ROOT)
+        for top in TOPS
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    for folder in data:
+        owner, inside = folder, ""
+        while not (ROOT / owner / "__init__.py").exists():
+            owner, inside = owner.parent, f"{owner.name}/{inside}"
+        patterns = tools["package-data"][f"aebench.{'.'.join(owner.parts)}"]
+        assert any(pattern.startswith(inside) for pattern in patterns), folder
+    for top in TOPS:
+        assert "py.typed" in tools["package-data"][f"aebench.{top}"]
     assert not (ROOT / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_code_raises_and_never_asserts_or_prints(path):
     for node in ast.walk(ast.parse(path.read_text())):
         where = f"{path.name}, line {getattr(node, 'lineno', 0)}"

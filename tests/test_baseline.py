@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import check_exact, data_fashion_mini, metric_lookup
-from aebench.bench.check import check_results
-from aebench.bench.check_exact import check_exact as first_layer
-from aebench.bench.check_trained import changes_of
-from aebench.bench.cli import main
-from aebench.bench.data import Content, Part
-from aebench.bench.protocol import comparable
-from aebench.bench.results import KEY, read_results, records_of
-from aebench.bench.significance import holm
-from aebench.bench.suite import load_suite
-from aebench.models.objective import OBJECTIVES
+from aebench.bench.cli.main import main
+from aebench.bench.comparison.columns import comparable
+from aebench.bench.comparison.significance import holm
+from aebench.bench.data import fashion_mini as data_fashion_mini
+from aebench.bench.data.dataset import Content, Part
+from aebench.bench.evaluation import metric_lookup
+from aebench.bench.records.results import KEY, read_results, records_of
+from aebench.bench.regression import exact as check_exact
+from aebench.bench.regression.check import check_results
+from aebench.bench.regression.exact import check_exact as first_layer
+from aebench.bench.regression.trained import changes_of
+from aebench.bench.suites.suite import load_suite
+from aebench.models.objectives.objective import OBJECTIVES
 
 HERE = Path(__file__).parent
 BASELINE = HERE / "baseline"

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from aebench.bench import calibration
-from aebench.bench.calibration import SMOKE, run
-from aebench.bench.calibration_reading import judge, spearman, summarise, verdicts
-from aebench.bench.calibration_report import write_report
-from aebench.bench.calibration_sets import Damage, Pools
-from aebench.bench.data import load_dataset
-from aebench.bench.degradations import PrincipalComponents, add_noise, blur
+from aebench.bench.calibration import study as calibration
+from aebench.bench.calibration.damage import PrincipalComponents, add_noise, blur
+from aebench.bench.calibration.report import write_report
+from aebench.bench.calibration.sets import Damage, Pools
+from aebench.bench.calibration.study import SMOKE, run
+from aebench.bench.calibration.verdicts import judge, spearman, summarise, verdicts
+from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
 
 

@@ -7,9 +7,9 @@ import runpy
 from pathlib import Path
 
 import pytest
-from aebench.bench.cards import card_names, render_card, write_cards
-from aebench.bench.cli import main
-from aebench.bench.results import read_results
+from aebench.bench.cli.main import main
+from aebench.bench.pages.cards import card_names, render_card, write_cards
+from aebench.bench.records.results import read_results
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 make_row, table_rows, likelihood_rows, write_runs, frame = (
@@ -112,7 +112,7 @@ def test_names_that_would_share_a_file_get_a_digest(tmp_path):
 
 
 def test_report_writes_cards_on_request_and_then_keeps_them_up_to_date(tmp_path, monkeypatch):
-    from aebench.bench import report
+    from aebench.bench.pages import report
 
     monkeypatch.setattr(report, "write_figures", lambda rows, arrays, folder: [])
     write_runs(tmp_path, [make_row(value=3.0)], arrays=False, log=False)

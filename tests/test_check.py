@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import check_exact, metric_lookup
-from aebench.bench.check import check_results, render_outcome, update_baseline
-from aebench.bench.check_trained import changes_of
-from aebench.bench.compare import compare_results
 from aebench.bench.errors import UserError
+from aebench.bench.evaluation import metric_lookup
+from aebench.bench.regression import exact as check_exact
+from aebench.bench.regression.check import check_results, render_outcome, update_baseline
+from aebench.bench.regression.trained import changes_of
+from aebench.bench.tables.paired import compare_results
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 make_row, table_rows, write_runs, frame = (

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 import torch
-from aebench.bench.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
-from aebench.bench.storage import canonical_json, remove_leftovers, write_atomically
+from aebench.bench.files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from aebench.bench.files.storage import canonical_json, remove_leftovers, write_atomically
 from safetensors.torch import save_file
 
 TENSORS = {
@@ -105,7 +105,7 @@ def test_a_record_that_is_not_ours_is_refused(tmp_path, record, why):
 
 
 def test_another_schema_is_refused_with_what_helps(path, monkeypatch):
-    monkeypatch.setattr("aebench.bench.checkpoint.SCHEMA", 99)
+    monkeypatch.setattr("aebench.bench.files.checkpoint.SCHEMA", 99)
     with pytest.raises(BadCheckpoint, match=r"schema 1; expected 99. Remove it"):
         load_checkpoint(path)
 
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_older_file_whole_and_nothing_beside_it(path, mon
 def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
     script = (
         "import os, pathlib, sys\n"
-        "from aebench.bench import storage\n"
+        "from aebench.bench.files import storage\n"
         "storage.os.fsync = lambda file: os._exit(9)\n"
         "storage.write_atomically(pathlib.Path(sys.argv[1]), 'text')\n"
     )

@@ -4,14 +4,14 @@ import subprocess
 import sys
 
 import pytest
-from aebench.bench.cli import COMMANDS, main
+from aebench.bench.cli.main import COMMANDS, main
 
 HEAVY = ("torch", "sklearn", "matplotlib", "pandas", "scipy", "torchvision", "timm")
 
 
 def _imported(arguments):
     script = (
-        "import sys\nfrom aebench.bench.cli import main\ntry:\n"
+        "import sys\nfrom aebench.bench.cli.main import main\ntry:\n"
         f"    code = main({arguments!r})\nexcept SystemExit as error:\n    code = error.code\n"
         f"sys.stderr.write('loaded: ' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))\n"
         "sys.exit(code)"
@@ -132,7 +132,7 @@ def test_an_output_folder_that_cannot_be_written_is_told(suite_file, aebench, tm
 
 
 def test_a_read_only_output_folder_is_told(suite_file, aebench, tmp_path, monkeypatch):
-    monkeypatch.setattr("aebench.bench.command_run.os.access", lambda path, mode: False)
+    monkeypatch.setattr("aebench.bench.cli.run.os.access", lambda path, mode: False)
     code, told = aebench(suite_file())
     assert code == 2 and "cannot be written; name another with --out" in told
 
@@ -153,7 +153,7 @@ def test_progress_is_silent_off_a_terminal(suite_file, aebench):
 def test_an_objective_dropped_in_runs_under_the_settings_of_the_suite(
     suite_file, aebench, tmp_path, rows_in
 ):
-    from aebench.models.objective import OBJECTIVES, Objective, squared_error
+    from aebench.models.objectives.objective import OBJECTIVES, Objective, squared_error
 
     class Mine(Objective):
         """A trivial objective."""
@@ -176,7 +176,7 @@ def test_an_objective_dropped_in_runs_under_the_settings_of_the_suite(
 
 def test_running_out_of_memory_is_one_line_that_names_the_run(suite_file, aebench, monkeypatch):
     import torch
-    from aebench.bench.runner import Run
+    from aebench.bench.runs.runner import Run
 
     def full(self, report, watch=None):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nMore lines")

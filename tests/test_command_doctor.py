@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 import pytest
-from aebench.bench import agreement, command_doctor
+from aebench.bench.cli import doctor as command_doctor
 from aebench.bench.errors import RunFailed
+from aebench.bench.evaluation import agreement
 
 
 def doctor() -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import command_evaluate
+from aebench.bench.cli import evaluate as command_evaluate
 from aebench.bench.errors import UserError
-from aebench.bench.metric_lookup import compute_scores, find_metric, metrics
+from aebench.bench.evaluation.metric_lookup import compute_scores, find_metric, metrics
 from aebench.metrics.frechet import frechet_distance
 from aebench.metrics.registry import Estimate, Metric
 from aebench.models.registry import UnknownName
@@ -129,7 +129,7 @@ def test_the_second_evaluation_reads_the_cache(pair, cache, capsys, monkeypatch)
     options = (*pair, "--features", "lite0@32", "--metrics", "frechet")
     first = scores_of(capsys, *options)
     assert len(list((cache / "features").iterdir())) == 2
-    monkeypatch.setattr("aebench.metrics.extractor_lite0.Lite0.embed", None)
+    monkeypatch.setattr("aebench.metrics.features.lite0.Lite0.embed", None)
     assert scores_of(capsys, *options) == first
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.comparison import (
+from aebench.bench.tables.published import (
     NOT_AVAILABLE,
     comparison_tables,
     published_values,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from aebench.bench.completion import completed, fit_noise
-from aebench.bench.importance import choose_proposal, importance_bound
-from aebench.bench.latent import Observed, observe
+from aebench.bench.likelihood.completion import completed, fit_noise
+from aebench.bench.likelihood.importance import choose_proposal, importance_bound
+from aebench.bench.likelihood.model import Observed, observe
 from aebench.models import build
-from aebench.models.density import build_density
+from aebench.models.densities.density import build_density
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 

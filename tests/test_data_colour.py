@@ -3,11 +3,11 @@ import tarfile
 
 import numpy as np
 import pytest
-from aebench.bench.data import load_dataset
-from aebench.bench.data_celeba import CelebA
-from aebench.bench.data_celebahq import CelebAHq
-from aebench.bench.data_cifar10 import Cifar10
-from aebench.bench.data_imagenet import ImageNet32
+from aebench.bench.data.celeba import CelebA
+from aebench.bench.data.celebahq import CelebAHq
+from aebench.bench.data.cifar10 import Cifar10
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.data.imagenet import ImageNet32
 from aebench.bench.errors import UserError
 from PIL import Image
 
@@ -88,7 +88,7 @@ def test_a_cifar_archive_is_read_without_unpacking(root, monkeypatch):
     path = root / "cifar10" / "cifar-10-binary.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(folder, "cifar-10-batches-bin")
-    monkeypatch.setattr("aebench.bench.data_cifar10.verify", lambda *_: None)
+    monkeypatch.setattr("aebench.bench.data.cifar10.verify", lambda *_: None)
     data = Cifar10(20, 30).load()
     assert (
         bytes(data.test[0].flatten().tolist()) == (folder / "test_batch.bin").read_bytes()[1:3073]

@@ -1,8 +1,8 @@
 import argparse
 
 import pytest
-from aebench.bench import command_data
-from aebench.bench.data import DATASETS
+from aebench.bench.cli import data as command_data
+from aebench.bench.data.dataset import DATASETS
 from aebench.bench.errors import RunFailed, UserError
 from aebench.models.registry import UnknownName
 

@@ -2,10 +2,10 @@ import gzip
 
 import numpy as np
 import pytest
-from aebench.bench import places
-from aebench.bench.data import load_dataset
+from aebench.bench.data import places
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.data.idx import IdxSource, download
 from aebench.bench.errors import RunFailed, UserError
-from aebench.bench.idx import IdxSource, download
 
 
 @pytest.fixture(autouse=True)

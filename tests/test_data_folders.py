@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench.data import load_dataset
+from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
 from PIL import Image
 

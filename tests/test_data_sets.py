@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from aebench.bench.content import Content, Part
-from aebench.bench.data import DATASETS, divide, find_source, load_dataset
-from aebench.bench.data_fashion_mini import PATH, FashionMini
+from aebench.bench.data.dataset import DATASETS, divide, find_source, load_dataset
+from aebench.bench.data.fashion_mini import PATH, FashionMini
+from aebench.bench.data.source import Content, Part
 from aebench.bench.errors import UserError
 from aebench.models.registry import UnknownName
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from aebench.bench.data import load_dataset
+from aebench.bench.data.dataset import load_dataset
 from scipy.stats import multivariate_normal
 
 TRUTHS = ["linear-gaussian", "warped-mixture", "decoder-images"]

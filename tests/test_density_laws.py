@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from aebench.models.density import DENSITIES, Density, build_density
+from aebench.models.densities.density import DENSITIES, Density, build_density
 from aebench.models.registry import UnknownName
 from safetensors.torch import load, save
 from scipy.stats import multivariate_normal

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import dispatch, workers
-from aebench.bench.dispatch import Done, InProcess, carry_out
 from aebench.bench.errors import RunFailed
+from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped, stop_on_signals, stop_requested
-from aebench.bench.locking import held
-from aebench.bench.runner import Request, Run
-from aebench.bench.suite import load_suite
+from aebench.bench.runs import dispatch, workers
+from aebench.bench.runs.dispatch import Done, InProcess, carry_out
+from aebench.bench.runs.runner import Request, Run
+from aebench.bench.suites.suite import load_suite
 
 SECONDS = 120
 
@@ -39,7 +39,7 @@ def _long(tmp_path, steps):
 
 def _start(suite, out, *arguments, save_seconds="0.05"):
     """Starts ``aebench run`` in a process group of its own."""
-    program = "import sys; from aebench.bench.cli import main; sys.exit(main())"
+    program = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
     return subprocess.Popen(
         [
             sys.executable,
@@ -305,7 +305,7 @@ def test_the_result_file_is_whole_at_every_moment(requests):
 
 def test_deterministic_algorithms_are_on_in_workers_where_they_were_asked_for(tmp_path):
     command = (
-        "import multiprocessing as m; from aebench.bench import dispatch\n"
+        "import multiprocessing as m; from aebench.bench.runs import dispatch\n"
         "def show(q):\n"
         "    import torch; dispatch.set_up_torch()\n"
         "    q.put(torch.are_deterministic_algorithms_enabled())\n"

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from aebench.bench import engine
-from aebench.bench.config import Config, Training
-from aebench.bench.engine import WARM_UP, Engine
-from aebench.bench.precision import computing_in
-from aebench.bench.trainer import Trainer
+from aebench.bench.suites.config import Config, Training
+from aebench.bench.training import engine
+from aebench.bench.training.engine import WARM_UP, Engine
+from aebench.bench.training.precision import computing_in
+from aebench.bench.training.trainer import Trainer
 from aebench.models.building import build
-from aebench.models.objective import OBJECTIVES
-from aebench.models.space import check_unit_range
+from aebench.models.objectives.objective import OBJECTIVES
+from aebench.models.spaces.space import check_unit_range
 from aebench.models.switches import VALUE_CHECKS
 
 TapeRecorder = runpy.run_path(str(Path(__file__).parent / "recording.py"))["TapeRecorder"]

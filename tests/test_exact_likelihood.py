@@ -10,7 +10,7 @@ import torch
 from aebench.models import build
 from aebench.models.building import option_defaults
 from aebench.models.gaussian import standard_normal_log_prob
-from aebench.models.objective import OBJECTIVES
+from aebench.models.objectives.objective import OBJECTIVES
 
 EXACT = [name for name, kind in OBJECTIVES.items() if kind.likelihood == "exact"]
 FLOWS = [{}, {"core_flow": "maf", "prior_flow": "iaf"}, {"core_flow": "iaf", "prior_flow": "maf"}]

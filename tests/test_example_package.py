@@ -15,14 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench.results import read_results, write_results
-from aebench.bench.suite import load_suite
+from aebench.bench.records.results import read_results, write_results
+from aebench.bench.suites.suite import load_suite
 from aebench.models import build
-from aebench.models.objective import OBJECTIVES
+from aebench.models.objectives.objective import OBJECTIVES
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "dip-vae"
 BASELINE = Path(__file__).parent / "baseline"
+FLAT_WHEEL = Path(__file__).parent / "golden" / "aebench_dip_vae-0.1.0-py3-none-any.whl"
+OLD_NAME = """
+import sys, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from aebench.models.vae import VAE
+sys.stdout.write(str(caught[0].message).partition(";")[0])
+"""
 NAMES = ("dip-vae-i", "dip-vae-ii")
 SUITE = (str(BASELINE / "regression.toml"), "--seeds", "0", "--workers", "1")
 
@@ -32,29 +40,38 @@ def installed(tmp_path_factory):
     """The folder that the example's wheel is installed into."""
     folder = tmp_path_factory.mktemp("installed")
     source = shutil.copytree(EXAMPLE, folder / "source")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    offline = ["--no-deps", "--no-build-isolation", "--no-index"]
-    wheels, target = folder / "wheels", folder / "target"
-    for command in (
-        ["wheel", *offline, "--wheel-dir", wheels, source],
-        ["install", *offline, "--target", target, "--find-links", wheels, "aebench-dip-vae"],
-    ):
-        done = subprocess.run([*pip, *map(str, command)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return target
+    pip("wheel", "--no-deps", "--wheel-dir", folder / "wheels", source)
+    return install(next((folder / "wheels").glob("*.whl")), folder / "target")
 
 
 @pytest.fixture(scope="module")
 def run_python(installed, tmp_path_factory):
     """Runs Python with the example installed, outside the checkout, and returns its stdout."""
+    return runner(installed, tmp_path_factory.mktemp("elsewhere"))
+
+
+def pip(command, *arguments):
+    offline = ["--no-build-isolation", "--no-index"]
+    words = [sys.executable, "-m", "pip", "--disable-pip-version-check", command, *offline]
+    done = subprocess.run([*words, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def install(wheel, target):
+    pip("install", "--no-deps", "--target", target, wheel)
+    return target
+
+
+def runner(installed, folder):
+    before = filter(None, [os.environ.get("PYTHONPATH")])
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             capture_output=True,
             text=True,
-            cwd=tmp_path_factory.mktemp("elsewhere"),
-            env={**os.environ, "PYTHONPATH": str(installed)},
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), *before])},
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -76,8 +93,20 @@ def example(installed, monkeypatch):
 
 
 def aebench(run_python, *arguments):
-    code = "import sys; from aebench.bench.cli import main; sys.exit(main())"
+    code = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
     return run_python("-c", code, *arguments)
+
+
+def test_a_wheel_built_for_the_flat_layout_runs_unchanged(tmp_path):
+    run = runner(install(FLAT_WHEEL, tmp_path / "target"), tmp_path)
+    assert {name for name in NAMES if name in aebench(run, "list", "objectives")} == set(NAMES)
+    out = tmp_path / "out"
+    aebench(run, "run", *SUITE, "--only", "objective=dip-vae-i", "--out", out, "--quiet")
+    rows = read_results(out).rows
+    trained = rows[rows["objective"] == "dip-vae-i"]
+    assert len(trained) > 10 and (trained["status"] != "failed").all()
+    said = run("-c", OLD_NAME)
+    assert said.strip() == "'aebench.models.vae' is now 'aebench.models.objectives.vae'"
 
 
 def covariance_term(name, mu, log_sigma, **options):

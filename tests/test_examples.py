@@ -10,9 +10,11 @@ import pytest
 
 PACKAGES = ("aebench.bench", "aebench.metrics", "aebench.models")
 MODULES = [
-    f"{package}.{module.name}"
+    module.name
     for package in PACKAGES
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
+    for module in pkgutil.walk_packages(
+        importlib.import_module(package).__path__, prefix=f"{package}."
+    )
 ]
 
 

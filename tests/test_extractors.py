@@ -14,7 +14,7 @@ from aebench.metrics.extractor import (
     build_extractor,
     extractor_names,
 )
-from aebench.metrics.quantisation import PROTOCOLS, prepare, quantise
+from aebench.metrics.features.quantisation import PROTOCOLS, prepare, quantise
 from PIL import Image
 from sklearn.datasets import load_sample_image
 

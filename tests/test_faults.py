@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import interruption, provenance, runner
-from aebench.bench.checkpoint import load_checkpoint
-from aebench.bench.trainer import Trainer
+from aebench.bench import interruption
+from aebench.bench.files.checkpoint import load_checkpoint
+from aebench.bench.records import provenance
+from aebench.bench.runs import runner
+from aebench.bench.training.trainer import Trainer
 
 ONE = ('["ae", "vae"]', '"ae"')
 BALLAST = "ballast"
@@ -131,8 +133,8 @@ def test_a_disk_that_is_full_at_the_results_keeps_the_training_and_the_run_goes_
 def test_a_disk_that_is_full_at_a_report_keeps_the_older_table(
     small_disk, suite_file, aebench, capsys
 ):
-    from aebench.bench.cli import main
-    from aebench.bench.results import read_results
+    from aebench.bench.cli.main import main
+    from aebench.bench.records.results import read_results
 
     suite = suite_file(ONE)
     assert aebench(suite, out=small_disk)[0] == 0
@@ -154,7 +156,7 @@ def test_a_disk_that_is_full_at_a_report_keeps_the_older_table(
 def test_a_folder_that_is_read_only_is_one_line_and_stays_as_it_is(
     small_disk, suite_file, aebench, capsys
 ):
-    from aebench.bench.cli import main
+    from aebench.bench.cli.main import main
 
     suite = suite_file()
     assert aebench(suite_file(ONE), out=small_disk)[0] == 0
@@ -173,8 +175,8 @@ def test_a_folder_that_is_read_only_is_one_line_and_stays_as_it_is(
 def test_a_report_that_cannot_be_written_is_one_line(
     suite_file, aebench, tmp_path, monkeypatch, capsys
 ):
-    from aebench.bench import report
-    from aebench.bench.cli import main
+    from aebench.bench.cli.main import main
+    from aebench.bench.pages import report
 
     assert aebench(suite_file(ONE))[0] == 0
 
@@ -190,7 +192,7 @@ def test_a_report_that_cannot_be_written_is_one_line(
 
 
 def test_no_space_for_a_lock_is_a_failure_and_not_a_wrong_folder(suite_file, aebench, monkeypatch):
-    from aebench.bench import locking
+    from aebench.bench.files import locking
 
     def full(self, timeout):
         raise OSError(errno.ENOSPC, "No space left on device", ".lock")
@@ -203,7 +205,7 @@ def test_no_space_for_a_lock_is_a_failure_and_not_a_wrong_folder(suite_file, aeb
 def test_a_clock_that_goes_backwards_changes_nothing_but_dates(
     suite_file, aebench, tmp_path, rows_in, monkeypatch
 ):
-    from aebench.bench.cli import main
+    from aebench.bench.cli.main import main
 
     suite = suite_file(ONE)
     assert aebench(suite, out=tmp_path / "whole")[0] == 0
@@ -306,7 +308,7 @@ def test_a_data_file_that_is_cut_short_is_refused_before_any_step(on_file, aeben
 def test_a_term_that_is_nan_at_a_step_is_a_row_that_says_so(
     suite_file, aebench, tmp_path, monkeypatch, step
 ):
-    from aebench.models.vae import VAE
+    from aebench.models.objectives.vae import VAE
 
     terms = VAE.terms
 
@@ -330,7 +332,7 @@ def test_intervals_are_not_measured_by_a_clock_that_can_be_set():
     found = []
     for package in ("bench", "models", "metrics"):
         module = __import__(f"aebench.{package}", fromlist=["__path__"])
-        for path in Path(next(iter(module.__path__))).glob("*.py"):
+        for path in Path(next(iter(module.__path__))).rglob("*.py"):
             found += [
                 path.name for _ in range(path.read_text(encoding="utf-8").count("time.time("))
             ]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench.features import cache_folder, content_key, extract
+from aebench.bench.evaluation.features import cache_folder, content_key, extract
 from aebench.metrics.extractor import build_extractor
-from aebench.metrics.extractor_pixels import Pixels
+from aebench.metrics.features.pixels import Pixels
 
 
 class Counting(Pixels):

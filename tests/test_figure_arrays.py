@@ -7,10 +7,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from aebench.bench.config import Evaluation
-from aebench.bench.data import load_dataset
-from aebench.bench.figure_arrays import decoded_grid, denoising_strip, flat_codes, neighbours
-from aebench.bench.outputs import Outputs
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.figure_arrays import (
+    decoded_grid,
+    denoising_strip,
+    flat_codes,
+    neighbours,
+)
+from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.suites.config import Evaluation
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench import figures_curves
-from aebench.bench.figures import (
+from aebench.bench.comparison.columns import with_places
+from aebench.bench.comparison.labels import ORDER, axis_title
+from aebench.bench.figures import curves as figures_curves
+from aebench.bench.figures.all import write_figures
+from aebench.bench.figures.canvas import (
     Arrays,
     look_of,
     new_figure,
@@ -15,12 +18,9 @@ from aebench.bench.figures import (
     with_palette,
     wrapped,
 )
-from aebench.bench.figures_all import write_figures
-from aebench.bench.figures_images import denoising_plots
-from aebench.bench.figures_methods import looks_of, shortened
-from aebench.bench.figures_sheet import picture_sheets, run_strips
-from aebench.bench.labels import ORDER, axis_title
-from aebench.bench.protocol import with_places
+from aebench.bench.figures.images import denoising_plots
+from aebench.bench.figures.methods import looks_of, shortened
+from aebench.bench.figures.sheet import picture_sheets, run_strips
 from PIL import Image
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))

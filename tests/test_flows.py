@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aebench.models.actnorm import ActNorm
-from aebench.models.autoregressive import AutoregressiveLayer
-from aebench.models.flow_gaussian import FlowGaussian
-from aebench.models.flows import FlowStack, build_flow
+from aebench.models.flows.actnorm import ActNorm
+from aebench.models.flows.autoregressive import AutoregressiveLayer
+from aebench.models.flows.flow_gaussian import FlowGaussian
+from aebench.models.flows.flows import FlowStack, build_flow
 from torch import Tensor
 
 STORED = np.load(Path(__file__).parent / "golden" / "bijectors.npz")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts" / "fuzz"
 sys.path.insert(0, str(SCRIPTS))
 fuzz = importlib.import_module("fuzz")
 with tempfile.TemporaryDirectory() as scratch:

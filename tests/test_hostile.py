@@ -18,22 +18,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench import calibration, results
-from aebench.bench.artefacts import load_densities
-from aebench.bench.checkpoint import save_checkpoint
-from aebench.bench.cli import main
-from aebench.bench.comparison import read_published
-from aebench.bench.data import load_dataset
-from aebench.bench.data_celebahq import read_index
+from aebench.bench.calibration import study as calibration
+from aebench.bench.cli.main import main
+from aebench.bench.comparison.table import Cell, Table, file_name
+from aebench.bench.data.celebahq import read_index
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.data.image_files import FORMATS, read_image
 from aebench.bench.errors import UserError
-from aebench.bench.features import extract
-from aebench.bench.image_files import FORMATS, read_image
-from aebench.bench.leaderboard import build_leaderboard, render_html
-from aebench.bench.report import render_page
-from aebench.bench.suite import load_suite
-from aebench.bench.tables import Cell, Table, file_name
+from aebench.bench.evaluation.artefacts import load_densities
+from aebench.bench.evaluation.features import extract
+from aebench.bench.files.checkpoint import save_checkpoint
+from aebench.bench.pages.leaderboard import build_leaderboard, render_html
+from aebench.bench.pages.report import render_page
+from aebench.bench.records import results
+from aebench.bench.suites.suite import load_suite
+from aebench.bench.tables.published import read_published
 from aebench.metrics.extractor import build_extractor
-from aebench.metrics.extractor_inception import load_inception
+from aebench.metrics.features.inception import load_inception
 from aebench.metrics.weights import check_sizes
 from PIL import Image
 
@@ -294,7 +295,7 @@ def test_deep_nesting_and_long_numbers_are_refused_in_every_text_format(tmp_path
     for text in (deep, digits, '{"rows": ' + deep, '{"schema": 1, "checksum": "", "rows": [NaN]}'):
         with pytest.raises(results.BadRow, match="half-written or not a result file"):
             results.decode_result(text)
-    from aebench.bench.labels import variant_text
+    from aebench.bench.comparison.labels import variant_text
 
     assert variant_text(deep) == deep
     with pytest.raises(UserError):

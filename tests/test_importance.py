@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.errors import RunFailed
-from aebench.bench.importance import WeightSum, choose_proposal, importance_bound
 from aebench.bench.interruption import Stopped
-from aebench.bench.latent import Observed, native, observe
-from aebench.bench.proposal import (
+from aebench.bench.likelihood.importance import WeightSum, choose_proposal, importance_bound
+from aebench.bench.likelihood.model import Observed, native, observe
+from aebench.bench.likelihood.proposal import (
     Defensive,
     Gaussian,
     encoder_sampler,
@@ -302,7 +302,7 @@ def test_a_family_whose_curvature_has_no_inverse_is_left_out(monkeypatch):
     objective = LINEAR["objective_at_truth"]("vae")
     model = native(objective)
     data = observe(objective.space, LINEAR["DATA"].test[:16])
-    monkeypatch.setattr("aebench.bench.proposal.laplace", broken)
+    monkeypatch.setattr("aebench.bench.likelihood.proposal.laplace", broken)
     assert choose_proposal(model, data, seeded(), samples=8).family == "encoder"
     with pytest.raises(RunFailed, match="No proposal gives a finite"):
         choose_proposal(model, data, seeded(), samples=8, families=("local", "mode"))

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench import command_evaluate
+from aebench.bench.cli import evaluate as command_evaluate
 from aebench.metrics.extractor import build_extractor
-from aebench.metrics.extractor_inception import load_inception
+from aebench.metrics.features.inception import load_inception
 from PIL import Image
 
 COUNT = 6

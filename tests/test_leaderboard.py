@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aebench.bench.boards import board_entries
-from aebench.bench.leaderboard import build_leaderboard
-from aebench.bench.report import build_report
+from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.pages.report import build_report
+from aebench.bench.tables.boards import board_entries
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows, write_runs = (

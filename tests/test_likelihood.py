@@ -10,18 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from aebench.bench.annealing_path import Annealing
-from aebench.bench.importance import Bound, Choice
-from aebench.bench.likelihood import LikelihoodSettings, likelihood_scores
-from aebench.bench.likelihood_score import (
-    LikelihoodScore,
-    bound_scores,
-    log_prob_scores,
-    warning,
-)
-from aebench.bench.rows import COLUMNS
+from aebench.bench.likelihood.annealing_path import Annealing
+from aebench.bench.likelihood.importance import Bound, Choice
+from aebench.bench.likelihood.scorer import LikelihoodSettings, likelihood_scores
+from aebench.bench.likelihood.scores import LikelihoodScore, bound_scores, log_prob_scores, warning
+from aebench.bench.records.rows import COLUMNS
 from aebench.models import build
-from aebench.models.density import build_density
+from aebench.models.densities.density import build_density
 
 LINEAR = runpy.run_path(str(Path(__file__).parent / "linear_gaussian.py"))
 DATA, TRUTH = LINEAR["DATA"], LINEAR["TRUTH"]

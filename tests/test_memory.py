@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from aebench.bench.outputs import Outputs
-from aebench.metrics.extractor_pixels import Pixels
+from aebench.bench.evaluation.outputs import Outputs
+from aebench.metrics.features.pixels import Pixels
 from aebench.metrics.memory import in_batches
-from aebench.models.vae import VAE
+from aebench.models.objectives.vae import VAE
 
 
 def _limited(most, function):
@@ -64,8 +64,8 @@ def test_an_evaluation_that_runs_out_of_memory_goes_on_in_smaller_batches_with_t
 
 
 def test_smaller_batches_see_the_same_noise(monkeypatch):
-    from aebench.bench.config import Evaluation
-    from aebench.bench.data import load_dataset
+    from aebench.bench.data.dataset import load_dataset
+    from aebench.bench.suites.config import Evaluation
     from aebench.models.building import build
 
     data = load_dataset("digits")
@@ -81,7 +81,7 @@ def test_smaller_batches_see_the_same_noise(monkeypatch):
 
 
 def test_a_likelihood_decodes_fewer_rows_at_once_where_memory_ends():
-    from aebench.bench.importance import joint_of_draws
+    from aebench.bench.likelihood.importance import joint_of_draws
 
     class Model:
         def log_joint(self, y, z):
@@ -111,7 +111,7 @@ def test_no_memory_for_a_single_image_is_one_line_that_names_the_run_and_no_row(
 
 
 def test_no_memory_for_the_floor_is_one_line(suite_file, aebench, monkeypatch):
-    from aebench.bench.floor import FloorEvaluator
+    from aebench.bench.runs.floor import FloorEvaluator
 
     def full(self, item):
         raise torch.OutOfMemoryError("CUDA out of memory.")

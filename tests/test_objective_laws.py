@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from aebench.models import build
-from aebench.models.backbone import BACKBONES, Backbone
+from aebench.models.backbones.backbone import BACKBONES, Backbone
 from aebench.models.building import option_defaults
-from aebench.models.density import DENSITIES, Density, build_density
-from aebench.models.density_gaussian import FullGaussian
-from aebench.models.gradient_penalty import PENALTIES, batch_norm_by_steps
-from aebench.models.objective import OBJECTIVES, Objective
-from aebench.models.space import SPACES
+from aebench.models.densities.density import DENSITIES, Density, build_density
+from aebench.models.densities.gaussian import FullGaussian
+from aebench.models.objectives.gradient_penalty import PENALTIES, batch_norm_by_steps
+from aebench.models.objectives.objective import OBJECTIVES, Objective
+from aebench.models.spaces.space import SPACES
 from safetensors.torch import load, save
 from torch import Tensor
 

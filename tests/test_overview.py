@@ -5,9 +5,9 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from aebench.bench.overview import build_overview
-from aebench.bench.results import frame, write_results
-from aebench.bench.suite_files import suite_names
+from aebench.bench.pages.overview import build_overview
+from aebench.bench.records.results import frame, write_results
+from aebench.bench.suites.suite_files import suite_names
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from aebench.models import build
-from aebench.models.partition import center_order, corner_order, given_order, split
+from aebench.models.objectives.masks import center_order, corner_order, given_order, split
 
 RULES = {"center": center_order, "corner": corner_order}
 

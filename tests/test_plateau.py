@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from aebench.bench.plateau import Plateau
+from aebench.bench.training.plateau import Plateau
 
 LOSSES = (10.0, 8.0, 7.9999, 7.9998, 7.9997, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0)
 

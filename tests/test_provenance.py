@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from aebench.bench import provenance
+from aebench.bench.records import provenance
 
 OWN = "plugin_of_the_test"
 
@@ -62,11 +62,11 @@ def test_code_that_a_module_uses_is_followed_through_its_names(digest_of):
 
 
 def test_the_digest_of_an_objective_depends_on_what_it_uses_and_not_on_other_objectives():
-    importlib.import_module("aebench.models.vae")
-    importlib.import_module("aebench.models.wae_mmd")
-    reached = provenance._reach(["aebench.models.vae"])
-    assert {"aebench.models.objective", "aebench.models.space"} <= reached
-    assert "aebench.models.wae_mmd" not in reached
+    importlib.import_module("aebench.models.objectives.vae")
+    importlib.import_module("aebench.models.objectives.wae_mmd")
+    reached = provenance._reach(["aebench.models.objectives.vae"])
+    assert {"aebench.models.objectives.objective", "aebench.models.spaces.space"} <= reached
+    assert "aebench.models.objectives.wae_mmd" not in reached
 
 
 def test_the_commit_is_empty_outside_a_checkout_of_this_project(tmp_path, monkeypatch):

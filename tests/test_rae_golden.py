@@ -8,27 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from aebench.bench.interpolation import linear, midpoints, rescaled_midpoint, spherical
-from aebench.metrics.quantisation import quantise
-from aebench.models.backbone import Backbone
-from aebench.models.cv_vae import CVVAE
-from aebench.models.cv_vae import KL_WEIGHT as CV_KL_WEIGHT
-from aebench.models.density_gaussian import RIDGE, FullGaussian
-from aebench.models.density_gmm import GaussianMixtureDensity
-from aebench.models.density_second_stage import BETA, CodeVAE, SecondStage
+from aebench.bench.evaluation.interpolation import linear, midpoints, rescaled_midpoint, spherical
+from aebench.metrics.features.quantisation import quantise
+from aebench.models.backbones.backbone import Backbone
+from aebench.models.densities.gaussian import RIDGE, FullGaussian
+from aebench.models.densities.gmm import GaussianMixtureDensity
+from aebench.models.densities.second_stage import BETA, CodeVAE, SecondStage
 from aebench.models.gaussian import gaussian_kl
-from aebench.models.gradient_penalty import (
+from aebench.models.objectives.cv_vae import CVVAE
+from aebench.models.objectives.cv_vae import KL_WEIGHT as CV_KL_WEIGHT
+from aebench.models.objectives.gradient_penalty import (
     directional_square,
     exact,
     pullback_square,
     released,
 )
-from aebench.models.objective import Objective, squared_error
-from aebench.models.rae import AE, AEL2, RAE, RAEGP, RAEL2
-from aebench.models.space import UnitSpace
-from aebench.models.spectral_norm import SpectralNorm, flatten_kernel, power_step
-from aebench.models.vae import KL_WEIGHT, VAE
-from aebench.models.wae_mmd import CELEBA_WEIGHT, MEAN_SCALE_WEIGHT, SCALES, WAEMMD, imq_mmd
+from aebench.models.objectives.objective import Objective, squared_error
+from aebench.models.objectives.rae import AE, AEL2, RAE, RAEGP, RAEL2
+from aebench.models.objectives.spectral_norm import SpectralNorm, flatten_kernel, power_step
+from aebench.models.objectives.vae import KL_WEIGHT, VAE
+from aebench.models.objectives.wae_mmd import (
+    CELEBA_WEIGHT,
+    MEAN_SCALE_WEIGHT,
+    SCALES,
+    WAEMMD,
+    imq_mmd,
+)
+from aebench.models.spaces.space import UnitSpace
 from torch import Tensor, nn
 
 ARRAYS = np.load(Path(__file__).parent / "golden" / "rae_losses.npz")

@@ -8,20 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from aebench.bench.cli import main
-from aebench.models.objective import OBJECTIVES
+from aebench.bench.cli.main import main
+from aebench.models.objectives.objective import OBJECTIVES
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.fixture
 def added_model(tmp_path):
-    """The model of the section 'Add a model', as a module of aebench.models."""
+    """The model of the section 'Add a model', as a module of the objectives."""
     section = README.read_text(encoding="utf-8").partition("## Add a model")[2]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
     path = tmp_path / "x.py"
     path.write_text(code, encoding="utf-8")
-    name = "aebench.models.x_of_the_readme"
+    name = "aebench.models.objectives.x_of_the_readme"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     OBJECTIVES.names()

@@ -39,22 +39,24 @@ sys.stdout.write(f"{'x' in OBJECTIVES.names()} {len(OBJECTIVES.names()) > 5} {tu
 
 @pytest.fixture
 def colours():
-    registry: Registry[str] = Registry("colour", package="aebench.models", prefix="none_")
+    registry: Registry[str] = Registry("colour", folder="aebench.models.spaces", group="none")
     registry.register("green")("the green one")
     registry.register("red")("the red one")
     return registry
 
 
 def make_package(folder: Path, name: str, **modules: str) -> None:
-    """Writes a package with a registry of things over itself, and modules that use it."""
-    (folder / name).mkdir()
-    (folder / name / "__init__.py").write_text("")
-    registry = f'THINGS = Registry("thing", package="{name}", prefix="thing")\n'
+    """Writes a package with a folder of things, and modules that name the place of a thing."""
+    things = folder / name / "things"
+    things.mkdir(parents=True)
+    for package in (things.parent, things):
+        (package / "__init__.py").write_text("")
+    registry = f'THINGS = Registry("thing", folder="{name}.things", group="{name}")\n'
     source = "from aebench.models.registry import Registry\n" + registry
-    (folder / name / "base.py").write_text(source)
-    for module, entry in modules.items():
-        text = f'from {name}.base import THINGS\nTHINGS.register("{module}")({entry!r})\n'
-        (folder / name / f"{module}.py").write_text(text)
+    (things / "base.py").write_text(source)
+    for module, place in modules.items():
+        text = f'from {name}.things.base import THINGS\nTHINGS.register("{module}")("{module}")\n'
+        (folder / name / place / f"{module}.py").write_text(text)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_an_unknown_name_gets_the_near_match_and_the_list(colours):
 
 
 def test_a_name_taken_by_something_defined_elsewhere_is_refused():
-    registry: Registry[type] = Registry("shape", package="aebench.models", prefix="none_")
+    registry: Registry[type] = Registry("shape", folder="aebench.models.spaces", group="none")
 
     class Square: ...
 
@@ -95,7 +97,7 @@ def test_a_name_taken_by_something_defined_elsewhere_is_refused():
 
 
 def test_a_module_that_is_imported_twice_may_register_again():
-    registry: Registry[type] = Registry("shape", package="aebench.models", prefix="none_")
+    registry: Registry[type] = Registry("shape", folder="aebench.models.spaces", group="none")
 
     def define() -> type:
         class Circle: ...
@@ -107,32 +109,32 @@ def test_a_module_that_is_imported_twice_may_register_again():
     assert registry.get("round") is second
 
 
-def test_a_file_in_the_folder_is_found_by_the_scan_if_its_prefix_fits(importable):
-    make_package(importable, "scanned_a", thing_one="first", other="not seen")
-    from scanned_a.base import THINGS
+def test_a_file_in_the_folder_or_beside_it_is_found_by_the_scan(importable):
+    make_package(importable, "scanned_a", inside="things", beside="")
+    from scanned_a.things.base import THINGS
 
-    assert THINGS.names() == ["thing_one"]
-    assert THINGS.get("thing_one") == "first"
+    assert THINGS.names() == ["beside", "inside"]
+    assert THINGS.get("beside") == "beside"
 
 
 def test_a_module_of_another_distribution_is_found_by_its_entry_point(importable):
-    make_package(importable, "scanned_b", thing_one="first")
-    plugin = 'from scanned_b.base import THINGS\nTHINGS.register("two")("second")\n'
+    make_package(importable, "scanned_b", one="things")
+    plugin = 'from scanned_b.things.base import THINGS\nTHINGS.register("two")("second")\n'
     (importable / "other_distribution.py").write_text(plugin)
     information = importable / "other_distribution-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Name: other-distribution\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[scanned_b]\nany = other_distribution\n")
-    from scanned_b.base import THINGS
+    from scanned_b.things.base import THINGS
 
-    assert THINGS.names() == ["thing_one", "two"]
+    assert THINGS.names() == ["one", "two"]
     assert THINGS.get("two") == "second"
 
 
 def test_a_broken_plug_in_is_an_error_each_time_and_not_only_once(importable):
-    make_package(importable, "scanned_c", thing_one="first")
-    (importable / "scanned_c" / "thing_two.py").write_text("raise RuntimeError('broken')\n")
-    from scanned_c.base import THINGS
+    make_package(importable, "scanned_c", one="things")
+    (importable / "scanned_c" / "things" / "two.py").write_text("raise RuntimeError('broken')\n")
+    from scanned_c.things.base import THINGS
 
     for _ in range(2):
         with pytest.raises(RuntimeError, match="broken"):

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from aebench.bench import report
-from aebench.bench.reading import reading
-from aebench.bench.report import build_report, missing_runs, provenance_block, suite_folders
+from aebench.bench.pages import report
+from aebench.bench.pages.claims import reading
+from aebench.bench.pages.report import build_report, missing_runs, provenance_block, suite_folders
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows, write_runs = (
@@ -57,8 +57,9 @@ def test_the_report_needs_no_torch(tmp_path):
     write_runs(tmp_path, table_rows(objectives=("ae",), seeds=(0,)), arrays=SHEET, log=False)
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['sklearn'] = None\n"
-        "from pathlib import Path\nfrom aebench.bench.report import build_report\n"
-        "from aebench.bench import leaderboard, check, compare\n"
+        "from pathlib import Path\nfrom aebench.bench.pages.report import build_report\n"
+        "from aebench.bench.pages import leaderboard\n"
+        "from aebench.bench.regression import check\nfrom aebench.bench.tables import paired\n"
         f"build_report(Path({str(tmp_path)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

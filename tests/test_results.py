@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.errors import UserError
-from aebench.bench.report import suite_folders
-from aebench.bench.results import (
+from aebench.bench.pages.report import suite_folders
+from aebench.bench.records.results import (
     BadRow,
     check_record,
     csv_text,

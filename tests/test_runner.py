@@ -6,8 +6,9 @@ import itertools
 import json
 
 import pytest
-from aebench.bench import evaluation_identity, runner
-from aebench.bench.suite import load_suite
+from aebench.bench.evaluation import identity as evaluation_identity
+from aebench.bench.runs import runner
+from aebench.bench.suites.suite import load_suite
 
 ONE = ('["ae", "vae"]', '"ae"')
 
@@ -64,7 +65,7 @@ def _rows(out):
 def test_a_new_density_or_metric_computes_only_what_is_missing(
     finished, aebench, suite_file, monkeypatch
 ):
-    from aebench.bench.evaluation import Evaluator
+    from aebench.bench.evaluation.evaluation import Evaluator
 
     _, out, folder = finished
     trained = _files(folder)["checkpoint.safetensors"]
@@ -214,7 +215,7 @@ def test_a_full_disk_is_one_line_that_names_the_run_and_the_next_run_goes_on(
 
 def test_a_stop_between_scores_keeps_what_was_scored(suite_file, aebench, tmp_path, monkeypatch):
     from aebench.bench import interruption
-    from aebench.bench.evaluation import Evaluator
+    from aebench.bench.evaluation.evaluation import Evaluator
 
     suite = suite_file(ONE, ('["reconstruction"]', '["reconstruction", "frechet"]'))
     calls = itertools.count()
@@ -235,7 +236,7 @@ def test_a_stop_between_scores_keeps_what_was_scored(suite_file, aebench, tmp_pa
 
 
 def test_leftovers_of_a_killed_writer_and_an_old_lock_are_no_obstacle(finished, aebench):
-    from aebench.bench.storage import _host
+    from aebench.bench.files.storage import _host
 
     suite, _, folder = finished
     left = folder / f".result.json.{_host()}-{2**22 + 1}.abc.part"
@@ -269,14 +270,14 @@ def test_the_floor_scores_real_images_against_real_images(suite_file, aebench, t
 def test_a_metric_that_cannot_be_computed_is_a_row_with_its_reason(
     suite_file, aebench, tmp_path, monkeypatch
 ):
-    from aebench.bench.outputs import Outputs
+    from aebench.bench.evaluation.outputs import Outputs
 
     def refuse(self, name):
         raise ValueError("the codes have no spread")
 
     monkeypatch.setattr(Outputs, "density", refuse)
     monkeypatch.setattr(Outputs, "sheet", lambda self: {})
-    monkeypatch.setattr("aebench.bench.runner.save_artefacts", lambda *arguments: None)
+    monkeypatch.setattr("aebench.bench.runs.runner.save_artefacts", lambda *arguments: None)
     assert aebench(suite_file(ONE, ('["reconstruction"]', '["frechet"]')))[0] == 0
     rows = {r["images"]: r for r in _rows(tmp_path / "out")}
     assert rows["sample"]["status"] == "failed"

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from aebench.bench.significance import (
+from aebench.bench.comparison.significance import (
     bootstrap_interval,
     holm,
     paired_p_value,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from aebench.models import build
-from aebench.models.objective import OBJECTIVES
-from aebench.models.space import UnitSpace
-from aebench.models.space_logit import LogitSpace
-from aebench.models.space_real import RealSpace
+from aebench.models.objectives.objective import OBJECTIVES
+from aebench.models.spaces.logit import LogitSpace
+from aebench.models.spaces.real import RealSpace
+from aebench.models.spaces.space import UnitSpace
 
 STORED = np.load(Path(__file__).parent / "golden" / "bijectors.npz")
 

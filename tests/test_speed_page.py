@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts" / "speed"
 RATIO = {
     "peer": "a peer",
     "work": "step",
@@ -28,7 +28,7 @@ def page(tmp_path):
         (tmp_path / "ratios.json").write_text(json.dumps(record))
         if gpu:
             (tmp_path / "gpu.json").write_text(json.dumps(gpu))
-        command = [sys.executable, str(SCRIPTS / "speed_page.py"), str(tmp_path)]
+        command = [sys.executable, str(SCRIPTS / "page.py"), str(tmp_path)]
         subprocess.run(command, check=True, capture_output=True)
         assert (tmp_path / "ratios.png").stat().st_size > 1000
         return (tmp_path / "README.md").read_text()
@@ -88,7 +88,7 @@ def test_the_page_shows_what_a_gpu_did(page):
 
 @pytest.mark.long
 def test_the_gpu_script_measures_every_part_where_there_is_no_gpu(tmp_path):
-    command = [sys.executable, str(SCRIPTS / "speed_gpu.py"), str(tmp_path), "--device", "cpu"]
+    command = [sys.executable, str(SCRIPTS / "gpu.py"), str(tmp_path), "--device", "cpu"]
     command += ["--scale", "smoke", "--seconds", "0.05"]
     subprocess.run(command, check=True, capture_output=True)
     record = json.loads((tmp_path / "gpu.json").read_text())
@@ -100,7 +100,7 @@ def test_the_gpu_script_measures_every_part_where_there_is_no_gpu(tmp_path):
 
 
 def test_the_gpu_script_says_that_there_is_no_gpu(tmp_path):
-    command = [sys.executable, str(SCRIPTS / "speed_gpu.py"), str(tmp_path)]
+    command = [sys.executable, str(SCRIPTS / "gpu.py"), str(tmp_path)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={"CUDA_VISIBLE_DEVICES": "", "HOME": "/"}
     )

@@ -4,10 +4,10 @@ import runpy
 from pathlib import Path
 
 import pytest
-from aebench.bench import report
-from aebench.bench.report import build_report
-from aebench.bench.staleness import staleness
-from aebench.bench.suite import load_suite
+from aebench.bench.pages import report
+from aebench.bench.pages.report import build_report
+from aebench.bench.pages.staleness import staleness
+from aebench.bench.suites.suite import load_suite
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, write_runs = (

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from aebench.bench.config import Config, Evaluation, Training
 from aebench.bench.errors import UserError
-from aebench.bench.suite import load_suite, suite_names
+from aebench.bench.suites.config import Config, Evaluation, Training
+from aebench.bench.suites.suite import load_suite, suite_names
 
 
 def test_a_suite_is_the_product_of_its_factors(suite_file):

@@ -7,19 +7,19 @@ import tomllib
 from dataclasses import replace
 
 import pytest
-from aebench.bench.command_run import folder_name
-from aebench.bench.cost import network_of, trained_images
-from aebench.bench.data import DATASETS, find_source, load_dataset
+from aebench.bench.cli.run import folder_name
+from aebench.bench.data.dataset import DATASETS, find_source, load_dataset
 from aebench.bench.errors import UserError
-from aebench.bench.interpolation import KINDS
-from aebench.bench.metric_lookup import metrics
-from aebench.bench.preflight import check_suite
-from aebench.bench.suite import SCALES, WIDTHS, load_suite, read_suite_file, suite_names
+from aebench.bench.evaluation.interpolation import KINDS
+from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.bench.runs.cost import network_of, trained_images
+from aebench.bench.runs.preflight import check_suite
+from aebench.bench.suites.suite import SCALES, WIDTHS, load_suite, read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
-from aebench.models.backbone import BACKBONES
+from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.building import build
-from aebench.models.density import build_density
-from aebench.models.objective import OBJECTIVES
+from aebench.models.densities.density import build_density
+from aebench.models.objectives.objective import OBJECTIVES
 
 # Runs at smoke, small and full.
 COUNTS = {
@@ -195,7 +195,7 @@ def test_the_operations_of_a_dense_network_are_its_weights():
 
 
 def _config(**values):
-    from aebench.bench.config import Config
+    from aebench.bench.suites.config import Config
 
     return Config(suite="t", scale="full", **values)
 
@@ -249,7 +249,7 @@ def test_a_suite_whose_data_are_absent_says_in_one_line_how_to_get_them(
     name, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("AEBENCH_DATA", str(tmp_path))
-    for roots in ("aebench.bench.places.roots",):
+    for roots in ("aebench.bench.data.places.roots",):
         monkeypatch.setattr(roots, lambda: [tmp_path])
     with pytest.raises(UserError, match=r"is missing: .*(aebench data \w+ --download|Put )") as e:
         check_suite(expand(name, "smoke").configs)

@@ -3,13 +3,13 @@ import re
 import runpy
 from pathlib import Path
 
-from aebench.bench.protocol import columns_of, with_places
-from aebench.bench.tables import Cell, Table, format_number, seeds_cell
-from aebench.bench.tables_grid import grid_tables
-from aebench.bench.tables_likelihood import likelihood_tables
-from aebench.bench.tables_noise import noise_tables
-from aebench.bench.tables_pairs import pair_tables
-from aebench.bench.tables_wide import score_tables, wide_tables
+from aebench.bench.comparison.columns import columns_of, with_places
+from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
+from aebench.bench.tables.grid import grid_tables
+from aebench.bench.tables.likelihood import likelihood_tables
+from aebench.bench.tables.noise import noise_tables
+from aebench.bench.tables.pairs import pair_tables
+from aebench.bench.tables.wide import score_tables, wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows = (

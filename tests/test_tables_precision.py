@@ -5,8 +5,8 @@ import runpy
 from pathlib import Path
 
 import pytest
-from aebench.bench.reading import reading
-from aebench.bench.tables_precision import precision_reading, precision_tables
+from aebench.bench.pages.claims import reading
+from aebench.bench.tables.precision import precision_reading, precision_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row = FACTORY["frame"], FACTORY["make_row"]

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from aebench.bench import throughput
-from aebench.bench.config import Config, Training
-from aebench.bench.throughput import flops_per_step, matrix_rate, speed_line, steps_per_second
+from aebench.bench.runs import throughput
+from aebench.bench.runs.throughput import flops_per_step, matrix_rate, speed_line, steps_per_second
+from aebench.bench.suites.config import Config, Training
 
 CONFIG = Config("s", "full", "digits", "mlp", "ae", 16, training=Training(steps=50, batch_size=10))
 # 64 pixels, two hidden layers of 64 on each side, 16 codes.

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from aebench.bench import results, storage
-from aebench.bench.cli import main
-from aebench.bench.results import frame, read_results, records_of, write_results
-from aebench.bench.storage import write_atomically
+from aebench.bench.cli.main import main
+from aebench.bench.files import storage
+from aebench.bench.files.storage import write_atomically
+from aebench.bench.records import results
+from aebench.bench.records.results import frame, read_results, records_of, write_results
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "torture.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "torture" / "torture.py"
 FACTORY = Path(__file__).with_name("row_factory.py")
 NOBODY = 2**22 + 1
 
@@ -57,7 +58,7 @@ def test_five_hundred_kills_and_fifty_stops_of_each_kind_lose_nothing(tmp_path):
 
 
 def _phases():
-    text = SCRIPT.with_name("torture_process.py").read_text()
+    text = SCRIPT.with_name("process.py").read_text()
     listed = re.search(r"PHASES = \((.*?)\)", text, re.DOTALL)
     return re.findall(r'"(.+?)"', listed[1])
 
@@ -85,7 +86,7 @@ def test_a_report_that_was_killed_between_a_table_and_its_checksums_is_no_obstac
 
 
 def test_every_fault_of_the_page_has_the_test_that_it_names():
-    faults = runpy.run_path(str(SCRIPT.with_name("torture_faults.py")))["FAULTS"]
+    faults = runpy.run_path(str(SCRIPT.with_name("faults.py")))["FAULTS"]
     for fault, _, test in faults:
         file, name = test.split("::")
         source = (Path(__file__).parent / file).read_text(encoding="utf-8")
@@ -109,7 +110,7 @@ def test_a_signal_ends_any_command_with_one_line_and_exit_code_1(
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    monkeypatch.setattr("aebench.bench.report.suite_folders", strike)
+    monkeypatch.setattr("aebench.bench.pages.report.suite_folders", strike)
     # A shell's background job ignores SIGINT from its start.
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}[number]
     inherited = signal.signal(number, usual)

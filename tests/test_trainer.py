@@ -8,14 +8,14 @@ import random
 
 import pytest
 import torch
-from aebench.bench.batches import Batches
-from aebench.bench.config import Training
 from aebench.bench.errors import UserError
 from aebench.bench.interruption import Stopped
-from aebench.bench.term_sums import Diverged
-from aebench.bench.trainer import Trainer
+from aebench.bench.suites.config import Training
+from aebench.bench.training.batches import Batches
+from aebench.bench.training.term_sums import Diverged
+from aebench.bench.training.trainer import Trainer
 from aebench.models.building import build
-from aebench.models.objective import OBJECTIVES
+from aebench.models.objectives.objective import OBJECTIVES
 
 TRAINING = Training(steps=17, batch_size=8, validate_every=5, plateau_patience=1)
 IMAGES = torch.randint(0, 256, (60, 1, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
@@ -200,7 +200,7 @@ def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before_it(tmp_pa
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("aebench.bench.training_state.save_checkpoint", full)
+    monkeypatch.setattr("aebench.bench.training.state.save_checkpoint", full)
     with pytest.raises(OSError, match="No space"):
         again.run()
     assert states.previous.read_bytes() == good
@@ -243,7 +243,7 @@ def test_a_forged_state_that_does_not_fit_is_one_clear_error(tmp_path):
 def test_a_stop_saves_the_state_at_the_next_step(tmp_path, whole, monkeypatch):
     trainer = _trainer(tmp_path / "b")
     asked = [False]
-    monkeypatch.setattr("aebench.bench.trainer.stop_requested", lambda: asked[0])
+    monkeypatch.setattr("aebench.bench.training.trainer.stop_requested", lambda: asked[0])
     monkeypatch.setattr("aebench.bench.interruption.stop_requested", lambda: asked[0])
 
     def ask(progress):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from aebench.models.upsampling import UpsamplingOutput
+from aebench.models.backbones.upsampling import UpsamplingOutput
 from torch import nn
 
 

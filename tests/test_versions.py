@@ -8,14 +8,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aebench.bench import artefacts, checkpoint, evaluation_identity, runner
-from aebench.bench.checkpoint import load_checkpoint, save_checkpoint
-from aebench.bench.cli import main
-from aebench.bench.results import checksum, decode_result, read_results, records_of
-from aebench.bench.rows import SCHEMA
-from aebench.bench.storage import canonical_json
-from aebench.bench.trainer import Trainer
-from aebench.bench.training_state import SavedStates
+from aebench.bench.cli.main import main
+from aebench.bench.evaluation import artefacts
+from aebench.bench.evaluation import identity as evaluation_identity
+from aebench.bench.files import checkpoint
+from aebench.bench.files.checkpoint import load_checkpoint, save_checkpoint
+from aebench.bench.files.storage import canonical_json
+from aebench.bench.records.results import checksum, decode_result, read_results, records_of
+from aebench.bench.records.rows import SCHEMA
+from aebench.bench.runs import runner
+from aebench.bench.training.state import SavedStates
+from aebench.bench.training.trainer import Trainer
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(GOLDEN.glob("schema-*"))

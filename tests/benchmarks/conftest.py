@@ -162,7 +162,7 @@ def _write(folder):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    from aebench.bench.provenance import commit, now
+    from aebench.bench.records.provenance import commit, now
 
     record = {
         "machine": _machine(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from aebench.bench.batches import Batches
-from aebench.models.space import UnitSpace
+from aebench.bench.training.batches import Batches
+from aebench.models.spaces.space import UnitSpace
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 SHAPE, BATCH, COUNT = (1, 32, 32), 128, 12_800

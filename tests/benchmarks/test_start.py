@@ -16,7 +16,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_start(command, versus):
-    start = "import sys; from aebench.bench.cli import main; sys.exit(main())"
+    start = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
 
     def run(*arguments):
         return subprocess.run([sys.executable, "-c", *arguments], capture_output=True, check=False)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from aebench.bench.config import Training
-from aebench.bench.trainer import Trainer
-from aebench.models.backbone import Backbone
-from aebench.models.backbone_mlp import MLP
+from aebench.bench.suites.config import Training
+from aebench.bench.training.trainer import Trainer
+from aebench.models.backbones.backbone import Backbone
+from aebench.models.backbones.mlp import MLP
 from aebench.models.building import build
 from torch import nn
 

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from aebench.bench.config import Training
-from aebench.bench.trainer import Trainer
+from aebench.bench.suites.config import Training
+from aebench.bench.training.trainer import Trainer
 from aebench.models.building import build
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import torch
-from aebench.models.backbone import Backbone
-from aebench.models.objective import OBJECTIVES, squared_error
-from aebench.models.space import Space
-from aebench.models.vae import VAE, gaussian_kl
+from aebench.models import OBJECTIVES, VAE, Backbone, Space, gaussian_kl, squared_error
 from torch import Tensor
 
 

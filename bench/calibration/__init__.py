@@ -1,0 +1,1 @@
+"""The calibration study: how each sample metric answers to known damage of real images."""

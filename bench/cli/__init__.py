@@ -1,0 +1,1 @@
+"""The command line: words in, one error line and an exit code out."""

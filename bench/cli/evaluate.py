@@ -1,0 +1,90 @@
+"""``aebench evaluate``: scores generated images against real ones, wherever they come from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the sub-command ``evaluate``."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score generated images against real ones",
+        description="Scores a set of generated images against a set of real ones. Each set is a "
+        "folder of images, or a .npy or .npz file of images (uint8, or floats in [0, 1]) or of "
+        "features (floats of shape (N, F)).",
+    )
+    parser.add_argument("real", type=Path, metavar="REAL", help="the real images")
+    parser.add_argument("generated", type=Path, metavar="GENERATED", help="the generated images")
+    parser.add_argument("--metrics", metavar="A,B", help="metrics; default: all that apply")
+    parser.add_argument("--features", metavar="NAME", help="extractor; default lite0@64")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of the extractor")
+    parser.add_argument("--download", action="store_true", help="download missing weights")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--seed", type=int, default=0, help="seed of subsets and clusterings")
+    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the scores to stdout; returns the exit code.
+
+    Raises:
+        UnknownName: There is no such metric.
+        UserError: The images, the extractor or its weights cannot be used.
+    """
+    from ..evaluation.metric_lookup import find_metric
+    from ..evaluation.sets import evaluate
+
+    names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
+    for name in names:
+        find_metric(name)
+    record = evaluate(
+        args.real,
+        args.generated,
+        names=names,
+        features=args.features,
+        weights=args.weights,
+        download=args.download,
+        device=args.device,
+        seed=args.seed,
+    )
+    text = json.dumps(record, indent=2, allow_nan=False) if args.json else as_table(record)
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def as_table(record: dict[str, Any]) -> str:
+    """Returns the record as text: the conditions, then one line a score."""
+    from tabulate import tabulate
+
+    head = [
+        f"{name:<10} {record[name]['count']} of {record[name]['shape']} in {record[name]['path']}"
+        for name in ("real", "generated")
+    ]
+    head += [
+        f"features   {record['features']}, resize {record['resize']}, "
+        f"quantisation {record['quantisation']}, seed {record['seed']}"
+    ]
+    rows = [
+        [
+            s["label"],
+            number(s["value"]),
+            number(s["stderr"], 2),
+            s["better"],
+            s["unit"],
+            s["reason"],
+        ]
+        for s in record["scores"]
+    ]
+    header = ["score", "value", "± s.e.", "better", "unit", "note"]
+    return "\n".join([*head, "", tabulate(rows, header, disable_numparse=True)])
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """Returns a number with so many significant digits, ``-`` where there is none."""
+    return "-" if value is None else f"{value:.{digits}g}"

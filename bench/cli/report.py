@@ -1,0 +1,57 @@
+"""``aebench report``: tables, plots and a page from result rows alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the sub-command."""
+    parser = subparsers.add_parser("report", help="write tables and plots from result rows")
+    parser.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="results of a suite, or a folder of such folders, which gets a leaderboard",
+    )
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        metavar="FOLDER",
+        help="write a leaderboard and a page over all DIRs there",
+    )
+    parser.add_argument(
+        "--cards", action="store_true", help="write cards/, a Markdown card of each model"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the report of each folder, the leaderboard, and prints the files."""
+    from ..pages.leaderboard import build_leaderboard
+    from ..pages.overview import build_overview
+    from ..pages.report import build_report, suite_folders
+
+    folders: list[Path] = []
+    boards: dict[Path, list[Path]] = {}
+    for directory in args.directories:
+        own = suite_folders(directory)
+        folders += own
+        if own != [directory]:
+            boards[directory] = own
+    if args.leaderboard is not None:
+        boards[args.leaderboard] = folders
+    for folder in folders:
+        _show(build_report(folder, cards=args.cards))
+    for out, suites in boards.items():
+        _show(build_leaderboard(suites, out))
+        if out not in suites:  # A suite's own folder has its report's page.
+            _show(build_overview(suites, out))
+    return 0
+
+
+def _show(paths: list[Path]) -> None:
+    for path in paths:
+        sys.stdout.write(f"{path}\n")

@@ -1,0 +1,219 @@
+"""``aebench run``: train and evaluate the runs of a suite."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunFailed, UserError, one_line
+from ..suites.suite import Suite, load_suite
+
+if TYPE_CHECKING:
+    from ..runs.dispatch import Dispatcher, Done
+    from ..runs.runner import Request
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the sub-command."""
+    parser = subparsers.add_parser("run", help="train and evaluate the runs of a suite")
+    parser.add_argument("suite", help="name of a packaged suite, or path of a TOML file")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
+    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--seeds", metavar="0,1,2")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="same bits on a GPU each time, but slower"
+    )
+    parser.add_argument(
+        "--eager", action="store_true", help="take steps one by one on a GPU, without graphs"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
+    parser.add_argument("--dry-run", action="store_true", help="list the runs and stop")
+    parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries out the suite.
+
+    Raises:
+        UserError: Something the user gave cannot be used; nothing has been written.
+        RunFailed: A run failed or diverged, or the work was interrupted.
+    """
+    from ..interruption import Stopped, stop_on_signals
+
+    try:
+        with stop_on_signals():
+            return _run(args)
+    except Stopped:
+        raise RunFailed("Stopped before the first run.") from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    suite = load_suite(
+        args.suite,
+        settings=_settings(args.set),
+        only=_pairs("--only", args.only),
+        seeds=_seeds(args.seeds),
+    )
+    if args.dry_run:
+        return _list_runs(suite)
+    from ..runs.dispatch import ask_for_determinism, set_up_torch
+
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"'--workers' is {args.workers}; expected at least 1.")
+    device = _device(args.device)
+    out = args.out or Path("results") / folder_name(suite)
+    _check_writable(out)
+    from ..runs.preflight import check_suite
+    from ..runs.runner import Request
+    from ..training.engine import decline_graphs
+
+    if args.deterministic:
+        ask_for_determinism()
+    if args.eager:
+        decline_graphs()
+    set_up_torch()
+    requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
+    check_suite(suite.configs)
+    workers = args.workers or (1 if device == "cuda" else _cores())
+    return _carry_out(suite, requests, min(workers, len(requests)), quiet=args.quiet)
+
+
+def _cores() -> int:
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def folder_name(suite: Suite) -> str:
+    """Returns the results folder of a suite at a scale."""
+    return suite.name if suite.scale == "full" else f"{suite.name}-{suite.scale}"
+
+
+def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bool) -> int:
+    from ..interruption import Stopped
+    from ..runs.dispatch import InProcess
+    from ..runs.workers import Processes
+    from .progress import Display
+
+    dispatcher: Dispatcher = Processes(workers) if workers > 1 else InProcess()
+    started = time.monotonic()
+    ended: list[Done] = []
+    try:
+        with Display(requests, quiet=quiet) as display:
+            for done in dispatcher.map(requests, display.listen):
+                ended.append(done)
+                display.finish(done)
+        lost_floor = _write_floors(requests)
+    except Stopped:
+        raise RunFailed(
+            f"Stopped. {len(ended)} of {len(requests)} runs are whole; "
+            "the same command goes on from here."
+        ) from None
+    code = _conclude(suite, ended, time.monotonic() - started)
+    if lost_floor:
+        raise RunFailed(lost_floor)
+    return code
+
+
+def _write_floors(requests: list[Request]) -> str:
+    """Writes the scores of real images; returns what went wrong, if anything did."""
+    from ..runs.floor import write_floors
+
+    try:
+        write_floors(requests)
+    except OSError as error:
+        return f"floor of the scores: {error.strerror or error}: '{error.filename}'."
+    return ""
+
+
+def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
+    from ..runs.throughput import speed_line
+
+    counts: dict[str, int] = {}
+    for done in ended:
+        counts[done.outcome] = counts.get(done.outcome, 0) + 1
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
+    trained = [d.request for d in ended if d.outcome == "trained"]
+    if trained:
+        speed = speed_line([(r.config, r.folder) for r in trained], trained[0].device)
+        sys.stderr.write(f"aebench: {speed}.\n" if speed else "")
+    if "stale" in counts:
+        sys.stderr.write(
+            "aebench: stale runs were trained by older training code; "
+            "--rerun-stale trains them again.\n"
+        )
+    failures = [d for d in ended if d.error is not None]
+    for done in failures:
+        text = one_line(f"run '{done.request.config.label}': {done.error}")
+        sys.stderr.write(f"aebench: {text}\n")
+    users = [d for d in failures if isinstance(d.error, UserError)]
+    if failures:
+        return 2 if len(users) == len(failures) else 1
+    return 1 if "diverged" in counts else 0
+
+
+def _list_runs(suite: Suite) -> int:
+    from ..runs.cost import cost_line, trained_images
+
+    for config in suite.configs:
+        steps, images = config.training.steps, trained_images(config)
+        sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {images:,} images\n")
+    try:
+        total = cost_line(suite.configs)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    sys.stdout.write(f"{total}, scale {suite.scale}\n")
+    return 0
+
+
+def _pairs(option: str, given: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UserError(f"'{option}' is '{text}'; expected KEY=VALUE.")
+        pairs[key] = value
+    return pairs
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for key, text in _pairs("--set", given).items():
+        try:
+            settings[key] = tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError):
+            settings[key] = text
+    return settings
+
+
+def _seeds(given: str | None) -> list[int] | None:
+    if given is None:
+        return None
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() and len(part) <= 10 for part in parts):
+        raise UserError(f"'--seeds' is '{given}'; expected whole numbers such as 0,1,2.")
+    return sorted({int(part) for part in parts})
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("'--device' is 'cuda', but torch sees no GPU here; use --device cpu.")
+    return wanted
+
+
+def _check_writable(out: Path) -> None:
+    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"Output folder '{out}' cannot be written; name another with --out.")

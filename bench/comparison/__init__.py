@@ -1,0 +1,1 @@
+"""What may be compared, what the seeds decide, and how it is written."""

@@ -1,0 +1,216 @@
+"""Which rows may share a column: the metric's identity and the backbone's hash decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..records.results import KEY
+from .labels import variant_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("split", "image_shape", "features", "n_real", "n_generated", "measure")
+FLOOR = "floor"
+SCORE_KEY = tuple(name for name in KEY if name not in ("run", "seed"))
+# Scores that say how well a bound was estimated: heavy-tailed, and no property of the model.
+DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
+SETTING = ("suite", "scale", "dataset", "split", "latent_dim")
+SCORE = (
+    *("density", "images", "metric", "unit", "better", "kind", "model", "samples_k"),
+    *("n_real", "n_generated", "features"),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of comparable scores.
+
+    Attributes:
+        group: The data set, with whatever sets this column apart from others like it.
+        place: What was scored: ``Rec``, ``N``, ``GMM-10``, ``Interp``, ``bits/dim``, ...
+        rows: The rows that may stand in it, floor included.
+    """
+
+    group: str
+    place: str
+    rows: pd.DataFrame
+
+
+def with_places(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows with the columns ``place``, ``measure`` and ``method`` added.
+
+    ``measure`` is the space that a likelihood is a density in: unit and logit rows are both
+    converted to 8-bit pixels, so that they can be compared; it is empty for other scores.
+    """
+    rows = spread_lost(rows)
+    rows["place"] = [_place(i, d) for i, d in zip(rows["images"], rows["density"], strict=True)]
+    rows["measure"] = [
+        ("real" if space == "real" else "pixels") if kind else ""
+        for space, kind in zip(rows["space"], rows["kind"], strict=True)
+    ]
+    rows["method"] = method_labels(rows)
+    return rows
+
+
+def spread_lost(rows: pd.DataFrame) -> pd.DataFrame:
+    """Gives each diverged run a row for every score that its like has.
+
+    A run that diverged leaves one row, without a score; so that it is missing in each column
+    by name instead of silently, the scores of its own objective's other runs are taken, or,
+    where all of them are lost, those of the other objectives that are no likelihoods.
+    """
+    import pandas as pd
+
+    lost = rows["status"] == "diverged"
+    parts = [rows[~lost]]
+    for row in rows[lost].to_dict("records"):
+        like = parts[0][(parts[0][list(SETTING)] == [row[n] for n in SETTING]).all(axis=1)]
+        own = like[(like["objective"] == row["objective"]) & (like["variant"] == row["variant"])]
+        if len(own) == 0:
+            own = like[(like["kind"] == "") & (like["objective"] != FLOOR)]
+        scores = own[list(SCORE)].drop_duplicates()
+        blank = {name: row[name] for name in rows.columns if name not in SCORE}
+        parts.append(scores.assign(**blank)[list(rows.columns)])
+        if len(scores) == 0:
+            parts.append(rows[rows["run"] == row["run"]])
+    return pd.concat(parts, ignore_index=True).astype(rows.dtypes.to_dict())
+
+
+def method_labels(rows: pd.DataFrame) -> list[str]:
+    """Returns a row label for each row: the objective and whatever else tells rows apart."""
+    varied = {
+        name: rows.groupby("objective")[name].transform("nunique") > 1
+        for name in ("space", "selection")
+    }
+    labels = []
+    for at, row in enumerate(rows.to_dict("records")):
+        notes = [variant_text(row["variant"])]
+        notes += [row[name] for name in varied if varied[name].iloc[at]]
+        notes = [note for note in notes if note]
+        labels.append(row["objective"] + (f" ({'; '.join(notes)})" if notes else ""))
+    rows = rows.assign(label=labels)
+    one_run = ["dataset", "backbone_hash", "latent_dim", "label", "seed"]
+    repeated = rows.groupby(one_run)["run"].transform("nunique") > 1
+    return [
+        f"{label} #{run[:6]}" if again else label
+        for label, run, again in zip(labels, rows["run"], repeated, strict=True)
+    ]
+
+
+def columns_of(rows: pd.DataFrame) -> tuple[list[Column], list[str]]:
+    """Splits the rows of one metric into columns that mix neither identity nor backbone.
+
+    Args:
+        rows: Rows of one metric, with the columns of ``with_places``.
+
+    Returns:
+        The columns, and a note for each split that names the difference.
+    """
+    columns: list[Column] = []
+    notes: list[str] = []
+    for dataset, part in rows.groupby("dataset", sort=True):
+        trained = part[part["objective"] != FLOOR]
+        for suffix, backbone_rows in _split_backbones(trained, str(dataset), notes):
+            for place in sort_places(backbone_rows["place"]):
+                own = backbone_rows[backbone_rows["place"] == place]
+                for detail, same in _split_identities(own, f"{dataset}, {place}", notes):
+                    floor = _matching_floor(part, same)
+                    columns.append(
+                        Column(f"{dataset}{suffix}{detail}", place, floor_first(floor, same))
+                    )
+    return columns, notes
+
+
+def comparable(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Returns which rows have a better and a worse and are no diagnostics."""
+    return rows["better"].isin(["lower", "higher"]) & ~rows["metric"].str.startswith(DIAGNOSTICS)
+
+
+def sort_places(places: Iterable[str]) -> list[str]:
+    """Returns the places in the order of Table 1: reconstructions, N, mixtures, the rest."""
+
+    def rank(place: str) -> tuple[int, str]:
+        if place.startswith("GMM"):
+            return 2, f"{len(place):03d}{place}"
+        return {"Rec": 0, "N": 1, "Interp": 4, "bits/dim": 5}.get(place, 3), place
+
+    return sorted(set(places), key=rank)
+
+
+def floor_first(floor: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the floor's rows followed by the others."""
+    import pandas as pd
+
+    return pd.concat([floor, rows], ignore_index=True) if len(floor) else rows
+
+
+def difference_text(identities: pd.DataFrame) -> dict[int, str]:
+    """Returns for each line the fields in which the lines differ, with that line's values."""
+    differing = [name for name in identities if identities[name].nunique(dropna=False) > 1]
+    return {
+        at: ", ".join(f"{name}={identities[name].iloc[at]}" for name in differing)
+        for at in range(len(identities))
+    }
+
+
+def _place(images: str, density: str) -> str:
+    if images == "reconstruction":
+        return "Rec"
+    if images == "interpolation":
+        return "Interp" if not density else f"Interp {density}"
+    if density.startswith("gmm-"):
+        return density.upper()
+    return density or images or "test"
+
+
+def _split_backbones(
+    rows: pd.DataFrame, dataset: str, notes: list[str]
+) -> list[tuple[str, pd.DataFrame]]:
+    hashes = [h for h in dict.fromkeys(rows["backbone_hash"]) if h]
+    if len(hashes) < 2:
+        return [("", rows)]
+    parts = []
+    for structure in hashes:
+        own = rows[rows["backbone_hash"].isin([structure, ""])]
+        first = rows[rows["backbone_hash"] == structure].iloc[0]
+        name = f"{first['backbone']} #{structure[:6]}"
+        parts.append((f", {name}", own))
+        notes.append(
+            f"{dataset}: backbone '{first['backbone']}', d = {first['latent_dim']}, hash "
+            f"{structure[:12]}, {first['parameters_backbone']} parameters, has its own columns."
+        )
+    return parts
+
+
+def _split_identities(
+    rows: pd.DataFrame, where: str, notes: list[str]
+) -> list[tuple[str, pd.DataFrame]]:
+    keys = rows[list(IDENTITY)].astype(object).where(rows[list(IDENTITY)].notna(), "-")
+    # A score that does not apply was not computed under a protocol: it makes no column.
+    computed = rows["status"] != "not applicable"
+    unique = keys[computed if computed.any() else slice(None)].drop_duplicates()
+    if len(unique) == 1:
+        return [("", rows)]
+    unique = unique.reset_index(drop=True)
+    texts = difference_text(unique)
+    matches = [(keys == unique.iloc[at]).all(axis=1) for at in range(len(unique))]
+    stray = ~np.logical_or.reduce(matches)
+    parts = [(f" [{texts[at]}]", rows[same | stray]) for at, same in enumerate(matches)]
+    notes.append(
+        f"{where}: scores under different protocols have separate columns: "
+        + " | ".join(texts.values())
+        + "."
+    )
+    return parts
+
+
+def _matching_floor(rows: pd.DataFrame, column: pd.DataFrame) -> pd.DataFrame:
+    floor = rows[rows["objective"] == FLOOR]
+    for name in ("metric", "split", "image_shape", "features", "n_real", "n_generated"):
+        floor = floor[floor[name].isin(column[name].unique())]
+    return floor.assign(place=column["place"].iloc[0])

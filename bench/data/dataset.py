@@ -1,0 +1,289 @@
+"""Data sets: one registry, one frozen type, one split rule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...models.registry import Registry
+from ..errors import UserError
+from .places import MissingData
+from .source import Content, Part, State
+
+if TYPE_CHECKING:
+    import torch
+
+SPLITS = ("default", "aef")
+AEF_SPLIT_SEED = 3
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images, or vectors as images of one row, in memory and split.
+
+    Args:
+        name: Name with the view, such as ``mnist-32``.
+        train: uint8, shape (N, C, H, W); in space ``real`` float32, vectors as (N, 1, 1, D).
+        validation: As ``train``.
+        test: As ``train``.
+        train_labels: int64, shape (N,), or none.
+        validation_labels: As ``train_labels``.
+        test_labels: As ``train_labels``.
+        image_shape: (C, H, W).
+        native: False for a padded view, which has no bits per dimension.
+        alpha: Bound of the affine map before the logit, AEF's convention.
+        preset: Whose released RAE weights apply: ``mnist``, ``cifar10`` or ``celeba``.
+        default_space: ``unit`` or, for vectors and ground truth, ``real``.
+        split: ``default`` or ``aef``.
+        log_density: Exact log p(x) in nats of x of shape (B, C, H, W), float64 of shape (B,);
+            only for ground truth.
+        truth: The distribution itself with its parameters; only for ground truth.
+    """
+
+    name: str
+    train: torch.Tensor
+    validation: torch.Tensor
+    test: torch.Tensor
+    train_labels: torch.Tensor | None
+    validation_labels: torch.Tensor | None
+    test_labels: torch.Tensor | None
+    image_shape: Shape
+    native: bool
+    alpha: float
+    preset: str
+    default_space: str
+    split: str
+    log_density: Callable[[torch.Tensor], torch.Tensor] | None = None
+    truth: Any = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of type, shape and content of all splits and labels, in hex."""
+        digest = hashlib.sha256()
+        for tensor in (
+            *(self.train, self.validation, self.test),
+            *(self.train_labels, self.validation_labels, self.test_labels),
+        ):
+            if tensor is None:
+                digest.update(b"none")
+                continue
+            array = tensor.numpy()
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
+
+class Source:
+    """One data set as a plug-in: what it is, how it is read, where it comes from.
+
+    A subclass sets the attributes and overrides :meth:`read`; one that needs files also
+    overrides :meth:`where`, and :meth:`fetch` where it can be downloaded.
+    """
+
+    name: str
+    image_shape: Shape | None = None
+    alpha = 1e-6
+    preset = "mnist"
+    default_space = "unit"
+    native = True
+    downloadable = False
+    advice = "Always there."
+
+    def read(self) -> Content:
+        """Returns the whole, verified content.
+
+        Raises:
+            UserError: A file is missing or broken.
+        """
+        raise NotImplementedError
+
+    def where(self) -> str:
+        """Returns the place in words, for a whole data set."""
+        return "in memory"
+
+    def fetch(self) -> None:
+        """Downloads the data set to the cache.
+
+        Raises:
+            UserError: There is nothing to download, or nothing to download from.
+        """
+        raise UserError(f"Data set '{self.name}' has no download. {self.advice}")
+
+    def truth(self) -> Any:  # noqa: ANN401
+        """Returns the distribution that the data was drawn from, or none."""
+        return None
+
+    def at(self, path: str) -> Source:
+        """Returns the source for the path after the colon of ``scheme:PATH``."""
+        raise UserError(f"Data set '{self.name}' takes no path; got '{path}'.")
+
+    def check(self) -> None:
+        """Checks the files; one that reads slowly may check less than :meth:`read`.
+
+        Raises:
+            UserError: A file is missing or broken.
+        """
+        self.read()
+
+    def state(self) -> State:
+        """Checks the files to say whether the data set is whole."""
+        try:
+            self.check()
+        except UserError as error:
+            condition = "missing" if isinstance(error, MissingData) else "broken"
+            return State(condition, str(error), self.advice)
+        return State("whole", self.where(), self.advice)
+
+    def load(self, split: str = "default") -> Dataset:
+        """Reads the data set and splits it."""
+        train, validation, test = divide(self.read(), split)
+        return assemble(self, train, validation, test, split)
+
+
+class PaddedView(Source):
+    """A 28x28 data set with two zero pixels more on each side."""
+
+    native = False
+
+    def __init__(self, base: Source) -> None:
+        self.base = base
+        self.name = f"{base.name}-32"
+        self.image_shape = (base.image_shape[0], 32, 32) if base.image_shape else None
+        self.alpha, self.preset = base.alpha, base.preset
+        self.downloadable, self.advice = base.downloadable, base.advice
+
+    def read(self) -> Content:
+        """Returns the base's content, padded."""
+        import numpy as np
+
+        def pad(part: Part) -> Part:
+            return Part(np.pad(part.images, ((0, 0), (0, 0), (2, 2), (2, 2))), part.labels)
+
+        content = self.base.read()
+        validation = None if content.validation is None else pad(content.validation)
+        train, test = pad(content.train), pad(content.test)
+        return Content(train, test, validation, content.held_out, content.aef_fraction)
+
+    def where(self) -> str:
+        """Returns where the base is."""
+        return self.base.where()
+
+    def fetch(self) -> None:
+        """Downloads the base."""
+        self.base.fetch()
+
+
+DATASETS: Registry[Source] = Registry(
+    "data set", folder="aebench.bench.data", group="aebench.bench"
+)
+
+SourceT = TypeVar("SourceT", bound=Source)
+
+
+def register(source: SourceT) -> SourceT:
+    """Files a source under its name, and one of 28x28 images also under ``NAME-32``."""
+    DATASETS.register(source.name)(source)
+    if source.image_shape is not None and source.image_shape[1:] == (28, 28):
+        DATASETS.register(f"{source.name}-32")(PaddedView(source))
+    return source
+
+
+def find_source(name: str) -> Source:
+    """Returns the source of a data set.
+
+    Args:
+        name: A registered name, or ``scheme:PATH`` where ``scheme:PATH`` is registered.
+
+    Raises:
+        UnknownName: There is no such data set.
+    """
+    scheme, colon, path = name.partition(":")
+    return DATASETS.get(f"{scheme}:PATH").at(path) if colon else DATASETS.get(name)
+
+
+def load_dataset(name: str, split: str = "default", download: bool = False) -> Dataset:
+    """Returns a data set, verified and split.
+
+    Args:
+        name: Such as ``fashion-mini``, ``mnist-32``, ``folder:PATH`` or ``npz:PATH``.
+        split: ``default`` or ``aef`` (a random tenth with generator seed 3).
+        download: Whether the network may be used when the data set is not found whole.
+
+    Raises:
+        UnknownName: There is no such data set.
+        UserError: The split is unknown, or a file is missing or broken.
+        RunFailed: The download failed.
+
+    Example:
+        >>> load_dataset("digits").train.shape
+        torch.Size([1200, 1, 8, 8])
+    """
+    source = find_source(name)
+    if split not in SPLITS:
+        raise UserError(f"'split' is '{split}'; expected one of: {', '.join(SPLITS)}.")
+    try:
+        return source.load(split)
+    except UserError:
+        if not (download and source.downloadable):
+            raise
+    source.fetch()
+    return source.load(split)
+
+
+def divide(content: Content, split: str) -> tuple[Part, Part, Part]:
+    """Returns training, validation and test part; an official validation part is kept."""
+    if content.validation is not None:
+        return content.train, content.validation, content.test
+    count = len(content.train.images)
+    if split == "aef":
+        import torch
+
+        held_out = round(content.aef_fraction * count)
+        generator = torch.Generator().manual_seed(AEF_SPLIT_SEED)
+        order = torch.randperm(count, generator=generator).numpy()
+        train, validation = order[: count - held_out], order[count - held_out :]
+        return content.train.take(train), content.train.take(validation), content.test
+    kept = count - content.held_out
+    if kept < 1:
+        raise UserError(f"There are {count} training images; expected over {content.held_out}.")
+    train_part, validation_part = (content.train.take(s) for s in (slice(kept), slice(kept, None)))
+    return train_part, validation_part, content.test
+
+
+def assemble(source: Source, train: Part, validation: Part, test: Part, split: str) -> Dataset:
+    """Returns the parts as tensors with the source's properties."""
+    import numpy as np
+    import torch
+
+    def images(part: Part) -> torch.Tensor:
+        return torch.from_numpy(np.require(part.images, requirements=("C", "W")))
+
+    def labels(part: Part) -> torch.Tensor | None:
+        if part.labels is None:
+            return None
+        return torch.from_numpy(part.labels.astype(np.int64))
+
+    truth = source.truth()
+    channels, height, width = train.images.shape[1:]
+    return Dataset(
+        name=source.name,
+        train=images(train),
+        validation=images(validation),
+        test=images(test),
+        train_labels=labels(train),
+        validation_labels=labels(validation),
+        test_labels=labels(test),
+        image_shape=(channels, height, width),
+        native=source.native,
+        alpha=source.alpha,
+        preset=source.preset,
+        default_space=source.default_space,
+        split=split,
+        log_density=None if truth is None else truth.log_density,
+        truth=truth,
+    )

@@ -1,0 +1,125 @@
+"""Image files, read with a guard against damaged ones and decompression bombs."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+LARGEST_PIXELS = 4096 * 4096
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")
+"""What is read at all: Pillow would run Ghostscript on an EPS file."""
+GREY, COLOUR = ("1", "L"), ("RGB", "P")
+
+# Pillow's readers fail on a damaged file in many ways.
+_UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError),
+    *(AttributeError, RuntimeError, OverflowError, MemoryError, ZeroDivisionError, zlib.error),
+)
+_OPENING = threading.Lock()
+
+Change = Callable[["Image.Image"], "Image.Image"]
+
+
+def read_image(
+    path: Path, size: tuple[int, int] | None = None, change: Change | None = None
+) -> np.ndarray:
+    """Returns one 8-bit image, uint8 of shape (C, H, W), C = 1 for grey and 3 for colour.
+
+    Args:
+        path: The file.
+        size: The (height, width) that the file must have.
+        change: What to do with the image before it becomes an array, such as a crop.
+
+    Raises:
+        UserError: The file is no image of a known format, damaged, larger than 4096x4096
+            pixels, neither grey nor RGB, or of another size.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with _opened(path) as image:
+            _check(image, path, size)
+            image.load()
+            small = image.convert("L" if image.mode in GREY else "RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(f"{path} claims too many pixels; expected at most 4096x4096.") from None
+    except _UNREADABLE as error:
+        reason = re.sub(r" <_io.*>", "", " ".join(str(error).split())) or type(error).__name__
+        raise UserError(f"{path} is not an image that can be read: {reason}.") from None
+    array = np.asarray(change(small) if change else small)
+    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _opened(path: Path) -> Image.Image:
+    """Opens an image without unpacking it; filters of warnings belong to all threads."""
+    from PIL import Image
+
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # From memory: of a file Pillow would first take whatever length a chunk declares.
+        return Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS)
+
+
+def _check(image: Image.Image, path: Path, size: tuple[int, int] | None) -> None:
+    if image.width * image.height > LARGEST_PIXELS:
+        raise UserError(
+            f"{path} is {image.height}x{image.width} pixels; expected at most 4096x4096."
+        )
+    if image.mode not in GREY + COLOUR:
+        raise UserError(f"{path} has mode {image.mode}; expected 8-bit grey or RGB.")
+    if size is not None and (image.height, image.width) != size:
+        raise UserError(
+            f"{path} is {image.height}x{image.width} pixels; expected {size[0]}x{size[1]}."
+        )
+
+
+def read_images(
+    paths: Sequence[Path], size: tuple[int, int] | None = None, change: Change | None = None
+) -> np.ndarray:
+    """Returns images of one shape, uint8 of shape (N, C, H, W), in the order of the paths.
+
+    Raises:
+        UserError: A file cannot be read, or has another shape than the first.
+    """
+    import numpy as np
+
+    first = read_image(paths[0], size, change)
+    images = np.empty((len(paths), *first.shape), np.uint8)
+
+    def place(index: int) -> None:
+        image = read_image(paths[index], size, change)
+        if image.shape != first.shape:
+            raise UserError(
+                f"{paths[index]} is {_words(image)}; expected {_words(first)} as {paths[0].name}."
+            )
+        images[index] = image
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        try:
+            for _ in pool.map(place, range(len(paths))):
+                pass
+        except UserError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return images
+
+
+def _words(image: np.ndarray) -> str:
+    channels, height, width = image.shape
+    return f"{channels}x{height}x{width} (channels, height, width)"

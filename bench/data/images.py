@@ -1,0 +1,145 @@
+"""Reads a set of images, or of their features, from a folder or an array file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from ..files.arrays import read_arrays, to_images
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+SLACK = 1e-3  # A sigmoid or a resize may step over [0, 1] by rounding.
+
+
+def read_set(path: Path) -> np.ndarray:
+    """Returns what the path holds: images, or features that somebody has extracted.
+
+    Args:
+        path: A folder of images of one size (sub-folders included, hidden files not), or a .npy
+            or .npz file with one array: images as uint8 or as floats in [0, 1] of shape
+            (N, H, W), (N, C, H, W) or (N, H, W, C), or features as floats of shape (N, F).
+
+    Returns:
+        Images as uint8 (N, C, H, W), floats rounded to nearest; or features as they are, (N, F).
+
+    Raises:
+        UserError: There is nothing to read, fewer than two images, or something else than
+            images or features.
+    """
+    if path.is_dir():
+        items = read_folder(path)
+    elif not path.exists():
+        raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
+    elif path.suffix in ARRAY_SUFFIXES:
+        items = read_array(path)
+    else:
+        raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
+    if len(items) < 2:
+        count = "1 image" if len(items) == 1 else f"{len(items)} images"
+        raise UserError(f"{path} holds {count}; expected at least 2.")
+    return items
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Returns all files below a folder, sorted; hidden files and folders are passed over."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def read_folder(folder: Path) -> np.ndarray:
+    """Returns the images of a folder, uint8 of shape (N, C, H, W).
+
+    Raises:
+        UserError: The folder is empty, or a file is not an image of the first one's shape.
+    """
+    from .image_files import read_images
+
+    paths = image_paths(folder)
+    if not paths:
+        raise UserError(f"{folder} holds no file; expected images.")
+    return read_images(paths)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Returns the array of a file as ``read_set`` does.
+
+    Raises:
+        UserError: The file holds several arrays, or one that is neither images nor features.
+    """
+    arrays = read_arrays(path)
+    if len(arrays) > 1 and "images" in arrays:
+        arrays = {"images": arrays["images"]}
+    if len(arrays) != 1:
+        names = ", ".join(sorted(arrays)) or "none"
+        raise UserError(f"{path} holds the arrays {names}; expected one, or one named 'images'.")
+    (array,) = arrays.values()
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return array
+    if array.ndim not in (3, 4):
+        raise UserError(
+            f"{path} has shape {array.shape} and type {array.dtype}; expected images of rank 3 "
+            "or 4, or features in floating point of shape (N, F)."
+        )
+    return to_images(to_bytes(array, path), str(path))
+
+
+def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
+    """Returns images as uint8 of the same shape, floats in [0, 1] rounded to nearest.
+
+    Raises:
+        UserError: The type or the range is another; the message says what it looks like.
+    """
+    import numpy as np
+
+    if array.size == 0:
+        raise UserError(f"{path} has shape {array.shape}; expected at least 2 images.")
+    if array.dtype.kind == "f":
+        return _round(array, path)
+    if array.dtype.kind not in "iu":
+        raise UserError(f"{path} has type {array.dtype}; expected uint8, or floats in [0, 1].")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 255:
+        raise UserError(
+            f"{path} has {array.dtype} values from {low} to {high}; expected 0 to 255."
+        )
+    if (low, high) == (0, 1):
+        raise UserError(
+            f"{path} has {array.dtype} values 0 and 1 only; these look like binary images: "
+            "multiply them by 255."
+        )
+    return array.astype(np.uint8)
+
+
+def _round(array: np.ndarray, path: Path) -> np.ndarray:
+    import torch
+
+    from ...metrics.features.quantisation import quantise
+
+    images = torch.from_numpy(array.astype("float32"))
+    finite = images.flatten(1).isfinite().all(dim=1)
+    if not finite.all():
+        index = int((~finite).nonzero()[0])
+        raise UserError(f"Image {index} of {path} has values that are not finite.")
+    low, high = float(images.min()), float(images.max())
+    if low < -SLACK or high > 1 + SLACK:
+        raise UserError(
+            f"{path} has {array.dtype} values from {low:.4g} to {high:.4g}; expected [0, 1]. "
+            f"{_guess(low, high)}"
+        )
+    return quantise(images).numpy()
+
+
+def _guess(low: float, high: float) -> str:
+    if low >= 0 and 2 < high <= 255:
+        return "They look like grey levels from 0 to 255: save them as uint8."
+    if -1 - SLACK <= low < 0 and high <= 1 + SLACK:
+        return "They look like [-1, 1]: save (x + 1) / 2."
+    return "They look like unclamped outputs: clip them."

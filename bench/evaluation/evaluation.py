@@ -1,0 +1,235 @@
+"""From a trained run to result rows: every metric on every set of outputs that it fits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...metrics.extractor import Extractor, build_extractor
+from ...metrics.prd import Clusterings, prd_curve, remember_clusterings
+from ..interruption import check_stop
+from ..records.provenance import now
+from ..records.results import Record
+from ..records.rows import Row
+from ..suites.config import Evaluation
+from .features import extract
+from .likelihood_rows import LikelihoodRows
+from .metric_lookup import Score, compute_scores, find_metric
+from .record import EvaluationRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .outputs import Outputs
+
+PAIRED = frozenset({"real", "generated"})
+MEMORISED = frozenset({"train", "heldout"})
+DENOISED = frozenset({"clean", "denoised"})
+CURVE = "prd"
+LIKELIHOOD = "log-likelihood"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One metric on one set of outputs, with one extractor where it works on features."""
+
+    images: str
+    metric: str
+    density: str = ""
+    features: str = ""
+
+    @property
+    def key(self) -> str:
+        """The item's name in the record of an evaluation."""
+        return "|".join((self.images, self.density, self.metric, self.features))
+
+
+class ItemOutputs(Mapping[str, Any]):
+    """The outputs that one item's metric may ask for, computed when it does."""
+
+    def __init__(self, providers: Mapping[str, Callable[[Item], Any]], item: Item) -> None:
+        self._providers, self._item = providers, item
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        return self._providers[name](self._item)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._providers)
+
+    def __len__(self) -> int:
+        return len(self._providers)
+
+
+class Evaluator:
+    """Computes the rows of one run.
+
+    Args:
+        outputs: What the run produces.
+        base: The columns that all rows of the run share.
+        settings: Densities, metrics, extractors and counts.
+        record: Rows of earlier evaluations.
+        device: Where extractors run.
+    """
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        base: Mapping[str, Any],
+        settings: Evaluation,
+        record: EvaluationRecord,
+        device: str,
+    ) -> None:
+        self.outputs, self.base, self.settings = outputs, dict(base), settings
+        self.record, self.device = record, device
+        self.likelihoods = LikelihoodRows(outputs, base)
+        self._clusterings: Clusterings = {}
+        self._features: dict[tuple[str, str, str], np.ndarray] = {}
+        self._providers: dict[str, Callable[[Item], Any]] = {
+            **{
+                name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
+                for name in (*PAIRED, *MEMORISED, *DENOISED)
+                if name not in DENOISED or outputs.noise_sigma > 0
+            },
+            "images": lambda item: outputs.real.float().numpy() / 255,
+            "reconstructions": lambda item: outputs.test_reconstructions.numpy(),
+            "codes": lambda item: outputs.test_codes.numpy(),
+        }
+
+    def rows(self, report: Callable[[str], None]) -> list[Record]:
+        """Returns the rows of all items, in the order of the settings."""
+        rows: list[Record] = []
+        for item in self.items():
+            if item.key not in self.record.items:
+                report(" ".join(filter(None, (item.metric, item.images, item.density))))
+            rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
+        return rows
+
+    def items(self) -> Iterator[Item]:
+        """Yields what the settings ask for, as far as this run has it."""
+        yield from self.scored_items()
+        for density in self.likelihoods.densities():
+            yield Item("test", LIKELIHOOD, density)
+
+    def scored_items(self) -> Iterator[Item]:
+        """Yields the items of registered metrics."""
+        sets = [("reconstruction", ""), *(("sample", d) for d in self.outputs.densities)]
+        sets.append(("interpolation", ""))
+        for name in self.settings.metrics:
+            needs = set(find_metric(name).needs)
+            if not needs & (PAIRED | MEMORISED | DENOISED):
+                yield Item("test", name)
+                continue
+            for features in self.settings.features:
+                for images, density in [("test", "")] if needs & DENOISED else sets:
+                    if not needs & MEMORISED or images == "sample":
+                        yield Item(images, name, density, features)
+
+    def compute(self, item: Item) -> list[Record]:
+        """Returns the rows of one item; a metric that refuses its input says why."""
+        if item.metric == LIKELIHOOD:
+            return self.likelihoods.rows(item.density)
+        metric = find_metric(item.metric)
+        try:
+            with remember_clusterings(self._clusterings):
+                scores = compute_scores(metric, ItemOutputs(self._providers, item))
+        except ValueError as error:
+            failed = Score(
+                metric.name, None, None, metric.unit, metric.better, "failed", str(error)
+            )
+            scores = [failed]
+        identity = self._extractor(item).identity if item.features else ""
+        n_real = len(self.outputs.real)
+        n_generated = self._count(item) if item.features else n_real
+        return [
+            score_row(self.base, item, score, n_real, n_generated, identity) for score in scores
+        ]
+
+    def prd_curves(self) -> dict[str, Tensor]:
+        """Returns ``prd_<density>``, precision and recall (2, A), where the metric is asked for.
+
+        The features are the first extractor's; a set that cannot be scored has no curve.
+        """
+        import torch
+
+        curves: dict[str, Tensor] = {}
+        for item in self.scored_items():
+            first = self.settings.features[:1] == (item.features,)
+            if item.metric == CURVE and item.images == "sample" and first:
+                remember = remember_clusterings(self._clusterings)
+                with contextlib.suppress(ValueError), remember:
+                    outputs = ItemOutputs(self._providers, item)
+                    real, generated = outputs["real"], outputs["generated"]
+                    count = min(len(real), len(generated))
+                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
+        return curves
+
+    def _count(self, item: Item) -> int:
+        try:
+            return len(self._pixels("generated", item))
+        except ValueError:  # The images cannot be made, which is why the metric failed.
+            return self.settings.images
+
+    def _features_of(self, name: str, item: Item) -> np.ndarray:
+        """Returns the features (N, F) of a set of images, float32."""
+        which = f"{item.images}/{item.density}" if name == "generated" else ""
+        key = (name, which, item.features)
+        if key not in self._features:
+            self._features[key] = extract(
+                self._pixels(name, item), self._extractor(item), progress=lambda n: check_stop()
+            )
+        return self._features[key]
+
+    def _pixels(self, name: str, item: Item) -> Tensor:
+        if name == "denoised" or (name == "generated" and item.images == "test"):
+            return self.outputs.denoised
+        if name == "generated":
+            return self.outputs.images(item.images, item.density)
+        if name in ("real", "clean"):
+            return self.outputs.real
+        return self.outputs.data.train if name == "train" else self.outputs.heldout
+
+    def _extractor(self, item: Item) -> Extractor:
+        return _built(item.features, self.device)
+
+
+def score_row(
+    base: Mapping[str, Any],
+    item: Item,
+    score: Score,
+    n_real: int,
+    n_generated: int,
+    features: str,
+) -> Record:
+    """Returns one score as a whole row."""
+    row = Row(
+        **base,
+        density=item.density,
+        images=item.images,
+        metric=score.metric,
+        value=score.value,
+        stderr=score.stderr,
+        unit=score.unit,
+        better=score.better,
+        kind="",
+        model="",
+        samples_k=None,
+        ess_median=None,
+        n_real=n_real,
+        n_generated=n_generated,
+        features=features,
+        status=score.status,
+        reason=score.reason,
+        date=now(),
+    )
+    return row.as_dict()
+
+
+@cache
+def _built(name: str, device: str) -> Extractor:
+    return build_extractor(name, device=device)

@@ -1,0 +1,117 @@
+"""Finds metrics by name and calls them with the outputs that they need."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from ...metrics.registry import METRICS, Estimate, Metric
+from ...models.registry import UnknownName, unknown_name
+
+PACKAGE = "aebench.metrics"
+
+
+@functools.cache
+def _scan() -> None:
+    package = importlib.import_module(PACKAGE)
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"{PACKAGE}.{module.name}")
+    for entry_point in entry_points(group=PACKAGE):
+        entry_point.load()
+
+
+def metrics() -> dict[str, Metric]:
+    """Returns all metrics by name, sorted, those of other packages included."""
+    _scan()
+    return dict(sorted(METRICS.items()))
+
+
+def find_metric(name: str) -> Metric:
+    """Returns the metric called ``name``.
+
+    Raises:
+        UnknownName: There is none; the message has the near match and the list.
+    """
+    known = metrics()
+    if name not in known:
+        raise UnknownName(unknown_name("metric", name, list(known)))
+    return known[name]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score with what a table shows of it.
+
+    Attributes:
+        metric: The score's name, such as ``fd``; the metric's where there is no score.
+        value: The score, or ``None`` where it does not apply.
+        stderr: Its standard error, or ``None`` where none is known.
+        unit: Its unit in words.
+        better: Which direction is better.
+        status: ``ok``, ``failed`` or ``not applicable``.
+        reason: Why it does not apply, or a warning about the value.
+    """
+
+    metric: str
+    value: float | None
+    stderr: float | None
+    unit: str
+    better: str
+    status: Literal["ok", "failed", "not applicable"]
+    reason: str = ""
+
+
+def compute_scores(
+    metric: Metric, outputs: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> list[Score]:
+    """Computes the scores of one metric from the outputs that are there.
+
+    Args:
+        metric: The metric.
+        outputs: Arrays by the name that a metric's parameter has.
+        options: Values for parameters with a default, such as ``seed``; those that the metric
+            does not have are left out.
+
+    Returns:
+        One or several scores; a single one that is *not applicable* where a need is absent. A
+        value that is not finite is *not applicable* as well.
+
+    Raises:
+        ValueError: The metric refuses the outputs.
+    """
+    absent = [need for need in metric.needs if need not in outputs]
+    if absent:
+        return [not_applicable(metric, f"needs {', '.join(absent)}")]
+    parameters = inspect.signature(metric.function).parameters
+    chosen = {name: outputs[name] for name in parameters if name in outputs}
+    chosen |= {name: value for name, value in (options or {}).items() if name in parameters}
+    scores = metric.function(**chosen)
+    return [_score(metric, name, value) for name, value in scores.items()]
+
+
+def not_applicable(metric: Metric, reason: str) -> Score:
+    """Returns the score of a metric that does not apply."""
+    return Score(metric.name, None, None, metric.unit, metric.better, "not applicable", reason)
+
+
+def _score(metric: Metric, name: str, value: float | Estimate) -> Score:
+    estimate = value if isinstance(value, Estimate) else Estimate(float(value))
+    if not math.isfinite(estimate.value):
+        reason = estimate.reason or f"the value is {estimate.value}"
+        return Score(name, None, None, metric.unit, metric.better, "not applicable", reason)
+    stderr = estimate.stderr
+    if stderr is not None and not math.isfinite(stderr):
+        stderr = None
+    return Score(
+        *(name, float(estimate.value), stderr, metric.unit, metric.better),
+        status="ok",
+        reason=estimate.reason,
+    )

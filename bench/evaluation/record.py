@@ -1,0 +1,50 @@
+"""Rows of earlier evaluations, kept by item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..files.storage import canonical_json, write_atomically
+from ..records.results import Record, checksum
+from ..records.rows import SCHEMA
+
+
+class EvaluationRecord:
+    """The rows of each item, kept as long as the identity is the same.
+
+    Args:
+        path: The file; absent or unusable means that nothing is on record.
+        identity: Digests of code, data, weights and settings that the rows depend on.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path, self.identity = path, identity
+        self.items: dict[str, list[Record]] = self._read()
+        self.used: dict[str, list[Record]] = {}
+
+    def rows(self, key: str, compute: Callable[[], list[Record]]) -> list[Record]:
+        """Returns the rows of an item, computed only if they are not on record."""
+        if key not in self.items:
+            self.items[key] = compute()
+            self.write()
+        self.used[key] = self.items[key]
+        return self.items[key]
+
+    def write(self) -> None:
+        """Writes the record, atomically."""
+        body = {"schema": SCHEMA, "identity": self.identity, "items": self.items}
+        write_atomically(self.path, canonical_json({**body, "checksum": checksum(body)}))
+
+    def _read(self) -> dict[str, list[Record]]:
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            stored = document.pop("checksum")
+            same = document["schema"] == SCHEMA and document["identity"] == self.identity
+            if stored != checksum(document) or not same:
+                return {}
+            return dict(document["items"])
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            return {}

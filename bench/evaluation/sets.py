@@ -1,0 +1,187 @@
+"""Scores two sets of images from anywhere: reads, extracts, and asks every metric."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...metrics.extractor import Extractor
+    from .metric_lookup import Score
+
+DEFAULT_FEATURES = "lite0@64"
+GIVEN = "given"
+
+
+def evaluate(
+    real: Path,
+    generated: Path,
+    *,
+    names: list[str],
+    features: str | None = None,
+    weights: Path | None = None,
+    download: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Scores the images of one path against those of another.
+
+    Args:
+        real: Folder or array file of the real images, or of their features.
+        generated: The same of the generated images.
+        names: Metrics; none for all that apply.
+        features: Name of the extractor; none for the default.
+        weights: Weights file of the extractor, instead of the usual places.
+        download: Whether missing weights may be fetched.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: Seed of random subsets and clusterings.
+
+    Returns:
+        The scores with their conditions, as JSON has them.
+
+    Raises:
+        UserError: What was given cannot be scored.
+    """
+    from ..data.images import read_set
+
+    sets = {"real": read_set(real), "generated": read_set(generated)}
+    check_pair(sets, {"real": real, "generated": generated})
+    if sets["real"].ndim == 2:
+        if features is not None:
+            raise UserError(f"{real} holds features, not images; leave out '--features'.")
+        outputs: dict[str, Any] = dict(sets)
+        conditions = {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
+        published = False
+    else:
+        extractor = choose_extractor(features or DEFAULT_FEATURES, weights, device, download)
+        outputs = extract_both(sets, extractor)
+        outputs |= as_pairs(sets)
+        conditions = {
+            "features": extractor.identity,
+            "resize": extractor.resize,
+            "quantisation": "8 bits, floats rounded to nearest",
+        }
+        published = bool(getattr(extractor, "published", False))
+    scores = score(outputs, names, seed)
+    return {
+        "real": describe(real, sets["real"]),
+        "generated": describe(generated, sets["generated"]),
+        **conditions,
+        "seed": seed,
+        "scores": [{**asdict(s), "label": label(s.metric, published)} for s in scores],
+    }
+
+
+def check_pair(sets: dict[str, np.ndarray], paths: dict[str, Path]) -> None:
+    """Checks that two sets can be compared; grey and colour of one size can.
+
+    Raises:
+        UserError: Images against features, or images of different sizes.
+    """
+    real, generated = sets["real"], sets["generated"]
+    if real.ndim != generated.ndim:
+        kinds = {n: "features" if sets[n].ndim == 2 else "images" for n in sets}
+        raise UserError(
+            f"{paths['real']} holds {kinds['real']} and {paths['generated']} "
+            f"{kinds['generated']}; expected the same."
+        )
+    if real.ndim == 4 and real.shape[2:] != generated.shape[2:]:
+        sizes = {n: "x".join(map(str, sets[n].shape[2:])) for n in sets}
+        raise UserError(
+            f"{paths['real']} holds images of {sizes['real']} pixels and {paths['generated']} "
+            f"of {sizes['generated']}; expected one size."
+        )
+
+
+def choose_extractor(name: str, weights: Path | None, device: str, download: bool) -> Extractor:
+    """Returns the extractor with its weights found.
+
+    Raises:
+        UserError: No such extractor, its weights are missing, or there is no GPU.
+    """
+    import torch
+
+    from ...metrics.extractor import MissingWeights, UnknownExtractor, build_extractor
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("'--device' is cuda, but torch sees no GPU; expected cpu or auto.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        extractor = build_extractor(name, weights=weights, device=device, download=download)
+        _ = extractor.identity
+    except (MissingWeights, UnknownExtractor, OSError) as error:
+        raise UserError(str(error)) from None
+    return extractor
+
+
+def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, np.ndarray]:
+    """Returns the features of both sets, with one progress bar on stderr.
+
+    Raises:
+        UserError: The weights do not fit the network.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from .features import extract
+
+    total = sum(len(images) for images in sets.values())
+    with tqdm(total=total, unit="image", desc=extractor.name, disable=None, leave=False) as bar:
+        try:
+            return {
+                name: extract(torch.from_numpy(images), extractor, progress=bar.update)
+                for name, images in sets.items()
+            }
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
+
+
+def as_pairs(sets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns both sets as images and their reconstructions where the shapes allow it."""
+    if sets["real"].shape != sets["generated"].shape:
+        return {}
+    names = {"images": "real", "reconstructions": "generated"}
+    return {name: sets[at].astype("float32") / 255 for name, at in names.items()}
+
+
+def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
+    """Computes the named metrics, or all that take two sets of features.
+
+    A metric that was asked for by name and refuses is an error; among all, it is a row that
+    says why.
+
+    Raises:
+        UserError: A named metric refuses, or all of them do.
+    """
+    from .metric_lookup import compute_scores, find_metric, metrics, not_applicable
+
+    chosen = [find_metric(name) for name in names]
+    chosen = chosen or [m for m in metrics().values() if set(m.needs) == {"real", "generated"}]
+    scores: list[Score] = []
+    for metric in chosen:
+        try:
+            scores += compute_scores(metric, outputs, {"seed": seed})
+        except ValueError as error:
+            if names:
+                raise UserError(f"Metric '{metric.name}': {error}") from error
+            scores.append(not_applicable(metric, str(error)))
+    if not any(s.status == "ok" for s in scores):
+        raise UserError(f"No metric applies; '{scores[0].metric}': {scores[0].reason}")
+    return scores
+
+
+def label(score_name: str, published: bool) -> str:
+    """Returns the score's name for a reader: FID only for the published Inception weights."""
+    names = {"fd": "FID", "fd_inf": "FID∞"} if published else {"fd": "FD", "fd_inf": "FD∞"}
+    return names.get(score_name, score_name)
+
+
+def describe(path: Path, items: np.ndarray) -> dict[str, Any]:
+    """Returns path, count and shape of a set."""
+    return {"path": str(path), "count": len(items), "shape": "x".join(map(str, items.shape[1:]))}

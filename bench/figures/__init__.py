@@ -1,0 +1,1 @@
+"""Plots made of result rows and saved arrays, one file a kind of plot."""

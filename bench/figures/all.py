@@ -1,0 +1,39 @@
+"""Every plot that the rows and saved arrays of a results folder allow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .canvas import STYLE, Arrays
+from .curves import prd_plots, training_plots
+from .images import denoising_plots, grid_plots, latent_plots, neighbour_plots, temperature_plots
+from .sheet import picture_sheets
+from .sweep import latent_size_plots, setting_plots
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLOTS = (
+    picture_sheets,
+    prd_plots,
+    latent_size_plots,
+    setting_plots,
+    neighbour_plots,
+    latent_plots,
+    grid_plots,
+    temperature_plots,
+    denoising_plots,
+    training_plots,
+)
+
+
+def write_figures(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Writes the plots as PNG and PDF and returns the files."""
+    import matplotlib as mpl
+
+    paths: list[Path] = []
+    with mpl.rc_context(STYLE):
+        for draw in PLOTS:
+            paths += draw(rows, arrays, folder)
+    return paths

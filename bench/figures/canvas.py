@@ -1,0 +1,256 @@
+"""What all plots share: one look for each objective, saved arrays, and files that repeat."""
+
+from __future__ import annotations
+
+import io
+import json
+import textwrap
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..comparison.labels import ORDER
+from ..errors import UserError
+from ..files.arrays import read_arrays
+from ..files.storage import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours first, which stay apart for colour-blind readers; the counts of colours,
+# markers and lines share no factor, so that 1,001 objectives differ. Black is the floor's.
+COLOURS = (
+    *("#7F7F7F", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#56B4E9", "#44AA99", "#332288"),
+    *("#0072B2", "#009E73", "#117733", "#A6761D", "#B2182B"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 150,
+}
+NARROWEST = 5.5
+LABEL = 2.4
+LEGEND_LINE, SHORT_LEGEND = 0.17, 3  # Inches of a line; lines that the height allows for.
+CHARACTER = 0.064  # Inches that a character takes at 8 points.
+Array = NDArray[Any]
+
+
+@dataclass
+class Arrays:
+    """The arrays that runs saved, read on demand; files that cannot be read are named.
+
+    Attributes:
+        directory: The results folder with ``runs/``.
+        warnings: One line for each file that could not be read.
+    """
+
+    directory: Path
+    warnings: list[str] = field(default_factory=list)
+    _known: dict[str, dict[str, Array]] = field(default_factory=dict)
+
+    def of(self, run: str) -> dict[str, Array]:
+        """Returns the arrays of a run, empty where it saved none."""
+        if run not in self._known:
+            self._known[run] = self._read(self.directory / "runs" / run / "arrays.npz")
+        return self._known[run]
+
+    def log(self, run: str) -> list[dict[str, Any]]:
+        """Returns the lines of a run's log that are whole."""
+        path = self.directory / "runs" / run / "log.jsonl"
+        lines: list[dict[str, Any]] = []
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                self.warnings.append(f"'{path}' has a half-written line; it is left out.")
+                continue
+            if isinstance(entry, dict):
+                lines.append(entry)
+        return lines
+
+    def _read(self, path: Path) -> dict[str, Array]:
+        if not path.is_file():
+            return {}
+        try:
+            return read_arrays(path)
+        except UserError as error:
+            self.warnings.append(f"{error} Its pictures are left out.")
+            return {}
+
+
+def look_of(objective: str) -> dict[str, Any]:
+    """Returns colour, marker and line style of an objective, the same in every plot.
+
+    Names that are not in the papers get theirs from a checksum of the name.
+    """
+    if objective == "floor":
+        return {"color": "black", "marker": "", "linestyle": ":"}
+    place = ORDER.index(objective) if objective in ORDER else zlib.crc32(objective.encode())
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[place % len(LINES)],
+    }
+
+
+def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]:  # noqa: ANN401
+    """Returns an empty figure, in inches, and its axes as an array with rows and columns."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(max(width, NARROWEST), height), layout="constrained")
+        axes = figure.subplots(squeeze=False, **grid)
+    return figure, axes
+
+
+def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
+    """Writes a figure as PNG and PDF, with the same bytes for the same content.
+
+    The PNG has 256 colours.
+    """
+    import matplotlib as mpl
+
+    paths = []
+    _show_names_as_they_are(figure)
+    for ending, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+        stream = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            figure.savefig(stream, format=ending, metadata=metadata)
+        content = with_palette(stream.getvalue()) if ending == "png" else stream.getvalue()
+        paths.append(folder / f"{name}.{ending}")
+        write_atomically(paths[-1], content)
+    return paths
+
+
+def with_palette(png: bytes) -> bytes:
+    """Returns a PNG in 256 colours chosen for it, which takes a third of the space."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png))
+    few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    few.save(stream, "PNG", optimize=True, dpi=image.info.get("dpi", (72, 72)))
+    return stream.getvalue()
+
+
+def _show_names_as_they_are(figure: Figure) -> None:
+    """Keeps a ``$`` in a name from being read as mathematics, but for numbers on log axes."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_text():  # Those of log axes are still empty.
+            text.set_parse_math(False)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Returns text of 8 points with line breaks, between words, so that it is so wide at most."""
+    lines = text.splitlines()
+    width = max(int(inches / CHARACTER), 8)
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
+
+
+def label_width(labels: Iterable[str]) -> float:
+    """Returns the inches that labels at the left get, so that most take two lines or less."""
+    longest = max(map(len, labels), default=0)
+    return min(max(1.0, CHARACTER * longest / 2 + 0.3), 3.0)
+
+
+def title_above(figure: Figure, title: str) -> None:
+    """Puts a title over the figure, in as many lines as it needs."""
+    figure.suptitle(wrapped(title, figure.get_figwidth() - 0.2), fontsize=8)
+
+
+def legend_below(figure: Figure, axes: Array, neutral: bool = False) -> None:
+    """Puts one legend for all axes under them, each label once.
+
+    Args:
+        figure: The figure.
+        axes: Its axes.
+        neutral: Whether the labels name line styles alone, so that handles are grey.
+    """
+    from matplotlib.lines import Line2D
+
+    handles: dict[str, Any] = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    if neutral:
+        handles = {
+            label: Line2D([], [], color="0.3", linestyle=handle.get_linestyle())
+            for label, handle in handles.items()
+        }
+    labels = [wrapped(label, LABEL) for label in handles]
+    longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
+    columns = max(1, int(figure.get_figwidth() / (0.7 + CHARACTER * longest)))
+    lines = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * max(0, lines - SHORT_LEGEND))
+    if handles:
+        figure.legend(
+            handles.values(),
+            labels,
+            loc="outside lower center",
+            ncols=min(columns, len(handles)),
+            frameon=False,
+            fontsize=7,
+            handlelength=3.2,
+        )
+
+
+def hide_axis(axis: Axes) -> None:
+    """Leaves of an axis only what is drawn on it."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def as_pixels(images: Array) -> Array:
+    """Returns images (N, C, H, W) of any type as uint8 (N, H, W, 3).
+
+    Floating-point images are in [0, 1].
+    """
+    if images.dtype.kind == "f":
+        images = np.round(255 * np.clip(np.nan_to_num(images), 0, 1)).astype(np.uint8)
+    last = np.moveaxis(images, 1, -1)
+    if last.shape[-1] == 1:
+        return np.repeat(last, 3, axis=-1)
+    return np.ascontiguousarray(last[..., :3])
+
+
+def tile(images: Array, columns: int, rows: int = 1, gap: int = 1) -> Array:
+    """Returns images (N, C, H, W) as one picture (H', W', 3), white where there are too few."""
+    pixels = as_pixels(images[: rows * columns])
+    height, width = pixels.shape[1:3]
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    picture = np.full(shape, 255, np.uint8)
+    for at, image in enumerate(pixels):
+        top, left = (at // columns) * (height + gap), (at % columns) * (width + gap)
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Returns ``wanted`` places from 0 to ``count`` - 1, ends included, evenly spaced."""
+    return sorted({round(at) for at in np.linspace(0, count - 1, min(count, wanted))})

@@ -1,0 +1,179 @@
+"""Curves: precision against recall with bands over seeds, and the terms of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..comparison.cells import method_order
+from ..comparison.table import file_name
+from .canvas import Array, Arrays, legend_below, new_figure, save_figure, title_above, wrapped
+from .methods import looks_of, parts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
+MOST_TERMS = 12
+FIRST_TERMS = ("loss", "distortion", "rate")
+
+
+def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Draws the PRD curves of Figures 4 and 5 of the RAE paper.
+
+    One file has a panel for each density with all objectives, the other a panel for each
+    objective with all densities.
+    """
+    paths: list[Path] = []
+    for stem, title, own in parts_of(rows):
+        curves = _curves(own, arrays)
+        if not curves:
+            continue
+        densities = sorted({density for _, density in curves})
+        methods = [m for m in method_order(own) if any(name == m for name, _ in curves)]
+        looks = looks_of(own)
+        by_density = {
+            d: [(m, curves[m, d], looks[m]) for m in methods if (m, d) in curves]
+            for d in densities
+        }
+        by_method = {
+            m: [(d, curves[m, d], _look(looks[m], d)) for d in densities if (m, d) in curves]
+            for m in methods
+        }
+        for name, panels in (("prd-densities", by_density), ("prd-objectives", by_method)):
+            paths += _prd_figure(panels, title, folder, file_name(name, stem))
+    return paths
+
+
+def training_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+    """Draws each term of the loss over the steps, mean over seeds, training and validation."""
+    paths: list[Path] = []
+    for stem, title, own in parts_of(rows):
+        logs = {m: _mean_log(own[own["method"] == m], arrays) for m in method_order(own)}
+        terms = _terms(logs.values())
+        if not terms:
+            continue
+        columns = min(4, len(terms))
+        lines = -(-len(terms) // columns)
+        size = (0.5 + 2.5 * columns, 0.9 + 2.0 * lines)
+        figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+        looks = looks_of(own)
+        for axis in axes.flat[len(terms) :]:
+            axis.set_visible(False)
+        for axis, term in zip(axes.flat, terms, strict=False):
+            for method, log in logs.items():
+                _draw_term(axis, term, log, method, looks[method])
+            axis.set_title(term)
+            axis.set_xlabel("optimiser steps")
+        for line in axes:
+            line[0].set_ylabel("terms: nats per image\n(each objective's own scale)")
+        legend_below(figure, axes)
+        note = "thick: validation, thin: training; mean over seeds"
+        title_above(figure, f"Training · {title}\n{note}")
+        paths += save_figure(folder, file_name("training", stem), figure)
+    return paths
+
+
+def _curves(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], list[Array]]:
+    curves: dict[tuple[str, str], list[Array]] = {}
+    runs = rows.drop_duplicates(["method", "run"]).sort_values(["seed", "run"])
+    for method, run in zip(runs["method"], runs["run"], strict=True):
+        for name, curve in arrays.of(run).items():
+            if name.startswith("prd_") and curve.ndim == 2 and len(curve) == 2:
+                curves.setdefault((method, name.removeprefix("prd_")), []).append(curve)
+    return curves
+
+
+def _look(look: dict[str, Any], density: str) -> dict[str, Any]:
+    return look | {"linestyle": DENSITY_LINES.get(density, "-.")}
+
+
+def _prd_figure(
+    panels: Mapping[str, Sequence[tuple[str, list[Array], dict[str, Any]]]],
+    title: str,
+    folder: Path,
+    stem: str,
+) -> list[Path]:
+    columns = min(4, len(panels))
+    lines = -(-len(panels) // columns)
+    figure, axes = new_figure(
+        0.5 + 2.2 * columns,
+        1.25 + 2.2 * lines,
+        nrows=lines,
+        ncols=columns,
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (name, curves) in zip(axes.flat, panels.items(), strict=False):
+        for label, seeds, look in curves:
+            _draw_prd(axis, label, seeds, look)
+        axis.set_title(wrapped(name, 2.0))
+        axis.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
+        axis.set_xlabel("recall (higher is better)")
+    for line in axes:
+        line[0].set_ylabel("precision (higher is better)")
+    legend_below(figure, axes, neutral=stem.startswith("prd-objectives"))
+    note = "line: mean over seeds along each ray, band: their range"
+    title_above(figure, f"Precision and recall · {title}\n{note}")
+    return save_figure(folder, stem, figure)
+
+
+def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any]) -> None:
+    count = min(curve.shape[1] for curve in curves)
+    stack = np.stack([curve[:, :count] for curve in curves]).astype(float)
+    radius = np.hypot(stack[:, 0], stack[:, 1])
+    angle = np.arctan2(stack[:, 0], stack[:, 1]).mean(axis=0)
+    x, y = np.cos(angle), np.sin(angle)
+    middle, low, high = radius.mean(axis=0), radius.min(axis=0), radius.max(axis=0)
+    axis.plot(
+        middle * x, middle * y, label=label, markevery=max(count // 6, 1), lw=1, ms=3, **look
+    )
+    if len(curves) > 1:
+        outline = (np.r_[low * x, (high * x)[::-1]], np.r_[low * y, (high * y)[::-1]])
+        axis.fill(*outline, color=look["color"], alpha=0.2, lw=0)
+
+
+def _mean_log(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], dict[int, float]]:
+    sums: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for run in sorted(set(rows["run"])):
+        for entry in arrays.log(run):
+            step, split = entry.get("step"), str(entry.get("split", "train"))
+            if not isinstance(step, int):
+                continue
+            for term, value in entry.items():
+                if term not in ("step", "split") and _is_finite(value):
+                    sums.setdefault((split, term), {}).setdefault(step, []).append(float(value))
+    return {
+        key: {step: float(np.mean(values)) for step, values in sorted(steps.items())}
+        for key, steps in sums.items()
+        # Training lines also hold the learning rate, which is no term of the loss.
+        if ("validation", key[1]) in sums
+    }
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _terms(logs: Iterable[Mapping[tuple[str, str], object]]) -> list[str]:
+    found = dict.fromkeys(term for log in logs for split, term in log if split == "validation")
+    return sorted(found, key=lambda term: term not in FIRST_TERMS)[:MOST_TERMS]
+
+
+def _draw_term(
+    axis: Axes,
+    term: str,
+    log: Mapping[tuple[str, str], Mapping[int, float]],
+    label: str,
+    look: dict[str, Any],
+) -> None:
+    for split, width in (("train", 0.5), ("validation", 1.2)):
+        curve = log.get((split, term), {})
+        if curve:
+            xs, ys = np.array(list(curve.items()), dtype=float).T
+            shown = {"label": label, "ms": 3} if split == "validation" else {"ms": 0}
+            axis.plot(xs, ys, lw=width, markevery=max(len(xs) // 6, 1), **look, **shown)

@@ -1,0 +1,93 @@
+"""How plots name methods, in which order and with which look they draw them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..comparison.cells import method_order
+from ..comparison.columns import FLOOR, method_labels, with_places
+from ..comparison.labels import part_title, settings_of
+from ..comparison.table import file_name
+from ..files.storage import canonical_json
+from .canvas import LINES, MARKERS, look_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def parts_of(rows: pd.DataFrame, *prefix: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yields file name part, title and rows by suite, scale, data set, backbone and size.
+
+    Args:
+        rows: Result rows; those of the floor are left out.
+        prefix: What the file name part begins with.
+    """
+    trained = rows[rows["objective"] != FLOOR]
+    names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
+    several = [name for name in names if trained[name].nunique() > 1]
+    for key, own in trained.groupby(names, sort=True):
+        first = dict(zip(names, key, strict=True))
+        stem = file_name(*prefix, *(str(first[name]) for name in several))
+        yield stem, part_title(first), shortened(with_places(own))
+
+
+def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:
+    """Returns rows whose variant and method name only settings that an objective varies.
+
+    Tables name all settings; in a plot those that all runs of an objective share take room.
+
+    Args:
+        rows: Rows with the columns of ``with_places``, all of one plot.
+        without: A setting that methods are not told apart by.
+    """
+    rows = rows.copy()
+    settings = [settings_of(text) for text in rows["variant"]]
+    for own in settings:
+        own.pop(without, None)
+    pairs = list(zip(rows["objective"], settings, strict=True))
+    values: dict[tuple[str, str], set[str]] = {}
+    counts = Counter(objective for objective, _ in pairs)
+    named: Counter[tuple[str, str]] = Counter()
+    for objective, own in pairs:
+        for key, value in own.items():
+            values.setdefault((objective, key), set()).add(canonical_json(value))
+            named[objective, key] += 1
+    shared = {k for k, found in values.items() if len(found) == 1 and named[k] == counts[k[0]]}
+    kept = [{k: v for k, v in own.items() if (o, k) not in shared} for o, own in pairs]
+    rows["variant"] = [canonical_json(own) if own else "" for own in kept]
+    rows["method"] = method_labels(rows.assign(run="") if without else rows)
+    return rows
+
+
+def looks_of(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Returns the look of each method: its objective's, other marker and line for each variant."""
+    objectives = dict(zip(rows["method"], rows["objective"], strict=True))
+    looks: dict[str, dict[str, Any]] = {}
+    seen: Counter[str] = Counter()
+    for method in method_order(rows):
+        objective = objectives[method]
+        look = look_of(objective)
+        if seen[objective] and look["marker"]:
+            at = (MARKERS.index(look["marker"]) + seen[objective]) % len(MARKERS)
+            line = LINES[(LINES.index(look["linestyle"]) + seen[objective]) % len(LINES)]
+            look |= {"marker": MARKERS[at], "linestyle": line}
+        looks[method] = look
+        seen[objective] += 1
+    return looks
+
+
+def first_runs(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """Yields each method, in the papers' order, with its runs of the lowest seed."""
+    for method in method_order(rows):
+        own = rows[rows["method"] == method]
+        first = own[own["seed"] == own["seed"].min()]
+        yield method, list(dict.fromkeys(first["run"]))
+
+
+def one_run_each(rows: pd.DataFrame) -> Iterator[Mapping[Any, Any]]:
+    """Yields for each method its first row of the lowest seed, in the papers' order."""
+    for method in method_order(rows):
+        own = rows[rows["method"] == method].sort_values("seed", kind="stable")
+        yield own.iloc[0].to_dict()

@@ -1,0 +1,217 @@
+"""The chain of distributions that annealing goes through, with its HMC transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .model import LatentModel, Observed
+from .proposal import Gaussian, fisher_information, laplace
+
+TARGET_ACCEPTANCE = 0.7
+ADAPTATION = 0.3
+FIRST_STEP = 0.5
+# The start is wider than the Gaussian approximation of the posterior by this factor.
+START_WIDTH = 1.5
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """How to anneal.
+
+    Args:
+        steps: Intermediate distributions between the start and the posterior.
+        chains: Independent chains for each image.
+        leapfrog: Leapfrog steps of one transition.
+        start: ``proposal``, a Gaussian around the posterior's mode, or ``prior``.
+
+    Raises:
+        ValueError: A count is below 1, or the start is unknown.
+    """
+
+    steps: int = 50
+    chains: int = 8
+    leapfrog: int = 4
+    start: str = "proposal"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "chains", "leapfrog"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"'{name}' is {getattr(self, name)}; expected at least 1.")
+        if self.start not in ("proposal", "prior"):
+            raise ValueError(f"'start' is '{self.start}'; expected one of: proposal, prior.")
+
+    def temperatures(self) -> list[float]:
+        """Returns 0, the inner inverse temperatures and 1, close together at both ends."""
+        at = torch.linspace(-4, 4, self.steps + 2, dtype=torch.float64).sigmoid()
+        return ((at - at[0]) / (at[-1] - at[0])).tolist()
+
+
+@dataclass
+class Point:
+    """States of all chains with both ends' log densities and gradients.
+
+    Attributes:
+        z: (K, B, L).
+        ends: log densities of start and posterior (unnormalised), (2, K, B), float64.
+        slopes: Their gradients, (2, K, B, L).
+    """
+
+    z: Tensor
+    ends: Tensor
+    slopes: Tensor
+
+    def log_density(self, beta: float) -> Tensor:
+        """Returns the tempered log density, (K, B)."""
+        return (1 - beta) * self.ends[0] + beta * self.ends[1]
+
+    def slope(self, beta: float) -> Tensor:
+        """Returns the gradient of the tempered log density, (K, B, L)."""
+        return (1 - beta) * self.slopes[0] + beta * self.slopes[1]
+
+    def where(self, accepted: Tensor, other: Point) -> Point:
+        """Returns this point where accepted (K, B), elsewhere the other."""
+        return Point(
+            torch.where(accepted[..., None], self.z, other.z),
+            torch.where(accepted, self.ends, other.ends),
+            torch.where(accepted[..., None], self.slopes, other.slopes),
+        )
+
+
+@dataclass
+class Path:
+    """The distributions between start and posterior, with a transition for each.
+
+    Attributes:
+        model: The model.
+        data: The data (B, C, H, W).
+        settings: How to anneal.
+        location: Centre of the Gaussian approximation, (B, L).
+        factor: Its triangular factor, (B, L, L).
+        information: Fisher information of p(y|z) there, (B, L, L).
+        step_sizes: For each inner temperature and image, (T, B).
+    """
+
+    model: LatentModel
+    data: Observed
+    settings: Annealing
+    location: Tensor
+    factor: Tensor
+    information: Tensor
+    step_sizes: Tensor
+
+    @classmethod
+    def prepare(
+        cls,
+        model: LatentModel,
+        data: Observed,
+        settings: Annealing,
+        generator: torch.Generator,
+    ) -> Path:
+        """Returns a path whose step sizes pilot chains have adapted."""
+        location, factor = laplace(model, data, 3)
+        with torch.no_grad():
+            information = fisher_information(model, location)
+        sizes = torch.full((settings.steps, len(data)), FIRST_STEP).to(location)
+        path = cls(model, data, settings, location, factor, information, sizes)
+        path.forward(generator, adapt=True)
+        return path
+
+    def forward(self, generator: torch.Generator, *, adapt: bool = False) -> tuple[Tensor, float]:
+        """Returns log weights (K, B) from start to posterior, and the mean acceptance."""
+        temperatures = self.settings.temperatures()
+        point = self.evaluate(self._start(generator))
+        total = torch.zeros_like(point.ends[0])
+        acceptance, step_size = 0.0, self.step_sizes[0]
+        for index in range(1, len(temperatures)):
+            change = temperatures[index] - temperatures[index - 1]
+            total += change * (point.ends[1] - point.ends[0])
+            if index == len(temperatures) - 1:
+                break
+            if not adapt:
+                step_size = self.step_sizes[index - 1]
+            point, accepted = self.transition(point, temperatures[index], step_size, generator)
+            if adapt:
+                error = accepted.mean(0).to(step_size) - TARGET_ACCEPTANCE
+                step_size = step_size * (ADAPTATION * error).exp()
+                self.step_sizes[index - 1] = step_size
+            acceptance += float(accepted.mean()) / self.settings.steps
+        return total, acceptance
+
+    def reverse(self, truth: Tensor, generator: torch.Generator) -> Tensor:
+        """Returns log weights (K, B) of chains run backwards from posterior draws (B, L)."""
+        temperatures = self.settings.temperatures()
+        point = self.evaluate(truth.expand(self.settings.chains, *truth.shape))
+        total = torch.zeros_like(point.ends[0])
+        for index in range(len(temperatures) - 1, 0, -1):
+            if index < len(temperatures) - 1:
+                step_size = self.step_sizes[index - 1]
+                point, _ = self.transition(point, temperatures[index], step_size, generator)
+            change = temperatures[index] - temperatures[index - 1]
+            total += change * (point.ends[1] - point.ends[0])
+        return total
+
+    def evaluate(self, z: Tensor) -> Point:
+        """Returns the log densities of both ends and their gradients at z (K, B, L)."""
+        leaf = z.detach().requires_grad_()
+        with torch.enable_grad():
+            start = self._start_log_prob(leaf)
+            y = self.data.y.expand(len(z), *self.data.y.shape).flatten(0, 1)
+            joint = self.model.log_joint(y, leaf.flatten(0, 1)).view_as(start)
+            slopes = [torch.autograd.grad(end.sum(), leaf)[0] for end in (start, joint)]
+        ends = torch.stack([start, joint]).detach()
+        return Point(leaf.detach(), ends, torch.stack(slopes))
+
+    def transition(
+        self, point: Point, beta: float, step_size: Tensor, generator: torch.Generator
+    ) -> tuple[Point, Tensor]:
+        """Returns the point after one HMC step at ``beta``, and acceptance probabilities (K, B).
+
+        Coordinates are whitened by the Gaussian approximation at this temperature, which is
+        fixed for each image, so the step leaves the tempered density invariant.
+        """
+        whitening = self._whitening(beta)
+        shape = point.z.shape
+        momentum = torch.randn(shape, generator=generator, dtype=point.z.dtype).to(point.z)
+        chance = torch.rand(shape[:2], generator=generator, dtype=torch.float64)
+        size = step_size[:, None]
+        energy = momentum.double().square().sum(-1) / 2 - point.log_density(beta)
+        proposed = point
+        for _ in range(self.settings.leapfrog):
+            momentum = momentum + size / 2 * _apply(whitening.mT, proposed.slope(beta))
+            proposed = self.evaluate(proposed.z + size * _apply(whitening, momentum))
+            momentum = momentum + size / 2 * _apply(whitening.mT, proposed.slope(beta))
+        end = momentum.double().square().sum(-1) / 2 - proposed.log_density(beta)
+        probability = (energy - end).clamp_max(0).exp().nan_to_num(nan=0.0)
+        accepted = chance.to(probability.device) < probability
+        return proposed.where(accepted, point), probability
+
+    def _start(self, generator: torch.Generator) -> Tensor:
+        chains, images = self.settings.chains, len(self.data)
+        if self.settings.start == "prior":
+            with torch.no_grad():
+                draws = self.model.sample_prior(chains * images, generator)
+            return draws.unflatten(0, (chains, images))
+        return self._gaussian().draw(chains, generator)[0]
+
+    def _start_log_prob(self, z: Tensor) -> Tensor:
+        if self.settings.start == "prior":
+            return self.model.log_prior(z.flatten(0, 1)).double().view(z.shape[:2])
+        return self._gaussian().log_prob(z)
+
+    def _gaussian(self) -> Gaussian:
+        return Gaussian(self.location, self.factor, START_WIDTH)
+
+    def _whitening(self, beta: float) -> Tensor:
+        """Returns factors (B, L, L) of the covariance that is expected at ``beta``."""
+        if self.settings.start == "proposal":
+            return self.factor * (beta + (1 - beta) / START_WIDTH**2) ** -0.5
+        precision = self.model.prior_precision + beta * self.information
+        factor = torch.linalg.cholesky((precision + precision.mT) / 2)
+        return torch.linalg.inv(factor).mT.to(self.location)
+
+
+def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:
+    return torch.einsum("bij,kbj->kbi", matrices, vectors)

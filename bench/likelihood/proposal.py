@@ -1,0 +1,261 @@
+"""Where importance samples come from: the encoder, or the decoder's local geometry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from ...metrics.memory import in_batches
+from ...models.flows.flow_gaussian import FlowGaussian
+from ...models.forward_mode import load_rules
+from .model import CHUNK, LatentModel, Observed
+
+DEFENSIVE_SHARE = 0.1
+DEFENSIVE_WIDTH = 2.0
+CLIMB_STEPS = 3
+STEP_LENGTHS = (0.0, 0.1, 0.3, 1.0)
+FAMILIES = ("encoder", "local", "mode")
+
+
+class Sampler(Protocol):
+    """Draws z with its log density; axes K draws, B images, L latent."""
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns z (K, B, L) and log q(z|x) (K, B)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """One Gaussian for each image.
+
+    Args:
+        location: Means (B, L).
+        factor: Lower triangular factors (B, L, L) of the covariances.
+        scale: Factor on all deviations.
+    """
+
+    location: Tensor
+    factor: Tensor
+    scale: float = 1.0
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns z (K, B, L) and log q(z|x) (K, B)."""
+        shape = (count, *self.location.shape)
+        noise = torch.randn(shape, generator=generator, dtype=self.location.dtype)
+        noise = noise.to(self.location.device)
+        z = self.location + self.scale * torch.einsum("bij,kbj->kbi", self.factor, noise)
+        return z, self._log_density(noise.square().sum(-1))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Returns log q(z|x) (K, B) of z (K, B, L)."""
+        centred = ((z - self.location) / self.scale).permute(1, 2, 0)
+        whitened = torch.linalg.solve_triangular(self.factor, centred, upper=False)
+        return self._log_density(whitened.square().sum(1).T)
+
+    def _log_density(self, squared: Tensor) -> Tensor:
+        """Returns the log density at squared whitened distances (K, B)."""
+        dims = self.location.shape[1]
+        diagonal = torch.diagonal(self.factor, dim1=-2, dim2=-1).double()
+        normaliser = diagonal.log().sum(1) + dims * math.log(self.scale * math.sqrt(2 * math.pi))
+        return -0.5 * squared.double() - normaliser
+
+
+@dataclass(frozen=True)
+class Defensive:
+    """A mixture that bounds the weights where a Gaussian alone is too narrow.
+
+    One draw in ten comes from the same Gaussian twice as wide, one in ten from a Gaussian with
+    the moments of the prior.
+
+    References:
+        Weighted Average Importance Sampling and Defensive Mixture Distributions
+        (Hesterberg, 1995), Technometrics 37.
+
+    Args:
+        parts: The Gaussians.
+        shares: Their probabilities.
+    """
+
+    parts: tuple[Gaussian, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def around(cls, narrow: Gaussian, prior: tuple[Tensor, Tensor]) -> Defensive:
+        """Returns the mixture for a Gaussian and the prior's mean (L,) and covariance (L, L)."""
+        wide = Gaussian(narrow.location, narrow.factor, DEFENSIVE_WIDTH * narrow.scale)
+        mean = prior[0].to(narrow.location).expand_as(narrow.location)
+        factor = torch.linalg.cholesky(prior[1]).to(narrow.factor).expand_as(narrow.factor)
+        shares = (1 - 2 * DEFENSIVE_SHARE, DEFENSIVE_SHARE, DEFENSIVE_SHARE)
+        return cls((narrow, wide, Gaussian(mean, factor)), shares)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns z (K, B, L) and log q(z|x) (K, B)."""
+        location = self.parts[0].location
+        chosen = torch.rand(count, len(location), generator=generator).to(location.device)
+        z, _ = self.parts[0].draw(count, generator)
+        below = self.shares[0]
+        for part, share in zip(self.parts[1:], self.shares[1:], strict=True):
+            mine = (chosen >= below)[..., None]
+            z = torch.where(mine, part.draw(count, generator)[0], z)
+            below += share
+        return z, self.log_prob(z)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Returns log q(z|x) (K, B) of z (K, B, L)."""
+        terms = [
+            part.log_prob(z) + math.log(share)
+            for part, share in zip(self.parts, self.shares, strict=True)
+        ]
+        return torch.stack(terms).logsumexp(0)
+
+
+@dataclass(frozen=True)
+class FlowSampler:
+    """A Gaussian pushed through a flow, whose draws come with their density."""
+
+    distribution: FlowGaussian
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Returns z (K, B, L) and log q(z|x) (K, B)."""
+        location = self.distribution.loc
+        shape = (count, *location.shape)
+        noise = torch.randn(shape, generator=generator, dtype=location.dtype)
+        z, log_q = self.distribution.draw(noise.to(location.device))
+        return z, log_q.double()
+
+
+def encoder_sampler(distribution: Distribution) -> Gaussian | FlowSampler:
+    """Returns a sampler of q(z|x).
+
+    Raises:
+        TypeError: The distribution is neither a Gaussian nor one pushed through a flow.
+    """
+    if isinstance(distribution, FlowGaussian):
+        return FlowSampler(distribution)
+    base = getattr(distribution, "base_dist", None)
+    if isinstance(distribution, Independent) and isinstance(base, Normal):
+        return Gaussian(base.loc, torch.diag_embed(base.scale.expand_as(base.loc)))
+    raise TypeError(
+        f"'proposal' is a '{type(distribution).__name__}'; "
+        "expected an independent Gaussian or a 'FlowGaussian'."
+    )
+
+
+def samplers(
+    model: LatentModel, family: str, data: Observed, *, chunk: int = CHUNK
+) -> Callable[[float], Sampler]:
+    """Returns the proposals of one family for some data, as a function of their scale.
+
+    Args:
+        model: The model.
+        family: ``encoder``, the objective's own; ``local``, a Gaussian at the encoder's mean
+            with covariance from the decoder's Jacobian; ``mode``, the same after a few
+            Gauss-Newton steps up the posterior.
+        data: The data (B, C, H, W).
+        chunk: Most rows decoded at once.
+
+    Raises:
+        ValueError: The family is unknown, or the model has no encoder.
+    """
+    if family == "encoder" and model.encoder is not None:
+        encoder = model.encoder
+        return lambda scale: _defended(model, encoder_sampler(encoder(data.x, scale)))
+    if family not in ("local", "mode"):
+        known = ", ".join(FAMILIES if model.encoder else FAMILIES[1:])
+        raise ValueError(f"'family' is '{family}'; expected one of: {known}.")
+    location, factor = laplace(model, data, CLIMB_STEPS if family == "mode" else 0, chunk=chunk)
+    return lambda scale: _defended(model, Gaussian(location, factor, scale))
+
+
+def _defended(model: LatentModel, sampler: Gaussian | FlowSampler) -> Sampler:
+    """Returns a Gaussian with its defensive parts; a flow's inverse may be slow, so not there."""
+    if isinstance(sampler, FlowSampler):
+        return sampler
+    return Defensive.around(sampler, model.prior_moments)
+
+
+@torch.no_grad()
+def laplace(
+    model: LatentModel, data: Observed, steps: int, *, chunk: int = CHUNK
+) -> tuple[Tensor, Tensor]:
+    """Returns a Gaussian approximation of p(z|x): locations (B, L), factors (B, L, L).
+
+    The precision is the prior's plus the observation's Fisher information at the location.
+
+    Args:
+        model: The model.
+        data: The data (B, C, H, W).
+        steps: Gauss-Newton steps away from the model's own centre.
+        chunk: Most rows decoded at once.
+    """
+    size = max(1, chunk // model.latent_dim)
+    parts = in_batches(
+        lambda start, stop: _laplace_part(model, data.part(start, stop), steps), len(data), size
+    )
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+
+def _laplace_part(model: LatentModel, data: Observed, steps: int) -> tuple[Tensor, Tensor]:
+    z = model.centre(data.x)
+    for _ in range(steps):
+        z = gauss_newton_step(model, data.y, z)
+    precision = model.prior_precision + fisher_information(model, z)
+    factor = torch.linalg.cholesky(_symmetric(torch.cholesky_inverse(_cholesky(precision))))
+    return z, factor.to(z)
+
+
+def gauss_newton_step(model: LatentModel, y: Tensor, z: Tensor) -> Tensor:
+    """Returns z (B, L) after a step up log p(y, z), never a worse one."""
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model.log_joint(y, leaf).sum(), leaf)
+    factor = _cholesky(model.prior_precision + fisher_information(model, z))
+    direction = torch.cholesky_solve(gradient.double()[..., None], factor)[..., 0].to(z)
+    tried = torch.stack([z + length * direction for length in STEP_LENGTHS])
+    values = torch.stack([model.log_joint(y, candidate) for candidate in tried])
+    best = values.nan_to_num(nan=-math.inf).argmax(0)
+    return tried[best, torch.arange(len(z), device=z.device)]
+
+
+def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
+    """Returns the Fisher information about z of a Gaussian p(y|z), (B, L, L), float64.
+
+    J^T S^-1 J of the mean, plus 2 K^T K where K is the Jacobian of the log deviations.
+    """
+    load_rules()
+    scale = model.observation(z).stddev
+
+    def tangents(direction: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(lambda v: _moments(model, v), (z,), (direction.expand_as(z),))[1]
+
+    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    mean, log_scale = torch.func.vmap(tangents)(basis)
+    mean = (mean / scale).flatten(2)
+    log_scale = log_scale.expand(len(basis), *scale.shape).flatten(2)
+    information = torch.einsum("ibd,jbd->bij", mean, mean)
+    if bool(log_scale.any()):
+        information = information + 2 * torch.einsum("ibd,jbd->bij", log_scale, log_scale)
+    return information.double()
+
+
+def _moments(model: LatentModel, z: Tensor) -> tuple[Tensor, Tensor]:
+    observation = model.observation(z)
+    return observation.mean, observation.stddev.log()
+
+
+def _symmetric(matrix: Tensor) -> Tensor:
+    return (matrix + matrix.mT) / 2
+
+
+def _cholesky(precision: Tensor) -> Tensor:
+    """Returns the factor of a precision, with a ridge where rounding made it singular."""
+    ridge = 1e-10 * torch.diagonal(precision, dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    identity = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+    return torch.linalg.cholesky(_symmetric(precision) + ridge * identity)

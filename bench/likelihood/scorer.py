@@ -1,0 +1,286 @@
+"""The likelihood scores of one trained model: exact, or bounded by one estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ...metrics.memory import in_batches
+from ...models.densities.density import Density
+from ...models.objectives.objective import Objective
+from ...models.streams import stream
+from ..errors import RunFailed
+from .annealing import annealed_bound, bracket
+from .annealing_path import Annealing
+from .completion import completed, fit_noise
+from .importance import Bound, choose_proposal, importance_bound
+from .model import CHUNK, LatentModel, Observed, native, observe
+from .scores import (
+    LikelihoodScore,
+    annealing_scores,
+    bound_scores,
+    bracket_scores,
+    log_prob_scores,
+    released_scores,
+    unavailable,
+)
+
+EXACT_BATCH = 250
+
+
+@dataclass(frozen=True)
+class LikelihoodSettings:
+    """Counts of the likelihood evaluation.
+
+    Args:
+        images: Test images, the first of the test set.
+        samples: Importance samples K for each.
+        k_images: Test images of a second, tighter bound; 0 leaves it out.
+        k_samples: Its K.
+        annealing_images: Test images for annealing; 0 leaves annealing and bracket out.
+        simulated_images: Data simulated from the model for the bracket; 0 leaves it out.
+        annealing: How to anneal.
+        tuning_images: Validation images that the proposal is chosen on.
+        tuning_samples: K of that choice.
+        noise_images: Validation images that a completed model's noise is fitted to.
+        noise_samples: K of that fit.
+        noise_rounds: Rounds of that fit.
+        released_samples: K of AEF's released estimate, which is no bound; 0 leaves it out.
+        dequantisations: Draws of the dequantisation noise for an exact likelihood.
+        chunk: Most rows decoded at once.
+
+    Raises:
+        ValueError: A count is too small.
+    """
+
+    images: int = 500
+    samples: int = 500
+    k_images: int = 50
+    k_samples: int = 5000
+    annealing_images: int = 50
+    simulated_images: int = 20
+    annealing: Annealing = field(default_factory=Annealing)
+    tuning_images: int = 64
+    tuning_samples: int = 64
+    noise_images: int = 500
+    noise_samples: int = 16
+    noise_rounds: int = 5
+    released_samples: int = 0
+    dequantisations: int = 1
+    chunk: int = CHUNK
+
+    def __post_init__(self) -> None:
+        minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}
+        minima |= {"simulated_images": 0, "noise_rounds": 0, "released_samples": 0}
+        for name, value in vars(self).items():
+            minimum = minima.get(name, 1)
+            if isinstance(value, int) and value < minimum:
+                raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
+
+
+def likelihood_scores(
+    objective: Objective,
+    *,
+    test: Tensor,
+    validation: Tensor,
+    densities: Mapping[str, Density],
+    settings: LikelihoodSettings,
+    seed: int,
+    dims: int | None,
+) -> list[LikelihoodScore]:
+    """Returns every likelihood score of a trained objective.
+
+    Args:
+        objective: Trained, on the device to compute on.
+        test: Stored test data (N, C, H, W).
+        validation: Stored validation data, for proposals and noise.
+        densities: Fitted densities by name.
+        settings: The counts.
+        seed: The run's one seed; all noise comes from its streams.
+        dims: D where bits per dimension apply, else none (real vectors, padded views).
+    """
+    scorer = LikelihoodScorer(objective, test, validation, settings, seed, dims)
+    scores = scorer.native()
+    for name, density in densities.items():
+        if scorer.completes(name):
+            scores += scorer.completed(name, density)
+    return scores
+
+
+class LikelihoodScorer:
+    """The scores of one objective, model by model.
+
+    Args:
+        objective: Trained, on the device to compute on; put into evaluation mode.
+        test: Stored test data (N, C, H, W).
+        validation: Stored validation data, for proposals and noise.
+        settings: The counts.
+        seed: The run's one seed; all noise comes from its streams.
+        dims: D where bits per dimension apply, else none (real vectors, padded views).
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        test: Tensor,
+        validation: Tensor,
+        settings: LikelihoodSettings,
+        seed: int,
+        dims: int | None,
+    ) -> None:
+        self.objective = objective.eval()
+        self.test, self.validation = test, validation
+        self.settings, self.seed, self.dims = settings, seed, dims
+        self.device = next(objective.parameters()).device
+
+    @cached_property
+    def tested(self) -> Observed:
+        """The first test images, dequantised once; the same noise for every objective."""
+        return self._observed(self.test, self.settings.images, "test")
+
+    @cached_property
+    def held_out(self) -> Observed:
+        """The first validation images, dequantised once."""
+        count = max(self.settings.tuning_images, self.settings.noise_images)
+        return self._observed(self.validation, count, "validation")
+
+    def completes(self, density: str) -> bool:
+        """Returns whether a density makes a model of its own.
+
+        ``prior`` does not where it is already the native model's, nor does anything for an
+        objective that is exact: its codes do not determine the image.
+        """
+        kind = self.objective.likelihood
+        return kind == "none" or (kind == "bound" and density != "prior")
+
+    def native(self) -> list[LikelihoodScore]:
+        """Returns the scores of the objective's own likelihood, none if it has none."""
+        if self.objective.likelihood == "none":
+            return []
+        if self.objective.likelihood == "exact":
+            return self._exact()
+        if self.objective.prior != "prior":
+            reason = f"The prior '{self.objective.prior}' has no log density in closed form."
+            return unavailable("native", "", reason, "not applicable")
+        model = native(self.objective)
+        scores = self._attempt("native", "", lambda: self._bounds(model))
+        if self.settings.released_samples:
+            scores += self._attempt("native", "", lambda: self._released(model))
+        return scores
+
+    def completed(self, name: str, density: Density) -> list[LikelihoodScore]:
+        """Returns the scores of the model completed by a fitted density."""
+        if not density.has_log_prob:
+            reason = f"Density '{name}' has no log density in closed form."
+            return unavailable("completed", name, reason, "not applicable")
+
+        def scores() -> Iterator[LikelihoodScore]:
+            settings = self.settings
+            scale = fit_noise(
+                self.objective,
+                density,
+                self.held_out.part(0, settings.noise_images),
+                self._stream(f"noise/{name}"),
+                samples=settings.noise_samples,
+                rounds=settings.noise_rounds,
+                chunk=settings.chunk,
+            )
+            yield from self._bounds(completed(self.objective, density, scale), name)
+
+        return self._attempt("completed", name, scores)
+
+    def _attempt(
+        self, model: str, density: str, scores: Callable[[], Iterator[LikelihoodScore]]
+    ) -> list[LikelihoodScore]:
+        try:
+            return [replace(score, model=model, density=density) for score in scores()]
+        except (RunFailed, torch.linalg.LinAlgError) as error:
+            reason = str(error).splitlines()[0]
+            return unavailable(model, density, reason, "failed")
+
+    @torch.no_grad()
+    def _exact(self) -> list[LikelihoodScore]:
+        draws = []
+        for index in range(self.settings.dequantisations):
+            # The first draw is the one that every bound sees.
+            name = f"test/{index}" if index else "test"
+            x = self._observed(self.test, self.settings.images, name).x
+            draws.append(torch.cat(self._exact_parts(x)).double())
+        value = torch.stack(draws).mean(0)
+        return log_prob_scores(value, self.dims, kind="exact", model="native")
+
+    def _exact_parts(self, x: Tensor) -> list[Tensor]:
+        log_prob = cast(Any, self.objective).log_prob
+        return in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
+
+    def _bounds(self, model: LatentModel, name: str = "") -> Iterator[LikelihoodScore]:
+        settings, chunk = self.settings, self.settings.chunk
+        choice = choose_proposal(
+            model,
+            self.held_out.part(0, settings.tuning_images),
+            self._stream(f"tuning/{name}"),
+            samples=settings.tuning_samples,
+            chunk=chunk,
+        )
+
+        def bound(count: int, samples: int, label: str) -> Bound:
+            data = self.tested.part(0, count)
+            proposal = choice.sampler(model, data, chunk=chunk)
+            generator = self._stream(f"{label}/{name}")
+            return importance_bound(
+                model, data, proposal, samples=samples, generator=generator, chunk=chunk
+            )
+
+        wide = bound(settings.images, settings.samples, "bound")
+        yield from bound_scores(wide, choice, self.dims)
+        deep = wide
+        if settings.k_images:
+            deep = bound(settings.k_images, settings.k_samples, "tight bound")
+            yield from bound_scores(deep, choice, self.dims)
+        if settings.annealing_images:
+            data = self.tested.part(0, settings.annealing_images)
+            generator = self._stream(f"annealing/{name}")
+            result = annealed_bound(model, data, settings.annealing, generator)
+            best = deep if len(deep.value) >= len(data) else wide
+            yield from annealing_scores(result, best, settings.annealing.chains, self.dims)
+        if settings.annealing_images and settings.simulated_images:
+            generator = self._stream(f"bracket/{name}")
+            count = settings.simulated_images
+            ends = bracket(model, count, settings.annealing, generator)
+            yield from bracket_scores(ends, settings.annealing.chains)
+
+    def _released(self, model: LatentModel) -> Iterator[LikelihoodScore]:
+        """Yields AEF's released estimate, from the encoder's proposal as in its code."""
+        settings, chunk = self.settings, self.settings.chunk
+        held_out = self.held_out.part(0, settings.tuning_images)
+        generator = self._stream("released/tuning")
+        choice = choose_proposal(
+            model,
+            held_out,
+            generator,
+            samples=settings.tuning_samples,
+            chunk=chunk,
+            families=["encoder"],
+        )
+        bound = importance_bound(
+            model,
+            self.tested,
+            choice.sampler(model, self.tested, chunk=chunk),
+            samples=settings.released_samples,
+            generator=self._stream("released"),
+            chunk=chunk,
+        )
+        yield from released_scores(bound, self.dims)
+
+    def _observed(self, stored: Tensor, count: int, name: str) -> Observed:
+        noise = self._stream(name)
+        x = self.objective.space.dequantise(stored[:count], noise)
+        return observe(self.objective.space, x.to(self.device))
+
+    def _stream(self, name: str) -> torch.Generator:
+        return stream(self.seed, f"likelihood/{name}")

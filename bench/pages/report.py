@@ -1,0 +1,187 @@
+"""A report from result rows alone: tables, plots and a page that opens with what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..comparison.columns import FLOOR
+from ..comparison.labels import suite_title
+from ..comparison.table import Table, write_table
+from ..figures.all import write_figures
+from ..figures.canvas import Arrays
+from ..files.storage import write_atomically
+from ..records.results import Results, checksum, has_results, read_results, write_results
+from ..tables.grid import grid_tables
+from ..tables.likelihood import likelihood_tables
+from ..tables.noise import noise_tables
+from ..tables.pairs import pair_tables
+from ..tables.precision import precision_tables
+from ..tables.published import comparison_tables
+from ..tables.wide import score_tables, wide_tables
+from .cards import CARDS, write_cards
+from .claims import reading
+from .staleness import staleness
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAKERS = (
+    wide_tables,
+    pair_tables,
+    likelihood_tables,
+    score_tables,
+    grid_tables,
+    noise_tables,
+    precision_tables,
+)
+
+
+def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
+    """Writes results.csv, tables/, plots/ and README.md of a results folder.
+
+    Args:
+        directory: The results folder; rows come from its runs and its results.csv.
+        cards: Whether to write cards/, a card of each model; those there are kept up to date.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: There is no such folder, or no row in it.
+    """
+    results = read_results(directory)
+    warnings = list(results.warnings)
+    written: list[Path] = []
+    if results.table_is_sound:
+        written += write_results(directory / "results.csv", results.rows)
+    else:
+        warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
+    tables, notes = all_tables(results.rows)
+    for table in tables:
+        written += write_table(directory / "tables", table)
+    arrays = Arrays(directory)
+    plots = write_figures(results.rows, arrays, directory / "plots")
+    if not (directory / "runs").is_dir():  # Without arrays the pictures there are the newest.
+        plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
+    warnings += notes + list(dict.fromkeys(arrays.warnings)) + missing_runs(results.rows)
+    warnings += staleness(directory, results.rows)
+    shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
+    page = render_page(results, tables, plots, warnings, shown)
+    write_atomically(directory / "README.md", page)
+    return [*written, *plots, *shown, directory / "README.md"]
+
+
+def suite_folders(directory: Path) -> list[Path]:
+    """Returns the folder itself if it holds results, else those of its folders that do."""
+    if has_results(directory) or not directory.is_dir():
+        return [directory]
+    return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
+
+
+def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
+    """Returns every table that the rows allow, and notes on columns that had to be split."""
+    tables: list[Table] = []
+    notes: list[str] = []
+    if (rows["objective"] == FLOOR).all():
+        return tables, ["There are only floor rows: no objective has been scored yet."]
+    for make in MAKERS:
+        own, more = make(rows)
+        tables += own
+        notes += more
+    return tables + comparison_tables(rows), list(dict.fromkeys(notes))
+
+
+def missing_runs(rows: pd.DataFrame) -> list[str]:
+    """Names the seeds that other objectives of the same suite, data set and latent size have."""
+    trained = rows[rows["objective"] != FLOOR]
+    found = []
+    places = ["suite", "scale", "dataset", "latent_dim"]
+    for (suite, scale, dataset, size), part in trained.groupby(places):
+        seeds = set(part["seed"])
+        for (objective, variant), own in part.groupby(["objective", "variant"]):
+            lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
+            if lost:
+                name = " ".join(filter(None, (str(objective), str(variant))))
+                where = f"{suite} ({scale}), {dataset}, d = {size}"
+                found.append(f"{where}: '{name}' has no run of seeds {lost}.")
+    for status in ("diverged", "failed"):
+        bad = trained[trained["status"] == status].drop_duplicates("run")
+        for row in bad.to_dict("records"):
+            name = f"'{row['objective']}' (seed {row['seed']}, run {row['run'][:12]})"
+            found.append(f"{name} {status}: {row['reason']}")
+    return found
+
+
+def render_page(
+    results: Results,
+    tables: list[Table],
+    plots: Iterable[Path],
+    warnings: list[str],
+    cards: Iterable[Path] = (),
+) -> str:
+    """Returns the report's page in Markdown."""
+    rows = results.rows
+    titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})
+    parts = [f"# {_text(', '.join(titles))}", _text(reading(rows))]
+    first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
+    parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
+    pictures = sorted(path.name for path in plots if path.suffix == ".png")
+    sheets = [name for name in pictures if name.startswith("sheet")]
+    parts += [f"![{Path(name).stem}](plots/{name})" for name in sheets]
+    parts.append(_links("Tables", [f"tables/{table.name}.md" for table in tables]))
+    parts.append(_links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]))
+    parts.append(_links("Model cards", [f"{CARDS}/{path.name}" for path in cards]))
+    if warnings:
+        parts.append("## What is missing or was left out\n\n" + _bullets(warnings))
+    parts.append("## Provenance\n\n" + provenance_block(rows))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def provenance_block(rows: pd.DataFrame) -> str:
+    """Returns suite, scale, digest of the run list, commits, versions, devices and dates."""
+    trained = rows[rows["objective"] != FLOOR]
+    trained = trained if len(trained) else rows
+    runs = sorted(set(trained["run"]))
+    dates = sorted(date for date in rows["date"] if date)
+    facts = {
+        "suite": _values(rows["suite"]),
+        "scale": _values(rows["scale"]),
+        "runs": f"{len(runs)}, digest of the list `{checksum(runs)[:16]}`",
+        "training steps": _values(trained["steps"].astype(str)),
+        "selection": _values(trained["selection"]),
+        "backbones": _values(trained["backbone"] + " #" + trained["backbone_hash"].str[:12]),
+        "features": _values(rows["features"]),
+        "commits": _values(rows["commit"]),
+        "devices": _values(rows["device"]),
+        "versions": "; ".join(_versions_text(text) for text in sorted(set(rows["versions"]))),
+        "dates": f"{dates[0]} to {dates[-1]}" if dates else "",
+    }
+    return _bullets(f"{name}: {value}" for name, value in facts.items() if value)
+
+
+def _values(column: pd.Series[str]) -> str:
+    return ", ".join(f"`{value}`" for value in sorted(set(column)) if value)
+
+
+def _versions_text(text: str) -> str:
+    try:
+        found = json.loads(text)
+        return ", ".join(f"{name} {number}" for name, number in sorted(found.items()))
+    except (ValueError, AttributeError, RecursionError):
+        return text
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {_text(' '.join(line.split()))}" for line in lines)
+
+
+def _text(text: str) -> str:
+    return text.replace("<", "\\<")  # A name must not become an element of the page.
+
+
+def _links(heading: str, paths: list[str]) -> str:
+    links = [f"[{Path(path).stem}]({path})" for path in paths]
+    return f"{heading}: {' · '.join(links)}" if links else ""

@@ -1,0 +1,122 @@
+"""Which rows do not belong to the suite as it is now, which are missing, which code made them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..comparison.columns import FLOOR
+from ..errors import UserError
+from ..suites.suite import Suite, load_suite, suite_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NAMED = 5
+
+
+def staleness(directory: Path, rows: pd.DataFrame) -> list[str]:
+    """Returns a line for each way in which runs are stale or missing, with what to do.
+
+    Suites are compared with their packaged definition; own suite files are not looked for.
+
+    Args:
+        directory: The results folder with ``runs/``.
+        rows: Its rows.
+    """
+    trained = rows[rows["objective"] != FLOOR].drop_duplicates("run")
+    notes: list[str] = []
+    for (name, scale), own in trained.groupby(["suite", "scale"], sort=True):
+        suite = _suite(str(name), str(scale))
+        if suite is not None:
+            notes += _against_suite(suite, own)
+    return [*notes, *_commits(trained), *_training_code(directory, set(trained["run"]))]
+
+
+def _suite(name: str, scale: str) -> Suite | None:
+    if name not in suite_names():
+        return None
+    try:
+        return load_suite(name, settings={"scale": scale})
+    except UserError:
+        return None
+
+
+def _against_suite(suite: Suite, rows: pd.DataFrame) -> list[str]:
+    listed = {config.digest: config.label for config in suite.configs}
+    seeds = {int(seed) for seed in rows["seed"]}
+    known = listed.keys() | {
+        dataclasses.replace(config, seed=seed).digest for config in suite.configs for seed in seeds
+    }
+    found = set(rows["run"])
+    where = f"{suite.name} (scale: {suite.scale})"
+    notes = []
+    if strange := [
+        f"{row['objective']} {row['run'][:12]}"
+        for row in rows.to_dict("records")
+        if row["run"] not in known
+    ]:
+        notes.append(
+            f"{where}: {len(strange)} of {len(found)} runs are not among the suite's runs as it "
+            f"is now ({_some(strange)}): other settings, or an older definition. Their rows are "
+            f"reported; for the suite as it is, `aebench run {suite.name}` into another --out."
+        )
+    lost = [label for digest, label in listed.items() if digest not in found]
+    if lost and found & listed.keys():
+        notes.append(
+            f"{where}: {len(lost)} of the suite's {len(listed)} runs have no rows "
+            f"({_some(lost)}); `aebench run {suite.name}` goes on from here."
+        )
+    return notes
+
+
+def _commits(runs: pd.DataFrame) -> list[str]:
+    commits = sorted(set(runs["commit"]) - {""})
+    notes = []
+    if len(commits) > 1:
+        notes.append(
+            f"Runs come from {len(commits)} commits ({_some(commits)}); where training code "
+            "changed in between, `aebench run --rerun-stale` trains the older ones again."
+        )
+    changed = [commit for commit in commits if commit.endswith("+")]
+    if changed:
+        notes.append(
+            f"Runs were made from a tree with uncommitted changes ({_some(changed)}): no commit "
+            "reproduces them; commit, then `aebench run --rerun-stale`."
+        )
+    return notes
+
+
+def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
+    codes: dict[tuple[str, str, str], dict[str, str]] = {}
+    for run in sorted(runs):
+        record = _description(directory / "runs" / run / "config.json")
+        config = record.get("config")
+        if isinstance(config, Mapping) and "training_code" in record:
+            names = [str(config.get(key)) for key in ("objective", "backbone", "space")]
+            codes.setdefault((names[0], names[1], names[2]), {})[run] = str(
+                record["training_code"]
+            )
+    return [
+        f"'{objective}' ({backbone}) was trained by {len(set(own.values()))} versions of the "
+        f"training code (runs {_some(list(own))}); `aebench run --rerun-stale` trains the older "
+        "ones again."
+        for (objective, backbone, _), own in codes.items()
+        if len(set(own.values())) > 1
+    ]
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return f"{shown}, ..." if len(names) > MOST_NAMED else shown

@@ -1,0 +1,1 @@
+"""The result row, on disk and in a data frame, and where a number comes from."""

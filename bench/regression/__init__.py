@@ -1,0 +1,1 @@
+"""The regression check of results against a stored baseline."""

@@ -1,0 +1,134 @@
+"""How runs are carried out: in this process, or in several on this machine.
+
+A run needs its request alone and leaves nothing but its directory, so another dispatcher, over
+several machines, has to implement no more than `Dispatcher`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import RunFailed, UserError
+from ..interruption import check_stop
+
+if TYPE_CHECKING:
+    from .runner import Request
+
+BUSY_SECONDS = 2.0
+DETERMINISTIC = "AEBENCH_DETERMINISTIC"
+MEMORY = ("out of memory", "can't allocate memory")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a run tells while it goes on: a stage, or a step with loss and rate."""
+
+    digest: str
+    stage: str
+    step: int = 0
+    loss: float = 0.0
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run ended: its outcome, or the error that ended it."""
+
+    request: Request
+    outcome: str
+    error: Exception | None = None
+
+
+class Dispatcher(Protocol):
+    """Carries out requests and yields how each ended."""
+
+    def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
+        """Yields one `Done` for each request, in any order."""
+        ...
+
+
+class InProcess:
+    """One run after the other, here."""
+
+    def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
+        """Yields one `Done` for each request; a run that another process holds comes last."""
+        waiting = deque(requests)
+        refused = 0
+        while waiting:
+            check_stop()
+            request = waiting.popleft()
+            done = carry_out(request, listen)
+            if done.outcome != "busy":
+                refused = 0
+                yield done
+                continue
+            waiting.append(request)
+            refused += 1
+            if refused >= len(waiting):  # All that is left is held elsewhere.
+                time.sleep(BUSY_SECONDS)
+                refused = 0
+
+
+def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
+    """Executes one run here and returns how it ended.
+
+    Raises:
+        Stopped: A stop was asked for.
+    """
+    from ..files.locking import held
+    from .runner import Run
+
+    digest = request.config.digest
+    try:
+        with held(request.folder) as mine:
+            if not mine:
+                return Done(request, "busy")
+            outcome = Run(request).execute(
+                lambda stage: listen(Event(digest, stage)),
+                lambda p: listen(Event(digest, "training", p.step, p.loss, p.rate)),
+            )
+        return Done(request, outcome)
+    except (UserError, RunFailed) as error:
+        return Done(request, "failed", error)
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        return Done(request, "failed", RunFailed(f"{error.strerror or error}{where}."))
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(m in str(error) for m in MEMORY):
+            raise
+        told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
+        return Done(request, "failed", RunFailed(told))
+
+
+def set_up_torch() -> None:
+    """Sets this process's threads, exact float32 products, determinism where it is asked for."""
+    import torch
+
+    from ...metrics.products import set_products
+
+    torch.set_num_threads(threads())
+    set_products("ieee")
+    if os.environ.get(DETERMINISTIC):
+        torch.use_deterministic_algorithms(True)
+
+
+def ask_for_determinism() -> None:
+    """Asks for deterministic algorithms, here and in the processes started from here."""
+    os.environ[DETERMINISTIC] = "1"
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def threads() -> int:
+    """Returns the threads of one run on a CPU: ``OMP_NUM_THREADS``, or 1.
+
+    The count changes the last digits of results, so it depends on neither the number of
+    workers nor of cores; several runs side by side use the cores instead.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else 1

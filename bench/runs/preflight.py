@@ -1,0 +1,51 @@
+"""Checks of a whole suite before the first step is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...metrics.extractor import build_extractor
+from ...models.densities.density import build_density
+from ..errors import UserError
+from ..evaluation.interpolation import KINDS
+from ..evaluation.metric_lookup import find_metric
+from ..interruption import check_stop
+from ..suites.config import Config
+from .runner import Request, Run
+
+
+def check_suite(configs: Sequence[Config]) -> None:
+    """Builds every different run once, so that bad input is found before the long work.
+
+    Raises:
+        UserError: A name, size, option or file cannot be used; the message names it.
+        UnknownName: A name is not registered.
+    """
+    from pathlib import Path
+
+    seen: set[tuple[object, ...]] = set()
+    for config in configs:
+        check_stop()
+        key = (
+            *(config.dataset, config.split, config.backbone, config.objective, config.space),
+            *(config.latent_dim, str(config.options), str(config.backbone_options)),
+            config.training,
+        )
+        if key not in seen:
+            seen.add(key)
+            Run(Request(config, Path()))
+    for evaluation in {config.evaluation for config in configs}:
+        if evaluation.interpolation not in KINDS:
+            raise UserError(
+                f"'evaluation.interpolation' is '{evaluation.interpolation}'; "
+                f"expected one of: {', '.join(KINDS)}."
+            )
+        for name in evaluation.metrics:
+            find_metric(name)
+        try:
+            for name in evaluation.densities:
+                build_density(name)
+            for name in evaluation.features:
+                _ = build_extractor(name).identity
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from error

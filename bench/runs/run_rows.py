@@ -1,0 +1,97 @@
+"""The columns that all rows of a run share, and the one row of a run that diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...models.backbones.backbone import count_parameters
+from ..files.storage import canonical_json
+from ..records.provenance import now
+from ..records.results import Record
+from ..records.rows import SCHEMA, Row
+from ..suites.config import Config
+
+if TYPE_CHECKING:
+    from ...models.objectives.objective import Objective
+    from ..data.dataset import Dataset
+
+
+def base_columns(
+    config: Config,
+    data: Dataset,
+    objective: Objective,
+    structure: str,
+    record: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns the columns that say what a run is and how it was trained.
+
+    Args:
+        config: The run.
+        data: Its data set.
+        objective: Built for it.
+        structure: The backbone's hash, taken before the objective touched it.
+        record: What the checkpoint says of the training.
+    """
+    total = count_parameters(objective)
+    shared = count_parameters(objective.backbone)
+    network = canonical_json(config.backbone_options) if config.backbone_options else ""
+    return {
+        "schema": SCHEMA,
+        "suite": config.suite,
+        "scale": config.scale,
+        "run": config.digest,
+        "dataset": config.dataset,
+        "split": config.split,
+        "image_shape": "x".join(map(str, data.image_shape)),
+        "space": objective.space.name,
+        "backbone": f"{config.backbone} {network}".strip(),
+        "backbone_hash": structure,
+        "objective": config.objective,
+        "variant": variant(config),
+        "latent_dim": config.latent_dim,
+        "seed": config.seed,
+        "selection": config.training.selection,
+        "parameters_backbone": shared,
+        "parameters_outside": total - shared,
+        "steps": record["steps"],
+        "train_seconds": round(record["seconds"], 3),
+        "device": record["device"],
+        "commit": record["commit"],
+        "versions": record["versions"],
+    }
+
+
+def variant(config: Config) -> str:
+    """Returns the run's options as canonical JSON, with denoising noise and precision, if any."""
+    training, settings = config.training, dict(config.options)
+    if training.noise_sigma > 0:
+        settings["noise_sigma"] = training.noise_sigma
+    if training.precision != "float32":
+        settings["precision"] = training.precision
+    return canonical_json(settings) if settings else ""
+
+
+def lost_row(base: Mapping[str, Any], reason: str) -> Record:
+    """Returns the row of a run that diverged, with the term and the step as its reason."""
+    row = Row(
+        **base,
+        density="",
+        images="test",
+        metric="loss",
+        value=None,
+        stderr=None,
+        unit="objective's own scale",
+        better="lower",
+        kind="",
+        model="",
+        samples_k=None,
+        ess_median=None,
+        n_real=None,
+        n_generated=None,
+        features="",
+        status="diverged",
+        reason=reason,
+        date=now(),
+    )
+    return row.as_dict()

@@ -1,0 +1,1 @@
+"""What to run: the settings of a run, and suite files that list runs."""

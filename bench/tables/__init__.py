@@ -1,0 +1,1 @@
+"""Tables made of result rows, one file a table."""

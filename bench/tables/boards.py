@@ -1,0 +1,144 @@
+"""Boards: for each column of comparable scores a place for every method, as an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..comparison.cells import lost_text, method_order, seed_values
+from ..comparison.columns import FLOOR, IDENTITY, Column, columns_of, with_places
+from ..comparison.labels import ARROWS, metric_title, suite_title
+from ..comparison.significance import rank_intervals
+from ..comparison.table import Cell, Table, format_number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Entry = dict[str, Any]
+SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
+
+
+NOTES = (
+    "A rank is an interval: an entry is ahead of another only where a paired test over at least "
+    "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
+    "entry may hold every rank.",
+    "Nothing is ranked ahead of a lower bound on a likelihood, since the truth may be better.",
+    "Entries are compared only with entries of the same board: same suite and scale, data set, "
+    "backbone, score and protocol.",
+)
+
+
+def board_entries(rows: pd.DataFrame) -> list[Entry]:
+    """Returns one entry for each method on each board, best rank first.
+
+    A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
+    """
+    entries: list[Entry] = []
+    for (suite, scale), part in rows.groupby(["suite", "scale"], sort=True):
+        placed = with_places(part[part["objective"] != FLOOR])
+        placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
+        board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
+        board |= placed["metric"] == "bits_per_dim"
+        for metric in SCORES:
+            for _, own in placed[board & (placed["metric"] == metric)].groupby("latent_dim"):
+                for column in columns_of(own)[0]:
+                    title = suite_title({"suite": suite, "scale": scale})
+                    entries += _column_entries(column, title)
+    return entries
+
+
+def board_tables(entries: Sequence[Entry]) -> list[Table]:
+    """Returns a table for each board."""
+    header = (
+        "objective",
+        "mean ± sd (seeds)",
+        "kind",
+        "model",
+        "parameters",
+        "outside",
+        "train s",
+    )
+    tables = []
+    for board in dict.fromkeys(entry["board"] for entry in entries):
+        own = [entry for entry in entries if entry["board"] == board]
+        lines = tuple((entry["rank"], _board_cells(entry)) for entry in own)
+        columns = tuple(("", name) for name in header)
+        notes = (f"Protocol: {own[0]['protocol']}.", NOTES[0])
+        tables.append(Table("leaderboard", board, notes, "rank", columns, lines))
+    return tables
+
+
+def _column_entries(column: Column, suite: str) -> list[Entry]:
+    rows = column.rows
+    first = rows.iloc[0]
+    if first["kind"]:
+        rows = rows.assign(method=rows["method"] + _density_text(rows))
+    bounds = set(rows.loc[rows["kind"] == "lower bound", "method"])
+    groups = {str(name): own for name, own in rows.groupby("method", sort=False)}
+    seeds = {name: seed_values(own) for name, own in groups.items()}
+    ranks = rank_intervals(seeds, str(first["better"]), bounds)
+    identity = [
+        f"{name}={first[name]}" for name in IDENTITY if str(first[name]) not in ("", "<NA>")
+    ]
+    arrow = ARROWS.get(str(first["better"]), "")
+    score = f"{metric_title(str(first['metric']))} {arrow}".strip()
+    shared = {
+        "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
+        "dataset": str(first["dataset"]),
+        "latent_dim": int(first["latent_dim"]),
+        "score": score,
+        "place": column.place,
+        "suite": suite,
+        "protocol": ", ".join([*identity, f"backbone={first['backbone']}"]),
+    }
+    entries = [
+        {**shared, **_entry(groups[name], seeds[name], ranks.get(name), len(ranks))}
+        for name in method_order(rows)
+    ]
+    return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
+
+
+def _density_text(rows: pd.DataFrame) -> pd.Series[str]:
+    return (" + " + rows["density"]).where(rows["density"] != "", "")
+
+
+def _entry(
+    rows: pd.DataFrame, seeds: dict[int, float], rank: tuple[int, int] | None, count: int
+) -> Entry:
+    first = rows.sort_values("seed", kind="stable").iloc[0]
+    values = list(seeds.values())
+    low, high = rank or (count + 1, count + 1)
+    return {
+        "objective": str(first["method"]),
+        "rank": _rank_text(rank) if rank else lost_text(rows) or "-",
+        "rank_low": low,
+        "rank_high": high,
+        "mean": float(f"{np.mean(values):.6g}") if values else None,
+        "sd": float(f"{np.std(values, ddof=1):.3g}") if len(values) > 1 else None,
+        "seeds": len(values),
+        "kind": str(first["kind"]),
+        "model": str(first["model"]),
+        "parameters_backbone": int(first["parameters_backbone"]),
+        "parameters_outside": int(first["parameters_outside"]),
+        "train_seconds": round(float(rows["train_seconds"].mean()), 1),
+        "run": str(first["run"]),
+    }
+
+
+def _rank_text(rank: tuple[int, int]) -> str:
+    return f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]} to {rank[1]}"
+
+
+def _board_cells(entry: Entry) -> tuple[Cell, ...]:
+    spread = f" ± {format_number(entry['sd'], like=entry['mean'])}" if entry["sd"] else ""
+    mean = "-" if entry["mean"] is None else format_number(entry["mean"])
+    texts = (
+        entry["objective"],
+        f"{mean}{spread} ({entry['seeds']})",
+        entry["kind"],
+        entry["model"],
+    )
+    numbers = (entry["parameters_backbone"], entry["parameters_outside"], entry["train_seconds"])
+    return (*(Cell(text) for text in texts), *(Cell(f"{n:,}", float(n)) for n in numbers))

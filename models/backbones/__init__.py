@@ -1,0 +1,1 @@
+"""The networks that all objectives of a comparison share."""

@@ -1,0 +1,1 @@
+"""Ex-post densities, fitted to latent codes after training."""

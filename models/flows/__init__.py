@@ -1,0 +1,1 @@
+"""Invertible maps over vectors."""

@@ -1,0 +1,229 @@
+"""What a training objective is: a module over a backbone that turns a batch into loss terms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from ..backbones.backbone import Backbone
+from ..densities.density import Density
+from ..gaussian import standard_normal_log_prob
+from ..registry import Registry
+from ..spaces.space import Space
+
+OBJECTIVES: Registry[type[Objective]] = Registry(
+    "objective", folder="aebench.models.objectives", group="aebench.models"
+)
+
+
+class Objective(nn.Module, ABC):
+    """Base of all objectives.
+
+    The loss is the sum of the terms and is taken here, so that what is logged cannot disagree
+    with what is minimised. Axes: B batch, C H W image, L latent.
+
+    Args:
+        backbone: The shared networks.
+        space: The coordinates of the data.
+        preset: The data set whose published weights are the defaults: ``mnist``, ``cifar10``
+            or ``celeba``.
+
+    Attributes:
+        likelihood: ``exact`` where `log_prob` is the log-likelihood, ``bound`` where
+            `observation` and `proposal` allow a bound, ``none`` where a density must be fitted.
+        prior: Name of the density that the objective samples from by itself, empty if none.
+        default_space: The space used when a run names none.
+        spaces: The spaces that the objective is defined in.
+        trains_space: Whether the space's own parameters are trained. Only where the loss counts
+            the space's log-determinant; beside a squared error a trainable scale would shrink
+            to nothing, so there it stays as its data-dependent initialisation set it.
+        hyperparameters: The values in force, for the record.
+    """
+
+    summary: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+    likelihood: ClassVar[Literal["exact", "bound", "none"]] = "none"
+    prior: ClassVar[str] = ""
+    default_space: ClassVar[str] = "unit"
+    spaces: ClassVar[tuple[str, ...]] = ("unit", "logit", "real")
+    trains_space: ClassVar[bool] = False
+
+    def __init__(self, backbone: Backbone, space: Space, *, preset: str = "mnist") -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.space = space
+        self.preset = preset
+        self.hyperparameters: dict[str, Any] = {}
+
+    @classmethod
+    def in_space(cls, space: str) -> type[Objective]:
+        """Returns the class that implements this objective in ``space``.
+
+        Raises:
+            ValueError: The objective is not defined there.
+        """
+        if space not in cls.spaces:
+            known = ", ".join(cls.spaces)
+            raise ValueError(
+                f"'space' is '{space}', in which '{cls.__name__}' is not defined; "
+                f"expected one of: {known}."
+            )
+        return cls
+
+    def initialise(self, x: Tensor, generator: torch.Generator) -> None:
+        """Sets data-dependent parameters (ActNorm) from the first training batch x.
+
+        Called once, before the first step; a loaded checkpoint needs no call.
+        """
+        self.space.initialise(x)
+
+    @abstractmethod
+    def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the named terms of the loss, each (B,), in the objective's own scale.
+
+        Args:
+            x: Data (B, C, H, W), images in [0, 1].
+            generator: Source of all noise.
+        """
+
+    def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Returns the sum of the terms, (B,)."""
+        return self.total(self.terms(x, generator))
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """Returns the sum of terms already computed, (B,)."""
+        return torch.stack(tuple(terms.values())).sum(0)
+
+    def encode_raw(self, inputs: Tensor) -> Tensor:
+        """Returns the backbone's codes (B, L) of network inputs."""
+        return self.backbone.encode(inputs)
+
+    def decode_raw(self, codes: Tensor) -> Tensor:
+        """Returns the backbone's linear output (B, C, H, W) for codes."""
+        return self.backbone.decode(codes)
+
+    def code(self, y: Tensor) -> Tensor:
+        """Returns the code (B, L) of data in the space's coordinates y."""
+        return self.encode_raw(self.space.network_input(y))
+
+    def mean(self, z: Tensor) -> Tensor:
+        """Returns the decoder's mean of y, (B, C, H, W)."""
+        return self.space.activate(self.decode_raw(z))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Returns deterministic codes (B, L), where the prior, if there is one, is N(0, I)."""
+        return self.code(self.space(x)[0])
+
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Returns the decoder's input z1 for codes z0; they differ under a prior flow."""
+        return z
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Returns mean images (B, C, H, W) in [0, 1] for codes (B, L)."""
+        return self.space.image(self.mean(self.decoder_input(z)))
+
+    def decode_noisy(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        """Returns images (B, C, H, W) with observation noise, one draw for each image."""
+        observation = self.observation(self.decoder_input(z))
+        noise = torch.randn(observation.mean.shape, generator=generator).to(z)
+        return self.space.observed_image(observation.mean + observation.stddev * noise)
+
+    def sample(
+        self,
+        count: int,
+        generator: torch.Generator,
+        density: Density | None = None,
+        *,
+        temperature: float = 1.0,
+        decoder_noise: bool = False,
+    ) -> Tensor:
+        """Returns ``count`` decoded samples (count, C, H, W).
+
+        Args:
+            count: Number of images.
+            generator: Source of all noise, on the CPU.
+            density: Where codes come from; the objective's N(0, I) if it has one and this is
+                not given.
+            temperature: Standard deviation of the prior; 1 for a fitted density.
+            decoder_noise: Whether to add the observation model's noise to the decoder's mean.
+
+        Raises:
+            ValueError: There is neither a density nor a prior, or the temperature does not fit.
+        """
+        if not temperature > 0:
+            raise ValueError(f"'temperature' is {temperature}; expected a positive number.")
+        if density is not None:
+            codes = density.sample(count, generator)
+        elif self.prior == "prior":
+            codes = torch.randn(count, self.code_dim, generator=generator)
+        else:
+            raise ValueError(
+                f"Objective '{type(self).__name__}' samples from a fitted density and got none; "
+                "expected 'density'."
+            )
+        if temperature != 1 and density is not None and not density.needs_prior:
+            raise ValueError(
+                f"'temperature' is {temperature} for a fitted density; expected 1, "
+                "since only the prior N(0, I) has a temperature."
+            )
+        codes = (temperature * codes).to(next(self.parameters()))
+        return self.decode_noisy(codes, generator) if decoder_noise else self.decode(codes)
+
+    @property
+    def code_dim(self) -> int:
+        """Size of the codes; the backbone's latent size unless an objective has its own."""
+        return self.backbone.latent_dim
+
+    def latent_log_prob(self, z: Tensor) -> Tensor:
+        """Returns the log density of decoder inputs z1 (..., L) under the prior, in nats."""
+        return standard_normal_log_prob(z)
+
+    def observation(self, z: Tensor) -> Distribution:
+        """Returns p(y|z) over (B, C, H, W) for decoder inputs z1 (B, L), where there is one.
+
+        log p(x|z) is its log density at y plus the space's log-determinant.
+
+        Raises:
+            TypeError: The objective has no observation model.
+        """
+        raise TypeError(f"Objective '{type(self).__name__}' has no observation model.")
+
+    def proposal(self, x: Tensor, scale: float = 1.0) -> Distribution:
+        """Returns q(z|x) over decoder inputs z1 (B, L), where the objective has one.
+
+        Args:
+            x: Data (B, C, H, W), dequantised.
+            scale: Factor on the standard deviation of the encoder's noise.
+
+        Raises:
+            TypeError: The objective has no stochastic encoder.
+        """
+        raise TypeError(f"Objective '{type(self).__name__}' has no stochastic encoder.")
+
+    def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns named scalars worth watching beside the terms; none by default."""
+        return {}
+
+
+def squared_error(y: Tensor, mean: Tensor) -> Tensor:
+    """Returns the sum over all values of (y - mean)^2, (B,), in float32 or better."""
+    return (y - mean).flatten(1).square().sum(1)
+
+
+def choose(given: float | None, preset: str, published: dict[str, float]) -> float:
+    """Returns ``given``, or the published value of the preset when nothing is given.
+
+    Raises:
+        ValueError: The preset is unknown.
+    """
+    if given is not None:
+        return given
+    if preset not in published:
+        raise ValueError(
+            f"'preset' is '{preset}'; expected one of: {', '.join(sorted(published))}."
+        )
+    return published[preset]

@@ -1,0 +1,224 @@
+"""Regularised autoencoders: squared error, a bound on the codes, and decoder regularisers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.backbone import Backbone
+from ..spaces.space import Space
+from .gradient_penalty import GradientPenalty
+from .objective import OBJECTIVES, Objective, choose, squared_error
+from .spectral_norm import SpectralNorm
+
+OPTIONS = {
+    "l2": ("l2", "l2_kernels"),
+    "gp": ("gp", "penalty"),
+    "sn": ("flattening", "normalised"),
+}
+
+
+class RegularisedAutoencoder(Objective):
+    """SSE + beta/2 |z|^2 + l2 |kernels|^2 + gp |dG/dz|^2, each part optional.
+
+    The published constants stand beside a per-pixel mean of squared errors and a per-dimension
+    mean of squared codes; with D values in an image and L in a code, ``beta = 2 beta_c D / L``
+    and ``l2 = lambda_c D`` give the same minimiser beside sums.
+
+    References:
+        From Variational to Deterministic Autoencoders (Ghosh et al., 2020), equation 11 and
+        section 3.1, arXiv 1903.12436.
+
+    Args:
+        backbone: The shared networks.
+        space: The coordinates of the data.
+        preset: Data set whose published weights are the defaults.
+        distortion: Where the squared error is taken: in the run's ``space``, or in ``pixels``
+            after its inverse, as the AEF paper's denoising autoencoder does.
+        beta: Weight of half the squared norm of the code, beside the summed squared error.
+        l2: Weight of the sum of squared decoder kernels; used when the class has ``l2``.
+        l2_kernels: ``all`` decoder kernels, or those of the ``released`` code, which leaves out
+            the first dense layer except on CelebA.
+        gp: Weight of the gradient penalty; used when the class has ``gp``.
+        penalty: Estimator of the penalty: ``forward``, ``reverse``, ``finite-difference``,
+            ``exact`` or ``released`` (another quantity, see `GradientPenalty`).
+        flattening: How spectral norm flattens transposed kernels: ``released`` or ``torch``.
+        normalised: Which networks spectral norm covers: ``both`` or ``decoder``.
+
+    Raises:
+        ValueError: A weight is negative or an option unknown.
+    """
+
+    regularisers: ClassVar[tuple[str, ...]] = ()
+    beta_mean: ClassVar[dict[str, float]] = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.0}
+    l2_mean: ClassVar[dict[str, float]] = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7}
+    ignored_options: ClassVar[tuple[str, ...]] = ()
+    reference = "RAE paper eq. 11"
+
+    def __init_subclass__(cls) -> None:
+        """Takes the options of absent regularisers from those that a user can set."""
+        super().__init_subclass__()
+        absent = [name for name in OPTIONS if name not in cls.regularisers]
+        cls.ignored_options = tuple(option for name in absent for option in OPTIONS[name])
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        space: Space,
+        *,
+        preset: str = "mnist",
+        distortion: str = "space",
+        beta: float | None = None,
+        l2: float | None = None,
+        l2_kernels: str = "all",
+        gp: float | None = None,
+        penalty: str = "forward",
+        flattening: str = "released",
+        normalised: str = "both",
+    ) -> None:
+        super().__init__(backbone, space, preset=preset)
+        if distortion not in ("space", "pixels"):
+            raise ValueError(f"'distortion' is '{distortion}'; expected 'space' or 'pixels'.")
+        self.distortion = distortion
+        channels, height, width = backbone.image_shape
+        dims, latent = channels * height * width, backbone.latent_dim
+        betas = {k: 2 * v * dims / latent for k, v in self.beta_mean.items()}
+        self.beta = _weight("beta", choose(beta, preset, betas))
+        self.hyperparameters: dict[str, Any] = {"beta": self.beta, "distortion": distortion}
+        self.l2, self.gp, self.spectral = 0.0, None, None
+        if "l2" in self.regularisers:
+            weights = {k: v * dims for k, v in self.l2_mean.items()}
+            self.l2 = _weight("l2", choose(l2, preset, weights))
+            self.kernels = decoder_kernels(backbone, l2_kernels, preset)
+            self.hyperparameters |= {"l2": self.l2, "l2_kernels": l2_kernels}
+        if "gp" in self.regularisers:
+            self.gp = GradientPenalty(penalty, dims, latent, preset, gp)
+            self.hyperparameters |= {"gp": self.gp.weight, "penalty": penalty}
+        if "sn" in self.regularisers:
+            self.spectral = SpectralNorm(backbone, flattening, normalised)
+            self.hyperparameters |= {"flattening": flattening, "normalised": normalised}
+
+    def encode_raw(self, inputs: Tensor) -> Tensor:
+        """Returns codes, through normalised weights where spectral norm is on."""
+        if self.spectral is None:
+            return self.backbone.encode(inputs)
+        return self.spectral.call(self.backbone, inputs, "encode")
+
+    def decode_raw(self, codes: Tensor) -> Tensor:
+        """Returns the linear output, through normalised weights where spectral norm is on."""
+        if self.spectral is None:
+            return self.backbone.decode(codes)
+        return self.spectral.call(self.backbone, codes, "decode")
+
+    def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns ``distortion``, ``embedding``, ``weights`` and ``gradient``, each (B,)."""
+        y, _ = self.space(x)
+        z = self.code(y)
+        if self.gp is None or self.gp.weight == 0:
+            mean, gradient = self.mean(z), None
+        else:
+            mean, gradient = self.gp(self.mean, self.backbone, z, generator)
+        if self.distortion == "pixels":
+            terms = {"distortion": squared_error(x, self.space.inverse(mean))}
+        else:
+            terms = {"distortion": squared_error(y, mean)}
+        if self.beta > 0:
+            terms["embedding"] = self.beta * 0.5 * z.square().sum(1)
+        if self.l2 > 0:
+            squares = torch.stack([self._kernel(name).square().sum() for name in self.kernels])
+            terms["weights"] = (self.l2 * squares.sum()).expand(len(x))
+        if gradient is not None:
+            terms["gradient"] = gradient
+        if self.spectral is not None and self.training:
+            self.spectral.step(self.backbone)
+        return terms
+
+    def _kernel(self, name: str) -> Tensor:
+        return self.backbone.get_parameter(name)
+
+
+@OBJECTIVES.register("rae")
+class RAE(RegularisedAutoencoder):
+    """Squared error and a bounded latent space, no explicit decoder regulariser."""
+
+    summary = "SSE + beta/2 |z|^2"
+    beta_mean: ClassVar = {"mnist": 5e-4, "cifar10": 1e-2, "celeba": 1e-4}
+
+
+@OBJECTIVES.register("rae-l2")
+class RAEL2(RegularisedAutoencoder):
+    """RAE with weight decay on the decoder's kernels."""
+
+    summary = "RAE + weight decay on the decoder"
+    regularisers = ("l2",)
+    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 1e-3, "celeba": 1e-4}
+
+
+@OBJECTIVES.register("rae-gp")
+class RAEGP(RegularisedAutoencoder):
+    """RAE with the squared norm of the decoder's Jacobian."""
+
+    summary = "RAE + squared norm of the decoder's Jacobian"
+    regularisers = ("gp",)
+    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 9e-4, "celeba": 1e-4}
+
+
+@OBJECTIVES.register("rae-sn")
+class RAESN(RegularisedAutoencoder):
+    """RAE with spectral normalisation of every layer."""
+
+    summary = "RAE + spectral normalisation"
+    regularisers = ("sn",)
+    beta_mean: ClassVar = {"mnist": 9e-3, "cifar10": 3e-2, "celeba": 2.4e-3}
+
+
+@OBJECTIVES.register("ae")
+class AE(RegularisedAutoencoder):
+    """Plain autoencoder: squared error alone."""
+
+    summary = "SSE alone"
+    reference = "RAE paper, baseline"
+
+
+@OBJECTIVES.register("ae-l2")
+class AEL2(RegularisedAutoencoder):
+    """Plain autoencoder with weight decay on the decoder's kernels."""
+
+    summary = "SSE + weight decay on the decoder"
+    reference = "RAE paper, appendix"
+    regularisers = ("l2",)
+    l2_mean: ClassVar = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-6}
+
+
+def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
+    """Returns the names of the decoder's kernels: never biases, never batch-norm.
+
+    Raises:
+        ValueError: The choice is neither ``all`` nor ``released``, or no kernel is left.
+    """
+    if choice not in ("all", "released"):
+        raise ValueError(f"'l2_kernels' is '{choice}'; expected 'all' or 'released'.")
+    kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.ConvTranspose2d, nn.Conv2d)
+    if choice == "released" and preset != "celeba":
+        kinds = (nn.ConvTranspose2d,)
+    parts = {"decoder": backbone.decoder, "output": backbone.output}
+    names = [
+        f"{part}.{name}.weight" if name else f"{part}.weight"
+        for part, module in parts.items()
+        for name, layer in module.named_modules()
+        if isinstance(layer, kinds)
+    ]
+    if not names:
+        raise ValueError(
+            f"'l2_kernels' is '{choice}', which leaves no kernel of this backbone's decoder; "
+            "expected 'all'."
+        )
+    return names
+
+
+def _weight(name: str, value: float) -> float:
+    if value < 0:
+        raise ValueError(f"'{name}' is {value}; expected a number of at least 0.")
+    return value

@@ -1,0 +1,155 @@
+"""Encoder and decoder that each give a mean and a scale: what AEF and VAE have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn.functional import softplus
+
+from ..backbones.backbone import Backbone
+from ..flows.flows import build_flow
+from ..gaussian import standard_normal_log_prob
+from ..spaces.space import Space
+from .objective import Objective
+
+DECODER_SCALES = ("fixed", "independent", "dependent")
+
+
+class ScaledAutoencoder(Objective):
+    """Scale heads over the backbone and a prior flow between z1, the decoder's input, and z0.
+
+    A scale is softplus(.) + epsilon, one definition for every objective, in training and in
+    evaluation (the released code has three). Codes are z0, where the prior is N(0, I).
+
+    Args:
+        backbone: The shared networks.
+        space: The coordinates of the data.
+        preset: Not used; there are no published weights.
+        prior_flow: ``none``, ``maf``, ``iaf`` or ``realnvp``.
+        decoder_scale: ``fixed`` at 1, ``independent`` of z (one parameter for each value of the
+            image) or ``dependent`` on z (a second last layer).
+        decoder_rho: Initial parameter of the independent scale, before the softplus; the
+            released code has 0 for the small and 1 for the big network.
+        epsilon: Added to every scale.
+        flow_layers: Layers of each flow.
+        flow_hidden: Width of the flows' networks.
+
+    Raises:
+        ValueError: An option is unknown or outside its range.
+    """
+
+    prior = "prior"
+    default_space = "logit"
+    spaces = ("logit", "real")
+    trains_space = True
+    reference = "Silvestri et al. 2023"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        space: Space,
+        *,
+        preset: str = "mnist",
+        prior_flow: str = "none",
+        decoder_scale: str = "independent",
+        decoder_rho: float = 0.0,
+        epsilon: float = 1e-5,
+        flow_layers: int = 4,
+        flow_hidden: int = 256,
+    ) -> None:
+        super().__init__(backbone, space, preset=preset)
+        if decoder_scale not in DECODER_SCALES:
+            raise ValueError(
+                f"'decoder_scale' is '{decoder_scale}'; "
+                f"expected one of: {', '.join(DECODER_SCALES)}."
+            )
+        if epsilon < 0:
+            raise ValueError(f"'epsilon' is {epsilon}; expected a number of at least 0.")
+        self.epsilon = epsilon
+        self.scale_head = backbone.code_head()
+        self.decoder_scale = decoder_scale
+        if decoder_scale == "independent":
+            self.decoder_rho = nn.Parameter(torch.full(backbone.image_shape, decoder_rho))
+        if decoder_scale == "dependent":
+            self.decoder_scale_head = backbone.output_head()
+        self.flow_sizes = {"layers": flow_layers, "hidden": flow_hidden}
+        self.prior_flow = build_flow(prior_flow, backbone.latent_dim, **self.flow_sizes)
+        self.hyperparameters: dict[str, Any] = {
+            "prior_flow": prior_flow,
+            "decoder_scale": decoder_scale,
+            "decoder_rho": decoder_rho,
+            "epsilon": epsilon,
+            "flow_layers": flow_layers,
+            "flow_hidden": flow_hidden,
+        }
+
+    def encoder_affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the encoder's mean and scale, each (B, L), of coordinates y."""
+        features = self.backbone.encoder(self.space.network_input(y))
+        return self.backbone.code(features), self._positive(self.scale_head(features))
+
+    def decoder_affine(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the decoder's mean and scale of y, each (B, C, H, W), for inputs z1 (B, L)."""
+        features = self.backbone.decoder(z)
+        mean = self.space.activate(self.backbone.output(features))
+        if self.decoder_scale == "dependent":
+            return mean, self._positive(self.decoder_scale_head(features))
+        if self.decoder_scale == "independent":
+            return mean, self._positive(self.decoder_rho).expand_as(mean)
+        return mean, torch.ones_like(mean)
+
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Returns z1 for codes z0: the prior flow's way towards data."""
+        return self.prior_flow.to_data(z)[0]
+
+    def latent_log_prob(self, z: Tensor) -> Tensor:
+        """Returns log p(z1), (...), of decoder inputs (..., L), in nats."""
+        code, log_det = self.prior_flow.to_noise(z)
+        return standard_normal_log_prob(code) + log_det
+
+    def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns ``encoder_log_scale``, the mean logarithm of the encoder's scale."""
+        return {"encoder_log_scale": self.encoder_affine(self.space(x)[0])[1].log().mean()}
+
+    def _positive(self, raw: Tensor) -> Tensor:
+        return softplus(raw) + self.epsilon
+
+
+class ScaledLatentModel(ScaledAutoencoder):
+    """A `ScaledAutoencoder` that describes all of y given z, so that its likelihood is bounded.
+
+    p(x) = |dy/dx| times the integral of `latent_log_prob` and `observation` over z1.
+    """
+
+    likelihood = "bound"
+
+    def observation(self, z: Tensor) -> Distribution:
+        """Returns N(mean, scale^2) over y, event (C, H, W), for decoder inputs z1 (B, L)."""
+        mean, scale = self.decoder_affine(z)
+        return Independent(Normal(mean, scale, validate_args=False), 3)
+
+
+def couple(core: Tensor, mean: Tensor, scale: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Returns z1 and its log-determinant: m + s c for ``multiply``, (c - m)/s for ``divide``."""
+    if kind == "multiply":
+        return mean + scale * core, scale.log().sum(-1)
+    return (core - mean) / scale, -scale.log().sum(-1)
+
+
+def uncouple(z: Tensor, mean: Tensor, scale: Tensor, kind: str) -> Tensor:
+    """Returns the core values for z1; the inverse of `couple`."""
+    return (z - mean) / scale if kind == "multiply" else mean + scale * z
+
+
+def check_parametrisation(kind: str) -> str:
+    """Returns the name of the encoder's affine step.
+
+    Raises:
+        ValueError: It is neither ``multiply`` nor ``divide``.
+    """
+    if kind not in ("multiply", "divide"):
+        raise ValueError(f"'parametrisation' is '{kind}'; expected 'multiply' or 'divide'.")
+    return kind

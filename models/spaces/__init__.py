@@ -1,0 +1,1 @@
+"""The coordinates in which data are modelled."""

@@ -1,0 +1,139 @@
+"""The coordinates in which a run models its data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..registry import Registry
+from ..switches import VALUE_CHECKS
+
+SPACES: Registry[type[Space]] = Registry(
+    "space", folder="aebench.models.spaces", group="aebench.models"
+)
+
+
+class Space(nn.Module, ABC):
+    """A map from data in house units to the coordinates y that a model describes.
+
+    Args:
+        image_shape: (C, H, W).
+        alpha: Distance that ``logit`` keeps from 0 and 1; other spaces ignore it.
+        trainable: Whether the space's own parameters are trained after their initialisation.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        alpha: float = 1e-6,
+        trainable: bool = False,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.alpha = alpha
+
+    @abstractmethod
+    def prepare(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Returns x (B, C, H, W) for training and encoding, from stored data (uint8 pixels)."""
+
+    def dequantise(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Returns (v + u)/256, u uniform in [0, 1): what every image density is evaluated at."""
+        noise = torch.rand(data.shape, generator=generator, device=data.device)
+        return (data.float() + noise) / 256
+
+    def initialise(self, x: Tensor) -> None:
+        """Sets data-dependent parameters from one batch x; most spaces have none."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns y (B, C, H, W) and log |dy/dx| (B,), in nats."""
+
+    @abstractmethod
+    def network_input(self, y: Tensor) -> Tensor:
+        """Returns what the encoder sees for y."""
+
+    @abstractmethod
+    def activate(self, raw: Tensor) -> Tensor:
+        """Returns the decoder's mean of y from its raw linear output."""
+
+    @abstractmethod
+    def image(self, y: Tensor) -> Tensor:
+        """Returns x for y, clamped to [0, 1] where the data are images."""
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Returns x for y, not clamped."""
+        return y
+
+    def observed_mean(self, mean: Tensor) -> Tensor:
+        """Returns a decoder mean of y in the coordinates that `dequantise` leads to."""
+        return mean
+
+    def observed_image(self, y: Tensor) -> Tensor:
+        """Returns the image for a draw of y in the coordinates that `dequantise` leads to."""
+        return self.image(y)
+
+
+@SPACES.register("unit")
+class UnitSpace(Space):
+    """Pixels v/255 in [0, 1]; the encoder sees 2x - 1, the decoder ends in a sigmoid."""
+
+    name = "unit"
+
+    def prepare(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Returns v/255."""
+        return data.float() / 255
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns x and zeros.
+
+        Raises:
+            ValueError: A value is outside [0, 1].
+        """
+        check_unit_range("unit", x)
+        return x, x.new_zeros(len(x))
+
+    def network_input(self, y: Tensor) -> Tensor:
+        """Returns 2y - 1."""
+        return 2 * y - 1
+
+    def activate(self, raw: Tensor) -> Tensor:
+        """Returns the sigmoid."""
+        return raw.sigmoid()
+
+    def image(self, y: Tensor) -> Tensor:
+        """Returns y clamped to [0, 1]."""
+        return y.clamp(0, 1)
+
+    def observed_mean(self, mean: Tensor) -> Tensor:
+        """Maps v/255 to (v + 1/2)/256, the mean of the dequantised pixel."""
+        return (255 * mean + 0.5) / 256
+
+    def observed_image(self, y: Tensor) -> Tensor:
+        """Returns the clamped image for a draw of (v + 1/2)/256."""
+        return self.image((256 * y - 0.5) / 255)
+
+
+def check_unit_range(space: str, x: Tensor) -> None:
+    """Raises ValueError, with the first such value and its image, for data outside [0, 1].
+
+    Not while `VALUE_CHECKS` is off.
+    """
+    if not VALUE_CHECKS:
+        return
+    # One pass over the data; nan is neither at least 0 nor at most 1, as it must be.
+    low, high = x.aminmax()
+    if bool((low >= 0) & (high <= 1)):
+        return
+    inside = (x >= 0) & (x <= 1)
+    index = int((~inside).flatten(1).any(1).nonzero()[0])
+    value = float(x[index][~inside[index]][0])
+    raise ValueError(
+        f"Space '{space}' got the value {value:.6g} in image {index} of the batch; "
+        "expected values in [0, 1]."
+    )
