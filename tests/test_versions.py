@@ -36,10 +36,10 @@ def _codes(monkeypatch, out):
     """Takes today's code for that which wrote the folder."""
     _, record = load_checkpoint(out / "runs" / WHOLE / "checkpoint.safetensors")
     fitted = load_checkpoint(out / "runs" / WHOLE / "densities.safetensors")[1]
-    monkeypatch.setattr(runner, "code_digest", lambda modules: record["training_code"])
+    monkeypatch.setattr(runner, "training_code", lambda *parts: record["training_code"])
     code = fitted["identity"]["code"]
-    monkeypatch.setattr(evaluation_identity, "code_digest", lambda modules: code)
-    monkeypatch.setattr(artefacts, "code_digest", lambda modules: fitted["sheet"][-1])
+    monkeypatch.setattr(evaluation_identity, "evaluation_code", lambda parts, likelihoods: code)
+    monkeypatch.setattr(artefacts, "figure_code", lambda module: fitted["sheet"][-1])
 
 
 def _values(path):
@@ -69,7 +69,8 @@ def test_a_run_of_a_version_is_evaluated_again_by_todays_code_and_not_trained(
     result = out / "runs" / WHOLE / "result.json"
     before = _values(result)
     monkeypatch.setattr(Trainer, "run", lambda self, watch: pytest.fail("it was trained again"))
-    assert aebench(suite, "--seeds", "0", out=out)[0] == 0
+    code, told = aebench(suite, "--seeds", "0", out=out)
+    assert code == 0 and "1 stale (old layout)" in told and "--rerun-stale" in told
     after = _values(result)
     assert {name: after[name] for name in before} == pytest.approx(before, rel=1e-3)
 

@@ -18,7 +18,8 @@ from ..errors import UserError
 from ..evaluation.features import extract
 from ..evaluation.metric_lookup import compute_scores, find_metric
 from ..files.storage import canonical_json, write_atomically
-from ..records.provenance import code_digest, commit, now
+from ..records.code import code_digest
+from ..records.provenance import commit, now
 from ..records.results import csv_text
 from .sets import LEVELS, Damage, Pools, all_damages
 
@@ -75,12 +76,9 @@ class Study:
     def digest(self) -> str:
         """12 hex digits of the settings, the damage and the code that computes the scores."""
         names = sorted({name for size in self.sizes for name in size.metrics})
-        code = code_digest(
-            [
-                *("aebench.bench.degradations", "aebench.bench.calibration.sets"),
-                *(find_metric(name).function.__module__ for name in names),
-            ]
-        )
+        metrics = [find_metric(name).function.__module__ for name in names]
+        own = "aebench.bench.calibration"
+        code = code_digest([f"{own}.sets", *metrics], (own, "aebench.metrics"))
         about = canonical_json([asdict(self), LEVELS, OPTIONS, code])
         return hashlib.sha256(about.encode()).hexdigest()[:12]
 

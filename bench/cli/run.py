@@ -145,9 +145,9 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
     if trained:
         speed = speed_line([(r.config, r.folder) for r in trained], trained[0].device)
         sys.stderr.write(f"aebench: {speed}.\n" if speed else "")
-    if "stale" in counts:
+    if any(outcome.startswith("stale") for outcome in counts):
         sys.stderr.write(
-            "aebench: stale runs were trained by older training code; "
+            "aebench: stale runs were trained by other code than today's; "
             "--rerun-stale trains them again.\n"
         )
     failures = [d for d in ended if d.error is not None]

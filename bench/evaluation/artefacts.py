@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...models.densities.density import Density, build_density
 from ..files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import write_atomically
-from ..records.provenance import code_digest
+from ..records.code import figure_code
 from .evaluation import CURVE
 from .figure_arrays import figure_arrays
 
@@ -55,7 +55,7 @@ def has_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> b
 
 def _shown(outputs: Outputs) -> list[Any]:
     settings = outputs.settings
-    code = code_digest([figure_arrays.__module__])
+    code = figure_code(figure_arrays.__module__)
     curves = CURVE in settings.metrics
     return [settings.sheet_images, list(settings.temperatures), outputs.densities, curves, code]
 

@@ -8,18 +8,16 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...metrics.extractor import EXTRACTORS, scan_extractors
+from ...models.densities.density import DENSITIES
 from ..files.storage import canonical_json
-from ..records.provenance import code_digest
+from ..records.code import evaluation_code
 from ..suites.config import Evaluation
+from .metric_lookup import metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-EVALUATION_MODULES = ("outputs", "evaluation", "interpolation", "likelihood_rows")
-LIKELIHOOD_MODULES = (
-    *("scorer", "scores", "importance", "completion", "annealing", "model"),
-    "proposal",
-)
 # Settings that choose items; all others change the items' values.
 CHOICES = ("densities", "metrics", "features", "sheet_images", "temperatures")
 
@@ -32,11 +30,8 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
         data: Digest of the data set.
         weights: Digest of the model's weights; empty where there is no model.
     """
-    names = [f"evaluation.{name}" for name in EVALUATION_MODULES]
-    if settings.likelihood_images:
-        names += [f"likelihood.{name}" for name in LIKELIHOOD_MODULES]
     kept = {k: v for k, v in dataclasses.asdict(settings).items() if k not in CHOICES}
-    code = code_digest([*(f"aebench.bench.{name}" for name in names), *metric_modules()])
+    code = evaluation_code(_parts(), likelihoods=settings.likelihood_images > 0)
     identity = {"code": code, "data": data, "settings": kept, "weights": weights}
     return dict(json.loads(canonical_json(identity)))
 
@@ -50,11 +45,9 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def metric_modules() -> list[str]:
-    """Returns the modules of all registered metrics and extractors."""
-    from ...metrics.extractor import EXTRACTORS, scan_extractors
-    from .metric_lookup import metrics
-
+def _parts() -> set[str]:
+    """Returns the modules of all registered metrics, extractors and densities."""
     scan_extractors()
-    found = {m.function.__module__ for m in metrics().values()}
-    return sorted(found | {kind.__module__ for kind in EXTRACTORS.values()})
+    functions = [metric.function for metric in metrics().values()]
+    found = [*functions, *EXTRACTORS.values(), *(density for _, density in DENSITIES.items())]
+    return {part.__module__ for part in found}

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import platform
 import subprocess
-import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 
 from ..files.storage import canonical_json
 
@@ -59,53 +54,6 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
-
-
-def code_digest(modules: Iterable[str]) -> str:
-    """Returns 16 hex digits of what modules and those of ours they use say, comments aside.
-
-    Args:
-        modules: Names of imported modules; what their globals refer to is followed as long as
-            it belongs to the packages of the named modules or to aebench's models and metrics.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(_reach(modules)):
-        digest.update(f"{name}:{_meaning(name)}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _reach(modules: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    waiting = [m for m in modules if m in sys.modules]
-    ours = ("aebench.models", "aebench.metrics", *waiting)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        for value in vars(sys.modules[name]).values():
-            origin = value.__name__ if isinstance(value, ModuleType) else _origin(value)
-            if origin in sys.modules and origin.startswith(ours):
-                waiting.append(origin)
-    return found
-
-
-def _origin(value: object) -> str:
-    origin = getattr(value, "__module__", None)
-    return origin if isinstance(origin, str) else ""
-
-
-@functools.cache
-def _meaning(module: str) -> str:
-    path = getattr(sys.modules[module], "__file__", None)
-    if path is None:
-        return ""
-    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _git(*arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..comparison.columns import FLOOR
 from ..errors import RunFailed
 from ..evaluation.evaluation import Evaluator, Item
 from ..evaluation.identity import evaluation_identity
@@ -17,8 +18,8 @@ from ..files.storage import write_atomically
 from ..interruption import check_stop
 from ..records.provenance import commit, device_name, versions
 from ..records.results import checksum, encode_result
-from ..records.rows import SCHEMA
 from ..suites.config import Config, Evaluation
+from .run_rows import place_columns
 from .runner import Request, dataset
 
 if TYPE_CHECKING:
@@ -115,25 +116,14 @@ def _floor_key(config: Config) -> list[Any]:
 
 
 def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any]:
+    texts = ("backbone", "backbone_hash", "variant", "selection")
+    counts = ("latent_dim", "seed", "parameters_backbone", "parameters_outside", "steps")
     return {
-        "schema": SCHEMA,
-        "suite": config.suite,
-        "scale": config.scale,
-        "run": run,
-        "dataset": config.dataset,
-        "split": config.split,
-        "image_shape": "x".join(map(str, data.image_shape)),
+        **place_columns(config, data, run),
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys(counts, 0),
         "space": "unit",
-        "backbone": "",
-        "backbone_hash": "",
-        "objective": "floor",
-        "variant": "",
-        "latent_dim": 0,
-        "seed": 0,
-        "selection": "",
-        "parameters_backbone": 0,
-        "parameters_outside": 0,
-        "steps": 0,
+        "objective": FLOOR,
         "train_seconds": 0.0,
         "device": device_name(device),
         "commit": commit(),

@@ -15,14 +15,24 @@ from ..suites.config import Config
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
     from ..data.dataset import Dataset
+    from .directory import Training
+
+
+def place_columns(config: Config, data: Dataset, run: str) -> dict[str, Any]:
+    """Returns the columns that say what was asked for and on which data."""
+    return {
+        "schema": SCHEMA,
+        "suite": config.suite,
+        "scale": config.scale,
+        "run": run,
+        "dataset": config.dataset,
+        "split": config.split,
+        "image_shape": "x".join(map(str, data.image_shape)),
+    }
 
 
 def base_columns(
-    config: Config,
-    data: Dataset,
-    objective: Objective,
-    structure: str,
-    record: Mapping[str, Any],
+    config: Config, data: Dataset, objective: Objective, training: Training
 ) -> dict[str, Any]:
     """Returns the columns that say what a run is and how it was trained.
 
@@ -30,23 +40,15 @@ def base_columns(
         config: The run.
         data: Its data set.
         objective: Built for it.
-        structure: The backbone's hash, taken before the objective touched it.
-        record: What the checkpoint says of the training.
+        training: What is recorded of the training.
     """
     total = count_parameters(objective)
     shared = count_parameters(objective.backbone)
     network = canonical_json(config.backbone_options) if config.backbone_options else ""
-    return {
-        "schema": SCHEMA,
-        "suite": config.suite,
-        "scale": config.scale,
-        "run": config.digest,
-        "dataset": config.dataset,
-        "split": config.split,
-        "image_shape": "x".join(map(str, data.image_shape)),
+    return place_columns(config, data, config.digest) | {
         "space": objective.space.name,
         "backbone": f"{config.backbone} {network}".strip(),
-        "backbone_hash": structure,
+        "backbone_hash": training.structure,
         "objective": config.objective,
         "variant": variant(config),
         "latent_dim": config.latent_dim,
@@ -54,11 +56,11 @@ def base_columns(
         "selection": config.training.selection,
         "parameters_backbone": shared,
         "parameters_outside": total - shared,
-        "steps": record["steps"],
-        "train_seconds": round(record["seconds"], 3),
-        "device": record["device"],
-        "commit": record["commit"],
-        "versions": record["versions"],
+        "steps": training.steps,
+        "train_seconds": round(training.seconds, 3),
+        "device": training.device,
+        "commit": training.commit,
+        "versions": training.versions,
     }
 
 

@@ -1,0 +1,136 @@
+"""Which code a number depends on: decided here alone, by folders and imports."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+TRAINING = "aebench.bench.training"
+EVALUATION = "aebench.bench.evaluation"
+LIKELIHOOD = "aebench.bench.likelihood"
+MODELS = "aebench.models"
+METRICS = "aebench.metrics"
+# Digests made before the code moved into folders have no such mark.
+SCHEME = "2-"
+
+
+def training_code(*parts: object) -> str:
+    """Returns the digest of the code that trains objects: their classes and all of ``training``.
+
+    Args:
+        parts: The objective, its backbone and its space.
+    """
+    folder = importlib.import_module(TRAINING).__path__
+    own = [f"{TRAINING}.{module.name}" for module in pkgutil.iter_modules(folder)]
+    classes = [kind.__module__ for part in parts for kind in type(part).__mro__]
+    roots = [*own, f"{MODELS}.building", *classes]
+    return SCHEME + code_digest(roots, (TRAINING, MODELS, METRICS))
+
+
+def evaluation_code(parts: Iterable[str], *, likelihoods: bool) -> str:
+    """Returns the digest of the code that scores.
+
+    Args:
+        parts: The modules of the metrics, extractors and densities in use.
+        likelihoods: Whether log-likelihoods are among the scores.
+    """
+    folders = [EVALUATION, METRICS, MODELS, *([LIKELIHOOD] if likelihoods else [])]
+    return code_digest([f"{EVALUATION}.evaluation", *parts], folders)
+
+
+def figure_code(module: str) -> str:
+    """Returns the digest of the code that saves arrays for figures."""
+    return code_digest([module], (EVALUATION, METRICS, MODELS))
+
+
+def older_scheme(digest: str) -> bool:
+    """Says whether a training's digest was taken before the code moved into folders."""
+    return not digest.startswith(SCHEME)
+
+
+def code_digest(modules: Iterable[str], folders: Sequence[str]) -> str:
+    """Returns 16 hex digits of what modules and those that they import say, comments aside.
+
+    Args:
+        modules: Names of modules; those of torch and of Python itself are left out.
+        folders: The packages within which imports are followed; a module of another package
+            is followed within its own.
+    """
+    roots = [m for m in modules if m.partition(".")[0] not in ("torch", "builtins", "abc")]
+    outside = {m.partition(".")[0] for m in roots} - {"aebench"}
+    digest = hashlib.sha256()
+    for name in sorted(_reach(roots, (*folders, *outside))):
+        digest.update(f"{name}:{_meaning(name)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def source_of(module: str) -> str:
+    """Returns the source text of a module; empty where there is none."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    if path is None:
+        spec = importlib.util.find_spec(module) if module not in sys.modules else None
+        path = spec.origin if spec is not None and spec.has_location else None
+    return Path(path).read_text(encoding="utf-8") if path and path.endswith(".py") else ""
+
+
+def _reach(roots: Iterable[str], folders: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [m for m in _imports(name) if _within(m, folders)]
+    return found
+
+
+def _within(module: str, folders: Sequence[str]) -> bool:
+    return any(module == folder or module.startswith(f"{folder}.") for folder in folders)
+
+
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Returns the modules of ours or its own package that a module imports anywhere."""
+    top, package = module.partition(".")[0], module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source_of(module))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            if base.partition(".")[0] in ("aebench", top):
+                found |= {_home(base, alias.name) for alias in node.names}
+    return tuple(sorted(found))
+
+
+def _home(base: str, name: str) -> str:
+    """Returns the module in which a name imported from ``base`` is defined.
+
+    A package may hand on what its modules define: then the defining module counts, and not all
+    that the package could hand on.
+    """
+    module = importlib.import_module(base)
+    value = getattr(module, name, None)
+    if not hasattr(module, "__path__"):
+        return base
+    if value is None or isinstance(value, ModuleType):
+        return f"{base}.{name}"
+    return str(getattr(value, "__module__", base))
+
+
+@functools.cache
+def _meaning(module: str) -> str:
+    tree = ast.parse(source_of(module))
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""The directory of one run: its training's record and weights, and its rows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from ..files.checkpoint import BadCheckpoint, OtherSchema, load_checkpoint, save_checkpoint
+from ..files.storage import canonical_json, write_atomically
+from ..records.results import Record, decode_result, encode_result
+from ..records.rows import BadRow
+from ..records.rows import OtherSchema as OtherRows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOGGER = logging.getLogger("aebench")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is recorded of a training, beside its weights.
+
+    Attributes:
+        diverged: The term and the step at which it diverged; empty where it did not.
+        training_code: Digest of the code that trained.
+        data: Digest of the data set.
+        structure: Structural hash of the backbone.
+        steps: Steps taken.
+        seconds: Seconds of training.
+        device: The device in words.
+        commit: The git commit of the code.
+        versions: Versions of the libraries, canonical JSON.
+        best_step: Step with the lowest validation loss.
+        best_loss: That loss, as ``repr`` writes it.
+    """
+
+    diverged: str
+    training_code: str
+    data: str
+    structure: str
+    steps: int
+    seconds: float
+    device: str
+    commit: str
+    versions: str
+    best_step: int = 0
+    best_loss: str = ""
+
+
+class RunDirectory:
+    """Reads and writes what a run leaves; everything is whole or absent.
+
+    Args:
+        path: ``runs/<digest>`` of a results folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "checkpoint.safetensors"
+        self._result = path / "result.json"
+
+    def describe(self, description: dict[str, Any]) -> None:
+        """Writes ``config.json``."""
+        write_atomically(self.path / "config.json", canonical_json(description))
+
+    def save_training(self, weights: dict[str, Tensor], training: Training) -> None:
+        """Writes weights and record of a training that ended."""
+        save_checkpoint(self.checkpoint, weights, asdict(training))
+
+    def training(self) -> tuple[dict[str, Tensor], Training | None]:
+        """Returns the weights and the record of the training; none where there is no whole one.
+
+        Raises:
+            UserError: The checkpoint is of another version.
+        """
+        if not self.checkpoint.exists():
+            return {}, None
+        try:
+            weights, record = load_checkpoint(self.checkpoint)
+            known = {field.name for field in fields(Training)}
+            return weights, Training(**{k: v for k, v in record.items() if k in known})
+        except OtherSchema as error:
+            raise UserError(str(error)) from error
+        except (BadCheckpoint, TypeError) as error:
+            bad = isinstance(error, BadCheckpoint)
+            why = error if bad else f"{self.checkpoint} is not the checkpoint of a run."
+            LOGGER.warning("aebench: %s The run is trained again.", why)
+            return {}, None
+
+    def rows(self) -> list[Record]:
+        """Returns the rows in ``result.json``, none where it is not whole.
+
+        Raises:
+            UserError: A newer version wrote it.
+        """
+        try:
+            return decode_result(self._result.read_text(encoding="utf-8"))
+        except OtherRows as error:
+            if error.newer:
+                raise UserError(f"'{self._result}' has {error}.") from error
+            return []
+        except (OSError, BadRow, UnicodeDecodeError):
+            return []
+
+    def write_rows(self, rows: list[Record]) -> None:
+        """Writes ``result.json``."""
+        write_atomically(self._result, encode_result(self.path.name, rows))
