@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .dataset import Source, register
+from .dataset import FolderSource, register
 from .idx import download
 from .image_files import read_images
-from .places import Lookup, absent_files, verify
+from .places import absent_files, verify
 from .source import Content, Part
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CROP = (19, 39, 159, 179)
 """Left, upper, right and lower bound: columns 19..158, rows 39..178."""
 
 
-class CelebA(Source):
+class CelebA(FolderSource):
     """162,770 / 19,867 / 19,962 colour images of 64x64, resized with Lanczos' filter.
 
     The published split serves as ``default`` and as ``aef``. torchvision's loader wants every
@@ -45,16 +45,7 @@ class CelebA(Source):
 
     def __init__(self, partition_md5: str | None = PARTITION_MD5) -> None:
         self._partition_md5 = partition_md5
-        self._lookup = Lookup(self.name, (self.name, "CelebA"), self.advice)
-        self._used: Path | None = None
-
-    def read(self) -> Content:
-        """Returns the images of the first whole folder."""
-        return self._lookup.read_first(self._missing, self._read)
-
-    def where(self) -> str:
-        """Returns the folder of the last reading."""
-        return str(self._used)
+        self.folders = (self.name, "CelebA")
 
     def fetch(self) -> None:
         """Downloads by torchvision, which needs the package gdown for it."""
@@ -68,10 +59,9 @@ class CelebA(Source):
 
     def check(self) -> None:
         """Checks partition and presence of all images, without decoding them."""
-        self._lookup.read_first(self._missing, self._partition)
+        self.first_whole(self._partition)
 
     def _partition(self, folder: Path) -> dict[str, int]:
-        self._used = folder
         return read_partition(folder, self._partition_md5)
 
     def _missing(self, folder: Path) -> list[str]:
@@ -80,7 +70,7 @@ class CelebA(Source):
         names = {entry.name for entry in (folder / IMAGES).glob("*")}
         return [f"{IMAGES}/{name}" for name in read_partition(folder, None) if name not in names]
 
-    def _read(self, folder: Path) -> Content:
+    def _read_from(self, folder: Path) -> Content:
         partition = self._partition(folder)
         parts = []
         for part in (0, 1, 2):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .celeba import PARTITION, PARTITION_MD5, read_partition
-from .dataset import Source, register
+from .dataset import FolderSource, register
 from .image_files import read_images
-from .places import Lookup, absent_files
+from .places import absent_files
 from .source import Content, Part
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ IMAGES = "images"
 SUFFIXES = (".jpg", ".png")
 
 
-class CelebAHq(Source):
+class CelebAHq(FolderSource):
     """24,183 / 2,993 / 2,824 colour images, resized by Pillow's bicubic filter, no crop.
 
     Read from a folder ``celebahq/`` with the images (``images/0.jpg`` .. or ``.png``, leading
@@ -41,18 +41,14 @@ class CelebAHq(Source):
             "in AEBENCH_DATA"
         )
         self._side, self._partition_md5 = side, partition_md5
-        self._lookup = Lookup(self.name, ("celebahq",), self.advice)
-        self._used: Path | None = None
+        self.folders = ("celebahq",)
 
-    def read(self) -> Content:
-        """Returns the images of the first whole folder."""
-        return self._lookup.read_first(_missing, self._read)
+    def _missing(self, folder: Path) -> list[str]:
+        """Returns the files that a folder lacks, or the folder of images."""
+        absent = absent_files(folder, [PARTITION, INDEX])
+        return absent if _images(folder) else [*absent, IMAGES]
 
-    def where(self) -> str:
-        """Returns the folder of the last reading."""
-        return str(self._used)
-
-    def _read(self, folder: Path) -> Content:
+    def _read_from(self, folder: Path) -> Content:
         partition = read_partition(folder, self._partition_md5)
         originals = read_index(folder / INDEX)
         files = {int(path.stem): path for path in _images(folder)}
@@ -65,7 +61,6 @@ class CelebAHq(Source):
                 raise UserError(f"{folder / IMAGES} lacks {lack}.")
             paths = [files[index] for index in chosen]
             parts.append(Part(read_images(paths, (128, 128), self._resize)))
-        self._used = folder
         train, validation, test = parts
         return Content(train, test, validation)
 
@@ -99,11 +94,6 @@ def _images(folder: Path) -> list[Path]:
         for path in (folder / IMAGES).glob("*")
         if path.suffix in SUFFIXES and path.stem.isdecimal()
     ]
-
-
-def _missing(folder: Path) -> list[str]:
-    absent = absent_files(folder, [PARTITION, INDEX])
-    return absent if _images(folder) else [*absent, IMAGES]
 
 
 register(CelebAHq(32))

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UserError
-from .dataset import Source, register
+from .dataset import FolderSource, register
 from .idx import download
-from .places import Lookup, absent_files, verify
+from .places import absent_files, verify
 from .source import Content, Part
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -22,7 +22,7 @@ TEST = "test_batch.bin"
 RECORD = 1 + 3 * 32 * 32
 
 
-class Cifar10(Source):
+class Cifar10(FolderSource):
     """Colour images of 32x32 in ten classes, 50,000 + 10,000.
 
     Read from the archive, verified by its published MD5, or from the unpacked ``.bin`` files,
@@ -41,16 +41,7 @@ class Cifar10(Source):
 
     def __init__(self, images_per_file: int = 10_000, held_out: int = 10_000) -> None:
         self._per_file, self._held_out = images_per_file, held_out
-        self._lookup = Lookup(self.name, (self.name, FOLDER, "CIFAR10"), self.advice)
-        self._used: Path | None = None
-
-    def read(self) -> Content:
-        """Returns the content of the first folder with six good files or the archive."""
-        return self._lookup.read_first(self._missing, self._read)
-
-    def where(self) -> str:
-        """Returns the folder of the last reading."""
-        return str(self._used)
+        self.folders = (self.name, FOLDER, "CIFAR10")
 
     def fetch(self) -> None:
         """Downloads the archive."""
@@ -67,12 +58,11 @@ class Cifar10(Source):
             return []
         return absent_files(_unpacked(folder), [*TRAIN, TEST])
 
-    def _read(self, folder: Path) -> Content:
+    def _read_from(self, folder: Path) -> Content:
         if absent_files(_unpacked(folder), [*TRAIN, TEST]):
             content = self._read_archive(folder / ARCHIVE)
         else:
             content = self._content(lambda name: _read_bytes(_unpacked(folder) / name), folder)
-        self._used = folder
         return content
 
     def _read_archive(self, path: Path) -> Content:

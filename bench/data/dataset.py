@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...models.registry import Registry
 from ..errors import UserError
-from .places import MissingData
+from .places import Lookup, MissingData
 from .source import Content, Part, State
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 SPLITS = ("default", "aef")
 AEF_SPLIT_SEED = 3
@@ -143,6 +146,51 @@ class Source:
         """Reads the data set and splits it."""
         train, validation, test = divide(self.read(), split)
         return assemble(self, train, validation, test, split)
+
+
+class FolderSource(Source):
+    """A data set in a folder of its own below one of the usual roots.
+
+    A subclass says which folders may hold it (``folders``), what one of them lacks
+    (``_missing``), and how its files are read (``_read_from``).
+    """
+
+    folders: tuple[str, ...]
+    _used: Path | None = None
+
+    def _missing(self, folder: Path) -> list[str]:
+        """Returns the files that a folder lacks."""
+        raise NotImplementedError
+
+    def _read_from(self, folder: Path) -> Content:
+        """Returns the verified content of a folder that lacks nothing.
+
+        Raises:
+            UserError: A file is broken.
+        """
+        raise NotImplementedError
+
+    def read(self) -> Content:
+        """Returns the content of the first whole folder."""
+        return self.first_whole(self._read_from)
+
+    def where(self) -> str:
+        """Returns the folder of the last reading."""
+        return str(self._used)
+
+    def first_whole(self, read: Callable[[Path], T]) -> T:
+        """Returns what ``read`` makes of the first folder where it succeeds.
+
+        Raises:
+            UserError: No folder is whole.
+        """
+
+        def remembered(folder: Path) -> T:
+            found = read(folder)
+            self._used = folder
+            return found
+
+        return Lookup(self.name, self.folders, self.advice).read_first(self._missing, remembered)
 
 
 class PaddedView(Source):

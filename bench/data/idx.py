@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError
-from .dataset import Source
-from .places import Lookup, absent_files, cache_root, verify
+from .dataset import FolderSource
+from .places import absent_files, cache_root, verify
 from .source import Content, Part
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNSIGNED_BYTE = 8
 
 
-class IdxSource(Source):
+class IdxSource(FolderSource):
     """Grey images and labels in the four files of MNIST's format.
 
     torchvision's own reader takes neither the archives that distributions ship nor notices a
@@ -60,16 +60,7 @@ class IdxSource(Source):
         self._contents, self._archives = contents or {}, archives or {}
         self._counts, self._held_out = counts, held_out
         folders = (name, f"{class_name}/raw", class_name)
-        self._lookup = Lookup(name, folders, self.advice)
-        self._used: Path | None = None
-
-    def read(self) -> Content:
-        """Returns the content of the first folder with four good files."""
-        return self._lookup.read_first(self._missing, self._read)
-
-    def where(self) -> str:
-        """Returns the folder of the last reading."""
-        return str(self._used)
+        self.folders = folders
 
     def fetch(self) -> None:
         """Downloads by torchvision, into a new folder that then takes its place."""
@@ -89,14 +80,13 @@ class IdxSource(Source):
             if absent_files(folder, [name]) and absent_files(folder, [f"{name}.gz"])
         ]
 
-    def _read(self, folder: Path) -> Content:
+    def _read_from(self, folder: Path) -> Content:
         parts = []
         _, *size = self.image_shape or (1, 28, 28)
         for stem, count in zip(("train", "t10k"), self._counts, strict=True):
             images = self._array(folder / f"{stem}-{_KINDS[0]}", (count, *size))
             labels = self._array(folder / f"{stem}-{_KINDS[1]}", (count,))
             parts.append(Part(images[:, None], labels))
-        self._used = folder
         train, test = parts
         return Content(train, test, held_out=self._held_out)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files.arrays import read_arrays
-from .dataset import Source, register
-from .places import Lookup, absent_files
+from .dataset import FolderSource, register
+from .places import absent_files
 from .source import Content, Part
 
 TEST = "val_data.npz"
 
 
-class ImageNet32(Source):
+class ImageNet32(FolderSource):
     """1,281,167 + 50,000 colour images of 32x32; the official validation file is the test.
 
     Read from a folder ``imagenet-32/`` with ``train_data_batch_1.npz`` .. and
@@ -36,28 +36,18 @@ class ImageNet32(Source):
         self._batches = [f"train_data_batch_{i}.npz" for i in range(1, batches + 1)]
         self._held_out = held_out
         folders = (self.name, "Imagenet32_train_npz", "ImageNet32")
-        self._lookup = Lookup(self.name, folders, self.advice)
-        self._used: Path | None = None
-
-    def read(self) -> Content:
-        """Returns the content of the first whole folder."""
-        return self._lookup.read_first(self._missing, self._read)
-
-    def where(self) -> str:
-        """Returns the folder of the last reading."""
-        return str(self._used)
+        self.folders = folders
 
     def _missing(self, folder: Path) -> list[str]:
         return absent_files(folder, [*self._batches, TEST])
 
-    def _read(self, folder: Path) -> Content:
+    def _read_from(self, folder: Path) -> Content:
         import numpy as np
 
         parts = [_read_batch(folder / name) for name in self._batches]
         images = np.concatenate([part.images for part in parts])
         train = Part(images, np.concatenate([part.labels for part in parts]))
         test = _read_batch(folder / TEST)
-        self._used = folder
         return Content(train, test, held_out=self._held_out, aef_fraction=0.01)
 
 

@@ -47,11 +47,6 @@ class Bound:
     half: Tensor
     samples: int
 
-    @property
-    def released(self) -> Tensor:
-        """What AEF's released code returns: no - log K, so too high by it. Not a bound."""
-        return self.value + math.log(self.samples)
-
 
 class WeightSum:
     """Running sums of importance weights, from their logarithms, in float64.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -26,7 +26,6 @@ from .scores import (
     bound_scores,
     bracket_scores,
     log_prob_scores,
-    released_scores,
     unavailable,
 )
 
@@ -50,8 +49,6 @@ class LikelihoodSettings:
         noise_images: Validation images that a completed model's noise is fitted to.
         noise_samples: K of that fit.
         noise_rounds: Rounds of that fit.
-        released_samples: K of AEF's released estimate, which is no bound; 0 leaves it out.
-        dequantisations: Draws of the dequantisation noise for an exact likelihood.
         chunk: Most rows decoded at once.
 
     Raises:
@@ -70,46 +67,15 @@ class LikelihoodSettings:
     noise_images: int = 500
     noise_samples: int = 16
     noise_rounds: int = 5
-    released_samples: int = 0
-    dequantisations: int = 1
     chunk: int = CHUNK
 
     def __post_init__(self) -> None:
         minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}
-        minima |= {"simulated_images": 0, "noise_rounds": 0, "released_samples": 0}
+        minima |= {"simulated_images": 0, "noise_rounds": 0}
         for name, value in vars(self).items():
             minimum = minima.get(name, 1)
             if isinstance(value, int) and value < minimum:
                 raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
-
-
-def likelihood_scores(
-    objective: Objective,
-    *,
-    test: Tensor,
-    validation: Tensor,
-    densities: Mapping[str, Density],
-    settings: LikelihoodSettings,
-    seed: int,
-    dims: int | None,
-) -> list[LikelihoodScore]:
-    """Returns every likelihood score of a trained objective.
-
-    Args:
-        objective: Trained, on the device to compute on.
-        test: Stored test data (N, C, H, W).
-        validation: Stored validation data, for proposals and noise.
-        densities: Fitted densities by name.
-        settings: The counts.
-        seed: The run's one seed; all noise comes from its streams.
-        dims: D where bits per dimension apply, else none (real vectors, padded views).
-    """
-    scorer = LikelihoodScorer(objective, test, validation, settings, seed, dims)
-    scores = scorer.native()
-    for name, density in densities.items():
-        if scorer.completes(name):
-            scores += scorer.completed(name, density)
-    return scores
 
 
 class LikelihoodScorer:
@@ -168,10 +134,7 @@ class LikelihoodScorer:
             reason = f"The prior '{self.objective.prior}' has no log density in closed form."
             return unavailable("native", "", reason, "not applicable")
         model = native(self.objective)
-        scores = self._attempt("native", "", lambda: self._bounds(model))
-        if self.settings.released_samples:
-            scores += self._attempt("native", "", lambda: self._released(model))
-        return scores
+        return self._attempt("native", "", lambda: self._bounds(model))
 
     def completed(self, name: str, density: Density) -> list[LikelihoodScore]:
         """Returns the scores of the model completed by a fitted density."""
@@ -205,13 +168,7 @@ class LikelihoodScorer:
 
     @torch.no_grad()
     def _exact(self) -> list[LikelihoodScore]:
-        draws = []
-        for index in range(self.settings.dequantisations):
-            # The first draw is the one that every bound sees.
-            name = f"test/{index}" if index else "test"
-            x = self._observed(self.test, self.settings.images, name).x
-            draws.append(torch.cat(self._exact_parts(x)).double())
-        value = torch.stack(draws).mean(0)
+        value = torch.cat(self._exact_parts(self.tested.x)).double()
         return log_prob_scores(value, self.dims, kind="exact", model="native")
 
     def _exact_parts(self, x: Tensor) -> list[Tensor]:
@@ -253,29 +210,6 @@ class LikelihoodScorer:
             count = settings.simulated_images
             ends = bracket(model, count, settings.annealing, generator)
             yield from bracket_scores(ends, settings.annealing.chains)
-
-    def _released(self, model: LatentModel) -> Iterator[LikelihoodScore]:
-        """Yields AEF's released estimate, from the encoder's proposal as in its code."""
-        settings, chunk = self.settings, self.settings.chunk
-        held_out = self.held_out.part(0, settings.tuning_images)
-        generator = self._stream("released/tuning")
-        choice = choose_proposal(
-            model,
-            held_out,
-            generator,
-            samples=settings.tuning_samples,
-            chunk=chunk,
-            families=["encoder"],
-        )
-        bound = importance_bound(
-            model,
-            self.tested,
-            choice.sampler(model, self.tested, chunk=chunk),
-            samples=settings.released_samples,
-            generator=self._stream("released"),
-            chunk=chunk,
-        )
-        yield from released_scores(bound, self.dims)
 
     def _observed(self, stored: Tensor, count: int, name: str) -> Observed:
         noise = self._stream(name)

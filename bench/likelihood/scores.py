@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -126,25 +125,6 @@ def bound_scores(bound: Bound, choice: Choice, dims: int | None) -> list[Likelih
         replace(score, samples_k=bound.samples, ess_median=median, n_real=count)
         for score in diagnostics
     ]
-
-
-def released_scores(bound: Bound, dims: int | None) -> list[LikelihoodScore]:
-    """Returns the estimate of AEF's released code, for comparison with its paper alone."""
-    reason = (
-        f"Without - log K, so {math.log(bound.samples):.3f} nats too high; "
-        "neither a likelihood nor a bound."
-    )
-    median = float(bound.ess.median())
-    scores = log_prob_scores(
-        bound.released,
-        dims,
-        kind="",
-        suffix="_released",
-        samples=bound.samples,
-        ess_median=median,
-        reason=reason,
-    )
-    return [replace(score, better="none") for score in scores]
 
 
 def small_share(bound: Bound) -> float:
