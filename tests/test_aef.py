@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,9 @@ from aebench.models.objectives.denoising import add_noise
 from aebench.models.objectives.objective import OBJECTIVES
 from torch import nn
 
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
+products = TOLERANCES["products"]
 SCALED = ("aef-center", "aef-corner", "aef-linear", "aef-linear-fixed", "vae", "vae-iaf", "iwae")
 BOUNDS = ("aef-linear", "aef-linear-fixed", "vae", "vae-iaf", "iwae")
 FLOW_OPTIONS = ("core_flow", "posterior_flow", "prior_flow")
@@ -99,12 +104,13 @@ def test_proposal_has_the_density_of_its_draws_at_any_scale(name, options):
 def test_iwae_bound_grows_with_k_and_is_the_vae_bound_at_one():
     x, losses = images(64), {}
     for k in (1, 5, 50):
-        model = ready("iwae", samples=k)
-        losses[k] = float(model.loss(x, noise(3)).mean().detach())
-    assert losses[50] < losses[5] < losses[1]
-    assert losses[1] == pytest.approx(
-        float(ready("vae").loss(x, noise(3)).mean().detach()), rel=1e-6
-    )
+        losses[k] = ready("iwae", samples=k).loss(x, noise(3)).detach()
+    assert losses[50].mean() < losses[5].mean() < losses[1].mean()
+    vae = ready("vae")
+    terms = torch.stack([*vae.terms(x, noise(3)).values()]).detach()
+    # The same terms, summed in another order.
+    atol = float32_slack(terms.abs().sum(0).max(), len(terms))
+    torch.testing.assert_close(losses[1], vae.total(dict(enumerate(terms))), rtol=0, atol=atol)
 
 
 def test_vae_name_stands_for_two_models_by_the_space():
@@ -119,7 +125,9 @@ def test_decoder_scale_modes_have_the_scales_they_say():
     fixed = ready("vae", decoder_scale="fixed").decoder_affine(z)[1]
     assert torch.equal(fixed, torch.ones(3, 1, 4, 4))
     independent = ready("vae", decoder_scale="independent", epsilon=0.0).decoder_affine(z)[1]
-    torch.testing.assert_close(independent, torch.full((3, 1, 4, 4), math.log(2)))
+    expected = torch.full((3, 1, 4, 4), math.log(2))
+    # log(1 + exp(0)): three operations.
+    torch.testing.assert_close(independent, expected, rtol=0, atol=float32_slack(2, 3))
     dependent = ready("vae", decoder_scale="dependent").decoder_affine(z)[1]
     assert not torch.allclose(dependent[0], dependent[1])
     assert bool((dependent > 0).all())
@@ -133,7 +141,9 @@ def test_scale_is_the_same_in_training_and_evaluation_with_its_epsilon(name):
         y = model.space(images())[0]
         scales.append(model.train().encoder_affine(y)[1])
         assert torch.equal(model.eval().encoder_affine(y)[1], scales[-1])
-    torch.testing.assert_close(scales[1] - scales[0], torch.full_like(scales[0], 0.25))
+    atol = float32_slack(scales[1].detach().abs().max())
+    quarter = torch.full_like(scales[0], 0.25)
+    torch.testing.assert_close(scales[1] - scales[0], quarter, rtol=0, atol=atol)
 
 
 def test_temperature_scales_codes_and_decoder_noise_differs_for_each_image():
@@ -141,7 +151,8 @@ def test_temperature_scales_codes_and_decoder_noise_differs_for_each_image():
     with torch.no_grad():
         codes = torch.randn(4, 2, generator=noise(2))
         cool = model.sample(4, noise(2), temperature=0.5)
-        torch.testing.assert_close(cool, model.decode(0.5 * codes))
+        atol = float32_slack(1, products(model))
+        torch.testing.assert_close(cool, model.decode(0.5 * codes), rtol=0, atol=atol)
         same = torch.zeros(3, 2)
         for name in ("aef-linear", "aef-center", "vae"):
             noisy = ready(name).decode_noisy(same, noise(4))
@@ -245,7 +256,7 @@ def test_noise_for_denoising_is_clamped_and_repeats():
     assert float(noisy.min()) == 0
     assert float(noisy.max()) == 1
     expected = (x + 0.5 * torch.randn(x.shape, generator=noise(1))).clamp(0, 1)
-    torch.testing.assert_close(noisy, expected)
+    torch.testing.assert_close(noisy, expected, rtol=0, atol=float32_slack(1, 2))
     with pytest.raises(ValueError, match=r"'sigma' is -0\.1; expected a number of at least 0"):
         add_noise(x, -0.1, noise())
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import runpy
+from pathlib import Path
 
 import pytest
 from aebench.bench.cli import doctor as command_doctor
 from aebench.bench.errors import RunFailed
 from aebench.bench.evaluation import agreement
+
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
 
 
 def doctor() -> int:
@@ -29,7 +34,10 @@ def test_installed_implementations_agree_with_ours():
     assert set(ours.values) == {"fd", "kid_full", "precision", "recall", "density", "coverage"}
     for other in answers[1:]:
         for name, value in other.values.items():
-            assert value == pytest.approx(ours.values[name], rel=1e-6), (other.name, name)
+            assert value == pytest.approx(ours.values[name], rel=float32_slack(1)), (
+                other.name,
+                name,
+            )
     assert any(other.values for other in answers[1:])
 
 

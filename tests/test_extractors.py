@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 GOLDEN = Path(__file__).parent / "golden"
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
+products = TOLERANCES["products"]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,10 @@ def test_lite0_classifies_photographs_as_published(name, expected):
     extractor = build_extractor("lite0@224")
     features = torch.from_numpy(extractor(photograph(name)))
     probabilities = extractor.network.classifier(features).softmax(1)[0]
+    # The published ones have three digits.
+    atol = 0.5e-3 + float32_slack(1, products(extractor.network))
     assert probabilities[list(expected)].tolist() == pytest.approx(
-        list(expected.values()), abs=0.01
+        list(expected.values()), abs=atol
     )
 
 
@@ -77,7 +83,8 @@ def test_features_do_not_depend_on_the_other_images_of_a_batch(images):
         apart = extractor(images, counts.append)
     finally:
         type(extractor).batch_size = before
-    np.testing.assert_allclose(together, apart, atol=1e-4)
+    atol = float32_slack(together.std(), products(extractor.network))
+    np.testing.assert_allclose(together, apart, rtol=0, atol=atol)
     assert counts == [3, 3, 1]
 
 
@@ -89,7 +96,7 @@ def test_grey_images_are_repeated_to_three_channels(images):
 
 def test_pixels_are_flattened_grey_levels(images):
     features = build_extractor("pixels")(images)
-    np.testing.assert_allclose(features, images.flatten(1).numpy() / 255, rtol=1e-6)
+    np.testing.assert_allclose(features, images.flatten(1).numpy() / 255, rtol=float32_slack(1))
     assert build_extractor("pixels")(images[:, :1]).shape == (7, 400)
 
 
@@ -194,7 +201,9 @@ def test_the_papers_protocols_differ_from_ours():
     images[0] = float("nan")
     floats = prepare(images, PROTOCOLS["aef"])
     assert floats.shape[0] == 2_048
-    assert floats[0, 0, 0, 0].item() == pytest.approx(254.745)
-    assert build_extractor("pixels").extract_levels(floats[:1])[0, 0] == pytest.approx(0.999)
+    two_operations = float32_slack(1, 2)
+    assert floats[0, 0, 0, 0].item() == pytest.approx(254.745, rel=two_operations)
+    level = build_extractor("pixels").extract_levels(floats[:1])[0, 0]
+    assert level == pytest.approx(0.999, rel=2 * two_operations)
     assert prepare(images[1:], PROTOCOLS["rae"]).unique().tolist() == [254]
     assert prepare(images[1:], PROTOCOLS["aebench"]).unique().tolist() == [255]

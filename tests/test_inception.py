@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from aebench.bench.cli import evaluate as command_evaluate
+from aebench.metrics import frechet_distance
 from aebench.metrics.extractor import build_extractor
 from aebench.metrics.features.inception import load_inception
 from PIL import Image
 
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
+products = TOLERANCES["products"]
+EXACT = "inception-in-float64-of-aebench-tests"
 COUNT = 6
 
 
@@ -52,11 +58,13 @@ def test_features_equal_torch_fidelitys_forward(random_inception):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 20, 20), generator=generator, dtype=torch.uint8)
     extractor = build_extractor("inception", weights=random_inception)
-    expected = load_inception(random_inception)(images)[0].numpy()
+    network = load_inception(random_inception)
+    expected = network(images)[0].numpy()
     features = extractor(images)
     assert features.shape == (2, 2048)
     assert expected.std() > 0.01
-    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    atol = float32_slack(np.sqrt(np.square(expected).mean()), products(network))
+    np.testing.assert_allclose(features, expected, rtol=0, atol=atol)
     assert not extractor.published
 
 
@@ -64,8 +72,10 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
     random_inception, folders, tmp_path, monkeypatch, capsys
 ):
     torch_fidelity = pytest.importorskip("torch_fidelity")
+    # In float64, so that the peer's rounding does not add to that of the features here.
+    torch_fidelity.register_feature_extractor(EXACT, exact_inception())
     common = {
-        "feature_extractor": "inception-v3-compat",
+        "feature_extractor": EXACT,
         "feature_extractor_weights_path": str(random_inception),
         "fid": True,
         "kid": True,
@@ -92,11 +102,60 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
     assert parsed.run(parsed) == 0
     scores = {s["metric"]: s for s in json.loads(capsys.readouterr().out)["scores"]}
     assert scores["fd"]["label"] == "FD"
+    sets = [features_in_both(random_inception, path) for path in folders.values()]
     pairs = {
-        "fd": "frechet_inception_distance",
-        "kid_full": "kernel_inception_distance_mean",
-        "precision": "precision",
-        "recall": "recall",
+        "fd": ("frechet_inception_distance", frechet_slack(sets)),
+        "kid_full": ("kernel_inception_distance_mean", kernel_slack(sets)),
+        "precision": ("precision", float32_slack(1)),  # Means of noughts and ones in float32.
+        "recall": ("recall", float32_slack(1)),
     }
-    for ours, theirs in pairs.items():
-        assert scores[ours]["value"] == pytest.approx(expected[theirs], rel=1e-4), ours
+    for ours, (theirs, slack) in pairs.items():
+        assert slack < 2e-4, ours
+        assert scores[ours]["value"] == pytest.approx(expected[theirs], rel=0, abs=slack), ours
+
+
+def exact_inception():
+    """Returns the peer's network in float64: its option for that is of no effect in 0.4."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Exact(FeatureExtractorInceptionV3):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.feature_extractor_internal_dtype = torch.float64
+            self.double()
+
+        def forward(self, x):
+            return tuple(features.double() for features in super().forward(x))
+
+    return Exact
+
+
+def features_in_both(weights: Path, folder: Path) -> tuple[torch.Tensor, float]:
+    """Returns the peer's features by float64, and how far float32 rounds a row of them off."""
+    arrays = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
+    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    network = exact_inception()(EXACT, ["2048"], feature_extractor_weights_path=str(weights))
+    exact = network(images)[0]
+    single = load_inception(weights)(images)[0].double()
+    return exact, float((single - exact).square().sum(1).mean().sqrt())
+
+
+def frechet_slack(sets) -> float:
+    """The distance is a squared metric, in which a set whose rows move by d moves by d."""
+    distance = frechet_distance(real=sets[0][0], generated=sets[1][0])
+    moved = sum(off for _, off in sets) * (COUNT / (COUNT - 1)) ** 0.5
+    # The peer takes the root of eigenvalues that are 0 but for rounding in float64.
+    norms = [float(torch.linalg.matrix_norm(torch.cov(rows.T), 2)) for rows, _ in sets]
+    roots = 2 * sets[0][0].shape[1] * (2.0**-53 * norms[0] * norms[1]) ** 0.5
+    return 2 * moved * distance**0.5 + moved**2 + roots
+
+
+def kernel_slack(sets) -> float:
+    """The estimate's derivative by each row, times how far a row is rounded off."""
+    real, generated = (rows.clone().requires_grad_() for rows, _ in sets)
+    within = [((x @ x.T / x.shape[1] + 1) ** 3).fill_diagonal_(0).sum() for x in (real, generated)]
+    across = ((real @ generated.T / real.shape[1] + 1) ** 3).sum()
+    value = sum(within) / (COUNT * (COUNT - 1)) - 2 * across / COUNT**2
+    slopes = torch.autograd.grad(value, (real, generated))
+    moved = [slope.norm(dim=1).sum() * off for slope, (_, off) in zip(slopes, sets, strict=True)]
+    return float(sum(moved))

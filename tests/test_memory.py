@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 from aebench.bench.evaluation.outputs import Outputs
 from aebench.metrics.features.pixels import Pixels
 from aebench.metrics.memory import in_batches
 from aebench.models.objectives.vae import VAE
+
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
+products = TOLERANCES["products"]
 
 
 def _limited(most, function):
@@ -58,6 +65,7 @@ def test_an_evaluation_that_runs_out_of_memory_goes_on_in_smaller_batches_with_t
     few, whole = ([row for rows in found for row in rows] for found in (few, whole))
     assert len(few) == len(whole) > 5
     for row, expected in zip(few, whole, strict=True):
+        # A rounding may move one of 1280 pixels by a grey level: the error by 2 / 255 / 1280.
         assert row.pop("value") == pytest.approx(expected.pop("value"), rel=1e-4)
         row.pop("stderr"), expected.pop("stderr")
         assert row == expected
@@ -77,7 +85,8 @@ def test_smaller_batches_see_the_same_noise(monkeypatch):
     for most in (1000, 30):
         monkeypatch.setattr(VAE, "encode", _limited(most, VAE.encode))
         codes.append(Outputs(model, data, Evaluation(images=100), 0).train_codes)
-    assert torch.allclose(*codes, atol=1e-5)
+    atol = float32_slack(codes[0].abs().max(), products(model))
+    torch.testing.assert_close(*codes, rtol=0, atol=atol)
 
 
 def test_a_likelihood_decodes_fewer_rows_at_once_where_memory_ends():
@@ -93,7 +102,8 @@ def test_a_likelihood_decodes_fewer_rows_at_once_where_memory_ends():
     y = torch.rand(4, 1, 2, 2, generator=generator)
     z = torch.rand(6, 4, 3, generator=generator)
     expected = y.flatten(1).sum(1) * z.sum(2)
-    assert torch.allclose(joint_of_draws(Model(), y, z, 24), expected)
+    atol = float32_slack((y.flatten(1).sum(1) * z.sum(2)).max(), 4 + 3)
+    torch.testing.assert_close(joint_of_draws(Model(), y, z, 24), expected, rtol=0, atol=atol)
 
 
 def test_no_memory_for_a_single_image_is_one_line_that_names_the_run_and_no_row(

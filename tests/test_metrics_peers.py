@@ -1,6 +1,8 @@
 """Side by side with other implementations on the same features."""
 
+import runpy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from aebench.metrics import (
 from aebench.metrics.neighbours import neighbour_scores
 from aebench.metrics.reconstruction import ssim
 
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
 EXTRACTOR = "identity-of-aebench-tests"
 
 
@@ -65,8 +69,9 @@ def test_torch_fidelity_computes_the_same_kernel_distance(sets, fidelity):
 
 def test_torch_fidelity_computes_the_same_precision_and_recall(sets, fidelity):
     precision, recall = precision_recall(**sets)
-    assert precision == pytest.approx(fidelity["precision"], abs=1e-6)
-    assert recall == pytest.approx(fidelity["recall"], abs=1e-6)
+    # It takes the mean of noughts and ones in float32.
+    assert precision == pytest.approx(fidelity["precision"], abs=float32_slack(1))
+    assert recall == pytest.approx(fidelity["recall"], abs=float32_slack(1))
     assert abs(precision - recall) > 0.05
 
 

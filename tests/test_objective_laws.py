@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,9 @@ from aebench.models.spaces.space import SPACES
 from safetensors.torch import load, save
 from torch import Tensor
 
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
+products = TOLERANCES["products"]
 LATENT, BATCH = 3, 6
 # Values that make any network that has such an option small.
 SMALL = {"flow_layers": 2, "flow_hidden": 8}
@@ -166,10 +171,11 @@ def test_terms_are_finite_one_for_each_image_and_sum_to_the_loss(name, space):
     for term, value in terms.items():
         assert value.shape == (BATCH,), term
         assert bool(value.isfinite().all()), term
-    total = torch.zeros(BATCH)
+    total, size = torch.zeros(BATCH), torch.zeros(BATCH)
     for value in terms.values():
-        total = total + value
-    torch.testing.assert_close(objective.loss(data(space), noise(4)), total)
+        total, size = total + value, size + value.detach().abs()
+    atol = float32_slack(size.max(), len(terms))
+    torch.testing.assert_close(objective.loss(data(space), noise(4)), total, rtol=0, atol=atol)
 
 
 @every_case
@@ -205,11 +211,19 @@ def test_codes_are_deterministic_and_each_of_its_own_image(name, space):
     with torch.no_grad():
         codes = objective.encode(data(space))
         assert codes.shape == (BATCH, objective.code_dim)
-        torch.testing.assert_close(objective.encode(data(space)[2:4]), codes[2:4])
+        assert_same_network(objective, objective.encode(data(space)[2:4]), codes[2:4])
         assert float((codes[0] - codes[1]).abs().max()) > 0
         images = objective.decode(codes)
-        torch.testing.assert_close(objective.decode(codes[2:4]), images[2:4])
+        assert_same_network(objective, objective.decode(codes[2:4]), images[2:4])
     assert images.shape == data(space).shape
+
+
+def assert_same_network(network: torch.nn.Module, found: Tensor, expected: Tensor) -> None:
+    """Compares outputs for batches of other sizes, whose sums are taken in another order."""
+    size = float(expected.square().mean().sqrt())
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=float32_slack(size, products(network))
+    )
 
 
 def assert_images(images: Tensor, space: str, count: int) -> None:
@@ -385,8 +399,10 @@ def test_backbone_takes_any_channel_count_and_latent_size(name, channels, latent
 
 
 def assert_affine(layer: torch.nn.Module, a: Tensor, b: Tensor) -> None:
-    mixed = layer(0.3 * a + 0.7 * b)
-    torch.testing.assert_close(mixed, 0.3 * layer(a) + 0.7 * layer(b), rtol=1e-4, atol=1e-5)
+    mixed, apart = layer(0.3 * a + 0.7 * b), 0.3 * layer(a) + 0.7 * layer(b)
+    size = float(torch.stack([layer(a), layer(b)]).abs().max())
+    atol = float32_slack(size, products(layer) + 5)
+    torch.testing.assert_close(mixed, apart, rtol=0, atol=atol)
 
 
 @every_backbone
@@ -502,7 +518,9 @@ def test_a_gradient_penalty_decodes_and_counts_the_batch_once_as_without_it(name
     expected = plain.terms(x, torch.Generator().manual_seed(1))
     assert expected.keys() == terms.keys() - {"gradient"}
     for term, value in expected.items():
-        torch.testing.assert_close(terms[term], value, rtol=1e-5, atol=1e-6)
+        # A sum of squares over the pixels, over which errors of the network average out.
+        rtol = float32_slack(1, x[0].numel())
+        torch.testing.assert_close(terms[term], value, rtol=rtol, atol=0)
     found = dict(objective.backbone.named_buffers())
     assert any(key.endswith("running_var") for key in found)
     for key, value in plain.backbone.named_buffers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from aebench.models.spaces.real import RealSpace
 from aebench.models.spaces.space import UnitSpace
 
 STORED = np.load(Path(__file__).parent / "golden" / "bijectors.npz")
+
+TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
+float32_slack = TOLERANCES["float32_slack"]
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -63,9 +67,9 @@ def test_dequantised_pixels_keep_their_value_and_repeat_under_a_generator():
 def test_white_and_black_pixels_are_as_far_from_the_middle_in_single_precision():
     space = LogitSpace((1, 1, 2))
     y, log_det = space.logit(torch.tensor([[[[0.0, 1.0]]]]))
-    assert float(y[0, 0, 0, 0]) == pytest.approx(-float(y[0, 0, 0, 1]), rel=1e-6)
+    assert float(y[0, 0, 0, 0]) == pytest.approx(-float(y[0, 0, 0, 1]), rel=float32_slack(1, 3))
     exact = 2 * (math.log(1 - 2e-6) - math.log(1e-6) - math.log1p(-1e-6))
-    assert float(log_det) == pytest.approx(exact, rel=1e-6)
+    assert float(log_det) == pytest.approx(exact, rel=float32_slack(1, 6))
 
 
 def test_images_for_display_are_clamped_and_the_inverse_is_not():
@@ -73,7 +77,9 @@ def test_images_for_display_are_clamped_and_the_inverse_is_not():
     far = torch.full((1, 3, 2, 2), 30.0)
     assert float(space.image(far).max()) == 1
     assert float(space.image(-far).min()) == 0
-    assert float(space.inverse(far).max()) == pytest.approx(1 + 0.05 / 0.9)
+    assert float(space.inverse(far).max()) == pytest.approx(
+        1 + 0.05 / 0.9, rel=float32_slack(1, 3)
+    )
 
 
 def test_first_batch_comes_out_with_mean_zero_and_deviation_one_in_each_channel():
@@ -140,7 +146,8 @@ def test_autoencoder_can_take_its_error_in_pixels_of_the_logit_space():
         losses[distortion] = model.loss(x, noise())
         inverse = model.space.inverse(model.mean(model.encode(x)))
     pixels = (inverse - x).square().flatten(1).sum(1)
-    torch.testing.assert_close(losses["pixels"], pixels)
+    rtol = float32_slack(1, x[0].numel())
+    torch.testing.assert_close(losses["pixels"], pixels, rtol=rtol, atol=0)
     assert not torch.allclose(losses["space"], pixels)
     with pytest.raises(ValueError, match="'distortion' is 'pixel'; expected 'space' or 'pixels'"):
         build("ae", backbone="tiny", image_shape=(1, 4, 4), latent_dim=2, distortion="pixel")
