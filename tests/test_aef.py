@@ -16,6 +16,7 @@ from aebench.models.objectives.denoising import add_noise
 from aebench.models.objectives.objective import OBJECTIVES
 from torch import nn
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 products = TOLERANCES["products"]

@@ -19,6 +19,7 @@ from aebench.models.densities.density import build_density
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
+pytestmark = pytest.mark.sensitive
 LINEAR = runpy.run_path(str(Path(__file__).parent / "linear_gaussian.py"))
 DATA, TRUTH = LINEAR["DATA"], LINEAR["TRUTH"]
 STARTS = ("proposal", "prior")

@@ -25,6 +25,7 @@ from aebench.bench.regression.trained import changes_of
 from aebench.bench.suites.suite import load_suite
 from aebench.models.objectives.objective import OBJECTIVES
 
+pytestmark = pytest.mark.sensitive
 HERE = Path(__file__).parent
 BASELINE = HERE / "baseline"
 SUITE = BASELINE / "regression.toml"

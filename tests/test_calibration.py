@@ -15,6 +15,8 @@ from aebench.bench.calibration.verdicts import judge, spearman, summarise, verdi
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
 
+pytestmark = pytest.mark.sensitive
+
 
 @pytest.fixture(scope="module")
 def pools() -> Pools:

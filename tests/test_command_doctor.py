@@ -11,6 +11,7 @@ from aebench.bench.cli import doctor as command_doctor
 from aebench.bench.errors import RunFailed
 from aebench.bench.evaluation import agreement
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 

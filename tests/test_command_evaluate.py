@@ -17,6 +17,7 @@ from aebench.metrics.registry import Estimate, Metric
 from aebench.models.registry import UnknownName
 from PIL import Image
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 

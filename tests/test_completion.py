@@ -16,6 +16,7 @@ from aebench.models.densities.density import build_density
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+pytestmark = pytest.mark.sensitive
 LINEAR = runpy.run_path(str(Path(__file__).parent / "linear_gaussian.py"))
 DATA = LINEAR["DATA"]
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))

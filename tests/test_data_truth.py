@@ -7,6 +7,7 @@ import torch
 from aebench.bench.data.dataset import load_dataset
 from scipy.stats import multivariate_normal
 
+pytestmark = pytest.mark.sensitive
 TRUTHS = ["linear-gaussian", "warped-mixture", "decoder-images"]
 
 

@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 # Values that make any density that has such an option quick to fit.
+pytestmark = pytest.mark.sensitive
 SMALL = {"hidden": 8, "epochs": 2}
 NAMES = [name.replace("-K", "-3") for name in DENSITIES.names()]
 every_density = pytest.mark.parametrize("name", NAMES)

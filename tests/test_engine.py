@@ -15,6 +15,7 @@ from aebench.models.objectives.objective import OBJECTIVES
 from aebench.models.spaces.space import check_unit_range
 from aebench.models.switches import VALUE_CHECKS
 
+pytestmark = pytest.mark.sensitive
 TapeRecorder = runpy.run_path(str(Path(__file__).parent / "recording.py"))["TapeRecorder"]
 SHAPE = (1, 8, 8)
 STEPS = 24
@@ -170,7 +171,8 @@ def test_trunks_in_bfloat16_give_the_same_loss_curve(objective, tmp_path):
     plain, tf32, rounded = curves
     assert tf32 == plain, "on a CPU there are no such products"
     span = max(plain) - min(plain)
-    assert rounded == pytest.approx(plain, rel=5e-3, abs=0.05 * span)
+    # Both trunks are rounded by 2^-9; what that changes in training is a part of its course.
+    assert rounded == pytest.approx(plain, rel=2.5 * 2.0**-9, abs=0.05 * span)
 
 
 @pytest.mark.parametrize("objective", ["vae", "rae-gp", "rae-sn"])

@@ -12,6 +12,7 @@ from aebench.models.building import option_defaults
 from aebench.models.gaussian import standard_normal_log_prob
 from aebench.models.objectives.objective import OBJECTIVES
 
+pytestmark = pytest.mark.sensitive
 EXACT = [name for name, kind in OBJECTIVES.items() if kind.likelihood == "exact"]
 FLOWS = [{}, {"core_flow": "maf", "prior_flow": "iaf"}, {"core_flow": "iaf", "prior_flow": "maf"}]
 OTHER = [{"parametrisation": "divide"}, {"decoder_scale": "dependent"}, {"decoder_scale": "fixed"}]

@@ -19,6 +19,7 @@ from aebench.metrics.features.quantisation import PROTOCOLS, prepare, quantise
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+pytestmark = pytest.mark.sensitive
 GOLDEN = Path(__file__).parent / "golden"
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
@@ -91,7 +92,9 @@ def test_features_do_not_depend_on_the_other_images_of_a_batch(images):
 def test_grey_images_are_repeated_to_three_channels(images):
     extractor = build_extractor("lite0@32")
     grey = images[:, :1]
-    np.testing.assert_array_equal(extractor(grey), extractor(grey.repeat(1, 3, 1, 1)))
+    features = extractor(grey)
+    atol = float32_slack(features.std(), products(extractor.network))
+    np.testing.assert_allclose(features, extractor(grey.repeat(1, 3, 1, 1)), rtol=0, atol=atol)
 
 
 def test_pixels_are_flattened_grey_levels(images):

@@ -12,6 +12,7 @@ from aebench.bench.evaluation.features import cache_folder, content_key, extract
 from aebench.metrics.extractor import build_extractor
 from aebench.metrics.features.pixels import Pixels
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 

@@ -21,6 +21,7 @@ from aebench.bench.suites.config import Evaluation
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 

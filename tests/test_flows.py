@@ -15,6 +15,7 @@ from aebench.models.flows.flow_gaussian import FlowGaussian
 from aebench.models.flows.flows import FlowStack, build_flow
 from torch import Tensor
 
+pytestmark = pytest.mark.sensitive
 STORED = np.load(Path(__file__).parent / "golden" / "bijectors.npz")
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]

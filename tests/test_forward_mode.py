@@ -6,6 +6,8 @@ import torch
 from aebench.models.forward_mode import push_forward
 from torch import nn
 
+pytestmark = pytest.mark.sensitive
+
 
 def _network(dims):
     convolution = getattr(nn, f"Conv{dims}d")

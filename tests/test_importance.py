@@ -26,6 +26,7 @@ from aebench.bench.likelihood.proposal import (
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+pytestmark = pytest.mark.sensitive
 HERE = Path(__file__).parent
 GOLDEN = runpy.run_path(str(HERE / "test_aef_golden.py"))
 LINEAR = runpy.run_path(str(HERE / "linear_gaussian.py"))

@@ -16,6 +16,7 @@ from aebench.metrics.extractor import build_extractor
 from aebench.metrics.features.inception import load_inception
 from PIL import Image
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 products = TOLERANCES["products"]
@@ -109,8 +110,8 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
         "precision": ("precision", float32_slack(1)),  # Means of noughts and ones in float32.
         "recall": ("recall", float32_slack(1)),
     }
+    assert pairs["kid_full"][1] < 1e-4 * expected["kernel_inception_distance_mean"]
     for ours, (theirs, slack) in pairs.items():
-        assert slack < 2e-4, ours
         assert scores[ours]["value"] == pytest.approx(expected[theirs], rel=0, abs=slack), ours
 
 

@@ -18,6 +18,7 @@ from aebench.bench.records.rows import COLUMNS
 from aebench.models import build
 from aebench.models.densities.density import build_density
 
+pytestmark = pytest.mark.sensitive
 LINEAR = runpy.run_path(str(Path(__file__).parent / "linear_gaussian.py"))
 DATA, TRUTH = LINEAR["DATA"], LINEAR["TRUTH"]
 SMALL = LikelihoodSettings(

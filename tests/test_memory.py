@@ -10,6 +10,7 @@ from aebench.metrics.features.pixels import Pixels
 from aebench.metrics.memory import in_batches
 from aebench.models.objectives.vae import VAE
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 products = TOLERANCES["products"]

@@ -20,6 +20,7 @@ from aebench.metrics.frechet_inf import extrapolate
 from aebench.metrics.prd import curve_from_labels
 from aebench.metrics.reconstruction import psnr, reconstruction, squared_errors
 
+pytestmark = pytest.mark.sensitive
 GOLDEN = dict(np.load(Path(__file__).parent / "golden" / "metrics.npz"))
 X, Y = GOLDEN["feat_x"], GOLDEN["feat_y"]
 DEFAULT = {"rtol": 1e-9, "atol": 1e-12}

@@ -27,6 +27,7 @@ from aebench.metrics.screening import prepare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.sensitive
 seeds = st.integers(0, 2**31)
 few = settings(max_examples=20, deadline=None)
 

@@ -17,6 +17,7 @@ from aebench.metrics import (
 from aebench.metrics.neighbours import neighbour_scores
 from aebench.metrics.reconstruction import ssim
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 EXTRACTOR = "identity-of-aebench-tests"

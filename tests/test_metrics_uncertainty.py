@@ -12,6 +12,7 @@ from aebench.metrics.frechet import frechet, moment_standard_errors, moments
 from aebench.metrics.kernel import kernel, kernel_distance_jackknife
 from scipy.stats import t as student
 
+pytestmark = pytest.mark.sensitive
 DIMS = 4
 MIX = np.random.default_rng(5).normal(size=(DIMS, DIMS)) / 2 + np.eye(DIMS)
 TRUTH = {

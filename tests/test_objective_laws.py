@@ -21,6 +21,7 @@ from aebench.models.spaces.space import SPACES
 from safetensors.torch import load, save
 from torch import Tensor
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 products = TOLERANCES["products"]

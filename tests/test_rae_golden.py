@@ -38,6 +38,7 @@ from aebench.models.objectives.wae_mmd import (
 from aebench.models.spaces.space import UnitSpace
 from torch import Tensor, nn
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 ARRAYS = np.load(Path(__file__).parent / "golden" / "rae_losses.npz")

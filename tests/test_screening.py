@@ -10,6 +10,7 @@ from aebench.metrics import screening
 from aebench.metrics.neighbours import count_hits, squared_kth, squared_radii
 from aebench.metrics.screening import prepare, reach, screen, screen_pairs
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 

@@ -5,6 +5,7 @@ import pytest
 from aebench.metrics.seeding import seed_centres
 from sklearn.cluster import MiniBatchKMeans
 
+pytestmark = pytest.mark.sensitive
 SHAPES = [(40, 3), (1000, 70), (3072, 5), (3073, 6), (5003, 33)]  # scikit-learn samples 3072
 
 

@@ -15,6 +15,7 @@ from aebench.models.spaces.logit import LogitSpace
 from aebench.models.spaces.real import RealSpace
 from aebench.models.spaces.space import UnitSpace
 
+pytestmark = pytest.mark.sensitive
 STORED = np.load(Path(__file__).parent / "golden" / "bijectors.npz")
 
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))

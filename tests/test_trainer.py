@@ -19,6 +19,7 @@ from aebench.bench.training.trainer import Trainer
 from aebench.models.building import build
 from aebench.models.objectives.objective import OBJECTIVES
 
+pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
 TRAINING = Training(steps=17, batch_size=8, validate_every=5, plateau_patience=1)

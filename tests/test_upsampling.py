@@ -7,6 +7,8 @@ import torch
 from aebench.models.backbones.upsampling import UpsamplingOutput
 from torch import nn
 
+pytestmark = pytest.mark.sensitive
+
 
 def pair(channels_in: int, channels_out: int) -> tuple[UpsamplingOutput, nn.ConvTranspose2d]:
     torch.manual_seed(0)

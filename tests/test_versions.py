@@ -20,6 +20,7 @@ from aebench.bench.runs import runner
 from aebench.bench.training.state import SavedStates
 from aebench.bench.training.trainer import Trainer
 
+pytestmark = pytest.mark.sensitive
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(GOLDEN.glob("schema-*"))
 WHOLE, HALF = "6af1dce43fb040c9", "1bbd0bcb22e7d59d"
