@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from aebench.bench.results import KEY, read_results
+from aebench.bench.records.results import KEY, read_results
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
@@ -157,7 +157,7 @@ def test_no_sensitive_test_fails(name, tmp_path):
 
 def regression_rows(variables: dict[str, str], out: Path) -> Any:
     """Trains the regression suite, compares it with the baseline, and returns its rows."""
-    cli = ("-c", "import sys; from aebench.bench.cli import main; sys.exit(main())")
+    cli = ("-c", "import sys; from aebench.bench.cli.main import main; sys.exit(main())")
     suite = str(BASELINE / "regression.toml")
     options = ("--seeds", "0,1,2", "--workers", "1", "--device", "cpu", "--quiet")
     done = run_python(variables, *cli, "run", suite, *options, "--out", str(out))
