@@ -293,6 +293,7 @@ def divide(content: Content, split: str) -> tuple[Part, Part, Part]:
 
         held_out = round(content.aef_fraction * count)
         generator = torch.Generator().manual_seed(AEF_SPLIT_SEED)
+        # As torch's random_split has it: the first part trains, the rest is held out.
         order = torch.randperm(count, generator=generator).numpy()
         train, validation = order[: count - held_out], order[count - held_out :]
         return content.train.take(train), content.train.take(validation), content.test

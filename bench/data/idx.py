@@ -121,6 +121,7 @@ def read_idx(path: Path, shape: tuple[int, ...], digest: str | None = None) -> n
     header = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
     header += b"".join(size.to_bytes(4, "big") for size in shape)
     expected = len(header) + math.prod(shape)
+    # One byte more than expected tells a longer file without unpacking all of it.
     content = _unpack(path, expected + 1)
     if content[:4] != header[:4]:
         raise UserError(

@@ -110,6 +110,7 @@ def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
         raise UserError(
             f"{path} has {array.dtype} values from {low} to {high}; expected 0 to 255."
         )
+    # As grey levels these would be all but black, and every score would be quietly wrong.
     if (low, high) == (0, 1):
         raise UserError(
             f"{path} has {array.dtype} values 0 and 1 only; these look like binary images: "

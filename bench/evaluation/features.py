@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...metrics.extractor import Extractor
 
 VARIABLE = "AEBENCH_CACHE"
+# Part of every key, so that old files are not taken for new ones.
 FORM = 1  # Raise it when an extractor computes other features from the same weights.
 
 

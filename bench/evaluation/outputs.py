@@ -135,6 +135,7 @@ class Outputs:
     def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
         """Returns decoded draws from a density, uint8 (count, C, H, W)."""
         generator = stream(self.seed, f"evaluation/sample/{density}")
+        # Codes come from the CPU's generator: the same samples on every device.
         codes = self.density(density).sample(count, generator)
         return self.decode(temperature * codes)
 
@@ -209,6 +210,7 @@ def _suits(density: str, native: str, *, fitted_codes: bool) -> bool:
 def _pairs(count: int, wanted: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Returns indices of two different codes for each wanted pair."""
     first = torch.randint(count, (wanted,), generator=generator)
+    # A shift of at least 1 makes the two codes different without a second draw.
     shift = torch.randint(1, max(count, 2), (wanted,), generator=generator)
     return first, (first + shift) % count
 

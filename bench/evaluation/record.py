@@ -27,6 +27,7 @@ class EvaluationRecord:
 
     def rows(self, key: str, compute: Callable[[], list[Record]]) -> list[Record]:
         """Returns the rows of an item, computed only if they are not on record."""
+        # Written after each item: an interrupted evaluation goes on with the next one.
         if key not in self.items:
             self.items[key] = compute()
             self.write()

@@ -77,6 +77,7 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
     import numpy as np
     from numpy.lib import format as form
 
+    # numpy's own reader would allocate what the header claims before it looks at the file.
     version = form.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of the format is not known")

@@ -26,6 +26,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
     writer = f"{_host()}-{os.getpid()}"
+    # In the same folder, since a rename is atomic within one file system only.
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.{writer}.", suffix=".part"
     )
@@ -33,6 +34,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            # Else a power failure could leave the new name with no content.
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
@@ -71,6 +73,7 @@ def _alive(process: int) -> bool:
     return True
 
 
+# The rename itself is safe only once the folder is on the disk; some systems cannot do that.
 def _sync_folder(folder: Path) -> None:
     try:
         descriptor = os.open(folder, os.O_RDONLY)

@@ -130,6 +130,8 @@ def bracket(
         forward, rate = path.forward(generator)
         reverse = path.reverse(truth[at : at + size], generator)
         lower.append(_log_mean(forward))
+        # Reverse weights are inverses: their mean is unbiased for 1 / p(y), so minus its log is an
+        # upper bound.
         upper.append(-_log_mean(-reverse))
         rates.append(rate)
     ends = torch.cat(lower), torch.cat(upper)

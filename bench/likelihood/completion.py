@@ -15,6 +15,7 @@ from .importance import joint_of_draws
 from .model import CHUNK, LatentModel, Observed
 from .proposal import CLIMB_STEPS, Defensive, Gaussian, laplace
 
+# A pixel that is constant in the validation images would make the density infinite.
 MIN_SCALE = 1e-4
 # Images' worth of the pooled variance that each pixel's own variance is drawn towards.
 SHRINKAGES = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -99,6 +100,7 @@ def fit_noise(
             raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
     size = max(1, chunk // max(samples, objective.code_dim))
     parts = [validation.part(at, at + size) for at in range(0, len(validation), size)]
+    # The first scale takes reconstructions for the truth: no posterior is known yet.
     moments = [(p.y - decoder_mean(objective, objective.encode(p.x))).square() for p in parts]
     scale = _scale_from(torch.cat(moments))
     modes = [objective.encode(p.x) for p in parts]
@@ -130,6 +132,7 @@ def _squared_residuals(
 ) -> Tensor:
     """Returns posterior means of (y - mean(z))^2, (B, C, H, W), by self-normalised weights."""
     z, log_q = proposal.draw(samples, generator)
+    # Self-normalised: the constants of the posterior and of the proposal cancel.
     weights = (joint_of_draws(model, data.y, z, chunk) - log_q).softmax(0).to(data.y)
     total = torch.zeros_like(data.y)
     for draw, weight in zip(z, weights, strict=True):
@@ -141,6 +144,7 @@ def _squared_residuals(
 def _scale_from(squared: Tensor) -> Tensor:
     """Returns the scale (C, H, W) for squared residuals (B, C, H, W), shrunk as predicts best."""
     squared = squared.double()
+    # Each half predicts the other: what shrinks best there shrinks best on unseen images.
     halves = squared[::2], squared[1::2]
 
     def predict(strength: float) -> float:

@@ -14,8 +14,12 @@ from ..errors import RunFailed
 from .model import CHUNK, LatentModel, Observed
 from .proposal import FAMILIES, Sampler, samplers
 
+# So many rows of noise are drawn at once, whatever `chunk` is: the draws of a seed must not
+# depend on how many rows are decoded together.
 DRAW_ROWS = 32_768
 MOST_DRAWS = 64
+# Factors on the deviations of a proposal, tried on validation data. An encoder of a squared error
+# is often far too wide or too narrow; one from the decoder's geometry is about right.
 COARSE = {
     "encoder": tuple(4.0**power for power in range(-7, 3)),
     "local": (0.5, 1.0, 2.0, 4.0),
@@ -65,6 +69,7 @@ class WeightSum:
     def add(self, log_weights: Tensor) -> None:
         """Adds log weights (K, B)."""
         log_weights = log_weights.double()
+        # Weights span hundreds of nats: sums are kept as logarithms and never leave them.
         first = log_weights.logsumexp(0)
         second = (2 * log_weights).logsumexp(0)
         if self.count:
@@ -83,6 +88,7 @@ class WeightSum:
 
     def stderr(self) -> Tensor:
         """Returns the delta-method standard error of `log_mean`, (B,)."""
+        # var(w) / (K mean(w)^2) = 1/ESS - 1/K; rounding may make it slightly negative.
         return (1 / self.effective_size() - 1 / self.count).clamp_min(0).sqrt()
 
 
@@ -119,6 +125,7 @@ def importance_bound(
     for name, given in (("samples", samples), ("chunk", chunk)):
         if given < 1:
             raise ValueError(f"'{name}' is {given}; expected at least 1.")
+    # In blocks, so that memory does not grow with K.
     block = max(1, min(MOST_DRAWS, DRAW_ROWS // len(data)))
     weights, half = WeightSum(), torch.empty(0)
     for stop in sorted({*range(block, samples, block), samples // 2, samples} - {0}):
@@ -197,6 +204,7 @@ def choose_proposal(
     """
     if families is None:
         families = FAMILIES if model.encoder is not None else FAMILIES[1:]
+    # One seed for every candidate: their differences are those of the proposals, not of the noise.
     seed = int(torch.randint(2**62, (), generator=generator))
     best = Choice(families[0], 1.0, -math.inf)
     for family in families:
@@ -239,6 +247,7 @@ class _Trial:
             )
         except (RunFailed, torch.linalg.LinAlgError):
             return Choice(self.family, scale, -math.inf)
+        # The images' errors are independent, so they add in squares.
         noise = bound.stderr.square().sum().sqrt() / len(bound.stderr)
         return Choice(self.family, scale, float(bound.value.mean() - 3 * noise))
 

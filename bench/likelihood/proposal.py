@@ -16,9 +16,12 @@ from ...models.flows.flow_gaussian import FlowGaussian
 from ...models.forward_mode import load_rules
 from .model import CHUNK, LatentModel, Observed
 
+# A tenth of the draws in each defensive part bounds the weights by ten times what that part
+# alone would give, and costs a tenth of the draws each.
 DEFENSIVE_SHARE = 0.1
 DEFENSIVE_WIDTH = 2.0
 CLIMB_STEPS = 3
+# Lengths tried for a Gauss-Newton step; 0 keeps the old point where every other is worse.
 STEP_LENGTHS = (0.0, 0.1, 0.3, 1.0)
 FAMILIES = ("encoder", "local", "mode")
 
@@ -55,6 +58,7 @@ class Gaussian:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log q(z|x) (K, B) of z (K, B, L)."""
+        # One triangular solve for each image serves all its draws as columns.
         centred = ((z - self.location) / self.scale).permute(1, 2, 0)
         whitened = torch.linalg.solve_triangular(self.factor, centred, upper=False)
         return self._log_density(whitened.square().sum(1).T)
@@ -99,6 +103,8 @@ class Defensive:
         """Returns z (K, B, L) and log q(z|x) (K, B)."""
         location = self.parts[0].location
         chosen = torch.rand(count, len(location), generator=generator).to(location.device)
+        # All parts are drawn in full and one is picked: the noise used does not depend on the
+        # picks.
         z, _ = self.parts[0].draw(count, generator)
         below = self.shares[0]
         for part, share in zip(self.parts[1:], self.shares[1:], strict=True):
@@ -195,6 +201,7 @@ def laplace(
         steps: Gauss-Newton steps away from the model's own centre.
         chunk: Most rows decoded at once.
     """
+    # The Jacobian decodes a batch for each latent direction.
     size = max(1, chunk // model.latent_dim)
     parts = in_batches(
         lambda start, stop: _laplace_part(model, data.part(start, stop), steps), len(data), size
@@ -219,6 +226,7 @@ def gauss_newton_step(model: LatentModel, y: Tensor, z: Tensor) -> Tensor:
     factor = _cholesky(model.prior_precision + fisher_information(model, z))
     direction = torch.cholesky_solve(gradient.double()[..., None], factor)[..., 0].to(z)
     tried = torch.stack([z + length * direction for length in STEP_LENGTHS])
+    # A step that leaves the space's range gives nan; it counts as the worst.
     values = torch.stack([model.log_joint(y, candidate) for candidate in tried])
     best = values.nan_to_num(nan=-math.inf).argmax(0)
     return tried[best, torch.arange(len(z), device=z.device)]
@@ -230,6 +238,7 @@ def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
     J^T S^-1 J of the mean, plus 2 K^T K where K is the Jacobian of the log deviations.
     """
     load_rules()
+    # Forward mode: L directions, where reverse mode would need one pass for each pixel.
     scale = model.observation(z).stddev
 
     def tangents(direction: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,6 +249,7 @@ def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
     mean = (mean / scale).flatten(2)
     log_scale = log_scale.expand(len(basis), *scale.shape).flatten(2)
     information = torch.einsum("ibd,jbd->bij", mean, mean)
+    # Most decoders have a scale that does not depend on z; then the second part is zero.
     if bool(log_scale.any()):
         information = information + 2 * torch.einsum("ibd,jbd->bij", log_scale, log_scale)
     return information.double()
@@ -256,6 +266,7 @@ def _symmetric(matrix: Tensor) -> Tensor:
 
 def _cholesky(precision: Tensor) -> Tensor:
     """Returns the factor of a precision, with a ridge where rounding made it singular."""
+    # Relative to the diagonal, so that it does not depend on the units of z.
     ridge = 1e-10 * torch.diagonal(precision, dim1=-2, dim2=-1).mean(-1)[..., None, None]
     identity = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     return torch.linalg.cholesky(_symmetric(precision) + ridge * identity)

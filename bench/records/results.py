@@ -84,6 +84,7 @@ def read_results(directory: Path) -> Results:
         found = " ".join(warnings[:NAMED]) or "Run `aebench run` first."
         found += f" {len(warnings) - NAMED} more like these." if len(warnings) > NAMED else ""
         raise UserError(f"No result rows in '{directory}'. {found}")
+    # The later one counts: runs are read after the table.
     unique = {tuple(record[name] for name in KEY): record for record in records}
     return Results(frame(unique.values()), tuple(warnings), table_is_sound)
 
@@ -188,6 +189,7 @@ def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
     """
     records = records_of(rows)
     sums = path.with_name(path.name + ".sha256")
+    # Removed first: old checksums beside new rows would accuse every row of being edited.
     sums.unlink(missing_ok=True)
     write_atomically(path, csv_text([COLUMNS, *(record.values() for record in records)]))
     write_atomically(sums, "".join(checksum(record)[:16] + "\n" for record in records))

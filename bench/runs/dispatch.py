@@ -68,6 +68,7 @@ class InProcess:
                 yield done
                 continue
             waiting.append(request)
+            # A run that another process holds is put last; sleep once all that are left are held.
             refused += 1
             if refused >= len(waiting):  # All that is left is held elsewhere.
                 time.sleep(BUSY_SECONDS)

@@ -74,6 +74,7 @@ def write_floors(requests: Sequence[Request]) -> None:
         config = group[0].config
         data = dataset(config.dataset, config.split)
         if data.default_space != "real":
+            # Runs of one suite may ask for different metrics; one floor serves them all.
             settings = _merged([r.config.evaluation for r in group])
             try:
                 _write_floor(group[0], settings, data, digest)

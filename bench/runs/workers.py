@@ -41,6 +41,7 @@ class Processes:
         """Yields one `Done` for each request; a run held elsewhere is tried again later."""
         waiting = deque((0.0, request) for request in requests)
         deaths = dict.fromkeys((r.folder for r in requests), 0)
+        # A pool for each worker: one process that dies breaks its own pool and no other run.
         workers = [Worker() for _ in range(self.workers)]
         try:
             while waiting or any(worker.request for worker in workers):
@@ -78,6 +79,7 @@ class Worker:
         """Gives the process a run; starts the process if there is none."""
         with signals_held_back():
             if self._pool is None:
+                # Not by fork: torch's threads and a GPU do not survive it.
                 context = multiprocessing.get_context("spawn")
                 self._events, sender = context.Pipe(duplex=False)
                 self._pool = ProcessPoolExecutor(1, context, _start_worker, (sender,))

@@ -35,6 +35,8 @@ class Batches:
         """Returns the batch (B, ...) of a step, counted from 0, in ``out`` where it is given."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
+            # A function of the epoch, not of the batches before: a resumed training needs no
+            # replay.
             order = torch.randperm(len(self.data), generator=stream(self.seed, f"data/{epoch}"))
             self._order, self._epoch = order.to(self.data.device), epoch
         chosen = self._order[position * self.size : (position + 1) * self.size]

@@ -11,7 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+# Libraries choose their kernels and allocate their work space in the first steps, which a graph
+# must not record.
 WARM_UP = 3
+# Of the change that a step makes: rounding alone lies far below, a lost term far above.
 TOLERANCE = 0.05
 EAGER = "AEBENCH_EAGER"
 LOGGER = logging.getLogger("aebench")
@@ -115,6 +118,7 @@ class Engine:
         before = self._copy()
         places = self._places()
         recorder.take(self.body)
+        # The step is taken, undone and done again by the replay: only so can both be compared.
         after = self._copy()
         self._put_back(before)
         try:

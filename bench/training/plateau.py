@@ -32,6 +32,8 @@ class Plateau:
         """Returns the factor on the initial rate after one more validation loss."""
         if math.isnan(self.first):
             self.first = loss
+        # Relative to the decrease so far, not to the loss: a log-likelihood may be near 0 or
+        # negative.
         margin = self.threshold * (self.first - self.best) if math.isfinite(self.best) else 0.0
         if loss < self.best - margin:
             self.best, self.waited = loss, 0

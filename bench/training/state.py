@@ -51,6 +51,7 @@ class SavedStates:
         Raises:
             OSError: The folder cannot be written or the disk is full; the older state is whole.
         """
+        # Only a state that was read or written whole may push out the one before.
         if self._whole and self.newest.exists():
             self.newest.replace(self.previous)
         save_checkpoint(self.newest, tensors, {"identity": self.identity, **record})
@@ -122,6 +123,7 @@ def adam(parameters: Iterable[Parameter], rate: float, device: torch.device) -> 
     from torch import tensor
     from torch.optim import Adam
 
+    # The fused kernel is one call instead of one for each parameter.
     if device.type != "cuda":
         return Adam(parameters, lr=rate, fused=True)
     return Adam(parameters, lr=tensor(rate, device=device), fused=True, capturable=True)

@@ -28,6 +28,7 @@ class TermSums:
     @torch.no_grad()
     def add(self, terms: dict[str, Tensor]) -> None:
         """Counts a step with its terms, each (B,)."""
+        # One call for all terms: on small networks each call costs as much as its arithmetic.
         values = torch.stack(tuple(terms.values())).float().mean(1)
         if not self.names:
             self.names = list(terms)
@@ -35,6 +36,7 @@ class TermSums:
             self.first_bad = torch.full_like(values, NEVER, dtype=torch.int64)
         self.step += 1
         self.sums += values
+        # On the device, without a question from the host, which would have to wait for the answer.
         bad = torch.where(torch.isfinite(values), NEVER, self.step)
         torch.minimum(self.first_bad, bad, out=self.first_bad)
 

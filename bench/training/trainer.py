@@ -86,6 +86,8 @@ class Trainer:
         self.validation = validation.to(device)
         own = train[: training.train_images or None].to(device)
         self.batches = Batches(own, training.batch_size, seed)
+        # One tensor that every batch is copied into: a recorded step reads the same address each
+        # time.
         self.pixels = own[: training.batch_size].clone()
         self.device = device
         self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
@@ -154,6 +156,8 @@ class Trainer:
     def _initialise(self) -> None:
         pixels = self.batches.at(self.step)
         with torch.no_grad():
+            # A stream of its own: data-dependent initialisation must not shift the training's
+            # noise.
             generator = stream(self.seed, "init/space", self.device)
             self.objective.initialise(self._prepare(pixels, generator), generator)
 
@@ -175,6 +179,8 @@ class Trainer:
             terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
         loss = self.objective.total(terms).mean()
         for parameter in self.parameters:
+            # By assignment: the optimiser's own method does the same with bookkeeping for each
+            # parameter.
             parameter.grad = None
         loss.backward()
         if self.training.gradient_clip > 0:
@@ -200,6 +206,8 @@ class Trainer:
             return self.objective.terms(x, generator)
         except FloatingPointError as error:
             raise Diverged(f"{error} Step {self.step + 1}.") from error
+        # A library may refuse nan weights with an error of its own; then the term that went wrong
+        # first is what the user should hear of.
         except (ValueError, RuntimeError) as error:
             self.sums.check()
             lost = [n for n, p in self.objective.named_parameters() if not p.isfinite().all()]
@@ -225,6 +233,7 @@ class Trainer:
                 raise Diverged(
                     f"Term '{name}' of the validation loss is {value} at step {self.step}."
                 )
+        # Strictly better only: of equal losses the earlier weights stay, on every machine.
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
             weights = self.objective.state_dict()
@@ -243,6 +252,7 @@ class Trainer:
         totals: dict[str, Tensor] = {}
         count = 0
         for data in self.validation.split(self.training.batch_size):
+            # Batch statistics need two images; a last single one is left out, as in the training.
             if len(data) < 2 and count:
                 continue
             terms = self._terms(self._prepare(data, generator), generator)
