@@ -65,7 +65,7 @@ def install(wheel, target):
 
 
 def runner(installed, folder):
-    before = filter(None, [os.environ.get("PYTHONPATH")])
+    before = [path for path in [os.environ.get("PYTHONPATH")] if path]
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
