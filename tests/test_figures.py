@@ -10,7 +10,6 @@ from aebench.bench.comparison.labels import ORDER, axis_title
 from aebench.bench.figures import curves as figures_curves
 from aebench.bench.figures.all import write_figures
 from aebench.bench.figures.canvas import (
-    Arrays,
     look_of,
     new_figure,
     save_figure,
@@ -20,6 +19,7 @@ from aebench.bench.figures.canvas import (
 )
 from aebench.bench.figures.images import denoising_plots
 from aebench.bench.figures.methods import looks_of, shortened
+from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.figures.sheet import picture_sheets, run_strips
 from PIL import Image
 
@@ -66,9 +66,10 @@ def test_denoising_has_a_column_for_each_noise_and_a_line_for_each_objective(tmp
         folder.mkdir(parents=True)
         strip = np.zeros((2, 3, 1, 8, 8), np.uint8)
         np.savez(folder / "arrays.npz", **{f"denoising_{sigma}": strip})
-    picture = denoising_plots(frame(rows), Arrays(tmp_path), tmp_path)[0]
-    width, height = Image.open(picture).size
-    assert width > height
+    [(name, figure)] = denoising_plots(frame(rows), RunFiles(tmp_path))
+    assert name == "denoising"
+    drawn = [axis.get_title() for axis in figure.axes if axis.images]
+    assert drawn == ["0.25", "0.5"]
 
 
 def test_a_long_name_is_broken_between_words_only():
@@ -82,7 +83,7 @@ def test_the_learning_rate_is_not_drawn_as_a_term_of_the_loss(tmp_path):
     lines = '{"step":1,"split":"train","learning_rate":0.5,"distortion":9}\n'
     lines += '{"step":1,"split":"validation","distortion":8}\n'
     (tmp_path / "runs" / row["run"] / "log.jsonl").write_text(lines)
-    log = figures_curves._mean_log(frame([row]), Arrays(tmp_path))
+    log = figures_curves._mean_log(frame([row]), RunFiles(tmp_path))
     assert set(log) == {("train", "distortion"), ("validation", "distortion")}
 
 
@@ -114,7 +115,9 @@ def test_the_sheet_has_a_block_for_each_kind_and_repeats_to_the_byte(tmp_path):
     rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
     write_runs(tmp_path, rows, arrays=FACTORY["SHEET"], log=False)
     first, second = (
-        picture_sheets(frame(rows), Arrays(tmp_path), tmp_path / name) for name in ("a", "b")
+        save_figure(tmp_path / name, *plot)
+        for name in ("a", "b")
+        for plot in picture_sheets(frame(rows), RunFiles(tmp_path))
     )
     assert [path.name for path in first] == ["sheet.png", "sheet.pdf"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
@@ -131,7 +134,7 @@ def test_every_kind_of_plot_is_written_from_saved_arrays(tmp_path):
     write_runs(tmp_path, [row for row in rows if row["suite"] == "quick"])
     names = {
         path.stem
-        for path in write_figures(frame(rows), Arrays(tmp_path), tmp_path / "plots")
+        for path in write_figures(frame(rows), RunFiles(tmp_path), tmp_path / "plots")
         if path.stat().st_size > 1000
     }
     kinds = ("sheet", "prd-densities", "prd-objectives", "neighbours", "latent", "temperature")
@@ -144,26 +147,26 @@ def test_a_broken_array_file_is_named_and_the_others_are_drawn(tmp_path):
     write_runs(tmp_path, rows, log=False)
     broken = tmp_path / "runs" / rows[1]["run"] / "arrays.npz"
     broken.write_bytes(broken.read_bytes()[:100])
-    arrays = Arrays(tmp_path)
-    assert picture_sheets(frame(rows), arrays, tmp_path / "plots")
-    assert len(arrays.warnings) == 1 and str(broken) in arrays.warnings[0]
+    runs = RunFiles(tmp_path)
+    assert len([*picture_sheets(frame(rows), runs)]) == 1
+    assert len(runs.warnings) == 1 and str(broken) in runs.warnings[0]
 
 
 def test_pickled_arrays_are_refused(tmp_path):
     folder = tmp_path / "runs" / "r"
     folder.mkdir(parents=True)
     np.savez(folder / "arrays.npz", test=np.array([{"code": 1}], dtype=object))
-    arrays = Arrays(tmp_path)
-    assert arrays.of("r") == {} and "holds Python objects" in arrays.warnings[0]
+    runs = RunFiles(tmp_path)
+    assert runs.arrays("r") == {} and "holds Python objects" in runs.warnings[0]
 
 
 def test_a_cut_log_line_is_named_and_the_others_are_kept(tmp_path):
     folder = tmp_path / "runs" / "r"
     folder.mkdir(parents=True)
     (folder / "log.jsonl").write_text('{"step": 0, "rate": 1.0}\n{"step": 1, "ra')
-    arrays = Arrays(tmp_path)
-    assert arrays.log("r") == [{"step": 0, "rate": 1.0}]
-    assert "half-written" in arrays.warnings[0]
+    runs = RunFiles(tmp_path)
+    assert runs.log("r") == [{"step": 0, "rate": 1.0}]
+    assert "half-written" in runs.warnings[0]
 
 
 @pytest.mark.parametrize("better", ["lower", "higher"])

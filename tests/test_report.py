@@ -82,51 +82,54 @@ def test_a_csv_with_edited_rows_is_left_alone_and_named_on_the_page(tmp_path, no
 
 def test_the_reading_counts_for_how_many_objectives_the_mixture_helps():
     rows = table_rows(objectives=OBJECTIVES, noise=0)
-    assert "lowers FD for 3 of 3 objectives (claim i: holds" in reading(frame(rows))
+    assert "lowers the FD of 3 of 3 methods: RAE claim i holds" in reading(frame(rows))
     for row in rows:
         if row["objective"] == "ae" and row["density"] == "gmm-10":
             row["value"] += 100
     text = reading(frame(rows))
-    assert "lowers FD for 2 of 3 objectives (claim i: fails; not for ae)" in text
+    assert "lowers the FD of 2 of 3 methods, but not of ae: RAE claim i fails" in text
 
 
 def test_the_reading_names_the_lowest_samples_and_follows_the_numbers():
     rows = table_rows(objectives=OBJECTIVES, noise=0)
     text = reading(frame(rows))
-    assert "the lowest FD of samples is 33.00, of rae with gmm-10" in text
-    assert "claim ii: holds" in text and "AE + gmm-10 reaches 1.03 times" in text
-    assert "Interpolations of 1 of 1 RAE variants" in text and "claim iv: holds" in text
+    assert "the lowest Fréchet distance (FD) of samples is 33.00, of rae with gmm-10" in text
+    assert "claim ii holds" in text and "the FD of ae is 1.03 times that of rae" in text
+    assert "Interpolations of 1 of 1 RAE variants" in text and "claim iv holds" in text
     for row in rows:
         if row["objective"] == "rae":
             row["value"] += 50
     text = reading(frame(rows))
-    assert "of ae with gmm-10" in text and "claim ii: fails" in text and "claim iv: fails" in text
+    assert "of ae with gmm-10" in text and "claim ii fails" in text and "claim iv fails" in text
 
 
 def test_the_reading_compares_interpolations_with_the_vae_of_the_unit_space():
     rows = table_rows(objectives=OBJECTIVES, noise=0)
     other = [row | {"space": "logit", "run": row["run"][::-1]} for row in rows]
     rows += [row for row in other if row["objective"] == "vae"]
-    assert "a lower FD than those of vae (unit) (claim iv: holds)" in reading(frame(rows))
+    assert "a lower FD than those of vae (unit): RAE claim iv holds" in reading(frame(rows))
 
 
 def test_the_reading_tests_only_with_five_seeds():
     three, six = (frame(table_rows(objectives=OBJECTIVES, seeds=range(n))) for n in (3, 6))
     assert "too few seeds for a test" in reading(three)
-    assert "3 differences are separated by a paired test" in reading(six)
+    assert "Paired tests (Holm-corrected) separate 3 of 3 pairs" in reading(six)
 
 
 def test_more_monte_carlo_samples_are_compared_where_the_suite_has_them():
     rows = [make_row(objective="vae", value=30.0)]
     rows += [make_row(objective="vae", variant='{"samples":10}', value=25.0)]
-    assert "with 10 Monte-Carlo samples have FD 25.00 against 30.00 with 1" in reading(frame(rows))
+    text = reading(frame(rows))
+    assert "is 25.00 with 10 Monte-Carlo samples and 30.00 with 1: RAE claim v holds" in text
     assert "claim v" not in reading(frame(rows[:1]))
+    other = make_row(objective="vae", variant='{"beta":2.0,"samples":10}', value=1.0)
+    assert "is 25.00 with 10" in reading(frame([*rows, other]))
 
 
 def test_the_reading_compares_aef_with_the_vae_under_one_estimator():
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})))
-    assert "(aef-center, exact)" in text
-    assert "holds: 1 of 1 cases" in text
+    assert "of aef-center (exact)" in text
+    assert "holds: 1 of 1 cases reach it" in text
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 3.0, "aef-center": 4.0})))
     assert "fails: 0 of 1 cases" in text
     levels = {"vae": 4.0, "aef-center": 3.0, "aef-linear": 3.99}
@@ -138,7 +141,7 @@ def test_the_reading_takes_the_gain_over_the_vae_with_its_sign():
     rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
     for row in rows:
         row["value"] = {"vae": 5.0, "aef-center": 4.25}[row["objective"]]
-    assert "aef-center at d = 8 +0.750" in reading(frame(rows))
+    assert "+0.750 by aef-center at d = 8" in reading(frame(rows))
 
 
 def test_the_reading_says_how_far_annealing_moves_the_bounds():
@@ -148,7 +151,7 @@ def test_the_reading_says_how_far_annealing_moves_the_bounds():
     gap = {"metric": "bracket_gap", "value": 1.5, "kind": ""}
     text = reading(frame([*rows, vae | extra, vae | gap]))
     assert "by 0.250 to 0.250 nats" in text
-    assert "1.50 at most" in text
+    assert "1.50 nats in the median and 1.50 at most" in text
 
 
 def test_missing_seeds_and_diverged_runs_are_named():

@@ -6,8 +6,9 @@ from aebench.bench.comparison.significance import (
     paired_p_value,
     rank_intervals,
     separated_from_best,
+    t_interval,
 )
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
 
 def seeds(level, count=6, noise=0.1, start=0):
@@ -70,3 +71,11 @@ def test_the_bootstrap_interval_covers_the_mean_and_repeats():
     assert low < 2.5 < high and (low, high) == bootstrap_interval(values)
     assert 1.0 < low and high < 4.0
     assert bootstrap_interval([2.0]) == (2.0, 2.0)
+
+
+def test_the_interval_of_one_more_seed_is_wider_than_the_means():
+    values = [1.0, 2.0, 4.0]
+    for of_next, factor in ((True, 1 + 1 / 3), (False, 1 / 3)):
+        half = t.ppf(0.975, 2) * np.std(values, ddof=1) * np.sqrt(factor)
+        assert t_interval(values, of_next=of_next) == pytest.approx((7 / 3 - half, 7 / 3 + half))
+    assert t_interval([1.0], of_next=True) is None

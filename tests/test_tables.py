@@ -5,10 +5,9 @@ from pathlib import Path
 
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
-from aebench.bench.tables.grid import grid_tables
 from aebench.bench.tables.likelihood import likelihood_tables
-from aebench.bench.tables.noise import noise_tables
 from aebench.bench.tables.pairs import pair_tables
+from aebench.bench.tables.pivot import grid_tables, noise_tables
 from aebench.bench.tables.wide import score_tables, wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -26,7 +25,7 @@ def cells_of(table):
 
 
 def test_the_wide_table_has_the_columns_and_row_order_of_table_1():
-    table = wide_tables(frame(table_rows()))[0][0]
+    table = next(wide_tables(frame(table_rows())))
     names = [name for _, name in table.columns]
     assert names[:4] == ["Rec", "N(0,I) / N", "GMM-10", "Interp"]
     assert [label for label, _ in table.lines] == [
@@ -49,14 +48,14 @@ def test_the_mean_and_the_standard_deviation_are_over_the_seeds():
 def test_the_n_column_holds_the_prior_where_there_is_one():
     rows = table_rows(objectives=("vae", "ae"), seeds=(0,), noise=0)
     rows.append(make_row(objective="vae", images="sample", density="gaussian", value=99.0))
-    cells = cells_of(wide_tables(frame(rows))[0][0])
+    cells = cells_of(next(wide_tables(frame(rows))))
     assert cells["vae", "N(0,I) / N"].value == 50.0
     assert cells["ae", "N(0,I) / N"].value == 41.0
 
 
 def test_a_best_is_marked_only_with_five_seeds():
-    three = wide_tables(frame(table_rows()))[0][0]
-    six = wide_tables(frame(table_rows(seeds=range(6))))[0][0]
+    three = next(wide_tables(frame(table_rows())))
+    six = next(wide_tables(frame(table_rows(seeds=range(6)))))
     assert {cell.mark for cell in cells_of(three).values()} == {""}
     assert "all rows share only 3 seeds; 5 are needed" in " ".join(three.notes)
     assert [k for k, c in cells_of(six).items() if c.mark == "best"] == [
@@ -72,7 +71,7 @@ def test_a_diverged_run_is_counted_in_every_column_not_dropped():
     rows = [row for row in rows if row not in lost]
     rows.append(make_row(objective="ae", seed=2, status="diverged", metric="loss", images="test"))
     rows.append(make_row(objective="rae", seed=0, status="diverged", metric="loss", images="test"))
-    cells = cells_of(wide_tables(frame(rows))[0][0])
+    cells = cells_of(next(wide_tables(frame(rows))))
     assert cells["ae", "Rec"].seeds == "2/3, 1 diverged"
     assert cells["ae", "GMM-10"].seeds == "2/3, 1 diverged"
     assert cells["rae", "Interp"].text == "- (0/3, 1 diverged)"
@@ -81,19 +80,20 @@ def test_a_diverged_run_is_counted_in_every_column_not_dropped():
 
 def test_two_extractors_never_share_a_column_and_the_difference_is_named():
     rows = table_rows() + table_rows(objectives=("ae",), features="pixels:-")
-    tables, notes = wide_tables(frame(rows))
-    groups = {group for group, name in tables[0].columns if name == "Rec"}
+    [table] = wide_tables(frame(rows))
+    groups = {group for group, name in table.columns if name == "Rec"}
     assert groups == {
         "fashion-mini [features=lite0@64:579344248a93]",
         "fashion-mini [features=pixels:-]",
     }
-    assert any("features=pixels:-" in note and "protocols" in note for note in notes)
+    assert any("features=pixels:-" in note and "protocols" in note for note in table.splits)
+    assert table.splits[0].replace("|", "\\|").partition("[")[0] in table.as_markdown()
 
 
 def test_two_counts_and_two_splits_never_share_a_column():
     for change in ({"n_generated": 500}, {"split": "aef"}, {"image_shape": "1x32x32"}):
-        tables, _ = wide_tables(frame(table_rows() + table_rows(objectives=("ae",), **change)))
-        groups = [group for group, name in tables[0].columns if name == "Rec"]
+        [table] = wide_tables(frame(table_rows() + table_rows(objectives=("ae",), **change)))
+        groups = [group for group, name in table.columns if name == "Rec"]
         assert len(groups) == 2 and all(f"{next(iter(change))}=" in group for group in groups)
 
 
@@ -101,8 +101,9 @@ def test_two_backbones_never_share_a_column_and_both_are_named():
     rows = table_rows() + table_rows(
         objectives=("ae",), backbone="rae-32", backbone_hash="99" * 32
     )
-    tables, notes = wide_tables(frame(rows))
-    groups = [group for group, name in tables[0].columns if name == "Rec"]
+    [table] = wide_tables(frame(rows))
+    notes = table.splits
+    groups = [group for group, name in table.columns if name == "Rec"]
     assert sorted(groups) == ["fashion-mini, rae-32 #999999", "fashion-mini, tiny #ab12cd"]
     assert any("'rae-32'" in note for note in notes) and any("'tiny'" in note for note in notes)
 
@@ -111,18 +112,18 @@ def test_suite_and_scale_are_in_every_title():
     rows = table_rows(metrics=("fd", "mse")) + likelihood_rows(sizes=(2, 8))
     rows += [make_row(images="test", metric="psnr", better="higher")]
     for make in (wide_tables, likelihood_tables, score_tables, grid_tables):
-        tables, _ = make(frame(rows))
+        tables = [*make(frame(rows))]
         assert tables and all("quick (scale: small)" in table.title for table in tables)
 
 
 def test_two_scales_get_two_tables():
     rows = table_rows() + table_rows(scale="full")
-    titles = [table.title for table in wide_tables(frame(rows))[0]]
+    titles = [table.title for table in [*wide_tables(frame(rows))]]
     assert len(titles) == 2 and any("full" in t for t in titles)
 
 
 def test_kind_model_samples_and_ess_stand_beside_a_likelihood():
-    cells = cells_of(likelihood_tables(frame(likelihood_rows()))[0][0])
+    cells = cells_of(next(likelihood_tables(frame(likelihood_rows()))))
     assert cells["aef-center", "kind"].text == "exact"
     assert cells["aef-center", "K"].text == "-"
     assert cells["vae", "kind"].text == "lower bound" and cells["vae", "K"].text == "500"
@@ -135,30 +136,30 @@ def test_kind_model_samples_and_ess_stand_beside_a_likelihood():
 def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_ones():
     levels = {"aef-center": 4.0, "vae": 5.0}
     rows = likelihood_rows(seeds=range(6), levels=levels)
-    marks = {k: c.mark for k, c in cells_of(likelihood_tables(frame(rows))[0][0]).items()}
+    marks = {k: c.mark for k, c in cells_of(next(likelihood_tables(frame(rows)))).items()}
     assert set(marks.values()) == {""}
     rows = likelihood_rows(seeds=range(6), levels={"aef-center": 5.0, "vae": 4.0})
-    marks = {k: c.mark for k, c in cells_of(likelihood_tables(frame(rows))[0][0]).items()}
+    marks = {k: c.mark for k, c in cells_of(next(likelihood_tables(frame(rows)))).items()}
     assert marks["vae", "bits/dim"] == "best"
 
 
 def test_likelihoods_over_other_test_images_have_their_own_column():
     rows = likelihood_rows() + likelihood_rows(n_real=50, samples_k=5000)
-    table = likelihood_tables(frame(rows))[0][0]
+    table = next(likelihood_tables(frame(rows)))
     groups = [group for group, name in table.columns if name == "bits/dim"]
     assert groups == ["fashion-mini [n_real=1000]", "fashion-mini [n_real=50]"]
 
 
 def test_unit_and_logit_likelihoods_share_a_column_but_real_ones_do_not():
     rows = likelihood_rows() + likelihood_rows(levels={"vae": 2.0}, space="real")
-    table = likelihood_tables(frame(rows))[0][0]
+    table = next(likelihood_tables(frame(rows)))
     assert sum(name == "bits/dim" for _, name in table.columns) == 2
 
 
 def test_the_grid_has_a_column_for_each_latent_size():
-    table = grid_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0][0]
+    table = next(grid_tables(frame(likelihood_rows(sizes=(2, 8, 32)))))
     assert [name for _, name in table.columns] == ["d = 2", "d = 8", "d = 32"]
-    tables = likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))[0]
+    tables = [*likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))]
     assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
 
 
@@ -176,8 +177,9 @@ def test_the_denoising_table_has_a_line_for_each_objective_and_a_column_for_each
         for sigma in (1.0, 0.25)
         for size in (2, 32)
     ]
-    tables, notes = noise_tables(frame(rows))
-    assert [table.name for table in tables] == ["noise-ife-d2", "noise-ife-d32"] and not notes
+    tables = [*noise_tables(frame(rows))]
+    assert [table.name for table in tables] == ["noise-ife-d2", "noise-ife-d32"]
+    assert not any(table.splits for table in tables)
     cells = cells_of(tables[1])
     assert [name for _, name in tables[1].columns] == ["noise 0.25", "noise 1"]
     assert [label for label, _ in tables[1].lines] == [
@@ -185,7 +187,7 @@ def test_the_denoising_table_has_a_line_for_each_objective_and_a_column_for_each
         "ae (decoder_scale=fixed)",
     ]
     assert cells["vae (decoder_scale=fixed)", "noise 0.25"].value == 42.25
-    assert noise_tables(frame(rows[:1])) == ([], [])
+    assert [*noise_tables(frame(rows[:1]))] == []
 
 
 def prd_rows(seeds=(0,), gap=0.0):
@@ -209,8 +211,8 @@ def prd_rows(seeds=(0,), gap=0.0):
 
 
 def test_the_pairs_of_table_2_have_precision_first_and_recall_second():
-    (table,), notes = pair_tables(frame(prd_rows()))
-    assert [name for _, name in table.columns] == ["N(0,I) / N", "GMM-10"] and not notes
+    [table] = pair_tables(frame(prd_rows()))
+    assert [name for _, name in table.columns] == ["N(0,I) / N", "GMM-10"] and not table.splits
     cells = cells_of(table)
     assert cells["vae", "N(0,I) / N"].text == "0.900 / 0.600 (1)"
     assert cells["rae", "GMM-10"].text == "0.920 / 0.620 (1)"
@@ -219,24 +221,24 @@ def test_the_pairs_of_table_2_have_precision_first_and_recall_second():
 
 
 def test_a_pair_is_marked_where_both_of_its_scores_are_and_spreads_are_over_seeds():
-    marks = cells_of(pair_tables(frame(prd_rows(range(6), gap=0.1)))[0][0])
+    marks = cells_of(next(pair_tables(frame(prd_rows(range(6), gap=0.1)))))
     assert {key[0] for key, cell in marks.items() if cell.mark == "best"} == {"vae"}
     assert marks["vae", "GMM-10"].text == "0.922 ± 0.002 / 0.622 ± 0.002 (6)"
     rows = [
         row | {"value": 0.95} if (row["objective"], row["metric"]) == ("rae", "prd_f8") else row
         for row in prd_rows(range(6), gap=0.1)
     ]
-    assert {cell.mark for cell in cells_of(pair_tables(frame(rows))[0][0]).values()} == {""}
+    assert {cell.mark for cell in cells_of(next(pair_tables(frame(rows)))).values()} == {""}
 
 
 def test_a_suite_without_both_scores_has_no_table_of_pairs():
     half = [row for row in prd_rows() if row["metric"] == "prd_f8"]
-    assert pair_tables(frame(half)) == ([], [])
+    assert [*pair_tables(frame(half))] == []
 
 
 def test_two_runs_of_the_same_method_and_seed_are_told_apart():
     rows = [make_row(value=1.0, run="aaaaaaaa"), make_row(value=2.0, run="bbbbbbbb", steps=5)]
-    labels = [label for label, _ in wide_tables(frame(rows))[0][0].lines]
+    labels = [label for label, _ in next(wide_tables(frame(rows))).lines]
     assert labels == ["ae #aaaaaa", "ae #bbbbbb"]
 
 
@@ -250,7 +252,7 @@ def test_markup_in_names_cannot_break_the_forms():
 
 
 def test_latex_uses_booktabs_and_csv_has_full_numbers():
-    table = wide_tables(frame(table_rows()))[0][0]
+    table = next(wide_tables(frame(table_rows())))
     latex = table.as_latex()
     assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
     lines = list(csv.DictReader(table.as_csv().splitlines()))
@@ -279,7 +281,5 @@ def test_a_score_that_does_not_apply_makes_no_column_of_its_own():
 def test_a_metric_that_only_failed_has_no_table_beside_those_of_scores():
     failed = make_row(objective="maf", metric="frechet", status="failed", value=None, reason="nan")
     known = [make_row(objective=name, metric="fd") for name in ("ae", "vae")]
-    tables, _ = wide_tables(frame([*known, failed]))
-    assert [table.name for table in tables] == ["fd"]
-    tables, _ = wide_tables(frame([failed]))
-    assert [table.name for table in tables] == ["frechet"]
+    assert [table.name for table in wide_tables(frame([*known, failed]))] == ["fd"]
+    assert [table.name for table in wide_tables(frame([failed]))] == ["frechet"]

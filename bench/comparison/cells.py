@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .columns import FLOOR, Column
-from .labels import objective_order, suite_title
+from .columns import FLOOR, Column, join, without_floor
+from .labels import ARROWS, metric_title, objective_order, suite_title
 from .significance import separated_from_best
 from .table import Cell, file_name, seeds_cell
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # The N column holds what the objective samples from: its prior or second stage, else a Gaussian.
 NORMAL = ("second-stage", "prior", "gaussian")
+NORMAL_HEADER = "N(0,I) / N"
+NORMAL_NOTE = "N: the objective's own prior or second stage; a fitted Gaussian where none."
+OVER_SEEDS = "Mean ± standard deviation over seeds (count of seeds)."
 
 
 @dataclass(frozen=True)
@@ -28,25 +31,62 @@ class Part:
     suffix: str
 
 
+def suite_parts(rows: pd.DataFrame) -> Iterator[Part]:
+    """Yields the rows by suite and scale."""
+    suites = list(rows.groupby(["suite", "scale"], sort=True))
+    for (suite, scale), own in suites:
+        suffix = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
+        yield Part(own, suite_title({"suite": suite, "scale": scale}), suffix)
+
+
 def table_parts(rows: pd.DataFrame) -> Iterator[Part]:
     """Yields the rows by suite and scale, and by latent size where a data set has several."""
-    suites = list(rows.groupby(["suite", "scale"], sort=True))
-    for (suite, scale), part in suites:
-        prefix = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
-        title = suite_title({"suite": suite, "scale": scale})
-        trained = part[part["objective"] != FLOOR]
-        sizes = trained.groupby("dataset")["latent_dim"].nunique()
-        if len(sizes) == 0 or sizes.max() == 1:
-            yield Part(part, title, prefix)
+    for part in suite_parts(rows):
+        trained = without_floor(part.rows)
+        if not has_several_sizes(trained):
+            yield part
             continue
+        floor = part.rows[part.rows["objective"] == FLOOR]
         for size, own in trained.groupby("latent_dim"):
-            floor = part[part["objective"] == FLOOR]
-            yield Part(join(floor, own), f"{title}, d = {size}", file_name(prefix, f"d{size}"))
+            suffix = file_name(part.suffix, f"d{size}")
+            yield Part(join(floor, own), f"{part.title}, d = {size}", suffix)
+
+
+def has_several_sizes(trained: pd.DataFrame) -> bool:
+    """Returns whether a data set's models have several latent sizes."""
+    sizes = trained.groupby("dataset")["latent_dim"].nunique()
+    return len(sizes) > 0 and bool(sizes.max() > 1)
+
+
+def score_lines(
+    columns: Iterable[Column], methods: Iterable[str], rows: pd.DataFrame
+) -> tuple[dict[str, list[Cell]], list[str]]:
+    """Fills a table: a line for each method, a cell for each column.
+
+    Args:
+        columns: Columns of comparable scores.
+        methods: The methods in the order of the lines.
+        rows: Rows whose seeds every method should have.
+
+    Returns:
+        The cells of each method, and for each column why it has no single best.
+    """
+    seeds = without_floor(rows).groupby("dataset")["seed"].nunique()
+    lines: dict[str, list[Cell]] = {method: [] for method in methods}
+    reasons = []
+    for column in columns:
+        marks, reason = column_marks(column)
+        reasons.append(reason)
+        expected = int(seeds[column.rows["dataset"].iloc[0]])
+        for method, cells in lines.items():
+            own = column.rows[column.rows["method"] == method]
+            cells.append(score_cell(own, expected, marks.get(method, "")))
+    return lines, reasons
 
 
 def column_marks(column: Column) -> tuple[dict[str, str], str]:
     """Returns the mark of each method in a column, and why there is no single best."""
-    trained = column.rows[column.rows["objective"] != FLOOR]
+    trained = without_floor(column.rows)
     better = str(trained["better"].iloc[0])
     bounds = set(trained.loc[trained["kind"] == "lower bound", "method"])
     seeds = {str(name): seed_values(own) for name, own in trained.groupby("method", sort=False)}
@@ -132,8 +172,14 @@ def mark_note(reasons: list[str]) -> str:
     return f"Bold: best; italic: not separated from the best ({test}). Elsewhere {'; '.join(why)}."
 
 
-def join(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Returns the lines of both, in that order."""
-    import pandas as pd
+def header_of(column: Column) -> tuple[str, str]:
+    """Returns the two header lines of a column: its group and what was scored."""
+    return column.group, NORMAL_HEADER if column.place == "N" else column.place
 
-    return pd.concat([first, second], ignore_index=True) if len(first) else second
+
+def title_of(rows: pd.DataFrame, columns: Iterable[Column], part: Part) -> str:
+    """Returns the title of a table of one score: its name, direction, groups and suite."""
+    first = rows.iloc[0]
+    names = ", ".join(dict.fromkeys(column.group for column in columns))
+    score = f"{metric_title(str(first['metric']))} {ARROWS.get(str(first['better']), '')}"
+    return f"{score} · {names} · {part.title}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..records.results import KEY
-from .labels import variant_text
+from .labels import settings_of, variant_of, variant_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def spread_lost(rows: pd.DataFrame) -> pd.DataFrame:
         like = parts[0][(parts[0][list(SETTING)] == [row[n] for n in SETTING]).all(axis=1)]
         own = like[(like["objective"] == row["objective"]) & (like["variant"] == row["variant"])]
         if len(own) == 0:
-            own = like[(like["kind"] == "") & (like["objective"] != FLOOR)]
+            own = without_floor(like[like["kind"] == ""])
         scores = own[list(SCORE)].drop_duplicates()
         blank = {name: row[name] for name in rows.columns if name not in SCORE}
         parts.append(scores.assign(**blank)[list(rows.columns)])
@@ -114,15 +114,13 @@ def columns_of(rows: pd.DataFrame) -> tuple[list[Column], list[str]]:
     columns: list[Column] = []
     notes: list[str] = []
     for dataset, part in rows.groupby("dataset", sort=True):
-        trained = part[part["objective"] != FLOOR]
-        for suffix, backbone_rows in _split_backbones(trained, str(dataset), notes):
+        for suffix, backbone_rows in _split_backbones(without_floor(part), str(dataset), notes):
             for place in sort_places(backbone_rows["place"]):
                 own = backbone_rows[backbone_rows["place"] == place]
                 for detail, same in _split_identities(own, f"{dataset}, {place}", notes):
                     floor = _matching_floor(part, same)
-                    columns.append(
-                        Column(f"{dataset}{suffix}{detail}", place, floor_first(floor, same))
-                    )
+                    group = f"{dataset}{suffix}{detail}"
+                    columns.append(Column(group, place, join(floor, same)))
     return columns, notes
 
 
@@ -142,11 +140,28 @@ def sort_places(places: Iterable[str]) -> list[str]:
     return sorted(set(places), key=rank)
 
 
-def floor_first(floor: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the floor's rows followed by the others."""
+def without_floor(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of trained models."""
+    return rows[rows["objective"] != FLOOR]
+
+
+def without_setting(rows: pd.DataFrame, name: str) -> tuple[list[Any], pd.DataFrame]:
+    """Takes one setting out of the rows' variants.
+
+    Returns:
+        The setting of each row, ``None`` where its variant does not name it, and the rows with
+        the variants that remain.
+    """
+    settings = [settings_of(text) for text in rows["variant"]]
+    values = [own.pop(name, None) for own in settings]
+    return values, rows.assign(variant=[variant_of(own) for own in settings])
+
+
+def join(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Returns the lines of both, in that order."""
     import pandas as pd
 
-    return pd.concat([floor, rows], ignore_index=True) if len(floor) else rows
+    return pd.concat([first, second], ignore_index=True) if len(first) else second
 
 
 def difference_text(identities: pd.DataFrame) -> dict[int, str]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..files.storage import canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The order of Table 1 of the RAE paper, then its appendix, then the AEF paper; others follow.
 ORDER = (
@@ -68,25 +73,30 @@ def axis_title(metric: str, unit: str, better: str) -> str:
 
 
 def settings_of(variant: str) -> dict[str, Any]:
-    """Returns the hyperparameters in a row's variant, none where it is no JSON object."""
+    """Returns the hyperparameters in a row's variant, or in any other column that holds JSON.
+
+    Text that is no JSON object is kept whole, as a setting without a name.
+    """
     try:
-        settings = json.loads(variant) if variant else {}
+        settings = json.loads(variant or "{}")
     except (ValueError, RecursionError):
-        return {}
-    return dict(settings) if isinstance(settings, Mapping) else {}
+        return {"": variant}
+    return settings if isinstance(settings, dict) else {"": variant}
+
+
+def variant_of(settings: Mapping[str, Any]) -> str:
+    """Returns settings as a row's variant: what ``settings_of`` reads."""
+    if "" in settings:
+        return str(settings[""])
+    return canonical_json(settings) if settings else ""
 
 
 def variant_text(variant: str) -> str:
-    """Returns canonical JSON of hyperparameters as ``name=value, name=value``."""
-    if not variant:
-        return ""
-    try:
-        settings = json.loads(variant)
-    except (ValueError, RecursionError):
-        return variant
-    if not isinstance(settings, dict):
-        return variant
-    return ", ".join(f"{name}={_value_text(value)}" for name, value in sorted(settings.items()))
+    """Returns a row's variant as ``name=value, name=value``."""
+    return ", ".join(
+        f"{name}={_value_text(value)}" if name else str(value)
+        for name, value in sorted(settings_of(variant).items())
+    )
 
 
 def backbone_text(backbone: str) -> str:
@@ -104,6 +114,12 @@ def part_title(row: Mapping[Any, Any]) -> str:
 def suite_title(row: Mapping[Any, Any]) -> str:
     """Returns suite and scale as they stand in every title."""
     return f"{row['suite']} (scale: {row['scale']})"
+
+
+def suite_titles(rows: pd.DataFrame) -> str:
+    """Returns the titles of all suites and scales among rows."""
+    pairs = rows[["suite", "scale"]].drop_duplicates().to_dict("records")
+    return ", ".join(sorted({suite_title(row) for row in pairs}))
 
 
 def _value_text(value: object) -> str:

@@ -1,8 +1,8 @@
-"""What several seeds decide: paired tests, Holm's correction, ties and bootstrap intervals."""
+"""What several seeds decide: paired tests, Holm's correction, ties and intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def separated_from_best(
         return [], f"{_shared_text(len(shared), counted)}; {SEEDS_NEEDED} are needed"
     sign = 1.0 if better == "lower" else -1.0
     paired = {name: {s: seeds[s] for s in shared} for name, seeds in counted.items()}
-    best = min(paired, key=lambda name: sign * float(np.mean(list(paired[name].values()))))
+    best = min(paired, key=lambda name: sign * mean(paired[name]))
     others = [name for name in paired if name != best]
     adjusted = holm([paired_p_value(paired[best], paired[name]) for name in others])
     tied = [n for n, p in zip(others, adjusted, strict=True) if p >= LEVEL or n in bounds]
@@ -106,6 +106,30 @@ def rank_intervals(
                 ahead[loser].add(winner)
     behind = {name: sum(name in ahead[other] for other in names) for name in names}
     return {name: (1 + len(ahead[name]), len(names) - behind[name]) for name in names}
+
+
+def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float, float] | None:
+    """Returns Student's 95 % interval of the mean, none from fewer than two values.
+
+    Args:
+        values: The score of each seed.
+        of_next: Whether the interval is that of one more seed's score instead of the mean's.
+
+    Example:
+        >>> [round(bound, 2) for bound in t_interval([1.0, 3.0, 2.0])]
+        [-0.48, 4.48]
+        >>> t_interval([1.0]) is None
+        True
+    """
+    from scipy.stats import t
+
+    sample = np.array(list(values), dtype=float)
+    if sample.size < 2:
+        return None
+    # The next score scatters by itself, on top of what is not known of the mean.
+    error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
+    half = float(t.ppf(0.975, sample.size - 1) * error)
+    return float(sample.mean()) - half, float(sample.mean()) + half
 
 
 def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class Table:
         corner: Header of the label column.
         columns: For each column its group and its name.
         lines: For each line its label and its cells.
+        splits: Further sentences of the caption: why a column had to be split in two.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Table:
     corner: str
     columns: tuple[tuple[str, str], ...]
     lines: tuple[tuple[str, tuple[Cell, ...]], ...]
+    splits: tuple[str, ...] = ()
 
     def as_csv(self) -> str:
         """Returns mean, standard deviation, seeds and mark of each cell as CSV."""
@@ -94,7 +96,7 @@ class Table:
         body = pd.DataFrame(data, columns=header).to_markdown(
             index=False, disable_numparse=True, colalign=align
         )
-        caption = " ".join(markdown_text(note) for note in self.notes)
+        caption = " ".join(markdown_text(note) for note in (*self.notes, *self.splits))
         return f"**{markdown_text(self.title)}**\n\n{body}\n\n{caption}\n"
 
     def as_latex(self) -> str:
@@ -113,9 +115,33 @@ class Table:
             multicol_align="c",
             position="tbp",
             position_float="centering",
-            caption=_latex(" ".join([self.title + ".", *self.notes])),
+            caption=_latex(" ".join([self.title + ".", *self.notes, *self.splits])),
             label=f"tab:{self.name}",
         )
+
+
+def text_table(
+    name: str,
+    title: str,
+    header: Sequence[str],
+    lines: Iterable[Sequence[object]],
+    notes: Iterable[str] = (),
+) -> Table:
+    """Returns a table with one header line.
+
+    Args:
+        name: File name without ending.
+        title: Title.
+        header: The label column's header and those of the others.
+        lines: For each line its label and its cells, as cells or as anything to be shown.
+        notes: Sentences of the caption.
+    """
+    cells = tuple(
+        (str(label), tuple(c if isinstance(c, Cell) else Cell(str(c)) for c in others))
+        for label, *others in lines
+    )
+    corner, *names = header
+    return Table(name, title, tuple(notes), corner, tuple(("", n) for n in names), cells)
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .canvas import STYLE, Arrays
+from .canvas import STYLE, save_figure
 from .curves import prd_plots, training_plots
 from .images import denoising_plots, grid_plots, latent_plots, neighbour_plots, temperature_plots
+from .run_files import RunFiles
 from .sheet import picture_sheets
 from .sweep import latent_size_plots, setting_plots
 
@@ -28,12 +29,13 @@ PLOTS = (
 )
 
 
-def write_figures(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def write_figures(rows: pd.DataFrame, runs: RunFiles, folder: Path) -> list[Path]:
     """Writes the plots as PNG and PDF and returns the files."""
     import matplotlib as mpl
 
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
         for draw in PLOTS:
-            paths += draw(rows, arrays, folder)
+            for name, figure in draw(rows, runs):
+                paths += save_figure(folder, name, figure)
     return paths

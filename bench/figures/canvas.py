@@ -1,13 +1,11 @@
-"""What all plots share: one look for each objective, saved arrays, and files that repeat."""
+"""What all plots share: one look for each objective, layouts, and files that repeat."""
 
 from __future__ import annotations
 
 import io
-import json
 import textwrap
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..comparison.labels import ORDER
-from ..errors import UserError
-from ..files.arrays import read_arrays
 from ..files.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -49,50 +45,8 @@ LABEL = 2.4
 LEGEND_LINE, SHORT_LEGEND = 0.17, 3  # Inches of a line; lines that the height allows for.
 CHARACTER = 0.064  # Inches that a character takes at 8 points.
 Array = NDArray[Any]
-
-
-@dataclass
-class Arrays:
-    """The arrays that runs saved, read on demand; files that cannot be read are named.
-
-    Attributes:
-        directory: The results folder with ``runs/``.
-        warnings: One line for each file that could not be read.
-    """
-
-    directory: Path
-    warnings: list[str] = field(default_factory=list)
-    _known: dict[str, dict[str, Array]] = field(default_factory=dict)
-
-    def of(self, run: str) -> dict[str, Array]:
-        """Returns the arrays of a run, empty where it saved none."""
-        if run not in self._known:
-            self._known[run] = self._read(self.directory / "runs" / run / "arrays.npz")
-        return self._known[run]
-
-    def log(self, run: str) -> list[dict[str, Any]]:
-        """Returns the lines of a run's log that are whole."""
-        path = self.directory / "runs" / run / "log.jsonl"
-        lines: list[dict[str, Any]] = []
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                self.warnings.append(f"'{path}' has a half-written line; it is left out.")
-                continue
-            if isinstance(entry, dict):
-                lines.append(entry)
-        return lines
-
-    def _read(self, path: Path) -> dict[str, Array]:
-        if not path.is_file():
-            return {}
-        try:
-            return read_arrays(path)
-        except UserError as error:
-            self.warnings.append(f"{error} Its pictures are left out.")
-            return {}
+# What each plot's function yields: a file name without ending, and the figure.
+Plots = Iterator[tuple[str, "Figure"]]
 
 
 def look_of(objective: str) -> dict[str, Any]:
@@ -119,6 +73,63 @@ def new_figure(width: float, height: float, **grid: Any) -> tuple[Figure, Array]
         figure = Figure(figsize=(max(width, NARROWEST), height), layout="constrained")
         axes = figure.subplots(squeeze=False, **grid)
     return figure, axes
+
+
+def new_panels(
+    count: int, margin: tuple[float, float], panel: tuple[float, float]
+) -> tuple[Figure, Array]:
+    """Returns a figure with at most four panels a line, and its axes.
+
+    Args:
+        count: How many panels are wanted; axes beyond them are hidden.
+        margin: Width and height around all panels, in inches.
+        panel: Width and height of one.
+    """
+    columns = min(4, count)
+    lines = -(-count // columns)
+    size = (margin[0] + panel[0] * columns, margin[1] + panel[1] * lines)
+    figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+def picture_table(
+    found: Mapping[str, Mapping[str, Array] | str],
+    headings: Sequence[str],
+    title: str,
+    *,
+    tight: bool = False,
+) -> Figure:
+    """Returns pictures with a line for each method and a column for each heading.
+
+    Args:
+        found: For each method its pictures (H, W, 3) by heading, or why it has none.
+        headings: The columns in their order.
+        title: What stands above.
+        tight: Whether the pictures nearly touch.
+    """
+    pictures = [one for own in found.values() if not isinstance(own, str) for one in own.values()]
+    height, width = np.max([picture.shape[:2] for picture in pictures], axis=0)
+    left = label_width(found)
+    top, gap = (0.5, 0.03) if tight else (0.6, 0.05)
+    size = (left + 2.6 * len(headings), top + (2.6 * height / width + gap) * len(found))
+    figure, axes = new_figure(*size, nrows=len(found), ncols=len(headings))
+    if tight:
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    for line, (method, own) in zip(axes, found.items(), strict=True):
+        for axis, heading in zip(line, headings, strict=True):
+            hide_axis(axis)
+            if not isinstance(own, str) and heading in own:
+                axis.imshow(own[heading], interpolation="nearest")
+        line[0].set_ylabel(wrapped(method, left), rotation=0, ha="right", va="center")
+        if isinstance(own, str):
+            line[0].text(0.02, 0.5, own, transform=line[0].transAxes, va="center")
+    for axis, heading in zip(axes[0], headings, strict=True):
+        axis.set_title(heading)
+    title_above(figure, title)
+    return figure
 
 
 def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison.cells import method_order
 from ..comparison.table import file_name
-from .canvas import Array, Arrays, legend_below, new_figure, save_figure, title_above, wrapped
+from .canvas import Array, Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, parts_of
+from .run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
 
 
-def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def prd_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws the PRD curves of Figures 4 and 5 of the RAE paper.
 
     One file has a panel for each density with all objectives, the other a panel for each
     objective with all densities.
     """
-    paths: list[Path] = []
     for stem, title, own in parts_of(rows):
-        curves = _curves(own, arrays)
+        curves = _curves(own, runs)
         if not curves:
             continue
         densities = sorted({density for _, density in curves})
@@ -45,25 +45,18 @@ def prd_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
             for m in methods
         }
         for name, panels in (("prd-densities", by_density), ("prd-objectives", by_method)):
-            paths += _prd_figure(panels, title, folder, file_name(name, stem))
-    return paths
+            yield file_name(name, stem), _prd_figure(panels, title, name == "prd-objectives")
 
 
-def training_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def training_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws each term of the loss over the steps, mean over seeds, training and validation."""
-    paths: list[Path] = []
     for stem, title, own in parts_of(rows):
-        logs = {m: _mean_log(own[own["method"] == m], arrays) for m in method_order(own)}
+        logs = {m: _mean_log(own[own["method"] == m], runs) for m in method_order(own)}
         terms = _terms(logs.values())
         if not terms:
             continue
-        columns = min(4, len(terms))
-        lines = -(-len(terms) // columns)
-        size = (0.5 + 2.5 * columns, 0.9 + 2.0 * lines)
-        figure, axes = new_figure(*size, nrows=lines, ncols=columns)
+        figure, axes = new_panels(len(terms), (0.5, 0.9), (2.5, 2.0))
         looks = looks_of(own)
-        for axis in axes.flat[len(terms) :]:
-            axis.set_visible(False)
         for axis, term in zip(axes.flat, terms, strict=False):
             for method, log in logs.items():
                 _draw_term(axis, term, log, method, looks[method])
@@ -74,15 +67,14 @@ def training_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Pat
         legend_below(figure, axes)
         note = "thick: validation, thin: training; mean over seeds"
         title_above(figure, f"Training · {title}\n{note}")
-        paths += save_figure(folder, file_name("training", stem), figure)
-    return paths
+        yield file_name("training", stem), figure
 
 
-def _curves(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], list[Array]]:
+def _curves(rows: pd.DataFrame, saved: RunFiles) -> dict[tuple[str, str], list[Array]]:
     curves: dict[tuple[str, str], list[Array]] = {}
     runs = rows.drop_duplicates(["method", "run"]).sort_values(["seed", "run"])
     for method, run in zip(runs["method"], runs["run"], strict=True):
-        for name, curve in arrays.of(run).items():
+        for name, curve in saved.arrays(run).items():
             if name.startswith("prd_") and curve.ndim == 2 and len(curve) == 2:
                 curves.setdefault((method, name.removeprefix("prd_")), []).append(curve)
     return curves
@@ -95,19 +87,9 @@ def _look(look: dict[str, Any], density: str) -> dict[str, Any]:
 def _prd_figure(
     panels: Mapping[str, Sequence[tuple[str, list[Array], dict[str, Any]]]],
     title: str,
-    folder: Path,
-    stem: str,
-) -> list[Path]:
-    columns = min(4, len(panels))
-    lines = -(-len(panels) // columns)
-    figure, axes = new_figure(
-        0.5 + 2.2 * columns,
-        1.25 + 2.2 * lines,
-        nrows=lines,
-        ncols=columns,
-    )
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
+    neutral: bool,
+) -> Figure:
+    figure, axes = new_panels(len(panels), (0.5, 1.25), (2.2, 2.2))
     for axis, (name, curves) in zip(axes.flat, panels.items(), strict=False):
         for label, seeds, look in curves:
             _draw_prd(axis, label, seeds, look)
@@ -116,10 +98,10 @@ def _prd_figure(
         axis.set_xlabel("recall (higher is better)")
     for line in axes:
         line[0].set_ylabel("precision (higher is better)")
-    legend_below(figure, axes, neutral=stem.startswith("prd-objectives"))
+    legend_below(figure, axes, neutral=neutral)
     note = "line: mean over seeds along each ray, band: their range"
     title_above(figure, f"Precision and recall · {title}\n{note}")
-    return save_figure(folder, stem, figure)
+    return figure
 
 
 def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any]) -> None:
@@ -137,10 +119,10 @@ def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any])
         axis.fill(*outline, color=look["color"], alpha=0.2, lw=0)
 
 
-def _mean_log(rows: pd.DataFrame, arrays: Arrays) -> dict[tuple[str, str], dict[int, float]]:
+def _mean_log(rows: pd.DataFrame, runs: RunFiles) -> dict[tuple[str, str], dict[int, float]]:
     sums: dict[tuple[str, str], dict[int, list[float]]] = {}
     for run in sorted(set(rows["run"])):
-        for entry in arrays.log(run):
+        for entry in runs.log(run):
             step, split = entry.get("step"), str(entry.get("split", "train"))
             if not isinstance(step, int):
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +10,22 @@ from ..comparison.labels import objective_order
 from ..comparison.table import file_name
 from .canvas import (
     Array,
-    Arrays,
+    Plots,
     hide_axis,
-    label_width,
     new_figure,
-    save_figure,
+    new_panels,
+    picture_table,
     tile,
     title_above,
     wrapped,
 )
 from .methods import first_runs, one_run_each, parts_of, shortened
+from .run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Pictures = dict[str, dict[str, Array]]
 LIMIT = 3.5
@@ -32,71 +33,55 @@ TITLES = {"prior": "N(0, I)", "gaussian": "fitted Gaussian"}
 LEVELS = (0.5, 0.9, 0.99)
 
 
-def neighbour_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def neighbour_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws samples beside their nearest training images (arrays ``neighbours_<density>``).
 
     Each array is (samples, 1 + neighbours, C, H, W), the sample first.
     """
-    return _strip_plots(
-        rows,
-        arrays,
-        folder,
-        "neighbours",
-        "first column: samples; then the nearest training images in pixels",
-    )
+    note = "first column: samples; then the nearest training images in pixels"
+    return _strip_plots(rows, runs, "neighbours", note)
 
 
-def temperature_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def temperature_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws samples by temperature (arrays ``temperature_<t>``, (N, C, H, W))."""
-    return _strip_plots(rows, arrays, folder, "temperature", "samples at temperatures")
+    return _strip_plots(rows, runs, "temperature", "samples at temperatures")
 
 
-def denoising_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def denoising_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws noisy, denoised and clean images (arrays ``denoising_<sigma>``, (N, 3, C, H, W))."""
     note = "columns: standard deviation of the noise; rows: noisy, denoised, clean"
-    return _strip_plots(rows, arrays, folder, "denoising", note, without="noise_sigma")
+    return _strip_plots(rows, runs, "denoising", note, without="noise_sigma")
 
 
-def latent_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def latent_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws 2-D codes of test images with the contours of each density.
 
     Contours hold 50, 90 and 99 % of the mass. Those of N(0, I) and the fitted Gaussian follow
     from the codes; others are drawn where the array ``density2d_<name>`` has the density on a
     square grid (G, G) over ``extent2d`` (left, right, bottom, top).
     """
-    paths: list[Path] = []
     for stem, title, own in parts_of(rows):
-        runs = [(row, arrays.of(str(row["run"]))) for row in one_run_each(own)]
-        found = {str(row["method"]): saved for row, saved in runs if _is_flat(saved)}
-        if found:
-            figure = _latent_figure(found, title)
-            paths += save_figure(folder, file_name("latent", stem), figure)
-    return paths
+        pairs = [(str(row["method"]), runs.arrays(str(row["run"]))) for row in one_run_each(own)]
+        if found := {method: saved for method, saved in pairs if _is_flat(saved)}:
+            yield file_name("latent", stem), _latent_figure(found, title)
 
 
-def grid_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def grid_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws decoded quantiles of a 2-D latent density (arrays ``grid2d_<density>``)."""
-    paths: list[Path] = []
     for stem, title, own in parts_of(rows):
         found: dict[str, Array] = {}
         for row in one_run_each(own):
-            saved = arrays.of(str(row["run"]))
+            saved = runs.arrays(str(row["run"]))
             for name in sorted(n for n in saved if n.startswith("grid2d_")):
                 density = name.removeprefix("grid2d_")
                 found[f"{row['method']}, {TITLES.get(density, density)}"] = saved[name]
         if found:
-            paths += save_figure(folder, file_name("grid", stem), _grid_figure(found, title))
-    return paths
+            yield file_name("grid", stem), _grid_figure(found, title)
 
 
-def _grid_figure(found: dict[str, Array], title: str) -> Any:  # noqa: ANN401
-    columns = min(4, len(found))
-    lines = -(-len(found) // columns)
-    width = 3.6 if columns < 3 else 2.8
-    size = (0.3 + width * columns, 0.7 + (width + 0.3) * lines)
-    figure, axes = new_figure(*size, nrows=lines, ncols=columns)
-    for axis in axes.flat[len(found) :]:
-        axis.set_visible(False)
+def _grid_figure(found: dict[str, Array], title: str) -> Figure:
+    width = 3.6 if len(found) < 3 else 2.8
+    figure, axes = new_panels(len(found), (0.3, 0.7), (width, width + 0.3))
     for axis, (name, images) in zip(axes.flat, found.items(), strict=False):
         side = round(len(images) ** 0.5)
         hide_axis(axis)
@@ -114,16 +99,10 @@ def _is_flat(saved: dict[str, Array]) -> bool:
     return codes is not None and codes.ndim == 2 and codes.shape[1] == 2 and len(codes) > 2
 
 
-def _latent_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
-    names = [
-        [
-            "prior",
-            "gaussian",
-            *sorted(n.removeprefix("density2d_") for n in saved if "density2d_" in n),
-        ]
-        for saved in found.values()
-    ]
-    densities = list(dict.fromkeys(name for own in names for name in own))
+def _latent_figure(found: Pictures, title: str) -> Figure:
+    drawn = [name for saved in found.values() for name in sorted(saved)]
+    drawn = [name.removeprefix("density2d_") for name in drawn if name.startswith("density2d_")]
+    densities = list(dict.fromkeys(["prior", "gaussian", *drawn]))
     size = (0.8 + 2.1 * len(densities), 0.6 + 2.1 * len(found))
     figure, axes = new_figure(*size, nrows=len(found), ncols=len(densities))
     for line, (method, saved) in zip(axes, found.items(), strict=True):
@@ -170,24 +149,23 @@ def _draw_contours(axis: Axes, saved: dict[str, Array], density: str) -> None:
 
 
 def _strip_plots(
-    rows: pd.DataFrame, arrays: Arrays, folder: Path, kind: str, note: str, without: str = ""
-) -> list[Path]:
-    paths: list[Path] = []
+    rows: pd.DataFrame, saved: RunFiles, kind: str, note: str, without: str = ""
+) -> Plots:
     for stem, title, own in parts_of(rows):
         found: Pictures = {}
         for method, runs in first_runs(shortened(own, without) if without else own):
             pictures = {
                 name.removeprefix(f"{kind}_"): _block(array)
                 for run in runs
-                for name, array in arrays.of(run).items()
+                for name, array in saved.arrays(run).items()
                 if name.startswith(f"{kind}_") and array.ndim in (4, 5) and len(array)
             }
             if pictures:
                 found[method] = pictures
         if found:
-            figure = _strip_figure(found, f"{kind} · {title}\n{note}")
-            paths += save_figure(folder, file_name(kind, stem), figure)
-    return paths
+            names = objective_order(name for pictures in found.values() for name in pictures)
+            figure = picture_table(found, names, f"{kind} · {title}\n{note}")
+            yield file_name(kind, stem), figure
 
 
 def _block(array: Array, most: int = 4) -> Array:
@@ -198,22 +176,3 @@ def _block(array: Array, most: int = 4) -> Array:
         return tile(columns.reshape(-1, *array.shape[2:]), columns.shape[1], 3)
     lines = array[:most]
     return tile(lines.reshape(-1, *array.shape[2:]), lines.shape[1], len(lines))
-
-
-def _strip_figure(found: Pictures, title: str) -> Any:  # noqa: ANN401
-    names = objective_order(name for pictures in found.values() for name in pictures)
-    blocks = [block for pictures in found.values() for block in pictures.values()]
-    height, width = np.max([block.shape[:2] for block in blocks], axis=0)
-    left = label_width(found)
-    size = (left + 2.6 * len(names), 0.6 + (2.6 * height / width + 0.05) * len(found))
-    figure, axes = new_figure(*size, nrows=len(found), ncols=len(names))
-    for line, (method, pictures) in zip(axes, found.items(), strict=True):
-        for axis, name in zip(line, names, strict=True):
-            hide_axis(axis)
-            if name in pictures:
-                axis.imshow(pictures[name], interpolation="nearest")
-        line[0].set_ylabel(wrapped(method, left), rotation=0, ha="right", va="center")
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name)
-    title_above(figure, title)
-    return figure

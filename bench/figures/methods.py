@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..comparison.cells import method_order
-from ..comparison.columns import FLOOR, method_labels, with_places
-from ..comparison.labels import part_title, settings_of
+from ..comparison.columns import method_labels, with_places, without_floor, without_setting
+from ..comparison.labels import part_title, settings_of, variant_of
 from ..comparison.table import file_name
 from ..files.storage import canonical_json
 from .canvas import LINES, MARKERS, look_of
@@ -24,7 +24,7 @@ def parts_of(rows: pd.DataFrame, *prefix: str) -> Iterator[tuple[str, str, pd.Da
         rows: Result rows; those of the floor are left out.
         prefix: What the file name part begins with.
     """
-    trained = rows[rows["objective"] != FLOOR]
+    trained = without_floor(rows)
     names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
     several = [name for name in names if trained[name].nunique() > 1]
     for key, own in trained.groupby(names, sort=True):
@@ -42,23 +42,18 @@ def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:
         rows: Rows with the columns of ``with_places``, all of one plot.
         without: A setting that methods are not told apart by.
     """
-    rows = rows.copy()
-    settings = [settings_of(text) for text in rows["variant"]]
-    for own in settings:
-        own.pop(without, None)
-    pairs = list(zip(rows["objective"], settings, strict=True))
-    values: dict[tuple[str, str], set[str]] = {}
-    counts = Counter(objective for objective, _ in pairs)
-    named: Counter[tuple[str, str]] = Counter()
+    if without:
+        rows = without_setting(rows, without)[1]
+    pairs = [(o, settings_of(v)) for o, v in zip(rows["objective"], rows["variant"], strict=True)]
+    values: dict[tuple[str, str], Counter[str]] = {}
     for objective, own in pairs:
         for key, value in own.items():
-            values.setdefault((objective, key), set()).add(canonical_json(value))
-            named[objective, key] += 1
-    shared = {k for k, found in values.items() if len(found) == 1 and named[k] == counts[k[0]]}
+            values.setdefault((objective, key), Counter())[canonical_json(value)] += 1
+    counts = Counter(rows["objective"])
+    shared = {key for key, found in values.items() if [*found.values()] == [counts[key[0]]]}
     kept = [{k: v for k, v in own.items() if (o, k) not in shared} for o, own in pairs]
-    rows["variant"] = [canonical_json(own) if own else "" for own in kept]
-    rows["method"] = method_labels(rows.assign(run="") if without else rows)
-    return rows
+    rows = rows.assign(variant=[variant_of(own) for own in kept])
+    return rows.assign(method=method_labels(rows.assign(run="") if without else rows))
 
 
 def looks_of(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .canvas import (
-    Array,
-    Arrays,
-    evenly,
-    hide_axis,
-    label_width,
-    new_figure,
-    save_figure,
-    tile,
-    title_above,
-    wrapped,
-)
+from .canvas import Array, Plots, evenly, picture_table, tile
 from .methods import one_run_each, parts_of
+from .run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +16,11 @@ WIDE = 6
 Strips = dict[str, Array]
 
 
-def picture_sheets(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
-    """Writes one sheet for each suite, data set, backbone and latent size that has pictures."""
-    paths: list[Path] = []
+def picture_sheets(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+    """Draws one sheet for each suite, data set, backbone and latent size that has pictures."""
     for stem, title, own in parts_of(rows, "sheet"):
-        sheet = _sheet(own, arrays)
-        if sheet:
-            paths += save_figure(folder, stem, _draw(sheet, title))
-    return paths
+        if sheet := _sheet(own, runs):
+            yield stem, picture_table(sheet, _headings(sheet), title, tight=True)
 
 
 def sheet_names(rows: pd.DataFrame) -> dict[str, str]:
@@ -62,10 +46,10 @@ def run_strips(arrays: Mapping[str, Array], wide: int = WIDE) -> Strips:
     return strips
 
 
-def _sheet(rows: pd.DataFrame, arrays: Arrays) -> dict[str, Strips | str]:
+def _sheet(rows: pd.DataFrame, runs: RunFiles) -> dict[str, Strips | str]:
     sheet: dict[str, Strips | str] = {}
     for row in one_run_each(rows):
-        saved = arrays.of(str(row["run"]))
+        saved = runs.arrays(str(row["run"]))
         if "test" in saved and not sheet:
             sheet["test images"] = {"reconstructions": tile(saved["test"], WIDE)}
         strips = run_strips(saved)
@@ -75,30 +59,6 @@ def _sheet(rows: pd.DataFrame, arrays: Arrays) -> dict[str, Strips | str]:
         elif row["status"] in ("diverged", "failed"):
             sheet[label] = str(row["status"])
     return sheet if any(not isinstance(strips, str) for strips in sheet.values()) else {}
-
-
-def _draw(sheet: Mapping[str, Strips | str], title: str) -> Any:  # noqa: ANN401
-    headings = _headings(sheet)
-    strips = [s for strips in sheet.values() if isinstance(strips, dict) for s in strips.values()]
-    height, width = np.max([strip.shape[:2] for strip in strips], axis=0)
-    block = 2.6
-    name = label_width(sheet)
-    size = (name + block * len(headings), 0.5 + (block * height / width + 0.03) * len(sheet))
-    figure, axes = new_figure(*size, nrows=len(sheet), ncols=len(headings))
-    engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
-    for line, (label, content) in zip(axes, sheet.items(), strict=True):
-        for axis, heading in zip(line, headings, strict=True):
-            hide_axis(axis)
-            if isinstance(content, dict) and heading in content:
-                axis.imshow(content[heading], interpolation="nearest")
-        line[0].set_ylabel(wrapped(label, name), rotation=0, ha="right", va="center")
-        if isinstance(content, str):
-            line[0].text(0.02, 0.5, content, transform=line[0].transAxes, va="center")
-    for axis, heading in zip(axes[0], headings, strict=True):
-        axis.set_title(heading)
-    title_above(figure, title)
-    return figure
 
 
 def _headings(sheet: Mapping[str, Strips | str]) -> list[str]:

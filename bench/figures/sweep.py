@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.cells import join, method_order, normal_column, one_likelihood
-from ..comparison.columns import FLOOR, columns_of, with_places
-from ..comparison.labels import axis_title, metric_short, settings_of, suite_title, variant_text
+from ..comparison.cells import (
+    has_several_sizes,
+    method_order,
+    normal_column,
+    one_likelihood,
+    suite_parts,
+)
+from ..comparison.columns import (
+    columns_of,
+    join,
+    method_labels,
+    with_places,
+    without_floor,
+    without_setting,
+)
+from ..comparison.labels import axis_title, metric_short
 from ..comparison.significance import bootstrap_interval
 from ..comparison.table import file_name
-from ..files.storage import canonical_json
-from .canvas import Arrays, legend_below, new_figure, save_figure, title_above, wrapped
+from .canvas import Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, shortened
+from .run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-MOST_COLUMNS = 4
 PLACES = {"N": "samples, N(0,I) / N", "Rec": "reconstructions", "test": "test images"}
 CAPTION = "Points: mean over seeds; bars: 95 % bootstrap interval of the mean."
 
@@ -50,66 +62,47 @@ SWEEPS = (
 )
 
 
-def latent_size_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def latent_size_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws bits/dim, FD and IFE against the latent size, a panel for each data set."""
-    paths: list[Path] = []
-    for name, title, own in _suites(rows):
-        if own.groupby("dataset")["latent_dim"].nunique().max() < 2:
+    for part in suite_parts(without_floor(rows)):
+        if not has_several_sizes(part.rows):
             continue
+        own = shortened(with_places(part.rows))
         normal = normal_column(own[own["images"] == "sample"])
         scored = join(one_likelihood(own), normal[normal["place"] == "N"])
         scored = scored[scored["value"].notna()]
         for metric in [m for m in ("bits_per_dim", "fd", "ife") if m in set(scored["metric"])]:
-            part = scored[scored["metric"] == metric]
-            paths += _panels(part, "latent_dim", title, folder, file_name(metric, "sizes", name))
-    return paths
+            figure = _panels(scored[scored["metric"] == metric], part.title)
+            yield file_name(metric, "sizes", part.suffix), figure
 
 
-def setting_plots(rows: pd.DataFrame, arrays: Arrays, folder: Path) -> list[Path]:
+def setting_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     """Draws scores against each hyperparameter that the rows vary."""
-    paths: list[Path] = []
-    for name, title, own in _suites(rows):
+    for part in suite_parts(without_floor(rows)):
+        own = shortened(with_places(part.rows))
         for sweep in SWEEPS:
             varied = _with_setting(own, sweep)
             if varied["setting"].nunique() < 3:
                 continue
             for metric in [m for m in ("fd", "ife", "mse") if m in set(varied["metric"])]:
-                scored = _paper_places(varied[varied["metric"] == metric])
-                stem = file_name(metric, "by", sweep.key, name)
-                paths += _panels(scored, "setting", title, folder, stem, sweep)
-    return paths
-
-
-def _suites(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    suites = list(rows[rows["objective"] != FLOOR].groupby(["suite", "scale"], sort=True))
-    found = []
-    for (suite, scale), own in suites:
-        name = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
-        title = suite_title({"suite": suite, "scale": scale})
-        found.append((name, title, shortened(with_places(own))))
-    return found
+                scored = normal_column(varied[varied["metric"] == metric])
+                figure = _panels(scored[scored["place"].isin(PLACES)], part.title, sweep)
+                yield file_name(metric, "by", sweep.key, part.suffix), figure
 
 
 def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
-    variants = [settings_of(text) for text in rows["variant"]]
-    values = [variant.pop(sweep.key, sweep.default) for variant in variants]
-    rest = [variant_text(canonical_json(v)) if v else "" for v in variants]
+    found, rest = without_setting(rows, sweep.key)
+    values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    names = [f"{o} ({r})" if r else o for o, r in zip(rows["objective"], rest, strict=True)]
-    varied = rows.assign(setting=numbers, method=names)
+    # Without their runs, since those of two settings are no repetition of a method.
+    varied = rest.assign(setting=numbers, method=method_labels(rest.assign(run="")))
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]
 
 
-def _paper_places(rows: pd.DataFrame) -> pd.DataFrame:
-    kept = normal_column(rows)
-    return kept[kept["place"].isin(["Rec", "N", "test"])]
-
-
-def _panels(
-    rows: pd.DataFrame, x: str, title: str, folder: Path, stem: str, sweep: Sweep | None = None
-) -> list[Path]:
+def _panels(rows: pd.DataFrame, title: str, sweep: Sweep | None = None) -> Figure:
+    """Returns a panel for each column of comparable scores, over latent sizes or a setting."""
     import pandas as pd
 
     panels: dict[tuple[str, str], list[pd.DataFrame]] = {}
@@ -120,29 +113,25 @@ def _panels(
     ):
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
-                detail = "" if x == "latent_dim" else f", d = {size}"
+                detail = f", d = {size}" if sweep else ""
                 detail += f", {space}" if space else ""
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
-    columns = min(MOST_COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
-    width, height = 0.6 + 2.6 * columns, 0.7 + 2.2 * lines
-    figure, axes = new_figure(width, height, nrows=lines, ncols=columns)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
+    figure, axes = new_panels(len(panels), (0.6, 0.7), (2.6, 2.2))
     for axis, ((group, place), parts) in zip(axes.flat, panels.items(), strict=False):
-        _draw(axis, pd.concat(parts), x, sweep)
+        _draw(axis, pd.concat(parts), sweep)
         axis.set_title(wrapped(f"{group}\n{PLACES.get(place, place)}", 2.4))
     first = rows.iloc[0]
     for line in axes:
         line[0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
     legend_below(figure, axes)
     title_above(figure, f"{metric_short(first['metric'])} · {title}\n{CAPTION}")
-    return save_figure(folder, stem, figure)
+    return figure
 
 
-def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
+def _draw(axis: Axes, rows: pd.DataFrame, sweep: Sweep | None) -> None:
+    x = "setting" if sweep else "latent_dim"
     good = rows[rows["status"] == "ok"]
     ticks = sorted(set(good[x]))
     methods = method_order(good) if len(good) else []
@@ -150,23 +139,16 @@ def _draw(axis: Axes, rows: pd.DataFrame, x: str, sweep: Sweep | None) -> None:
     shift = np.linspace(-0.12, 0.12, len(methods)) if len(methods) > 1 else [0.0]
     for at, method in enumerate(methods):
         own = good[good["method"] == method]
-        groups = {
-            float(value): list(own[own[x] == value]["value"]) for value in sorted(set(own[x]))
-        }
+        groups = {float(v): list(own[own[x] == v]["value"]) for v in sorted(set(own[x]))}
         places = [ticks.index(value) + float(shift[at]) for value in groups]
         xs = list(groups) if sweep and sweep.logarithmic else places
         means = np.array([np.mean(values) for values in groups.values()])
         ends = np.array([bootstrap_interval(values) for values in groups.values()])
         errors = np.abs(ends.T - means)
-        name = _bound(own, method)
+        name = ", ".join(filter(None, (method, " / ".join(sorted(set(own["kind"]) - {""})))))
         axis.errorbar(xs, means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
     if sweep and sweep.logarithmic:
         axis.set_xscale("log")
     else:
         axis.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
     axis.set_xlabel(sweep.title if sweep else "latent dimensions, d")
-
-
-def _bound(rows: pd.DataFrame, method: str) -> str:
-    kinds = set(rows["kind"]) - {""}
-    return f"{method}, {' / '.join(sorted(kinds))}" if kinds else method

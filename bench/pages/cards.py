@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison.cells import bound_sign, lost_text
-from ..comparison.columns import FLOOR, SCORE
+from ..comparison.columns import SCORE, without_floor
 from ..comparison.labels import suite_title, variant_text
-from ..comparison.table import Cell, Table, file_name, format_number, markdown_text
+from ..comparison.significance import t_interval
+from ..comparison.table import (
+    Table,
+    file_name,
+    format_number,
+    markdown_text,
+    seeds_cell,
+    text_table,
+)
+from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..records.results import checksum
 
@@ -28,10 +36,10 @@ MODEL = (
 )
 LONGEST_NAME = 100
 NOTE = (
-    "Values are means over runs ± standard deviation (runs). The 95 % interval is Student's "
-    "over runs; with one run it is from the score's own standard error, where it has one.",
+    "Values are means over runs ± standard deviation (count of runs). The 95 % interval is "
+    "Student's over runs. With one run it follows from the score's own standard error, where the "
+    "score has one.",
 )
-_RUN = re.compile(r"[0-9a-f]{8,64}")
 
 
 def write_cards(directory: Path, rows: pd.DataFrame) -> list[Path]:
@@ -44,7 +52,7 @@ def write_cards(directory: Path, rows: pd.DataFrame) -> list[Path]:
     Returns:
         The files written.
     """
-    trained = rows[rows["objective"] != FLOOR]
+    trained = without_floor(rows)
     models = {key: own for key, own in trained.groupby(list(MODEL), dropna=False)}
     names = card_names([dict(zip(MODEL, key, strict=True)) for key in models])
     paths = [directory / CARDS / f"{name}.md" for name in names]
@@ -72,46 +80,26 @@ def card_names(models: list[dict[str, Any]]) -> list[str]:
 def render_card(directory: Path, rows: pd.DataFrame) -> str:
     """Returns the card of one model from its rows and whatever of its runs is there."""
     first = rows.iloc[0].to_dict()
-    settings = next(filter(None, (_settings(directory, run) for run in rows["run"].unique())), {})
+    files, names = RunFiles(directory), list(rows["run"].unique())
+    settings = next(filter(None, map(files.record, names)), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
     heading = f"{title} on {first['dataset']}, d = {first['latent_dim']} · {suite_title(first)}"
-    parts = [f"# {markdown_text(heading)}", _facts("Model", _model(first, settings))]
-    parts.append(_facts("Training", _training(rows, settings)))
-    parts.append(_runs_table(directory, rows).as_markdown())
-    pictures = [p for p in (_picture(directory, run) for run in rows["run"].unique()) if p]
-    parts += [f"![Pictures of run {name}](../runs/{name}/samples.png)" for name in pictures[:1]]
+    pictures = [run for run in names if files.path(run, "samples.png")]
     sheets = sorted((directory / "plots").glob("sheet*.png"))
     links = [f"[{markdown_text(p.stem)}](../plots/{p.name})" for p in sheets]
-    parts.append(f"Picture sheets of the suite: {' · '.join(links)}" if links else "")
-    parts.append(_scores_table(rows).as_markdown())
-    parts.append(_reasons(rows))
-    parts.append(_facts("Provenance", _provenance(rows)))
+    parts = [
+        f"# {markdown_text(heading)}",
+        _facts("Model", _model(first, settings)),
+        _facts("Training", _training(rows, settings)),
+        _runs_table(files, rows).as_markdown(),
+        *(f"![Pictures of run {run}](../runs/{run}/samples.png)" for run in pictures[:1]),
+        f"Picture sheets of the suite: {' · '.join(links)}" if links else "",
+        _scores_table(rows).as_markdown(),
+        _reasons(rows),
+        _facts("Provenance", _provenance(rows)),
+    ]
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
-
-
-def interval(values: Sequence[float], stderr: float | None) -> tuple[float, float] | None:
-    """Returns the 95 % interval of a mean over runs, or of one value by its standard error.
-
-    Example:
-        >>> [round(bound, 2) for bound in interval([1.0], 0.5)]
-        [0.02, 1.98]
-        >>> [round(bound, 2) for bound in interval([1.0, 3.0, 2.0], None)]
-        [-0.48, 4.48]
-        >>> interval([1.0], None) is None
-        True
-    """
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    if len(values) > 1:
-        error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-        half = float(t.ppf(0.975, len(values) - 1)) * error
-    elif stderr is not None and np.isfinite(stderr):
-        half = 1.96 * stderr
-    else:
-        return None
-    return mean - half, mean + half
 
 
 def _model(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[str, object]:
@@ -140,42 +128,36 @@ def _training(rows: pd.DataFrame, settings: Mapping[str, Any]) -> dict[str, obje
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
-def _runs_table(directory: Path, rows: pd.DataFrame) -> Table:
-    header = ("run", "state", "steps", "seconds", "SHA-256 of the checkpoint")
+def _runs_table(files: RunFiles, rows: pd.DataFrame) -> Table:
+    header = ("seed", "run", "state", "steps", "seconds", "SHA-256 of the checkpoint")
     lines = []
     for row in rows.drop_duplicates("run").sort_values("seed").to_dict("records"):
         state = "trained" if row["status"] != "diverged" else "diverged"
-        texts = (row["run"], state, str(row["steps"]), format_number(row["train_seconds"]))
-        cells = (*texts, _checkpoint_digest(directory, row["run"]))
-        lines.append((str(row["seed"]), tuple(Cell(text) for text in cells)))
-    return Table("runs", "Runs", (), "seed", tuple(("", n) for n in header), tuple(lines))
+        numbers = (row["steps"], format_number(row["train_seconds"]))
+        lines.append((row["seed"], row["run"], state, *numbers, _digest(files, row["run"])))
+    return text_table("runs", "Runs", header, lines)
 
 
 def _scores_table(rows: pd.DataFrame) -> Table:
-    header = ("of", "value", "95 % interval", "better", "unit", "kind", "measured on")
+    header = ("score", "of", "value", "95 % interval", "better", "unit", "kind", "measured on")
     scores = rows[rows["status"] != "diverged"].groupby(list(SCORE), dropna=False, sort=False)
-    lines = tuple((str(own.iloc[0]["metric"]), _score_cells(own)) for _, own in scores)
-    return Table("scores", "Scores", NOTE, "score", tuple(("", n) for n in header), lines)
+    return text_table("scores", "Scores", header, (_score_line(own) for _, own in scores), NOTE)
 
 
-def _score_cells(rows: pd.DataFrame) -> tuple[Cell, ...]:
+def _score_line(rows: pd.DataFrame) -> tuple[str, ...]:
     first = rows.iloc[0].to_dict()
     good = rows[rows["status"] == "ok"]
     values = [float(value) for value in good["value"]]
-    shown, bounds = "n/a", "-"
-    if values:
-        mean = float(np.mean(values))
-        found = interval(values, float(good["stderr"].iloc[0]) if len(values) == 1 else None)
-        if found:
-            bounds = " to ".join(format_number(bound, like=mean) for bound in found)
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        parts = [format_number(mean), "" if spread is None else "±"]
-        parts += ["" if spread is None else format_number(spread, like=mean)]
-        parts += [f"({', '.join(filter(None, (str(len(values)), lost_text(rows))))})"]
-        shown = bound_sign(first) + " ".join(filter(None, parts))
+    cell = seeds_cell(dict(enumerate(values)), 0, lost_text(rows))
+    shown = bound_sign(first) + cell.text if values else "n/a"
+    found = t_interval(values)
+    if len(values) == 1 and np.isfinite(good["stderr"].iloc[0]):
+        half = 1.96 * float(good["stderr"].iloc[0])
+        found = values[0] - half, values[0] + half
+    bounds = " to ".join(format_number(bound, like=cell.value) for bound in found or ()) or "-"
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
-    texts = (_of(first), shown, bounds, first["better"], first["unit"], kind, _identity(first))
-    return tuple(Cell(str(text)) for text in texts)
+    start = (first["metric"], _of(first), shown, bounds)
+    return (*start, first["better"], first["unit"], kind, _identity(first))
 
 
 def _of(row: Mapping[Any, Any]) -> str:
@@ -209,8 +191,8 @@ def _provenance(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def _facts(title: str, facts: Mapping[str, object]) -> str:
-    lines = tuple((name, (Cell(str(value)),)) for name, value in facts.items() if value != "")
-    return Table(title.lower(), title, (), "what", (("", "value"),), lines).as_markdown()
+    lines = [fact for fact in facts.items() if fact[1] != ""]
+    return text_table(title.lower(), title, ("what", "value"), lines).as_markdown()
 
 
 def _listed(column: Iterable[object]) -> str:
@@ -221,25 +203,9 @@ def _settings_text(settings: object) -> str:
     return variant_text(json.dumps(settings, sort_keys=True)) or "none"
 
 
-def _settings(directory: Path, run: str) -> dict[str, Any]:
-    path = directory / "runs" / run / "config.json"
-    if not _RUN.fullmatch(run) or not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _picture(directory: Path, run: str) -> str:
-    is_there = _RUN.fullmatch(run) and (directory / "runs" / run / "samples.png").is_file()
-    return run if is_there else ""
-
-
-def _checkpoint_digest(directory: Path, run: str) -> str:
-    path = directory / "runs" / run / "checkpoint.safetensors"
-    if not _RUN.fullmatch(run) or not path.is_file():
+def _digest(files: RunFiles, run: str) -> str:
+    path = files.path(run, "checkpoint.safetensors")
+    if path is None:
         return "the file is not here"
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

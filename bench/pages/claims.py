@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..comparison.cells import normal_column
-from ..comparison.columns import FLOOR, difference_text, with_places
-from ..comparison.significance import SEEDS_NEEDED, Seeds, mean, paired_p_value
+from ..comparison.columns import difference_text, with_places, without_floor
+from ..comparison.labels import settings_of
+from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, mean, paired_p_value
 from ..comparison.table import format_number
 from ..tables.precision import precision_reading
-from .claims_likelihood import by_method, likelihood_reading
+from .claims_likelihood import Method, by_method, likelihood_reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIXTURE = "gmm-10"
+PROTOCOL = ["dataset", "backbone", "latent_dim", "features", "split"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,11 @@ class Scores:
     """Fréchet distances under one protocol: for each place and method the value of each seed."""
 
     where: str
-    rec: Mapping[str, Seeds]
-    gaussian: Mapping[str, Seeds]
-    native: Mapping[str, Seeds]
-    mixture: Mapping[str, Seeds]
-    interp: Mapping[str, Seeds]
+    rec: Mapping[Method, Seeds]
+    gaussian: Mapping[Method, Seeds]
+    native: Mapping[Method, Seeds]
+    mixture: Mapping[Method, Seeds]
+    interp: Mapping[Method, Seeds]
 
 
 def reading(rows: pd.DataFrame) -> str:
@@ -36,56 +38,30 @@ def reading(rows: pd.DataFrame) -> str:
     placed = with_places(rows)
     sentences = [_extent(rows)]
     for scores in _scores(placed):
-        found = [lowest(scores), *claims(scores)]
-        sentences += [f"{scores.where}: {text}" for text in found[:1] if text]
-        sentences += [text for text in found[1:] if text]
-    sentences += likelihood_reading(placed)
-    sentences += precision_reading(rows)
+        sentences.append(_lowest(scores))
+        sentences += [claim(scores) for claim in CLAIMS]
+    sentences += [*likelihood_reading(placed), *precision_reading(rows)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def lowest(scores: Scores) -> str:
-    """Returns which objective and density have the lowest Fréchet distance of samples."""
-    samples = {f"{name} with a fitted Gaussian": v for name, v in scores.gaussian.items()}
-    samples |= {f"{name} as it samples by itself": v for name, v in scores.native.items()}
-    samples |= {f"{name} with {MIXTURE}": v for name, v in scores.mixture.items()}
-    if not samples:
-        return ""
-    best = min(samples, key=lambda name: mean(samples[name]))
-    return f"the lowest FD of samples is {format_number(mean(samples[best]))}, of {best}."
-
-
-def claims(scores: Scores) -> list[str]:
-    """Returns what the scores say on claims (i) to (v) of the RAE paper, where they can."""
-    return [
-        _mixture_helps(scores),
-        _regularised_is_lowest(scores),
-        _plain_is_close(scores),
-        _interpolations(scores),
-        _more_samples(scores),
-    ]
-
-
 def _extent(rows: pd.DataFrame) -> str:
-    trained = rows[rows["objective"] != FLOOR]
-    runs = trained.drop_duplicates("run")
+    trained = without_floor(rows)
     lost = trained[trained["status"] == "diverged"]["run"].nunique()
-    text = (
-        f"{len(runs)} runs of {trained['objective'].nunique()} objectives on "
-        f"{', '.join(sorted(trained['dataset'].unique()))} with {trained['seed'].nunique()} "
-        f"seed{'s' if trained['seed'].nunique() != 1 else ''} each"
+    seeds = trained["seed"].nunique()
+    return (
+        f"{trained['run'].nunique()} runs of {trained['objective'].nunique()} objectives on "
+        f"{', '.join(sorted(trained['dataset'].unique()))} with {seeds} "
+        f"seed{'s' if seeds != 1 else ''} each. {lost or 'None'} diverged."
     )
-    return f"{text}; {lost} diverged." if lost else f"{text}; none diverged."
 
 
 def _scores(placed: pd.DataFrame) -> list[Scores]:
-    fd = placed[(placed["metric"] == "fd") & (placed["objective"] != FLOOR)]
-    names = ["dataset", "backbone", "latent_dim", "features", "split"]
-    keys = fd[names].drop_duplicates().sort_values(names).reset_index(drop=True)
+    fd = without_floor(placed[placed["metric"] == "fd"])
+    keys = fd[PROTOCOL].drop_duplicates().sort_values(PROTOCOL).reset_index(drop=True)
     differing = difference_text(keys)
     found = []
     for at, key in enumerate(keys.to_dict("records")):
-        own = fd[(fd[names] == [key[name] for name in names]).all(axis=1)]
+        own = fd[(fd[PROTOCOL] == [key[name] for name in PROTOCOL]).all(axis=1)]
         normal = normal_column(own)
         normal = normal[(normal["place"] == "N") & (normal["density"] != "gaussian")]
         where = f"On {key['dataset']}" + (f" ({differing[at]})" if differing[at] else "")
@@ -95,78 +71,112 @@ def _scores(placed: pd.DataFrame) -> list[Scores]:
     return found
 
 
+def _lowest(scores: Scores) -> str:
+    """Which objective and density have the lowest Fréchet distance of samples."""
+    samples = {f"{m.name} with a fitted Gaussian": v for m, v in scores.gaussian.items()}
+    samples |= {
+        f"{m.name} with its own prior or second stage": v for m, v in scores.native.items()
+    }
+    samples |= {f"{m.name} with {MIXTURE}": v for m, v in scores.mixture.items()}
+    if not samples:
+        return ""
+    best = min(samples, key=lambda name: mean(samples[name]))
+    value = format_number(mean(samples[best]))
+    return f"{scores.where} the lowest Fréchet distance (FD) of samples is {value}, of {best}."
+
+
 def _mixture_helps(scores: Scores) -> str:
     simple = {**scores.native, **scores.gaussian}
-    both = sorted(simple.keys() & scores.mixture.keys())
-    if not both:
+    pairs = {m: (simple[m], scores.mixture[m]) for m in sorted(simple.keys() & scores.mixture)}
+    if not pairs:
         return ""
-    won = [name for name in both if mean(scores.mixture[name]) <= mean(simple[name])]
-    text = f"{MIXTURE} instead of a single Gaussian lowers FD for {len(won)} of {len(both)}"
-    text += f" objectives (claim i: {'holds' if len(won) == len(both) else 'fails'}"
-    lost = [name for name in both if name not in won]
-    text += f"; not for {', '.join(lost)})" if lost else ")"
-    tested = [n for n in both if len(simple[n].keys() & scores.mixture[n].keys()) >= SEEDS_NEEDED]
-    if tested:
-        sure = sum(
-            paired_p_value(simple[n], scores.mixture[n]) < 0.05 / len(tested) for n in tested
-        )
-        return f"{text}; {sure} differences are separated by a paired test (Bonferroni)."
-    return f"{text}; too few seeds for a test."
+    lost = [m.name for m, (before, after) in pairs.items() if mean(after) > mean(before)]
+    text = (
+        f"A mixture of ten Gaussians ({MIXTURE}) instead of a single one lowers the FD of "
+        f"{len(pairs) - len(lost)} of {len(pairs)} methods"
+        f"{f', but not of {_listed(lost)}' if lost else ''}: {_verdict('i', not lost)}."
+    )
+    tested = [pair for pair in pairs.values() if len(pair[0].keys() & pair[1]) >= SEEDS_NEEDED]
+    if not tested:
+        return f"{text} There are too few seeds for a test."
+    sure = sum(p < LEVEL for p in holm([paired_p_value(*pair) for pair in tested]))
+    return f"{text} Paired tests (Holm-corrected) separate {sure} of {len(tested)} pairs."
 
 
 def _regularised_is_lowest(scores: Scores) -> str:
-    samples = {**scores.gaussian, **scores.native}
-    rae = {n: v for n, v in scores.mixture.items() if _is_rae(n)}
-    others = [v for n, v in scores.mixture.items() if not _is_rae(n)] + list(samples.values())
+    rae = {m: mean(values) for m, values in scores.mixture.items() if _is_rae(m)}
+    others = [mean(values) for m, values in scores.mixture.items() if m not in rae]
+    others += [mean(values) for values in {**scores.gaussian, **scores.native}.values()]
     if not rae or not others:
         return ""
-    best = min(rae, key=lambda name: mean(rae[name]))
-    rival = min(mean(values) for values in others)
-    holds = mean(rae[best]) < rival
+    best = min(rae, key=lambda method: rae[method])
     return (
-        f"The best RAE variant with {MIXTURE} ({best}, {format_number(mean(rae[best]))}) is "
-        f"{'below' if holds else 'not below'} every other way of sampling "
-        f"({format_number(rival)}; claim ii: {'holds' if holds else 'fails'})."
+        f"The best RAE variant with {MIXTURE} is {best.name} with {format_number(rae[best])}. "
+        f"The best of all other ways to sample has {format_number(min(others))}: "
+        f"{_verdict('ii', rae[best] < min(others))}."
     )
 
 
 def _plain_is_close(scores: Scores) -> str:
-    plain, rae = scores.mixture.get("ae"), scores.mixture.get("rae")
-    if plain is None or rae is None:
+    plain, rae = (
+        [v for m, v in scores.mixture.items() if (m.objective, m.variant) == (name, "")]
+        for name in ("ae", "rae")
+    )
+    if len(plain) != 1 or len(rae) != 1:
         return ""
-    ratio = mean(plain) / mean(rae)
-    return f"AE + {MIXTURE} reaches {ratio:.2f} times the FD of RAE + {MIXTURE} (claim iii)."
+    ratio = mean(plain[0]) / mean(rae[0])
+    return f"With {MIXTURE} the FD of ae is {ratio:.2f} times that of rae (RAE claim iii)."
 
 
 def _interpolations(scores: Scores) -> str:
-    variational = [n for n in ("vae", "vae (unit)", "cv-vae") if n in scores.interp]
-    raes = [n for n in scores.interp if _is_rae(n)]
-    if not variational or not raes:
+    rivals = {
+        m.name: mean(values)
+        for m, values in scores.interp.items()
+        if m.objective in ("vae", "cv-vae") and not m.variant and m.space != "logit"
+    }
+    raes = [mean(values) for m, values in scores.interp.items() if _is_rae(m)]
+    if not rivals or not raes:
         return ""
-    rival = min(mean(scores.interp[n]) for n in variational)
-    won = sum(mean(scores.interp[n]) < rival for n in raes)
+    won = sum(value < min(rivals.values()) for value in raes)
     return (
         f"Interpolations of {won} of {len(raes)} RAE variants have a lower FD than those of "
-        f"{' and '.join(variational)} (claim iv: {'holds' if won == len(raes) else 'fails'})."
+        f"{_listed(list(rivals))}: {_verdict('iv', won == len(raes))}."
     )
 
 
 def _more_samples(scores: Scores) -> str:
-    counts = {1: scores.rec["vae"]} if "vae" in scores.rec else {}
-    for name, seeds in scores.rec.items():
-        if name.startswith("vae (samples=") and name.endswith(")"):
-            count = name.removeprefix("vae (samples=").removesuffix(")")
-            counts |= {int(count): seeds} if count.isdigit() else {}
-    if len(counts) < 2:
+    found = []
+    for method, seeds in scores.rec.items():
+        settings = {"samples": 1, **settings_of(method.variant)}
+        if method.objective == "vae" and len(settings) == 1 and method.space != "logit":
+            found.append((settings["samples"], mean(seeds)))
+    counts = dict(found)
+    if len(counts) < 2 or len(counts) < len(found):  # Two of one count differ in something else.
         return ""
     few, many = min(counts), max(counts)
-    holds = mean(counts[many]) < mean(counts[few])
     return (
-        f"VAE reconstructions with {many} Monte-Carlo samples have FD "
-        f"{format_number(mean(counts[many]))} against {format_number(mean(counts[few]))} with "
-        f"{few} (claim v: {'holds' if holds else 'fails'})."
+        f"The FD of VAE reconstructions is {format_number(counts[many])} with {many} Monte-Carlo "
+        f"samples and {format_number(counts[few])} with {few}: "
+        f"{_verdict('v', counts[many] < counts[few])}."
     )
 
 
-def _is_rae(method: str) -> bool:
-    return method == "rae" or method.startswith(("rae-", "rae "))
+CLAIMS = (
+    _mixture_helps,
+    _regularised_is_lowest,
+    _plain_is_close,
+    _interpolations,
+    _more_samples,
+)
+
+
+def _verdict(claim: str, holds: bool) -> str:
+    return f"RAE claim {claim} {'holds' if holds else 'fails'}"
+
+
+def _is_rae(method: Method) -> bool:
+    return method.objective == "rae" or method.objective.startswith("rae-")
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -9,18 +9,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..figures.canvas import Arrays
+from ..figures.run_files import RunFiles
 from ..figures.sheet import run_strips, sheet_names
 from ..files.storage import write_atomically
 from ..records.results import csv_text, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = (
     *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "sd", "seeds"),
@@ -50,7 +46,7 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     for directory in directories:
         rows = read_results(directory).rows
         own = board_entries(rows)
-        _add_pictures(own, pictures, Arrays(directory), sheet_names(rows), out)
+        _add_pictures(own, pictures, RunFiles(directory), sheet_names(rows), out)
         entries += own
     # Suites that compare all families of objectives come first.
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
@@ -91,13 +87,13 @@ def render_html(entries: Sequence[Entry], pictures: Mapping[str, str]) -> str:
     )
 
 
-def run_picture(arrays: Arrays, run: str) -> str:
+def run_picture(runs: RunFiles, run: str) -> str:
     """Returns a run's pictures as a data address: test, reconstruction and sample strips."""
     from io import BytesIO
 
     from PIL import Image
 
-    strips = list(run_strips(arrays.of(run), wide=8).values())[:3]
+    strips = list(run_strips(runs.arrays(run), wide=8).values())[:3]
     if not strips:
         return ""
     width = max(strip.shape[1] for strip in strips)
@@ -126,17 +122,17 @@ def sheet_picture(path: Path) -> str:
 def _add_pictures(
     entries: list[Entry],
     pictures: dict[str, str],
-    arrays: Arrays,
+    runs: RunFiles,
     sheets: dict[str, str],
     out: Path,
 ) -> None:
     """Gives each entry the path of its sheet, and pictures: the run's own, else the sheet."""
     for entry in entries:
         run = entry["run"]
-        sheet = arrays.directory / "plots" / f"{sheets.get(run, '')}.png"
+        sheet = runs.directory / "plots" / f"{sheets.get(run, '')}.png"
         shown = sheet.is_file()
         entry["sheet"] = Path(os.path.relpath(sheet, out)).as_posix() if shown else ""
-        if run not in pictures and (picture := run_picture(arrays, run)):
+        if run not in pictures and (picture := run_picture(runs, run)):
             pictures[run] = picture
         entry["picture"] = run if run in pictures else entry["sheet"]
         if shown and entry["picture"] == entry["sheet"] and entry["sheet"] not in pictures:

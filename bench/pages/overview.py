@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..comparison.columns import FLOOR
-from ..comparison.labels import suite_title
+from ..comparison.columns import without_floor
+from ..comparison.labels import settings_of, suite_titles
 from ..files.storage import write_atomically
 from ..records.results import read_results
 from ..suites.suite_files import suite_names
@@ -46,8 +45,12 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     table = [HEADERS, ("---",) * len(HEADERS), *lines]
     parts = ["# Results", CLAIMS, "\n".join(f"| {' | '.join(line)} |" for line in table)]
     for directory, rows in found:
-        link = f"[{_title(rows)}]({directory.name}/README.md)" if directory.parent == out else ""
-        parts += [f"## {link or _title(rows)}", reading(rows)]
+        link = (
+            f"[{suite_titles(rows)}]({directory.name}/README.md)"
+            if directory.parent == out
+            else ""
+        )
+        parts += [f"## {link or suite_titles(rows)}", reading(rows)]
     ran = {name for _, rows in found for name in rows["suite"]}
     missing = [f"`{name}`" for name in suite_names() if name not in ran]
     if missing:
@@ -57,17 +60,12 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     return [path]
 
 
-def _title(rows: pd.DataFrame) -> str:
-    names = rows[["suite", "scale"]].drop_duplicates().to_dict("records")
-    return ", ".join(sorted({suite_title(row) for row in names}))
-
-
 def _line(rows: pd.DataFrame) -> tuple[str, ...]:
-    trained = rows[rows["objective"] != FLOOR]
+    trained = without_floor(rows)
     runs = trained.drop_duplicates("run")
-    torch = sorted({_torch(text) for text in runs["versions"]} - {""})
+    torch = sorted({str(settings_of(text).get("torch", "")) for text in runs["versions"]} - {""})
     return (
-        _title(rows),
+        suite_titles(rows),
         str(len(runs)),
         str(trained["objective"].nunique()),
         str(trained["seed"].nunique()),
@@ -76,10 +74,3 @@ def _line(rows: pd.DataFrame) -> tuple[str, ...]:
         ", ".join(torch),
         ", ".join(sorted({f"`{commit}`" for commit in runs["commit"] if commit})),
     )
-
-
-def _torch(versions: str) -> str:
-    try:
-        return str(json.loads(versions).get("torch", ""))
-    except (ValueError, AttributeError):
-        return ""

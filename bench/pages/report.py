@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..comparison.columns import FLOOR
-from ..comparison.labels import suite_title
+from ..comparison.columns import without_floor
+from ..comparison.labels import settings_of, suite_titles
 from ..comparison.table import Table, write_table
 from ..figures.all import write_figures
-from ..figures.canvas import Arrays
+from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..records.results import Results, checksum, has_results, read_results, write_results
-from ..tables.grid import grid_tables
 from ..tables.likelihood import likelihood_tables
-from ..tables.noise import noise_tables
 from ..tables.pairs import pair_tables
+from ..tables.pivot import grid_tables, noise_tables
 from ..tables.precision import precision_tables
-from ..tables.published import comparison_tables
+from ..tables.published import published_tables
 from ..tables.wide import score_tables, wide_tables
 from .cards import CARDS, write_cards
 from .claims import reading
@@ -36,6 +34,7 @@ MAKERS = (
     grid_tables,
     noise_tables,
     precision_tables,
+    published_tables,
 )
 
 
@@ -62,11 +61,11 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     tables, notes = all_tables(results.rows)
     for table in tables:
         written += write_table(directory / "tables", table)
-    arrays = Arrays(directory)
-    plots = write_figures(results.rows, arrays, directory / "plots")
+    runs = RunFiles(directory)
+    plots = write_figures(results.rows, runs, directory / "plots")
     if not (directory / "runs").is_dir():  # Without arrays the pictures there are the newest.
         plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
-    warnings += notes + list(dict.fromkeys(arrays.warnings)) + missing_runs(results.rows)
+    warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
     page = render_page(results, tables, plots, warnings, shown)
@@ -83,20 +82,15 @@ def suite_folders(directory: Path) -> list[Path]:
 
 def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     """Returns every table that the rows allow, and notes on columns that had to be split."""
-    tables: list[Table] = []
-    notes: list[str] = []
-    if (rows["objective"] == FLOOR).all():
-        return tables, ["There are only floor rows: no objective has been scored yet."]
-    for make in MAKERS:
-        own, more = make(rows)
-        tables += own
-        notes += more
-    return tables + comparison_tables(rows), list(dict.fromkeys(notes))
+    if not len(without_floor(rows)):
+        return [], ["There are only floor rows: no objective has been scored yet."]
+    tables = [table for make in MAKERS for table in make(rows)]
+    return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
 def missing_runs(rows: pd.DataFrame) -> list[str]:
     """Names the seeds that other objectives of the same suite, data set and latent size have."""
-    trained = rows[rows["objective"] != FLOOR]
+    trained = without_floor(rows)
     found = []
     places = ["suite", "scale", "dataset", "latent_dim"]
     for (suite, scale, dataset, size), part in trained.groupby(places):
@@ -124,8 +118,7 @@ def render_page(
 ) -> str:
     """Returns the report's page in Markdown."""
     rows = results.rows
-    titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})
-    parts = [f"# {_text(', '.join(titles))}", _text(reading(rows))]
+    parts = [f"# {_text(suite_titles(rows))}", _text(reading(rows))]
     first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
     parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
@@ -142,7 +135,7 @@ def render_page(
 
 def provenance_block(rows: pd.DataFrame) -> str:
     """Returns suite, scale, digest of the run list, commits, versions, devices and dates."""
-    trained = rows[rows["objective"] != FLOOR]
+    trained = without_floor(rows)
     trained = trained if len(trained) else rows
     runs = sorted(set(trained["run"]))
     dates = sorted(date for date in rows["date"] if date)
@@ -167,11 +160,9 @@ def _values(column: pd.Series[str]) -> str:
 
 
 def _versions_text(text: str) -> str:
-    try:
-        found = json.loads(text)
-        return ", ".join(f"{name} {number}" for name, number in sorted(found.items()))
-    except (ValueError, AttributeError, RecursionError):
-        return text
+    return ", ".join(
+        f"{name} {number}".strip() for name, number in sorted(settings_of(text).items())
+    )
 
 
 def _bullets(lines: Iterable[str]) -> str:

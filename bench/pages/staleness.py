@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..comparison.columns import FLOOR
+from ..comparison.columns import without_floor
 from ..errors import UserError
+from ..figures.run_files import RunFiles
 from ..suites.suite import Suite, load_suite, suite_names
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def staleness(directory: Path, rows: pd.DataFrame) -> list[str]:
         directory: The results folder with ``runs/``.
         rows: Its rows.
     """
-    trained = rows[rows["objective"] != FLOOR].drop_duplicates("run")
+    trained = without_floor(rows).drop_duplicates("run")
     notes: list[str] = []
     for (name, scale), own in trained.groupby(["suite", "scale"], sort=True):
         suite = _suite(str(name), str(scale))
@@ -91,15 +91,14 @@ def _commits(runs: pd.DataFrame) -> list[str]:
 
 
 def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
-    codes: dict[tuple[str, str, str], dict[str, str]] = {}
+    files = RunFiles(directory)
+    codes: dict[tuple[str, ...], dict[str, str]] = {}
     for run in sorted(runs):
-        record = _description(directory / "runs" / run / "config.json")
+        record = files.record(run)
         config = record.get("config")
         if isinstance(config, Mapping) and "training_code" in record:
-            names = [str(config.get(key)) for key in ("objective", "backbone", "space")]
-            codes.setdefault((names[0], names[1], names[2]), {})[run] = str(
-                record["training_code"]
-            )
+            key = tuple(str(config.get(name)) for name in ("objective", "backbone", "space"))
+            codes.setdefault(key, {})[run] = str(record["training_code"])
     return [
         f"'{objective}' ({backbone}) was trained by {len(set(own.values()))} versions of the "
         f"training code (runs {_some(list(own))}); `aebench run --rerun-stale` trains the older "
@@ -107,14 +106,6 @@ def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
         for (objective, backbone, _), own in codes.items()
         if len(set(own.values())) > 1
     ]
-
-
-def _description(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _some(names: list[str]) -> str:

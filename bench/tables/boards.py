@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import lost_text, method_order, seed_values
-from ..comparison.columns import FLOOR, IDENTITY, Column, columns_of, with_places
-from ..comparison.labels import ARROWS, metric_title, suite_title
+from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
+from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
+from ..comparison.labels import ARROWS, metric_title
 from ..comparison.significance import rank_intervals
-from ..comparison.table import Cell, Table, format_number
+from ..comparison.table import Table, format_number, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Entry = dict[str, Any]
 SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
-
-
+HEADER = (
+    *("rank", "objective", "mean ± sd (seeds)", "kind", "model"),
+    *("parameters", "outside", "train s"),
+)
 NOTES = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
@@ -36,38 +38,30 @@ def board_entries(rows: pd.DataFrame) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
-    for (suite, scale), part in rows.groupby(["suite", "scale"], sort=True):
-        placed = with_places(part[part["objective"] != FLOOR])
+    for part in suite_parts(without_floor(rows)):
+        placed = with_places(part.rows)
         placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
         board |= placed["metric"] == "bits_per_dim"
         for metric in SCORES:
             for _, own in placed[board & (placed["metric"] == metric)].groupby("latent_dim"):
                 for column in columns_of(own)[0]:
-                    title = suite_title({"suite": suite, "scale": scale})
-                    entries += _column_entries(column, title)
+                    entries += _column_entries(column, part.title)
     return entries
 
 
 def board_tables(entries: Sequence[Entry]) -> list[Table]:
     """Returns a table for each board."""
-    header = (
-        "objective",
-        "mean ± sd (seeds)",
-        "kind",
-        "model",
-        "parameters",
-        "outside",
-        "train s",
-    )
-    tables = []
-    for board in dict.fromkeys(entry["board"] for entry in entries):
-        own = [entry for entry in entries if entry["board"] == board]
-        lines = tuple((entry["rank"], _board_cells(entry)) for entry in own)
-        columns = tuple(("", name) for name in header)
-        notes = (f"Protocol: {own[0]['protocol']}.", NOTES[0])
-        tables.append(Table("leaderboard", board, notes, "rank", columns, lines))
-    return tables
+    boards: dict[str, list[Entry]] = {}
+    for entry in entries:
+        boards.setdefault(entry["board"], []).append(entry)
+    return [
+        text_table(
+            *("leaderboard", board, HEADER, map(_board_line, own)),
+            notes=(f"Protocol: {own[0]['protocol']}.", NOTES[0]),
+        )
+        for board, own in boards.items()
+    ]
 
 
 def _column_entries(column: Column, suite: str) -> list[Entry]:
@@ -131,14 +125,10 @@ def _rank_text(rank: tuple[int, int]) -> str:
     return f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]} to {rank[1]}"
 
 
-def _board_cells(entry: Entry) -> tuple[Cell, ...]:
+def _board_line(entry: Entry) -> tuple[str, ...]:
     spread = f" ± {format_number(entry['sd'], like=entry['mean'])}" if entry["sd"] else ""
     mean = "-" if entry["mean"] is None else format_number(entry["mean"])
-    texts = (
-        entry["objective"],
-        f"{mean}{spread} ({entry['seeds']})",
-        entry["kind"],
-        entry["model"],
-    )
+    score = f"{mean}{spread} ({entry['seeds']})"
     numbers = (entry["parameters_backbone"], entry["parameters_outside"], entry["train_seconds"])
-    return (*(Cell(text) for text in texts), *(Cell(f"{n:,}", float(n)) for n in numbers))
+    texts = (entry["rank"], entry["objective"], score, entry["kind"], entry["model"])
+    return (*texts, *(f"{number:,}" for number in numbers))

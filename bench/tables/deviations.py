@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..comparison.labels import backbone_text
+from ..comparison.labels import backbone_text, settings_of
 
 LATENT_DIMS = {"mnist": 16, "cifar10": 128, "celeba": 64}
 BACKBONES = ("rae-32", "rae-64")
@@ -35,7 +34,7 @@ ONE_BUDGET = "one learning rate and budget for all; the released code has one fo
 
 def is_comparable(variant: str) -> bool:
     """Returns whether a row's settings are the defaults, or those of the released code."""
-    return all(value == "released" for value in _settings(variant).values())
+    return all(value == "released" for value in settings_of(variant).values())
 
 
 def other_setting(dataset: str, row: Mapping[Any, Any]) -> str:
@@ -60,7 +59,7 @@ def deviations(dataset: str, objective: str, density: str, row: Mapping[Any, Any
         notes.append(f"other network: {backbone_text(row['backbone'])}")
     if row["space"] != "unit":
         notes.append(f"{row['space']} space")
-    settings = _settings(row["variant"])
+    settings = settings_of(row["variant"])
     notes += [RELEASED[name] for name in settings if name in RELEASED]
     setting, ours = OURS.get(objective, ("", ""))
     if setting and setting not in settings:
@@ -73,11 +72,3 @@ def deviations(dataset: str, objective: str, density: str, row: Mapping[Any, Any
         if known in ("", dataset) and model in ("", objective) and drawn in ("", density):
             notes.append(note)
     return notes
-
-
-def _settings(variant: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(variant) if variant else {}
-    except (ValueError, RecursionError):
-        settings = {"variant": variant}
-    return settings if isinstance(settings, dict) else {"variant": variant}

@@ -13,7 +13,7 @@ from ..comparison.cells import seed_values
 from ..comparison.columns import SCORE_KEY
 from ..comparison.labels import suite_title
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, paired_p_value
-from ..comparison.table import Cell, Table, format_number
+from ..comparison.table import Cell, Table, format_number, text_table
 from ..errors import UserError
 from ..records.results import read_results
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
 # The suite's name may differ between two result sets; what was trained and scored may not.
-SAME = tuple(name for name in SCORE_KEY if name not in ("suite",))
+SAME = tuple(name for name in SCORE_KEY if name != "suite")
+HEADER = (
+    *("objective", "dataset", "d", "images", "score", "first", "second"),
+    *("difference", "verdict"),
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
         raise UserError(f"'{first}' and '{second}' share no score of the same seed.")
     title = f"{second} minus {first} · {suite_title(a.rows.iloc[0].to_dict())}"
     table = paired_table("compare", title, scores)
-    only = [_keys(rows) for rows in (a.rows, b.rows)]
-    for path, own, other in ((first, only[0], only[1]), (second, only[1], only[0])):
+    keys = [_keys(rows) for rows in (a.rows, b.rows)]
+    for path, own, other in ((first, keys[0], keys[1]), (second, keys[1], keys[0])):
         if own - other:
             notes.append(f"{len(own - other)} scores are only in '{path}'.")
     return table, notes
@@ -102,32 +106,25 @@ def paired_scores(first: pd.DataFrame, second: pd.DataFrame) -> list[PairedScore
 
 def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
     """Returns the table of paired scores."""
-    columns = ("dataset", "d", "images", "score", "first", "second", "difference", "verdict")
-    lines = tuple((_method(score.row), _line(score)) for score in scores)
     notes = (
         "Means over the shared seeds, count in brackets; difference ± its standard deviation.",
         f"Verdict: paired t-test, Holm-corrected, from {SEEDS_NEEDED} shared seeds on.",
     )
-    header = tuple(("", column) for column in columns)
-    return Table(name, title, notes, "objective", header, lines)
+    return text_table(name, title, HEADER, map(_line, scores), notes)
 
 
 def _keys(rows: pd.DataFrame) -> set[tuple[str, ...]]:
     return {tuple(map(str, line)) for line in rows[list(SAME)].itertuples(index=False)}
 
 
-def _method(row: pd.Series[str]) -> str:
-    return " ".join(filter(None, (row["objective"], row["variant"], row["space"])))
-
-
-def _line(score: PairedScore) -> tuple[Cell, ...]:
+def _line(score: PairedScore) -> tuple[object, ...]:
     row, difference = score.row, score.differences
-    mean, count = float(difference.mean()), len(difference)
+    moved, count = float(difference.mean()), len(difference)
     spread = f" ± {difference.std(ddof=1):.3g}" if count > 1 else ""
     pair = (score.first, score.second)
     means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
+    method = " ".join(filter(None, (row["objective"], row["variant"], row["space"])))
     scored = " ".join(filter(None, (row["images"], row["density"])))
-    texts = (row["dataset"], str(row["latent_dim"]), scored, row["metric"])
-    numbers = [Cell(f"{format_number(m)} ({count})", m) for m in means]
-    signed = Cell(f"{mean:+.4g}{spread}", mean)
-    return (*(Cell(str(text)) for text in texts), *numbers, signed, Cell(score.verdict))
+    names = (method, row["dataset"], row["latent_dim"], scored, row["metric"])
+    numbers = (Cell(f"{format_number(mean)} ({count})", mean) for mean in means)
+    return (*names, *numbers, Cell(f"{moved:+.4g}{spread}", moved), score.verdict)

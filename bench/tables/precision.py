@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.columns import DIAGNOSTICS, FLOOR
-from ..comparison.labels import backbone_text, settings_of, suite_title
+from ..comparison.columns import DIAGNOSTICS, without_floor, without_setting
+from ..comparison.labels import backbone_text, suite_title
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.table import Table
-from ..files.storage import canonical_json
 from .paired import PairedScore, paired_scores, paired_table
 
 if TYPE_CHECKING:
@@ -20,14 +19,11 @@ if TYPE_CHECKING:
 EXACT = "float32"
 
 
-def precision_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
-    """Returns a table of paired differences for each suite, backbone and lower precision."""
-    tables: list[Table] = []
-    for name, where, scores in _pairs(rows):
-        suffix = "" if not tables else f"-{len(tables) + 1}"
-        title = f"{name} minus {EXACT} · {where}"
-        tables.append(paired_table(f"precision{suffix}", title, scores))
-    return tables, []
+def precision_tables(rows: pd.DataFrame) -> Iterator[Table]:
+    """Yields a table of paired differences for each suite, backbone and lower precision."""
+    for at, (name, where, scores) in enumerate(_pairs(rows)):
+        suffix = f"-{at + 1}" if at else ""
+        yield paired_table(f"precision{suffix}", f"{name} minus {EXACT} · {where}", scores)
 
 
 def precision_reading(rows: pd.DataFrame) -> list[str]:
@@ -49,40 +45,26 @@ def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
         if seeds >= SEEDS_NEEDED
         else f"have {len(scores)} scores in common, of too few seeds for a test"
     )
-    size = (
-        f"; the mean difference is {np.median(ratios):.2f} of a score's standard deviation over "
-        f"seeds in the median, {np.quantile(ratios, 0.9):.2f} in nine of ten"
-        if ratios
-        else ""
+    text = f"{where}: {methods} methods were trained in {name} and in {EXACT}. They {tested}."
+    if not ratios:
+        return text
+    half, most = np.quantile(ratios, [0.5, 0.9])
+    return (
+        f"{text} In half of the scores the means differ by less than {half:.2f} standard "
+        f"deviations over seeds, in nine of ten by less than {most:.2f}."
     )
-    return f"{where}: {methods} methods trained in {name} and in {EXACT} {tested}{size}."
 
 
 def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str, list[PairedScore]]]:
     """Yields each lower precision, backbone and suite, and the scores shared with float32.
 
-    What tells how well a bound was estimated is no
-    score of a model and stays out.
+    Diagnostics stay out: they describe how a likelihood was estimated, not how good a model is.
     """
-    estimator = rows["metric"].str.startswith(DIAGNOSTICS)
-    trained = rows[(rows["objective"] != FLOOR) & ~estimator]
-    for _, part in trained.groupby(["suite", "scale", "backbone"]):
-        split = [_split(variant) for variant in part["variant"]]
-        precision = np.array([name for name, _ in split])
-        first = part[precision == EXACT]
+    scored = rows[~rows["metric"].str.startswith(DIAGNOSTICS)]
+    for _, part in without_floor(scored).groupby(["suite", "scale", "backbone"]):
+        named, rest = without_setting(part, "precision")
+        precision = np.array([str(name or EXACT) for name in named])
         for name in sorted(set(precision) - {EXACT}):
-            own = precision == name
-            rest = [variant for (_, variant), kept in zip(split, own, strict=True) if kept]
-            second = part[own].assign(variant=rest)
-            if scores := paired_scores(first, second):
+            if scores := paired_scores(rest[precision == EXACT], rest[precision == name]):
                 row = scores[0].row.to_dict()
                 yield name, f"{backbone_text(row['backbone'])}, {suite_title(row)}", scores
-
-
-def _split(variant: str) -> tuple[str, str]:
-    """Returns the precision that a variant names and the variant without it."""
-    settings = settings_of(variant)
-    if "precision" not in settings:
-        return EXACT, variant
-    name = str(settings.pop("precision"))
-    return name, canonical_json(settings) if settings else ""

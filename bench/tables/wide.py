@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..comparison.cells import (
+    NORMAL_NOTE,
+    OVER_SEEDS,
     Part,
-    column_marks,
-    join,
+    header_of,
     mark_note,
     method_order,
     normal_column,
     one_likelihood,
-    score_cell,
+    score_lines,
     table_parts,
+    title_of,
 )
-from ..comparison.columns import FLOOR, Column, columns_of, sort_places, with_places
-from ..comparison.labels import ARROWS, metric_short, metric_title, objective_order
+from ..comparison.columns import (
+    FLOOR,
+    Column,
+    columns_of,
+    join,
+    sort_places,
+    with_places,
+    without_floor,
+)
+from ..comparison.labels import ARROWS, metric_short, objective_order
 from ..comparison.table import Cell, Table, file_name, format_number
 
 if TYPE_CHECKING:
@@ -27,11 +38,15 @@ LIKELIHOOD_NOTES = (
     "an upper bound here, c a density and noise completed after training (likelihood table).",
 )
 IMAGES = ("reconstruction", "sample", "interpolation")
+EXTRA = {
+    "parameters_backbone": "parameters",
+    "parameters_outside": "outside backbone",
+    "train_seconds": "train s",
+}
 
 
-def wide_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
-    """Returns one wide table for each image score, and notes on columns that had to be split."""
-    tables, notes = [], []
+def wide_tables(rows: pd.DataFrame) -> Iterator[Table]:
+    """Yields one wide table for each image score."""
     for part in table_parts(rows):
         placed = with_places(part.rows)
         scored = placed[placed["images"].isin(IMAGES)]
@@ -39,139 +54,94 @@ def wide_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
         computed = scored[scored["status"] == "ok"]
         scores = (computed if len(computed) else scored)["metric"].unique()
         for metric in objective_order(scores):
-            table, more = _wide_table(part, placed, str(metric))
-            tables.append(table)
-            notes += more
-    return tables, list(dict.fromkeys(notes))
+            yield _wide_table(part, placed, metric)
 
 
-def score_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
-    """Returns one table of all scores of test images, a column a score, likelihoods aside."""
-    tables, notes = [], []
+def score_tables(rows: pd.DataFrame) -> Iterator[Table]:
+    """Yields one table of all scores of test images, a column a score, likelihoods aside."""
     for part in table_parts(rows):
-        placed = with_places(part.rows)
+        placed = without_floor(with_places(part.rows))
         placed = placed[(placed["images"] == "test") & (placed["kind"] == "")]
-        trained = placed[placed["objective"] != FLOOR]
-        if len(trained):
-            own, more = columns_of(trained.assign(place=trained["metric"]))
-            tables.append(_score_table(part, trained, own, more))
-            notes += more
-    return tables, list(dict.fromkeys(notes))
+        if len(placed):
+            yield _score_table(part, placed.assign(place=placed["metric"]))
 
 
-def _wide_table(part: Part, placed: pd.DataFrame, metric: str) -> tuple[Table, list[str]]:
-    scored = normal_column(placed[(placed["metric"] == metric) & placed["images"].isin(IMAGES)])
-    scored = scored[scored["objective"] != FLOOR]
-    floor = placed[(placed["metric"] == metric) & (placed["objective"] == FLOOR)]
+def _wide_table(part: Part, placed: pd.DataFrame, metric: str) -> Table:
+    own = placed[placed["metric"] == metric]
+    scored = without_floor(normal_column(own[own["images"].isin(IMAGES)]))
     likelihood = one_likelihood(placed)
-    columns, notes = columns_of(join(floor, join(likelihood, scored)))
+    shown = join(own[own["objective"] == FLOOR], join(likelihood, scored))
+    columns, splits = columns_of(shown)
     columns = _in_layout(columns)
-    expected = {name: own["seed"].nunique() for name, own in _trained(placed).groupby("dataset")}
-    methods = method_order(join(floor, join(likelihood, scored)))
-    cells, reasons = {}, []
-    for column in columns:
-        marks, reason = column_marks(column)
-        reasons.append(reason)
-        count = expected[column.rows["dataset"].iloc[-1]]
-        for method in methods:
-            own = column.rows[column.rows["method"] == method]
-            cells[method, column.group, column.place] = score_cell(
-                own, count, marks.get(method, "")
-            )
+    cells, reasons = score_lines(columns, method_order(shown), placed)
     extra = _extra_columns(placed)
-    lines = tuple(
-        (m, (*(cells[m, c.group, c.place] for c in columns), *(e[m] for e in extra.values())))
-        for m in methods
+    return Table(
+        file_name(metric, part.suffix),
+        title_of(scored, columns, part),
+        (*_caption(scored, reasons), *(LIKELIHOOD_NOTES if len(likelihood) else ())),
+        "objective",
+        (*map(header_of, columns), *(("", name) for name in extra)),
+        tuple((m, (*line, *(e[m] for e in extra.values()))) for m, line in cells.items()),
+        tuple(splits),
     )
-    first = scored.iloc[0]
-    arrow = ARROWS.get(str(first["better"]), "")
-    names = ", ".join(dict.fromkeys(column.group for column in columns))
-    title = f"{metric_title(metric)} {arrow} · {names} · {part.title}"
-    header = (*((c.group, _header(c.place)) for c in columns), *(("", name) for name in extra))
-    caption = (*_caption(scored, reasons), *(LIKELIHOOD_NOTES if len(likelihood) else ()), *notes)
-    name = file_name(metric, part.suffix)
-    return Table(name, title, caption, "objective", header, lines), notes
 
 
-def _score_table(part: Part, rows: pd.DataFrame, columns: list[Column], notes: list[str]) -> Table:
-    expected = {name: own["seed"].nunique() for name, own in rows.groupby("dataset")}
-    marks = [column_marks(column) for column in columns]
-    lines = []
-    for method in method_order(rows):
-        cells = []
-        for column, (mark, _) in zip(columns, marks, strict=True):
-            own = column.rows[column.rows["method"] == method]
-            count = expected[column.rows["dataset"].iloc[0]]
-            cells.append(score_cell(own, count, mark.get(method, "")))
-        lines.append((method, tuple(cells)))
-    header = []
-    for column in columns:
-        first = column.rows.iloc[0]
-        name = metric_short(first["metric"])
-        header.append((column.group, f"{name} {ARROWS.get(first['better'], '')}".strip()))
+def _score_table(part: Part, rows: pd.DataFrame) -> Table:
+    columns, splits = columns_of(rows)
+    cells, reasons = score_lines(columns, method_order(rows), rows)
+    pairs = zip(rows["metric"], rows["unit"], strict=True)
+    units = sorted({f"{metric_short(metric)} in {unit}" for metric, unit in pairs if unit})
     names = ", ".join(dict.fromkeys(column.group for column in columns))
-    units = sorted(
-        {
-            f"{metric_short(m)} in {u}"
-            for m, u in zip(rows["metric"], rows["unit"], strict=True)
-            if u
-        }
+    return Table(
+        file_name("test-images", part.suffix),
+        f"Scores of test images · {names} · {part.title}",
+        (f"{'; '.join(units)}." if units else "", OVER_SEEDS, mark_note(reasons)),
+        "objective",
+        tuple((column.group, _score_header(column)) for column in columns),
+        tuple((method, tuple(line)) for method, line in cells.items()),
+        tuple(splits),
     )
-    caption = (
-        f"{'; '.join(units)}." if units else "",
-        "Mean ± standard deviation over seeds (count of seeds).",
-        mark_note([reason for _, reason in marks]),
-        *notes,
-    )
-    title = f"Scores of test images · {names} · {part.title}"
-    name = file_name("test-images", part.suffix)
-    return Table(name, title, caption, "objective", tuple(header), tuple(lines))
+
+
+def _score_header(column: Column) -> str:
+    first = column.rows.iloc[0]
+    return f"{metric_short(first['metric'])} {ARROWS.get(first['better'], '')}".strip()
 
 
 def _in_layout(columns: list[Column]) -> list[Column]:
     groups = list(dict.fromkeys(column.group for column in columns))
-    places = {name: at for at, name in enumerate(sort_places(c.place for c in columns))}
-    return sorted(columns, key=lambda c: (groups.index(c.group), places[c.place]))
-
-
-def _header(place: str) -> str:
-    return "N(0,I) / N" if place == "N" else place
+    places = sort_places(column.place for column in columns)
+    return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))
 
 
 def _caption(rows: pd.DataFrame, reasons: list[str]) -> list[str]:
-    unit, metric = rows["unit"].iloc[0], str(rows["metric"].iloc[0])
-    features = sorted(set(rows["features"]) - {""})
-    counts = sorted({f"{g}" for g in rows["n_generated"].dropna()}, key=float)
-    real = sorted({f"{g}" for g in rows["n_real"].dropna()}, key=float)
-    notes = [f"{metric_short(metric)} in {unit}." if unit else f"{metric_short(metric)}."]
-    if features:
-        notes.append(f"Features: {', '.join(features)}.")
-    if real:
-        notes.append(f"Images: {', '.join(real)} real, {', '.join(counts)} scored.")
-    notes.append("Mean ± standard deviation over seeds (count of seeds).")
-    if "N" in set(rows["place"]):
-        notes.append("N: the objective's own prior or second stage; a fitted Gaussian where none.")
-    return [*notes, mark_note(reasons)]
+    unit, metric = rows["unit"].iloc[0], metric_short(rows["metric"].iloc[0])
+    features = ", ".join(sorted(set(rows["features"]) - {""}))
+    real, scored = _counts(rows["n_real"]), _counts(rows["n_generated"])
+    notes = (
+        f"{metric} in {unit}." if unit else f"{metric}.",
+        f"Features: {features}." if features else "",
+        f"Images: {real} real, {scored} scored." if real else "",
+        OVER_SEEDS,
+        NORMAL_NOTE if "N" in set(rows["place"]) else "",
+        mark_note(reasons),
+    )
+    return [note for note in notes if note]
+
+
+def _counts(column: Iterable[object]) -> str:
+    return ", ".join(sorted({str(n) for n in column if str(n) != "<NA>"}, key=float))
 
 
 def _extra_columns(rows: pd.DataFrame) -> dict[str, dict[str, Cell]]:
-    trained = _trained(rows)
-    sizes = trained.groupby("method")
-    extra: dict[str, dict[str, Cell]] = {}
-    for name, header in (
-        ("parameters_backbone", "parameters"),
-        ("parameters_outside", "outside backbone"),
-        ("train_seconds", "train s"),
-    ):
-        means = sizes[name].mean()
-        extra[header] = {str(m): Cell(_count_text(v), float(v)) for m, v in means.items()}
+    methods = without_floor(rows).groupby("method")
+    extra = {}
+    for name, header in EXTRA.items():
+        means = methods[name].mean().items()
+        extra[header] = {str(m): Cell(_count_text(v), float(v)) for m, v in means}
         extra[header][FLOOR] = Cell("-")
     return extra
 
 
 def _count_text(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else format_number(value)
-
-
-def _trained(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["objective"] != FLOOR]

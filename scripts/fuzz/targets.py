@@ -30,7 +30,7 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.artefacts import load_densities
 from aebench.bench.evaluation.features import _read as read_features
 from aebench.bench.evaluation.record import EvaluationRecord
-from aebench.bench.figures.canvas import Arrays
+from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.files.arrays import read_arrays
 from aebench.bench.files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from aebench.bench.files.storage import canonical_json
@@ -161,7 +161,7 @@ def _results() -> Iterable[Target]:
     changes = (mutate_json, mutate_bytes, _signed_record)
     yield Target("evaluation.json", "evaluation.json", (record,), changes, known, ())
     log = b'{"step": 1, "split": "train", "loss": 1.5}\n{"step": 2, "split": "validation"}\n'
-    runs: Callable[[Path], object] = lambda p: Arrays(p.parents[2]).log("a")  # noqa: E731
+    runs: Callable[[Path], object] = lambda p: RunFiles(p.parents[2]).log("a")  # noqa: E731
     yield Target("log.jsonl", "runs/a/log.jsonl", (log,), (mutate_bytes, mutate_words), runs, ())
     fields = dict.fromkeys(calibration.FIELDS, "1")
     lines = results.csv_text([fields, fields.values(), fields.values()]).encode()
@@ -216,7 +216,7 @@ def _arrays() -> Iterable[Target]:
     batch = {"data": np.zeros((3, 3072), np.uint8), "labels": np.arange(3)}
     yield Target("ImageNet batch", "b.npz", (_npz(batch),), packed, _read_batch)
     figures = {"test": images[:, None], "prd_a": np.ones((2, 5)), "codes2d": np.ones((5, 2))}
-    of: Callable[[Path], object] = lambda p: Arrays(p.parents[2]).of("a")  # noqa: E731
+    of: Callable[[Path], object] = lambda p: RunFiles(p.parents[2]).arrays("a")  # noqa: E731
     path = "runs/a/arrays.npz"
     yield Target("figure arrays", path, (_npz(figures),), packed, of, ())
     yield Target("named arrays", "n.npz", (_npz(parts),), packed, read_arrays)
