@@ -57,7 +57,7 @@ def test_a_best_is_marked_only_with_five_seeds():
     three = next(wide_tables(frame(table_rows())))
     six = next(wide_tables(frame(table_rows(seeds=range(6)))))
     assert {cell.mark for cell in cells_of(three).values()} == {""}
-    assert "all rows share only 3 seeds; 5 are needed" in " ".join(three.notes)
+    assert "all rows share only 3 of the 5 seeds needed" in " ".join(three.notes)
     assert [k for k, c in cells_of(six).items() if c.mark == "best"] == [
         ("rae-gp", name) for name in ("Rec", "N(0,I) / N", "GMM-10", "Interp")
     ]

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..records.results import Rows
 from .columns import FLOOR, Column, join, without_floor
-from .labels import ARROWS, metric_title, objective_order, suite_title
+from .labels import objective_order, suite_title
 from .significance import separated_from_best
-from .table import Cell, file_name, seeds_cell
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .table import Cell, Table, file_name, seeds_cell
 
 # The N column holds what the objective samples from: its prior or second stage, else a Gaussian.
 NORMAL = ("second-stage", "prior", "gaussian")
 NORMAL_HEADER = "N(0,I) / N"
-NORMAL_NOTE = "N: the objective's own prior or second stage; a fitted Gaussian where none."
+NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
 OVER_SEEDS = "Mean ± standard deviation over seeds (count of seeds)."
 
 
@@ -26,12 +24,12 @@ OVER_SEEDS = "Mean ± standard deviation over seeds (count of seeds)."
 class Part:
     """Rows that share one title: a suite at a scale, and a latent size where there are several."""
 
-    rows: pd.DataFrame
+    rows: Rows
     title: str
     suffix: str
 
 
-def suite_parts(rows: pd.DataFrame) -> Iterator[Part]:
+def suite_parts(rows: Rows) -> Iterator[Part]:
     """Yields the rows by suite and scale."""
     suites = list(rows.groupby(["suite", "scale"], sort=True))
     for (suite, scale), own in suites:
@@ -39,7 +37,7 @@ def suite_parts(rows: pd.DataFrame) -> Iterator[Part]:
         yield Part(own, suite_title({"suite": suite, "scale": scale}), suffix)
 
 
-def table_parts(rows: pd.DataFrame) -> Iterator[Part]:
+def table_parts(rows: Rows) -> Iterator[Part]:
     """Yields the rows by suite and scale, and by latent size where a data set has several."""
     for part in suite_parts(rows):
         trained = without_floor(part.rows)
@@ -52,36 +50,59 @@ def table_parts(rows: pd.DataFrame) -> Iterator[Part]:
             yield Part(join(floor, own), f"{part.title}, d = {size}", suffix)
 
 
-def has_several_sizes(trained: pd.DataFrame) -> bool:
+def has_several_sizes(trained: Rows) -> bool:
     """Returns whether a data set's models have several latent sizes."""
     sizes = trained.groupby("dataset")["latent_dim"].nunique()
     return len(sizes) > 0 and bool(sizes.max() > 1)
 
 
-def score_lines(
-    columns: Iterable[Column], methods: Iterable[str], rows: pd.DataFrame
-) -> tuple[dict[str, list[Cell]], list[str]]:
-    """Fills a table: a line for each method, a cell for each column.
+def score_table(
+    part: Part,
+    stem: str,
+    what: str,
+    columns: Sequence[tuple[tuple[str, str], Column]],
+    rows: Rows,
+    notes: Iterable[str],
+    splits: Iterable[str],
+    *,
+    extra: Mapping[str, Mapping[str, Cell]] | None = None,
+    counted: Rows | None = None,
+) -> Table:
+    """Returns a table with a line for each method and a cell for each column.
 
     Args:
-        columns: Columns of comparable scores.
-        methods: The methods in the order of the lines.
-        rows: Rows whose seeds every method should have.
-
-    Returns:
-        The cells of each method, and for each column why it has no single best.
+        part: The suite and scale.
+        stem: The file's name, without what the part adds.
+        what: What the title begins with.
+        columns: Columns of comparable scores, each with its two header lines.
+        rows: Rows whose methods are the lines.
+        notes: What the caption begins with.
+        splits: Why columns had to be split in two.
+        extra: Further columns: for each header the cell of each method.
+        counted: Rows whose seeds every method should have; ``rows`` where there are no others.
     """
-    seeds = without_floor(rows).groupby("dataset")["seed"].nunique()
-    lines: dict[str, list[Cell]] = {method: [] for method in methods}
+    seeds = without_floor(rows if counted is None else counted)
+    expected = seeds.groupby("dataset")["seed"].nunique()
+    lines: dict[str, list[Cell]] = {method: [] for method in method_order(rows)}
     reasons = []
-    for column in columns:
+    for _, column in columns:
         marks, reason = column_marks(column)
         reasons.append(reason)
-        expected = int(seeds[column.rows["dataset"].iloc[0]])
+        count = int(expected[column.rows["dataset"].iloc[0]])
         for method, cells in lines.items():
             own = column.rows[column.rows["method"] == method]
-            cells.append(score_cell(own, expected, marks.get(method, "")))
-    return lines, reasons
+            cells.append(score_cell(own, count, marks.get(method, "")))
+    groups = ", ".join(dict.fromkeys(column.group for _, column in columns))
+    more = extra or {}
+    return Table(
+        file_name(stem, part.suffix),
+        f"{what} · {groups} · {part.title}",
+        (*filter(None, notes), OVER_SEEDS, mark_note(reasons)),
+        "objective",
+        (*(header for header, _ in columns), *(("", name) for name in more)),
+        tuple((m, (*cells, *(own[m] for own in more.values()))) for m, cells in lines.items()),
+        tuple(splits),
+    )
 
 
 def column_marks(column: Column) -> tuple[dict[str, str], str]:
@@ -96,19 +117,19 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
 
 
-def seed_values(rows: pd.DataFrame) -> dict[int, float]:
+def seed_values(rows: Rows) -> dict[int, float]:
     """Returns the value of each seed whose row is in order."""
     good = rows[rows["status"] == "ok"]
     return {int(s): float(v) for s, v in zip(good["seed"], good["value"], strict=True)}
 
 
-def lost_text(rows: pd.DataFrame) -> str:
+def lost_text(rows: Rows) -> str:
     """Returns how many seeds went wrong in which way, such as ``"1 diverged"``."""
     counts = Counter(str(s) for s in rows["status"] if s in ("diverged", "failed"))
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
-def score_cell(rows: pd.DataFrame, expected: int, mark: str = "") -> Cell:
+def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
     """Returns the cell of one method in one column."""
     if len(rows) == 0:
         return Cell("-")
@@ -129,7 +150,7 @@ def bound_sign(row: Mapping[Any, Any]) -> str:
     return letter + ("≤ " if row["better"] == "lower" else "≥ ")
 
 
-def one_likelihood(rows: pd.DataFrame) -> pd.DataFrame:
+def one_likelihood(rows: Rows) -> Rows:
     """Keeps one bits/dim row for each run: native before completed, then the most samples."""
     own = rows[rows["metric"] == "bits_per_dim"].copy()
     if len(own) == 0:
@@ -144,14 +165,14 @@ def one_likelihood(rows: pd.DataFrame) -> pd.DataFrame:
     return own.loc[order.drop_duplicates(["dataset", "method", "latent_dim", "seed"]).index]
 
 
-def method_order(rows: pd.DataFrame) -> list[str]:
+def method_order(rows: Rows) -> list[str]:
     """Returns the methods in the papers' row order, variants after their objective."""
     place = {name: at for at, name in enumerate(objective_order(rows["objective"]))}
     pairs = set(zip(rows["objective"], rows["method"], strict=True))
     return [method for _, method in sorted(pairs, key=lambda pair: (place[pair[0]], pair[1]))]
 
 
-def normal_column(rows: pd.DataFrame) -> pd.DataFrame:
+def normal_column(rows: Rows) -> Rows:
     """Keeps, for the N column, the one density that each method samples from."""
     normal = rows["place"].isin(NORMAL)
     rank = rows["place"].map({name: at for at, name in enumerate(NORMAL)})
@@ -168,18 +189,10 @@ def mark_note(reasons: list[str]) -> str:
     if not why:
         return f"Bold: best ({test})."
     if all(reason and not reason[0].isdigit() for reason in reasons):
-        return f"No best is marked ({test}): {'; '.join(why)}."
-    return f"Bold: best; italic: not separated from the best ({test}). Elsewhere {'; '.join(why)}."
+        return f"No best is marked ({test}): {', '.join(why)}."
+    return f"Bold: best. Italic: not separated from the best ({test}). Elsewhere {', '.join(why)}."
 
 
-def header_of(column: Column) -> tuple[str, str]:
-    """Returns the two header lines of a column: its group and what was scored."""
-    return column.group, NORMAL_HEADER if column.place == "N" else column.place
-
-
-def title_of(rows: pd.DataFrame, columns: Iterable[Column], part: Part) -> str:
-    """Returns the title of a table of one score: its name, direction, groups and suite."""
-    first = rows.iloc[0]
-    names = ", ".join(dict.fromkeys(column.group for column in columns))
-    score = f"{metric_title(str(first['metric']))} {ARROWS.get(str(first['better']), '')}"
-    return f"{score} · {names} · {part.title}"
+def headed(columns: Iterable[Column]) -> list[tuple[tuple[str, str], Column]]:
+    """Returns columns with their two header lines: the group and what was scored."""
+    return [((c.group, NORMAL_HEADER if c.place == "N" else c.place), c) for c in columns]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..records.results import KEY
+from ..records.results import KEY, Rows
 from .labels import settings_of, variant_of, variant_text
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Column:
 
     group: str
     place: str
-    rows: pd.DataFrame
+    rows: Rows
 
 
-def with_places(rows: pd.DataFrame) -> pd.DataFrame:
+def with_places(rows: Rows) -> Rows:
     """Returns the rows with the columns ``place``, ``measure`` and ``method`` added.
 
     ``measure`` is the space that a likelihood is a density in: unit and logit rows are both
@@ -57,7 +57,7 @@ def with_places(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def spread_lost(rows: pd.DataFrame) -> pd.DataFrame:
+def spread_lost(rows: Rows) -> Rows:
     """Gives each diverged run a row for every score that its like has.
 
     A run that diverged leaves one row, without a score; so that it is missing in each column
@@ -81,7 +81,7 @@ def spread_lost(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).astype(rows.dtypes.to_dict())
 
 
-def method_labels(rows: pd.DataFrame) -> list[str]:
+def method_labels(rows: Rows) -> list[str]:
     """Returns a row label for each row: the objective and whatever else tells rows apart."""
     varied = {
         name: rows.groupby("objective")[name].transform("nunique") > 1
@@ -102,7 +102,7 @@ def method_labels(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def columns_of(rows: pd.DataFrame) -> tuple[list[Column], list[str]]:
+def columns_of(rows: Rows) -> tuple[list[Column], list[str]]:
     """Splits the rows of one metric into columns that mix neither identity nor backbone.
 
     Args:
@@ -124,7 +124,7 @@ def columns_of(rows: pd.DataFrame) -> tuple[list[Column], list[str]]:
     return columns, notes
 
 
-def comparable(rows: pd.DataFrame) -> pd.Series[bool]:
+def comparable(rows: Rows) -> pd.Series[bool]:
     """Returns which rows have a better and a worse and are no diagnostics."""
     return rows["better"].isin(["lower", "higher"]) & ~rows["metric"].str.startswith(DIAGNOSTICS)
 
@@ -140,12 +140,12 @@ def sort_places(places: Iterable[str]) -> list[str]:
     return sorted(set(places), key=rank)
 
 
-def without_floor(rows: pd.DataFrame) -> pd.DataFrame:
+def without_floor(rows: Rows) -> Rows:
     """Returns the rows of trained models."""
     return rows[rows["objective"] != FLOOR]
 
 
-def without_setting(rows: pd.DataFrame, name: str) -> tuple[list[Any], pd.DataFrame]:
+def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
     """Takes one setting out of the rows' variants.
 
     Returns:
@@ -157,14 +157,14 @@ def without_setting(rows: pd.DataFrame, name: str) -> tuple[list[Any], pd.DataFr
     return values, rows.assign(variant=[variant_of(own) for own in settings])
 
 
-def join(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+def join(first: Rows, second: Rows) -> Rows:
     """Returns the lines of both, in that order."""
     import pandas as pd
 
     return pd.concat([first, second], ignore_index=True) if len(first) else second
 
 
-def difference_text(identities: pd.DataFrame) -> dict[int, str]:
+def difference_text(identities: Rows) -> dict[int, str]:
     """Returns for each line the fields in which the lines differ, with that line's values."""
     differing = [name for name in identities if identities[name].nunique(dropna=False) > 1]
     return {
@@ -183,9 +183,7 @@ def _place(images: str, density: str) -> str:
     return density or images or "test"
 
 
-def _split_backbones(
-    rows: pd.DataFrame, dataset: str, notes: list[str]
-) -> list[tuple[str, pd.DataFrame]]:
+def _split_backbones(rows: Rows, dataset: str, notes: list[str]) -> list[tuple[str, Rows]]:
     hashes = [h for h in dict.fromkeys(rows["backbone_hash"]) if h]
     if len(hashes) < 2:
         return [("", rows)]
@@ -202,9 +200,7 @@ def _split_backbones(
     return parts
 
 
-def _split_identities(
-    rows: pd.DataFrame, where: str, notes: list[str]
-) -> list[tuple[str, pd.DataFrame]]:
+def _split_identities(rows: Rows, where: str, notes: list[str]) -> list[tuple[str, Rows]]:
     keys = rows[list(IDENTITY)].astype(object).where(rows[list(IDENTITY)].notna(), "-")
     # A score that does not apply was not computed under a protocol: it makes no column.
     computed = rows["status"] != "not applicable"
@@ -224,7 +220,7 @@ def _split_identities(
     return parts
 
 
-def _matching_floor(rows: pd.DataFrame, column: pd.DataFrame) -> pd.DataFrame:
+def _matching_floor(rows: Rows, column: Rows) -> Rows:
     floor = rows[rows["objective"] == FLOOR]
     for name in ("metric", "split", "image_shape", "features", "n_real", "n_generated"):
         floor = floor[floor[name].isin(column[name].unique())]

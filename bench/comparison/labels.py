@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..files.storage import canonical_json
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..records.results import Rows
 
 # The order of Table 1 of the RAE paper, then its appendix, then the AEF paper; others follow.
 ORDER = (
@@ -17,34 +15,24 @@ ORDER = (
     *("ae-l2", "rae-gp-l2", "rae-l2-sn", "rae-sn-gp", "rae-l2-sn-gp", "iwae", "vae-iaf"),
     *("aef-linear", "aef-linear-fixed", "aef-center", "aef-corner", "maf"),
 )
-METRIC_TITLES = {
-    "fd": "Fréchet distance",
-    "fd_inf": "Fréchet distance, extrapolated",
-    "kid": "Kernel distance",
-    "kid_full": "Kernel distance, all pairs",
-    "prd_f8": "PRD F_8 (recall)",
-    "prd_f1/8": "PRD F_1/8 (precision)",
-    "precision": "Precision",
-    "recall": "Recall",
-    "density": "Density",
-    "coverage": "Coverage",
-    "bits_per_dim": "Bits per dimension",
-    "log_prob": "Log-likelihood",
-    "mse": "Mean squared error",
-    "psnr": "Peak signal-to-noise ratio",
-    "ssim": "Structural similarity",
-    "ife": "Inception feature error",
-}
-SHORT = {
-    "fd": "FD",
-    "fd_inf": "FD∞",
-    "kid": "KID",
-    "kid_full": "KID (full sample)",
-    "bits_per_dim": "bits/dim",
-    "prd_f8": "F_8",
-    "prd_f1/8": "F_1/8",
-    "log_prob": "log p(x)",
-    "ife": "IFE",
+# Title and column name of a score; others go by their own name.
+SCORES = {
+    "fd": ("Fréchet distance", "FD"),
+    "fd_inf": ("Fréchet distance, extrapolated", "FD∞"),
+    "kid": ("Kernel distance", "KID"),
+    "kid_full": ("Kernel distance, all pairs", "KID (full sample)"),
+    "prd_f8": ("PRD F_8 (recall)", "F_8"),
+    "prd_f1/8": ("PRD F_1/8 (precision)", "F_1/8"),
+    "precision": ("Precision", "precision"),
+    "recall": ("Recall", "recall"),
+    "density": ("Density", "density"),
+    "coverage": ("Coverage", "coverage"),
+    "bits_per_dim": ("Bits per dimension", "bits/dim"),
+    "log_prob": ("Log-likelihood", "log p(x)"),
+    "mse": ("Mean squared error", "mse"),
+    "psnr": ("Peak signal-to-noise ratio", "psnr"),
+    "ssim": ("Structural similarity", "ssim"),
+    "ife": ("Inception feature error", "IFE"),
 }
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 
@@ -57,12 +45,24 @@ def objective_order(names: Iterable[str]) -> list[str]:
 
 def metric_title(name: str) -> str:
     """Returns the title of a score, its own name where there is none."""
-    return METRIC_TITLES.get(name, name)
+    return SCORES.get(name, (name, name))[0]
 
 
 def metric_short(name: str) -> str:
     """Returns the short column name of a score."""
-    return SHORT.get(name, name)
+    return SCORES.get(name, (name, name))[1]
+
+
+def score_title(row: Mapping[Any, Any], of: str = "") -> str:
+    """Returns the title of a row's score with the direction of better as an arrow."""
+    title = f"{metric_title(row['metric'])} of {of}" if of else metric_title(row["metric"])
+    return f"{title} {ARROWS.get(row['better'], '')}".strip()
+
+
+def unit_note(row: Mapping[Any, Any]) -> str:
+    """Returns the sentence of a caption on the unit of a row's score."""
+    name = metric_short(row["metric"])
+    return f"{name} in {row['unit']}." if row["unit"] else f"{name} has no unit."
 
 
 def axis_title(metric: str, unit: str, better: str) -> str:
@@ -116,10 +116,10 @@ def suite_title(row: Mapping[Any, Any]) -> str:
     return f"{row['suite']} (scale: {row['scale']})"
 
 
-def suite_titles(rows: pd.DataFrame) -> str:
-    """Returns the titles of all suites and scales among rows."""
+def suite_titles(rows: Rows) -> list[str]:
+    """Returns the titles of all suites and scales among rows, sorted."""
     pairs = rows[["suite", "scale"]].drop_duplicates().to_dict("records")
-    return ", ".join(sorted({suite_title(row) for row in pairs}))
+    return sorted(suite_title(row) for row in pairs)
 
 
 def _value_text(value: object) -> str:

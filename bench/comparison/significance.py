@@ -74,7 +74,7 @@ def separated_from_best(
         return [], "there is nothing to compare with"
     shared = set.intersection(*(set(seeds) for seeds in counted.values()))
     if len(shared) < SEEDS_NEEDED:
-        return [], f"{_shared_text(len(shared), counted)}; {SEEDS_NEEDED} are needed"
+        return [], _shared_text(len(shared), counted)
     sign = 1.0 if better == "lower" else -1.0
     paired = {name: {s: seeds[s] for s in shared} for name, seeds in counted.items()}
     best = min(paired, key=lambda name: sign * mean(paired[name]))
@@ -149,7 +149,7 @@ def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[fl
 def _shared_text(shared: int, candidates: Mapping[str, Seeds]) -> str:
     fewest = min(candidates, key=lambda name: len(candidates[name]))
     count = len(candidates[fewest])
-    text = f"all rows share only {shared} seed{'' if shared == 1 else 's'}"
+    text = f"all rows share only {shared} of the {SEEDS_NEEDED} seeds needed"
     even = all(len(seeds) == count for seeds in candidates.values())
     return text if even else f"{text} ('{fewest}' has {count})"
 

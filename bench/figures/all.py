@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..records.results import Rows
 from .canvas import STYLE, save_figure
 from .curves import prd_plots, training_plots
 from .images import denoising_plots, grid_plots, latent_plots, neighbour_plots, temperature_plots
 from .run_files import RunFiles
 from .sheet import picture_sheets
 from .sweep import latent_size_plots, setting_plots
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PLOTS = (
     picture_sheets,
@@ -29,7 +26,7 @@ PLOTS = (
 )
 
 
-def write_figures(rows: pd.DataFrame, runs: RunFiles, folder: Path) -> list[Path]:
+def write_figures(rows: Rows, runs: RunFiles, folder: Path) -> list[Path]:
     """Writes the plots as PNG and PDF and returns the files."""
     import matplotlib as mpl
 

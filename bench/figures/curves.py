@@ -9,12 +9,12 @@ import numpy as np
 
 from ..comparison.cells import method_order
 from ..comparison.table import file_name
+from ..records.results import Rows
 from .canvas import Array, Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, parts_of
 from .run_files import RunFiles
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -23,7 +23,7 @@ MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
 
 
-def prd_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def prd_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws the PRD curves of Figures 4 and 5 of the RAE paper.
 
     One file has a panel for each density with all objectives, the other a panel for each
@@ -48,7 +48,7 @@ def prd_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
             yield file_name(name, stem), _prd_figure(panels, title, name == "prd-objectives")
 
 
-def training_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def training_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws each term of the loss over the steps, mean over seeds, training and validation."""
     for stem, title, own in parts_of(rows):
         logs = {m: _mean_log(own[own["method"] == m], runs) for m in method_order(own)}
@@ -70,7 +70,7 @@ def training_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
         yield file_name("training", stem), figure
 
 
-def _curves(rows: pd.DataFrame, saved: RunFiles) -> dict[tuple[str, str], list[Array]]:
+def _curves(rows: Rows, saved: RunFiles) -> dict[tuple[str, str], list[Array]]:
     curves: dict[tuple[str, str], list[Array]] = {}
     runs = rows.drop_duplicates(["method", "run"]).sort_values(["seed", "run"])
     for method, run in zip(runs["method"], runs["run"], strict=True):
@@ -119,7 +119,7 @@ def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any])
         axis.fill(*outline, color=look["color"], alpha=0.2, lw=0)
 
 
-def _mean_log(rows: pd.DataFrame, runs: RunFiles) -> dict[tuple[str, str], dict[int, float]]:
+def _mean_log(rows: Rows, runs: RunFiles) -> dict[tuple[str, str], dict[int, float]]:
     sums: dict[tuple[str, str], dict[int, list[float]]] = {}
     for run in sorted(set(rows["run"])):
         for entry in runs.log(run):

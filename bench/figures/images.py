@@ -8,6 +8,7 @@ import numpy as np
 
 from ..comparison.labels import objective_order
 from ..comparison.table import file_name
+from ..records.results import Rows
 from .canvas import (
     Array,
     Plots,
@@ -23,7 +24,6 @@ from .methods import first_runs, one_run_each, parts_of, shortened
 from .run_files import RunFiles
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,7 +33,7 @@ TITLES = {"prior": "N(0, I)", "gaussian": "fitted Gaussian"}
 LEVELS = (0.5, 0.9, 0.99)
 
 
-def neighbour_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def neighbour_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws samples beside their nearest training images (arrays ``neighbours_<density>``).
 
     Each array is (samples, 1 + neighbours, C, H, W), the sample first.
@@ -42,18 +42,18 @@ def neighbour_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
     return _strip_plots(rows, runs, "neighbours", note)
 
 
-def temperature_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def temperature_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws samples by temperature (arrays ``temperature_<t>``, (N, C, H, W))."""
     return _strip_plots(rows, runs, "temperature", "samples at temperatures")
 
 
-def denoising_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def denoising_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws noisy, denoised and clean images (arrays ``denoising_<sigma>``, (N, 3, C, H, W))."""
     note = "columns: standard deviation of the noise; rows: noisy, denoised, clean"
     return _strip_plots(rows, runs, "denoising", note, without="noise_sigma")
 
 
-def latent_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def latent_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws 2-D codes of test images with the contours of each density.
 
     Contours hold 50, 90 and 99 % of the mass. Those of N(0, I) and the fitted Gaussian follow
@@ -66,7 +66,7 @@ def latent_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
             yield file_name("latent", stem), _latent_figure(found, title)
 
 
-def grid_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def grid_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws decoded quantiles of a 2-D latent density (arrays ``grid2d_<density>``)."""
     for stem, title, own in parts_of(rows):
         found: dict[str, Array] = {}
@@ -148,9 +148,7 @@ def _draw_contours(axis: Axes, saved: dict[str, Array], density: str) -> None:
         axis.contour(grid, grid, squared, levels=radii, **style)
 
 
-def _strip_plots(
-    rows: pd.DataFrame, saved: RunFiles, kind: str, note: str, without: str = ""
-) -> Plots:
+def _strip_plots(rows: Rows, saved: RunFiles, kind: str, note: str, without: str = "") -> Plots:
     for stem, title, own in parts_of(rows):
         found: Pictures = {}
         for method, runs in first_runs(shortened(own, without) if without else own):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..comparison.cells import method_order
 from ..comparison.columns import method_labels, with_places, without_floor, without_setting
 from ..comparison.labels import part_title, settings_of, variant_of
 from ..comparison.table import file_name
 from ..files.storage import canonical_json
+from ..records.results import Rows
 from .canvas import LINES, MARKERS, look_of
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def parts_of(rows: pd.DataFrame, *prefix: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def parts_of(rows: Rows, *prefix: str) -> Iterator[tuple[str, str, Rows]]:
     """Yields file name part, title and rows by suite, scale, data set, backbone and size.
 
     Args:
@@ -33,7 +31,7 @@ def parts_of(rows: pd.DataFrame, *prefix: str) -> Iterator[tuple[str, str, pd.Da
         yield stem, part_title(first), shortened(with_places(own))
 
 
-def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:
+def shortened(rows: Rows, without: str = "") -> Rows:
     """Returns rows whose variant and method name only settings that an objective varies.
 
     Tables name all settings; in a plot those that all runs of an objective share take room.
@@ -56,7 +54,7 @@ def shortened(rows: pd.DataFrame, without: str = "") -> pd.DataFrame:
     return rows.assign(method=method_labels(rows.assign(run="") if without else rows))
 
 
-def looks_of(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def looks_of(rows: Rows) -> dict[str, dict[str, Any]]:
     """Returns the look of each method: its objective's, other marker and line for each variant."""
     objectives = dict(zip(rows["method"], rows["objective"], strict=True))
     looks: dict[str, dict[str, Any]] = {}
@@ -73,7 +71,7 @@ def looks_of(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def first_runs(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+def first_runs(rows: Rows) -> Iterator[tuple[str, list[str]]]:
     """Yields each method, in the papers' order, with its runs of the lowest seed."""
     for method in method_order(rows):
         own = rows[rows["method"] == method]
@@ -81,7 +79,7 @@ def first_runs(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
         yield method, list(dict.fromkeys(first["run"]))
 
 
-def one_run_each(rows: pd.DataFrame) -> Iterator[Mapping[Any, Any]]:
+def one_run_each(rows: Rows) -> Iterator[Mapping[Any, Any]]:
     """Yields for each method its first row of the lowest seed, in the papers' order."""
     for method in method_order(rows):
         own = rows[rows["method"] == method].sort_values("seed", kind="stable")

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from ..records.results import Rows
 from .canvas import Array, Plots, evenly, picture_table, tile
 from .methods import one_run_each, parts_of
 from .run_files import RunFiles
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WIDE = 6
 Strips = dict[str, Array]
 
 
-def picture_sheets(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def picture_sheets(rows: Rows, runs: RunFiles) -> Plots:
     """Draws one sheet for each suite, data set, backbone and latent size that has pictures."""
     for stem, title, own in parts_of(rows, "sheet"):
         if sheet := _sheet(own, runs):
             yield stem, picture_table(sheet, _headings(sheet), title, tight=True)
 
 
-def sheet_names(rows: pd.DataFrame) -> dict[str, str]:
+def sheet_names(rows: Rows) -> dict[str, str]:
     """Returns for each run the file name, without ending, of the sheet that it stands on."""
     return {str(run): stem for stem, _, own in parts_of(rows, "sheet") for run in set(own["run"])}
 
@@ -46,7 +43,7 @@ def run_strips(arrays: Mapping[str, Array], wide: int = WIDE) -> Strips:
     return strips
 
 
-def _sheet(rows: pd.DataFrame, runs: RunFiles) -> dict[str, Strips | str]:
+def _sheet(rows: Rows, runs: RunFiles) -> dict[str, Strips | str]:
     sheet: dict[str, Strips | str] = {}
     for row in one_run_each(rows):
         saved = runs.arrays(str(row["run"]))

@@ -25,12 +25,12 @@ from ..comparison.columns import (
 from ..comparison.labels import axis_title, metric_short
 from ..comparison.significance import bootstrap_interval
 from ..comparison.table import file_name
+from ..records.results import Rows
 from .canvas import Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, shortened
 from .run_files import RunFiles
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -62,7 +62,7 @@ SWEEPS = (
 )
 
 
-def latent_size_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def latent_size_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws bits/dim, FD and IFE against the latent size, a panel for each data set."""
     for part in suite_parts(without_floor(rows)):
         if not has_several_sizes(part.rows):
@@ -76,7 +76,7 @@ def latent_size_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
             yield file_name(metric, "sizes", part.suffix), figure
 
 
-def setting_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
+def setting_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws scores against each hyperparameter that the rows vary."""
     for part in suite_parts(without_floor(rows)):
         own = shortened(with_places(part.rows))
@@ -90,7 +90,7 @@ def setting_plots(rows: pd.DataFrame, runs: RunFiles) -> Plots:
                 yield file_name(metric, "by", sweep.key, part.suffix), figure
 
 
-def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
+def _with_setting(rows: Rows, sweep: Sweep) -> Rows:
     found, rest = without_setting(rows, sweep.key)
     values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
@@ -101,11 +101,11 @@ def _with_setting(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
     return varied[counts > 2]
 
 
-def _panels(rows: pd.DataFrame, title: str, sweep: Sweep | None = None) -> Figure:
+def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
     """Returns a panel for each column of comparable scores, over latent sizes or a setting."""
     import pandas as pd
 
-    panels: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    panels: dict[tuple[str, str], list[Rows]] = {}
     # Bits/dim of pixels and of logits lie far apart, since their noise models differ.
     split = rows["metric"].iloc[0] == "bits_per_dim" and rows["space"].nunique() > 1
     for (dataset, space), own in rows.groupby(
@@ -130,7 +130,7 @@ def _panels(rows: pd.DataFrame, title: str, sweep: Sweep | None = None) -> Figur
     return figure
 
 
-def _draw(axis: Axes, rows: pd.DataFrame, sweep: Sweep | None) -> None:
+def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
     x = "setting" if sweep else "latent_dim"
     good = rows[rows["status"] == "ok"]
     ticks = sorted(set(good[x]))

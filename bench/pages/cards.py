@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +24,7 @@ from ..comparison.table import (
 )
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
-from ..records.results import checksum
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..records.results import Rows, checksum
 
 CARDS = "cards"
 MODEL = (
@@ -42,7 +39,7 @@ NOTE = (
 )
 
 
-def write_cards(directory: Path, rows: pd.DataFrame) -> list[Path]:
+def write_cards(directory: Path, rows: Rows) -> list[Path]:
     """Writes ``cards/<model>.md`` for each model; its seeds share a card.
 
     Args:
@@ -77,7 +74,7 @@ def card_names(models: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def render_card(directory: Path, rows: pd.DataFrame) -> str:
+def render_card(directory: Path, rows: Rows) -> str:
     """Returns the card of one model from its rows and whatever of its runs is there."""
     first = rows.iloc[0].to_dict()
     files, names = RunFiles(directory), list(rows["run"].unique())
@@ -117,7 +114,7 @@ def _model(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[str, o
     }
 
 
-def _training(rows: pd.DataFrame, settings: Mapping[str, Any]) -> dict[str, object]:
+def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     config = settings.get("config")
     training = config.get("training") if isinstance(config, dict) else None
     known = dict(training) if isinstance(training, dict) else {}
@@ -128,7 +125,7 @@ def _training(rows: pd.DataFrame, settings: Mapping[str, Any]) -> dict[str, obje
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
-def _runs_table(files: RunFiles, rows: pd.DataFrame) -> Table:
+def _runs_table(files: RunFiles, rows: Rows) -> Table:
     header = ("seed", "run", "state", "steps", "seconds", "SHA-256 of the checkpoint")
     lines = []
     for row in rows.drop_duplicates("run").sort_values("seed").to_dict("records"):
@@ -138,13 +135,13 @@ def _runs_table(files: RunFiles, rows: pd.DataFrame) -> Table:
     return text_table("runs", "Runs", header, lines)
 
 
-def _scores_table(rows: pd.DataFrame) -> Table:
+def _scores_table(rows: Rows) -> Table:
     header = ("score", "of", "value", "95 % interval", "better", "unit", "kind", "measured on")
     scores = rows[rows["status"] != "diverged"].groupby(list(SCORE), dropna=False, sort=False)
     return text_table("scores", "Scores", header, (_score_line(own) for _, own in scores), NOTE)
 
 
-def _score_line(rows: pd.DataFrame) -> tuple[str, ...]:
+def _score_line(rows: Rows) -> tuple[str, ...]:
     first = rows.iloc[0].to_dict()
     good = rows[rows["status"] == "ok"]
     values = [float(value) for value in good["value"]]
@@ -170,7 +167,7 @@ def _identity(row: Mapping[Any, Any]) -> str:
     return ", ".join(filter(None, (row["features"], *known)))
 
 
-def _reasons(rows: pd.DataFrame) -> str:
+def _reasons(rows: Rows) -> str:
     lines = []
     for (status, reason), own in rows[rows["reason"] != ""].groupby(["status", "reason"]):
         records = own.to_dict("records")
@@ -180,7 +177,7 @@ def _reasons(rows: pd.DataFrame) -> str:
     return "**Remarks**\n\n" + "\n".join(lines) if lines else ""
 
 
-def _provenance(rows: pd.DataFrame) -> dict[str, object]:
+def _provenance(rows: Rows) -> dict[str, object]:
     dates = sorted(date for date in rows["date"] if date)
     return {
         "suite": suite_title(rows.iloc[0].to_dict()),

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..comparison.cells import normal_column
 from ..comparison.columns import difference_text, with_places, without_floor
 from ..comparison.labels import settings_of
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, mean, paired_p_value
 from ..comparison.table import format_number
+from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .claims_likelihood import Method, by_method, likelihood_reading
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MIXTURE = "gmm-10"
 PROTOCOL = ["dataset", "backbone", "latent_dim", "features", "split"]
@@ -33,7 +30,7 @@ class Scores:
     interp: Mapping[Method, Seeds]
 
 
-def reading(rows: pd.DataFrame) -> str:
+def reading(rows: Rows) -> str:
     """Returns one paragraph on what the rows say, the RAE paper's claims (i) to (v) included."""
     placed = with_places(rows)
     sentences = [_extent(rows)]
@@ -44,7 +41,7 @@ def reading(rows: pd.DataFrame) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _extent(rows: pd.DataFrame) -> str:
+def _extent(rows: Rows) -> str:
     trained = without_floor(rows)
     lost = trained[trained["status"] == "diverged"]["run"].nunique()
     seeds = trained["seed"].nunique()
@@ -55,7 +52,7 @@ def _extent(rows: pd.DataFrame) -> str:
     )
 
 
-def _scores(placed: pd.DataFrame) -> list[Scores]:
+def _scores(placed: Rows) -> list[Scores]:
     fd = without_floor(placed[placed["metric"] == "fd"])
     keys = fd[PROTOCOL].drop_duplicates().sort_values(PROTOCOL).reset_index(drop=True)
     differing = difference_text(keys)

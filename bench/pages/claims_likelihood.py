@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from ..comparison.cells import one_likelihood, seed_values
 from ..comparison.labels import metric_short
 from ..comparison.significance import Seeds, mean
 from ..comparison.table import format_number
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..records.results import Rows
 
 # The claim says "strikingly"; a tenth of a bit for each of 784 pixels is 54 nats per image.
 STRIKING = 0.1
@@ -27,14 +25,14 @@ class Method(NamedTuple):
     space: str
 
 
-def by_method(rows: pd.DataFrame) -> dict[Method, Seeds]:
+def by_method(rows: Rows) -> dict[Method, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
     groups = rows.groupby(["method", "objective", "variant", "space"], sort=True)
     seeds = {Method(*map(str, key)): seed_values(own) for key, own in groups}
     return {method: values for method, values in seeds.items() if values}
 
 
-def likelihood_reading(placed: pd.DataFrame) -> list[str]:
+def likelihood_reading(placed: Rows) -> list[str]:
     """Returns sentences on bits per dimension, none without such rows.
 
     Args:
@@ -52,7 +50,7 @@ def likelihood_reading(placed: pd.DataFrame) -> list[str]:
     ]
 
 
-def _best(dataset: str, size: int, rows: pd.DataFrame) -> str:
+def _best(dataset: str, size: int, rows: Rows) -> str:
     best, seeds = _lowest(rows)
     if not seeds:
         return ""
@@ -63,7 +61,7 @@ def _best(dataset: str, size: int, rows: pd.DataFrame) -> str:
     )
 
 
-def _claim(rows: pd.DataFrame) -> str:
+def _claim(rows: Rows) -> str:
     """The claim of strikingly higher log-likelihoods than architecturally identical VAEs."""
     gaps = []
     for _, size, own in _places(_native(rows)):
@@ -85,7 +83,7 @@ def _claim(rows: pd.DataFrame) -> str:
     )
 
 
-def _fixed_scale(rows: pd.DataFrame) -> str:
+def _fixed_scale(rows: Rows) -> str:
     gaps = []
     for _, size, own in _places(_native(rows)):
         free, fixed = _seeds(own, "aef-linear"), _seeds(own, "aef-linear-fixed")
@@ -96,7 +94,7 @@ def _fixed_scale(rows: pd.DataFrame) -> str:
     return f"Fixing the scale of aef-linear's dense map gains, in {BITS}, {', '.join(gaps)}."
 
 
-def _completed(placed: pd.DataFrame) -> str:
+def _completed(placed: Rows) -> str:
     """How far autoencoders come that get a likelihood only after training."""
     own = placed[(placed["metric"] == "bits_per_dim") & (placed["model"] == "completed")]
     # Over the most test images, not the tighter bound on a few of them.
@@ -118,7 +116,7 @@ def _completed(placed: pd.DataFrame) -> str:
     )
 
 
-def _doubt(placed: pd.DataFrame) -> str:
+def _doubt(placed: Rows) -> str:
     """How far the bounds are from the truth, where annealing can tell."""
     gains = placed[placed["metric"] == "log_prob_gain_from_annealing"]["value"].dropna()
     gaps = placed[placed["metric"] == "bracket_gap"]["value"].dropna()
@@ -133,24 +131,24 @@ def _doubt(placed: pd.DataFrame) -> str:
     )
 
 
-def _places(rows: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+def _places(rows: Rows) -> Iterator[tuple[str, int, Rows]]:
     """Yields each data set and latent size with its rows."""
     for key, own in rows.groupby(["dataset", "latent_dim"], sort=True):
         dataset, size = cast("tuple[str, int]", key)
         yield dataset, int(size), own
 
 
-def _native(rows: pd.DataFrame) -> pd.DataFrame:
+def _native(rows: Rows) -> Rows:
     """Keeps models as trained, in the space that flows share with their VAE."""
     return rows[(rows["model"] == "native") & (rows["space"] == "logit")]
 
 
-def _lowest(rows: pd.DataFrame) -> tuple[str, Seeds]:
+def _lowest(rows: Rows) -> tuple[str, Seeds]:
     """Returns the label of the method with the lowest mean, and its seeds; empty without any."""
     found = [(method.name, seeds) for method, seeds in by_method(rows).items()]
     return min(found, key=lambda pair: mean(pair[1]), default=("", {}))
 
 
-def _seeds(rows: pd.DataFrame, objective: str) -> Seeds:
+def _seeds(rows: Rows, objective: str) -> Seeds:
     """Returns the values of an objective, of its best variant where there are several."""
     return _lowest(rows[rows["objective"] == objective])[1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from ..figures.sheet import run_strips, sheet_names
 from ..files.storage import write_atomically
 from ..records.results import csv_text, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SHOWN = (
     *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "sd", "seeds"),
@@ -89,8 +94,6 @@ def render_html(entries: Sequence[Entry], pictures: Mapping[str, str]) -> str:
 
 def run_picture(runs: RunFiles, run: str) -> str:
     """Returns a run's pictures as a data address: test, reconstruction and sample strips."""
-    from io import BytesIO
-
     from PIL import Image
 
     strips = list(run_strips(runs.arrays(run), wide=8).values())[:3]
@@ -100,22 +103,22 @@ def run_picture(runs: RunFiles, run: str) -> str:
     padded = [
         np.pad(s, ((0, 1), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips
     ]
-    stream = BytesIO()
-    Image.fromarray(np.concatenate(padded)).save(stream, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return _data_address(Image.fromarray(np.concatenate(padded)))
 
 
 def sheet_picture(path: Path) -> str:
     """Returns a suite's picture sheet as a data address, made smaller in size and colours."""
-    from io import BytesIO
-
     from PIL import Image
 
     with Image.open(path) as sheet:
         small = sheet.convert("RGB")
     small.thumbnail((SHEET_WIDTH, 10 * SHEET_WIDTH))
-    stream = BytesIO()
-    small.quantize(SHEET_COLOURS).save(stream, "png", optimize=True)
+    return _data_address(small.quantize(SHEET_COLOURS))
+
+
+def _data_address(picture: Image.Image) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..comparison.columns import without_floor
 from ..comparison.labels import settings_of, suite_titles
@@ -12,7 +11,7 @@ from ..comparison.table import Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
-from ..records.results import Results, checksum, has_results, read_results, write_results
+from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
 from ..tables.likelihood import likelihood_tables
 from ..tables.pairs import pair_tables
 from ..tables.pivot import grid_tables, noise_tables
@@ -22,9 +21,6 @@ from ..tables.wide import score_tables, wide_tables
 from .cards import CARDS, write_cards
 from .claims import reading
 from .staleness import staleness
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAKERS = (
     wide_tables,
@@ -80,7 +76,7 @@ def suite_folders(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
 
 
-def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
+def all_tables(rows: Rows) -> tuple[list[Table], list[str]]:
     """Returns every table that the rows allow, and notes on columns that had to be split."""
     if not len(without_floor(rows)):
         return [], ["There are only floor rows: no objective has been scored yet."]
@@ -88,7 +84,7 @@ def all_tables(rows: pd.DataFrame) -> tuple[list[Table], list[str]]:
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
-def missing_runs(rows: pd.DataFrame) -> list[str]:
+def missing_runs(rows: Rows) -> list[str]:
     """Names the seeds that other objectives of the same suite, data set and latent size have."""
     trained = without_floor(rows)
     found = []
@@ -118,7 +114,7 @@ def render_page(
 ) -> str:
     """Returns the report's page in Markdown."""
     rows = results.rows
-    parts = [f"# {_text(suite_titles(rows))}", _text(reading(rows))]
+    parts = [f"# {_text(', '.join(suite_titles(rows)))}", _text(reading(rows))]
     first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
     parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
@@ -133,7 +129,7 @@ def render_page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def provenance_block(rows: pd.DataFrame) -> str:
+def provenance_block(rows: Rows) -> str:
     """Returns suite, scale, digest of the run list, commits, versions, devices and dates."""
     trained = without_floor(rows)
     trained = trained if len(trained) else rows
@@ -155,7 +151,7 @@ def provenance_block(rows: pd.DataFrame) -> str:
     return _bullets(f"{name}: {value}" for name, value in facts.items() if value)
 
 
-def _values(column: pd.Series[str]) -> str:
+def _values(column: Iterable[str]) -> str:
     return ", ".join(f"`{value}`" for value in sorted(set(column)) if value)
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..comparison.columns import without_floor
 from ..errors import UserError
 from ..figures.run_files import RunFiles
+from ..records.results import Rows
 from ..suites.suite import Suite, load_suite, suite_names
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_NAMED = 5
 
 
-def staleness(directory: Path, rows: pd.DataFrame) -> list[str]:
+def staleness(directory: Path, rows: Rows) -> list[str]:
     """Returns a line for each way in which runs are stale or missing, with what to do.
 
     Suites are compared with their packaged definition; own suite files are not looked for.
@@ -45,7 +42,7 @@ def _suite(name: str, scale: str) -> Suite | None:
         return None
 
 
-def _against_suite(suite: Suite, rows: pd.DataFrame) -> list[str]:
+def _against_suite(suite: Suite, rows: Rows) -> list[str]:
     listed = {config.digest: config.label for config in suite.configs}
     seeds = {int(seed) for seed in rows["seed"]}
     known = listed.keys() | {
@@ -73,7 +70,7 @@ def _against_suite(suite: Suite, rows: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _commits(runs: pd.DataFrame) -> list[str]:
+def _commits(runs: Rows) -> list[str]:
     commits = sorted(set(runs["commit"]) - {""})
     notes = []
     if len(commits) > 1:

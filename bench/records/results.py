@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import UserError
 from ..files.csv_cells import csv_text as csv_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+Rows: TypeAlias = "pd.DataFrame"  # Result rows with the columns of `COLUMNS`, or some of them.
 TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(Row)}
 NAMED = 3  # Warnings repeated in an error.
 NAME = re.compile(r"\w[\w.-]{0,199}")  # A run's name is the name of a folder.

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..comparison.columns import comparable
-from ..comparison.labels import suite_title
+from ..comparison.labels import suite_titles
 from ..comparison.significance import holm, mean
-from ..comparison.table import Cell, Table, format_number
+from ..comparison.table import format_number, text_table
 from ..errors import UserError
 from ..files.storage import write_atomically
 from ..records.provenance import now
-from ..records.results import read_results, write_results
+from ..records.results import Rows, read_results, write_results
 from ..records.rows import SCHEMA
 from .exact import ADVICE, Exact, check_exact, write_expected
 from .trained import Change, changes_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ABOUT = "baseline.json"
 # Chance of a false alarm in a check without any regression, over all of its rows together.
@@ -84,9 +81,8 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> list[Path]:
         *write_results(baseline / "results.csv", rows[comparable(rows)]),
         *write_expected(baseline, set(names)),
     ]
-    titles = sorted({suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")})
     history = _about(baseline).get("history", []) if (baseline / ABOUT).is_file() else []
-    entry = {"date": now(), "reason": reason.strip(), "suites": titles}
+    entry = {"date": now(), "reason": reason.strip(), "suites": suite_titles(rows)}
     content = {"schema": SCHEMA, "history": [*history, entry]}
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
     return [*written, baseline / ABOUT]
@@ -111,35 +107,29 @@ def render_outcome(outcome: Outcome) -> str:
     """Returns the outcome as Markdown."""
     exact, worse = outcome.exact, outcome.worse
     parts = [
-        f"## Regression check: {'something got worse' if outcome.is_regression else 'passed'}"
-    ]
-    parts.append(
+        f"## Regression check: {'something got worse' if outcome.is_regression else 'passed'}",
         f"Exact: {len(exact.broken)} of {exact.checked} values differ. Trained: {len(worse)} of "
         f"{outcome.compared} scores are worse than the baseline's seeds explain (one-sided, "
-        f"Holm-corrected, {ALARM:g} for the whole check)."
-    )
+        f"Holm-corrected, {ALARM:g} for the whole check).",
+    ]
     if exact.broken:
-        lines = tuple((name, (Cell(old), Cell(new))) for name, old, new in exact.broken)
-        header = (("", "baseline"), ("", "now"))
-        parts.append(Table("exact", "Exact values", (), "what", header, lines).as_markdown())
+        table = text_table("exact", "Exact values", ("what", "baseline", "now"), exact.broken)
+        parts.append(table.as_markdown())
     if worse:
-        parts.append(_worse_table(worse).as_markdown())
+        header = ("score", "baseline", "now", "worse by", "seed sd")
+        table = text_table("worse", "Trained scores", header, map(_worse_line, worse))
+        parts.append(table.as_markdown())
     parts += [f"- {note}" for note in outcome.notes]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-def _worse_table(worse: tuple[Change, ...]) -> Table:
-    header = tuple(("", name) for name in ("baseline", "now", "worse by", "seed sd"))
-    lines = []
-    for change in worse:
-        before = f"{format_number(mean(change.before))} ({len(change.before)})"
-        after = (
-            f"{format_number(mean(change.after))} ({len(change.after)})" if change.after else ""
-        )
-        by = format_number(change.difference) if change.after else ""
-        cells = (before, after or change.lost, by, format_number(change.spread))
-        lines.append((change.name, tuple(Cell(cell) for cell in cells)))
-    return Table("worse", "Trained scores", (), "score", header, tuple(lines))
+def _worse_line(change: Change) -> tuple[str, ...]:
+    before, after = (
+        f"{format_number(mean(seeds))} ({len(seeds)})" if seeds else ""
+        for seeds in (change.before, change.after)
+    )
+    by = format_number(change.difference) if after else ""
+    return change.name, before, after or change.lost, by, format_number(change.spread)
 
 
 def _about(baseline: Path) -> dict[str, Any]:
@@ -149,13 +139,10 @@ def _about(baseline: Path) -> dict[str, Any]:
         raise UserError(f"'{baseline / ABOUT}' cannot be read: {error}. {ADVICE}") from error
 
 
-def _check_suites(found: pd.DataFrame, stored: pd.DataFrame, baseline: Path) -> None:
-    names = [
-        {suite_title(row) for row in rows[["suite", "scale"]].to_dict("records")}
-        for rows in (found, stored)
-    ]
-    if not names[0] & names[1]:
+def _check_suites(found: Rows, stored: Rows, baseline: Path) -> None:
+    ours, theirs = suite_titles(found), suite_titles(stored)
+    if not set(ours) & set(theirs):
         raise UserError(
-            f"The results are of {', '.join(sorted(names[0]))}, the baseline '{baseline}' of "
-            f"{', '.join(sorted(names[1]))}; expected the same suite and scale."
+            f"The results are of {', '.join(ours)}, the baseline '{baseline}' of "
+            f"{', '.join(theirs)}; expected the same suite and scale."
         )

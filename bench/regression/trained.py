@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..comparison.cells import seed_values
-from ..comparison.columns import FLOOR, SCORE_KEY, comparable
+from ..comparison.columns import FLOOR, SCORE_KEY, comparable, without_floor
 from ..comparison.significance import Seeds, mean
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..records.results import Rows
 
 FLOOR_TOLERANCE = 0.01
 POOL = (
@@ -72,7 +71,7 @@ class Change:
         return float(t.sf(self.difference / error, self.freedom))
 
 
-def changes_of(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[Change], list[str]]:
+def changes_of(before: Rows, after: Rows) -> tuple[list[Change], list[str]]:
     """Returns each score that both have, and a note for each that only the baseline has."""
     before = before[comparable(before)]
     spreads = _pooled_spreads(before)
@@ -80,7 +79,7 @@ def changes_of(before: pd.DataFrame, after: pd.DataFrame) -> tuple[list[Change],
     lost = _diverged(after)
     changes, notes = [], []
     for key, old in before.groupby(list(SCORE_KEY), dropna=False):
-        first = old.iloc[0]
+        first = old.iloc[0].to_dict()
         then = seed_values(old)
         if not then:
             continue
@@ -110,14 +109,14 @@ def _spread(own: Seeds, pooled: tuple[float, float] | None) -> tuple[float, floa
     return pooled
 
 
-def _pooled_spreads(rows: pd.DataFrame) -> dict[tuple[object, ...], tuple[float, float]]:
+def _pooled_spreads(rows: Rows) -> dict[tuple[object, ...], tuple[float, float]]:
     """Returns the standard deviation over seeds pooled over objectives, with its freedom.
 
     Objectives share the random numbers of a seed and so move together; the degrees of freedom
     are those of a sum of correlated squares (Satterthwaite 1946): n - 1 where all objectives
     move as one, up to (n - 1)^2.
     """
-    good = rows[(rows["status"] == "ok") & (rows["objective"] != FLOOR)]
+    good = without_floor(rows[rows["status"] == "ok"])
     found: dict[tuple[object, ...], tuple[float, float]] = {}
     scored = good.assign(score=good.groupby(list(SCORE_KEY), dropna=False).ngroup())
     for key, own in scored.groupby(list(POOL), dropna=False):
@@ -133,21 +132,21 @@ def _pooled_spreads(rows: pd.DataFrame) -> dict[tuple[object, ...], tuple[float,
     return found
 
 
-def _diverged(rows: pd.DataFrame) -> dict[tuple[object, ...], str]:
+def _diverged(rows: Rows) -> dict[tuple[object, ...], str]:
     lost = rows[rows["status"] == "diverged"]
-    return {_model(row): "diverged" for _, row in lost.iterrows()}
+    return {_model(row): "diverged" for row in lost.to_dict("records")}
 
 
-def _model(row: pd.Series[str]) -> tuple[object, ...]:
+def _model(row: Mapping[Any, Any]) -> tuple[object, ...]:
     return tuple(row[name] for name in MODEL)
 
 
-def _failure(rows: pd.DataFrame | None) -> str:
+def _failure(rows: Rows | None) -> str:
     statuses = set() if rows is None else set(rows["status"]) - {"ok"}
     return ", ".join(sorted(statuses))
 
 
-def _name(row: pd.Series[str]) -> str:
+def _name(row: Mapping[Any, Any]) -> str:
     parts = [row["dataset"], row["objective"], row["variant"], f"d = {row['latent_dim']}"]
     parts += [f"in {row['space']}" if row["space"] != "unit" else ""]
     parts += [row["images"], row["density"], row["metric"]]

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
-from ..comparison.labels import ARROWS, metric_title
+from ..comparison.labels import score_title
 from ..comparison.significance import rank_intervals
 from ..comparison.table import Table, format_number, text_table
+from ..records.results import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ NOTES = (
 )
 
 
-def board_entries(rows: pd.DataFrame) -> list[Entry]:
+def board_entries(rows: Rows) -> list[Entry]:
     """Returns one entry for each method on each board, best rank first.
 
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
@@ -76,8 +77,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     identity = [
         f"{name}={first[name]}" for name in IDENTITY if str(first[name]) not in ("", "<NA>")
     ]
-    arrow = ARROWS.get(str(first["better"]), "")
-    score = f"{metric_title(str(first['metric']))} {arrow}".strip()
+    score = score_title(first.to_dict())
     shared = {
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
         "dataset": str(first["dataset"]),
@@ -94,13 +94,11 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
 
 
-def _density_text(rows: pd.DataFrame) -> pd.Series[str]:
+def _density_text(rows: Rows) -> pd.Series[str]:
     return (" + " + rows["density"]).where(rows["density"] != "", "")
 
 
-def _entry(
-    rows: pd.DataFrame, seeds: dict[int, float], rank: tuple[int, int] | None, count: int
-) -> Entry:
+def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, count: int) -> Entry:
     first = rows.sort_values("seed", kind="stable").iloc[0]
     values = list(seeds.values())
     low, high = rank or (count + 1, count + 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from ..comparison.labels import suite_title
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, paired_p_value
 from ..comparison.table import Cell, Table, format_number, text_table
 from ..errors import UserError
-from ..records.results import read_results
+from ..records.results import Rows, read_results
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...metrics.arrays import Floats
 
 # The suite's name may differ between two result sets; what was trained and scored may not.
@@ -41,7 +39,7 @@ class PairedScore:
         p_value: That both are alike, corrected for the number of scores.
     """
 
-    row: pd.Series[str]
+    row: Mapping[Any, Any]
     first: Seeds
     second: Seeds
     p_value: float
@@ -91,7 +89,7 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     return table, notes
 
 
-def paired_scores(first: pd.DataFrame, second: pd.DataFrame) -> list[PairedScore]:
+def paired_scores(first: Rows, second: Rows) -> list[PairedScore]:
     """Returns the scores that both have with a shared seed, tested together."""
     groups = [dict(iter(rows.groupby(list(SAME), dropna=False))) for rows in (first, second)]
     entries = []
@@ -99,7 +97,7 @@ def paired_scores(first: pd.DataFrame, second: pd.DataFrame) -> list[PairedScore
         if key in groups[1]:
             x, y = seed_values(own), seed_values(groups[1][key])
             if x.keys() & y.keys():
-                entries.append((own.iloc[0], x, y))
+                entries.append((own.iloc[0].to_dict(), x, y))
     adjusted = holm([paired_p_value(x, y) for _, x, y in entries])
     return [PairedScore(*entry, p) for entry, p in zip(entries, adjusted, strict=True)]
 
@@ -113,7 +111,7 @@ def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
     return text_table(name, title, HEADER, map(_line, scores), notes)
 
 
-def _keys(rows: pd.DataFrame) -> set[tuple[str, ...]]:
+def _keys(rows: Rows) -> set[tuple[str, ...]]:
     return {tuple(map(str, line)) for line in rows[list(SAME)].itertuples(index=False)}
 
 

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from ..comparison.cells import (
-    NORMAL_NOTE,
-    OVER_SEEDS,
-    Part,
-    header_of,
-    mark_note,
-    method_order,
-    normal_column,
-    score_lines,
-    table_parts,
-)
+from ..comparison.cells import NORMAL_NOTE, Part, headed, normal_column, score_table, table_parts
 from ..comparison.columns import columns_of, with_places, without_floor
-from ..comparison.table import Cell, Table, file_name
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..comparison.table import Cell, Table
+from ..records.results import Rows
 
 PAIR = ("prd_f1/8", "prd_f8")
 CAPTION = (
     "Each pair: precision (largest F_1/8) / recall (largest F_8) of samples; higher is better.",
-    OVER_SEEDS,
     NORMAL_NOTE,
+    "A pair is marked only where both of its scores are.",
 )
-MARKED = "A pair is marked only where both of its scores are."
 
 
-def pair_tables(rows: pd.DataFrame) -> Iterator[Table]:
+def pair_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table of pairs for each suite that has both scores."""
     for part in table_parts(without_floor(rows)):
         placed = normal_column(with_places(part.rows))
@@ -41,28 +27,27 @@ def pair_tables(rows: pd.DataFrame) -> Iterator[Table]:
             yield _pair_table(part, placed[placed["metric"].isin(PAIR)])
 
 
-def _pair_table(part: Part, rows: pd.DataFrame) -> Table:
+def _pair_table(part: Part, rows: Rows) -> Table:
     found = [columns_of(rows[rows["metric"] == metric]) for metric in PAIR]
-    first, second = ({header_of(column): column for column in columns} for columns, _ in found)
-    header = [names for names in first if names in second]
-    halves = [
-        score_lines([half[names] for names in header], method_order(rows), rows)
-        for half in (first, second)
-    ]
-    reasons = [reason for both in zip(*(r for _, r in halves), strict=True) for reason in both]
-    lines = tuple(
-        (method, tuple(map(_pair_cell, cells, halves[1][0][method])))
-        for method, cells in halves[0][0].items()
+    headers = [[header for header, _ in headed(columns)] for columns, _ in found]
+    notes = (*CAPTION, f"Features: {', '.join(sorted(set(rows['features']) - {''}))}.")
+    first, second = (
+        score_table(
+            *(part, "prd", "Precision / recall"),
+            [pair for pair in headed(columns) if all(pair[0] in header for header in headers)],
+            *(rows, notes, splits),
+        )
+        for columns, splits in found
     )
-    features = f"Features: {', '.join(sorted(set(rows['features']) - {''}))}."
-    return Table(
-        file_name("prd", part.suffix),
-        f"Precision / recall · {', '.join(dict(header))} · {part.title}",
-        (*CAPTION, features, mark_note(reasons), MARKED),
-        "objective",
-        tuple(header),
-        lines,
-        tuple(found[1][1]),
+    lines = tuple(
+        (method, tuple(map(_pair_cell, precision, recall)))
+        for (method, precision), (_, recall) in zip(first.lines, second.lines, strict=True)
+    )
+    return replace(
+        first,
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+        lines=lines,
+        splits=tuple(dict.fromkeys((*first.splits, *second.splits))),
     )
 
 

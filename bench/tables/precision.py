@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,22 +10,20 @@ from ..comparison.columns import DIAGNOSTICS, without_floor, without_setting
 from ..comparison.labels import backbone_text, suite_title
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.table import Table
+from ..records.results import Rows
 from .paired import PairedScore, paired_scores, paired_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EXACT = "float32"
 
 
-def precision_tables(rows: pd.DataFrame) -> Iterator[Table]:
+def precision_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table of paired differences for each suite, backbone and lower precision."""
     for at, (name, where, scores) in enumerate(_pairs(rows)):
         suffix = f"-{at + 1}" if at else ""
         yield paired_table(f"precision{suffix}", f"{name} minus {EXACT} · {where}", scores)
 
 
-def precision_reading(rows: pd.DataFrame) -> list[str]:
+def precision_reading(rows: Rows) -> list[str]:
     """Returns sentences on how far a lower precision moves scores, against their spread."""
     return [_sentence(*pair) for pair in _pairs(rows)]
 
@@ -55,7 +52,7 @@ def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
     )
 
 
-def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str, list[PairedScore]]]:
+def _pairs(rows: Rows) -> Iterator[tuple[str, str, list[PairedScore]]]:
     """Yields each lower precision, backbone and suite, and the scores shared with float32.
 
     Diagnostics stay out: they describe how a likelihood was estimated, not how good a model is.
@@ -66,5 +63,5 @@ def _pairs(rows: pd.DataFrame) -> Iterator[tuple[str, str, list[PairedScore]]]:
         precision = np.array([str(name or EXACT) for name in named])
         for name in sorted(set(precision) - {EXACT}):
             if scores := paired_scores(rest[precision == EXACT], rest[precision == name]):
-                row = scores[0].row.to_dict()
+                row = scores[0].row
                 yield name, f"{backbone_text(row['backbone'])}, {suite_title(row)}", scores

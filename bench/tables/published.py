@@ -7,17 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
 from ..comparison.columns import with_places, without_floor
 from ..comparison.significance import t_interval
 from ..comparison.table import Cell, Table, file_name, format_number, seeds_cell, text_table
 from ..errors import UserError
+from ..records.results import Rows
 from .deviations import deviations, is_comparable, other_setting
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DATASETS = {"MNIST": "mnist", "CIFAR-10": "cifar10", "CELEBA": "celeba"}
 OBJECTIVES = {"WAE": "wae-mmd"}
@@ -82,7 +80,7 @@ def read_published(path: Path) -> list[Published]:
         raise UserError(f"{path} is no table of published values: {error!r:.100}.") from error
 
 
-def published_tables(rows: pd.DataFrame) -> Iterator[Table]:
+def published_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for each suite and scale, published values beside ours where there are any."""
     for part in suite_parts(rows):
         trained = with_places(without_floor(part.rows))
@@ -115,7 +113,7 @@ def _published(line: Mapping[str, str]) -> Published:
     )
 
 
-def _rae_lines(rows: pd.DataFrame) -> Iterator[Line]:
+def _rae_lines(rows: Rows) -> Iterator[Line]:
     fd = rows[(rows["metric"] == "fd") & rows["variant"].map(is_comparable).astype(bool)]
     views = fd["dataset"].str.removesuffix("-32")
     for value in published_values():
@@ -125,7 +123,7 @@ def _rae_lines(rows: pd.DataFrame) -> Iterator[Line]:
             yield _line(value, same)
 
 
-def _line(value: Published, rows: pd.DataFrame) -> Line:
+def _line(value: Published, rows: Rows) -> Line:
     first = rows.iloc[0].to_dict()
     shown = f"{value.value:.2f}"
     published = Cell(f"({shown})") if value.recalled else Cell(shown, value.value)
@@ -145,7 +143,7 @@ def _line(value: Published, rows: pd.DataFrame) -> Line:
     return what, published, ours, difference, inside, notes
 
 
-def _ours(rows: pd.DataFrame) -> Cell:
+def _ours(rows: Rows) -> Cell:
     """Returns the cell of our own mean, its spread and its count of seeds."""
     cell = seeds_cell(seed_values(rows), 0)
     if cell.value is None:
@@ -168,7 +166,7 @@ def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
     )
 
 
-def _aef_lines(rows: pd.DataFrame) -> Iterator[Line]:
+def _aef_lines(rows: Rows) -> Iterator[Line]:
     own = rows[rows["objective"].str.startswith("aef") & rows["dataset"].isin(AEF_DATASETS)]
     own = own[own["images"].isin(["test", "sample"]) & own["metric"].isin(["bits_per_dim", "fd"])]
     for method in method_order(own):

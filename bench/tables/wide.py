@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from ..comparison.cells import (
     NORMAL_NOTE,
-    OVER_SEEDS,
     Part,
-    header_of,
-    mark_note,
-    method_order,
+    headed,
     normal_column,
     one_likelihood,
-    score_lines,
+    score_table,
     table_parts,
-    title_of,
 )
 from ..comparison.columns import (
     FLOOR,
@@ -27,15 +22,13 @@ from ..comparison.columns import (
     with_places,
     without_floor,
 )
-from ..comparison.labels import ARROWS, metric_short, objective_order
-from ..comparison.table import Cell, Table, file_name, format_number
+from ..comparison.labels import ARROWS, metric_short, objective_order, score_title, unit_note
+from ..comparison.table import Cell, Table, format_number
+from ..records.results import Rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-LIKELIHOOD_NOTES = (
-    "bits/dim: the most trusted row of each run; ≤ marks a lower bound on the likelihood, hence "
-    "an upper bound here, c a density and noise completed after training (likelihood table).",
+LIKELIHOOD_NOTE = (
+    "bits/dim: the most trusted row of each run. ≤ marks a lower bound on the likelihood, which "
+    "is an upper bound on bits/dim. c marks a density and noise fitted after training."
 )
 IMAGES = ("reconstruction", "sample", "interpolation")
 EXTRA = {
@@ -45,7 +38,7 @@ EXTRA = {
 }
 
 
-def wide_tables(rows: pd.DataFrame) -> Iterator[Table]:
+def wide_tables(rows: Rows) -> Iterator[Table]:
     """Yields one wide table for each image score."""
     for part in table_parts(rows):
         placed = with_places(part.rows)
@@ -57,49 +50,34 @@ def wide_tables(rows: pd.DataFrame) -> Iterator[Table]:
             yield _wide_table(part, placed, metric)
 
 
-def score_tables(rows: pd.DataFrame) -> Iterator[Table]:
+def score_tables(rows: Rows) -> Iterator[Table]:
     """Yields one table of all scores of test images, a column a score, likelihoods aside."""
     for part in table_parts(rows):
-        placed = without_floor(with_places(part.rows))
-        placed = placed[(placed["images"] == "test") & (placed["kind"] == "")]
-        if len(placed):
-            yield _score_table(part, placed.assign(place=placed["metric"]))
+        own = without_floor(with_places(part.rows))
+        own = own[(own["images"] == "test") & (own["kind"] == "")]
+        if len(own):
+            columns, splits = columns_of(own.assign(place=own["metric"]))
+            pairs = zip(own["metric"], own["unit"], strict=True)
+            units = sorted({f"{metric_short(metric)} in {unit}" for metric, unit in pairs if unit})
+            yield score_table(
+                *(part, "test-images", "Scores of test images"),
+                [((column.group, _score_header(column)), column) for column in columns],
+                *(own, (f"{'; '.join(units)}." if units else "",), splits),
+            )
 
 
-def _wide_table(part: Part, placed: pd.DataFrame, metric: str) -> Table:
+def _wide_table(part: Part, placed: Rows, metric: str) -> Table:
     own = placed[placed["metric"] == metric]
     scored = without_floor(normal_column(own[own["images"].isin(IMAGES)]))
     likelihood = one_likelihood(placed)
     shown = join(own[own["objective"] == FLOOR], join(likelihood, scored))
     columns, splits = columns_of(shown)
-    columns = _in_layout(columns)
-    cells, reasons = score_lines(columns, method_order(shown), placed)
-    extra = _extra_columns(placed)
-    return Table(
-        file_name(metric, part.suffix),
-        title_of(scored, columns, part),
-        (*_caption(scored, reasons), *(LIKELIHOOD_NOTES if len(likelihood) else ())),
-        "objective",
-        (*map(header_of, columns), *(("", name) for name in extra)),
-        tuple((m, (*line, *(e[m] for e in extra.values()))) for m, line in cells.items()),
-        tuple(splits),
-    )
-
-
-def _score_table(part: Part, rows: pd.DataFrame) -> Table:
-    columns, splits = columns_of(rows)
-    cells, reasons = score_lines(columns, method_order(rows), rows)
-    pairs = zip(rows["metric"], rows["unit"], strict=True)
-    units = sorted({f"{metric_short(metric)} in {unit}" for metric, unit in pairs if unit})
-    names = ", ".join(dict.fromkeys(column.group for column in columns))
-    return Table(
-        file_name("test-images", part.suffix),
-        f"Scores of test images · {names} · {part.title}",
-        (f"{'; '.join(units)}." if units else "", OVER_SEEDS, mark_note(reasons)),
-        "objective",
-        tuple((column.group, _score_header(column)) for column in columns),
-        tuple((method, tuple(line)) for method, line in cells.items()),
-        tuple(splits),
+    notes = (*_notes(scored), LIKELIHOOD_NOTE if len(likelihood) else "")
+    return score_table(
+        *(part, metric, score_title(scored.iloc[0].to_dict()), headed(_in_layout(columns))),
+        *(shown, notes, splits),
+        extra=_extra_columns(placed),
+        counted=placed,
     )
 
 
@@ -114,26 +92,22 @@ def _in_layout(columns: list[Column]) -> list[Column]:
     return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))
 
 
-def _caption(rows: pd.DataFrame, reasons: list[str]) -> list[str]:
-    unit, metric = rows["unit"].iloc[0], metric_short(rows["metric"].iloc[0])
+def _notes(rows: Rows) -> list[str]:
     features = ", ".join(sorted(set(rows["features"]) - {""}))
     real, scored = _counts(rows["n_real"]), _counts(rows["n_generated"])
-    notes = (
-        f"{metric} in {unit}." if unit else f"{metric}.",
+    return [
+        unit_note(rows.iloc[0].to_dict()),
         f"Features: {features}." if features else "",
         f"Images: {real} real, {scored} scored." if real else "",
-        OVER_SEEDS,
         NORMAL_NOTE if "N" in set(rows["place"]) else "",
-        mark_note(reasons),
-    )
-    return [note for note in notes if note]
+    ]
 
 
 def _counts(column: Iterable[object]) -> str:
     return ", ".join(sorted({str(n) for n in column if str(n) != "<NA>"}, key=float))
 
 
-def _extra_columns(rows: pd.DataFrame) -> dict[str, dict[str, Cell]]:
+def _extra_columns(rows: Rows) -> dict[str, dict[str, Cell]]:
     methods = without_floor(rows).groupby("method")
     extra = {}
     for name, header in EXTRA.items():
