@@ -166,7 +166,7 @@ def test_missing_seeds_and_diverged_runs_are_named():
 def test_the_provenance_names_every_commit_and_device():
     rows = [make_row(), make_row(seed=1, commit="fffffff", device="NVIDIA H200")]
     text = provenance_block(frame(rows))
-    assert "`0123456`, `fffffff`" in text and "NVIDIA H200" in text and "torch 2.11" in text
+    assert "`0123456`, `fffffff`" in text and "NVIDIA H200" in text and "torch=2.11" in text
 
 
 def test_a_folder_of_suites_is_reported_suite_by_suite(tmp_path):

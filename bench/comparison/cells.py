@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..records.results import Rows
-from .columns import FLOOR, Column, join, without_floor
+from .columns import FLOOR, Column, join, with_places, without_floor
 from .labels import objective_order, suite_title
 from .significance import separated_from_best
 from .table import Cell, Table, file_name, seeds_cell
@@ -38,16 +38,19 @@ def suite_parts(rows: Rows) -> Iterator[Part]:
 
 
 def table_parts(rows: Rows) -> Iterator[Part]:
-    """Yields the rows by suite and scale, and by latent size where a data set has several."""
+    """Yields the rows by suite and scale, and by latent size where a data set has several.
+
+    They have the columns of ``with_places``.
+    """
     for part in suite_parts(rows):
         trained = without_floor(part.rows)
         if not has_several_sizes(trained):
-            yield part
+            yield replace(part, rows=with_places(part.rows))
             continue
         floor = part.rows[part.rows["objective"] == FLOOR]
         for size, own in trained.groupby("latent_dim"):
-            suffix = file_name(part.suffix, f"d{size}")
-            yield Part(join(floor, own), f"{part.title}, d = {size}", suffix)
+            placed, suffix = with_places(join(floor, own)), file_name(part.suffix, f"d{size}")
+            yield Part(placed, f"{part.title}, d = {size}", suffix)
 
 
 def has_several_sizes(trained: Rows) -> bool:

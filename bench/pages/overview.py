@@ -22,8 +22,8 @@ prior.
 - iv: RAE interpolations are better than those of VAEs.
 - v: More Monte-Carlo samples improve a VAE's reconstructions.
 
-The AEF paper (Silvestri et al., ICLR 2023) claims a strikingly higher log-likelihood than that of \
-architecturally identical VAEs."""
+The AEF paper (Silvestri et al., ICLR 2023) claims a strikingly higher log-likelihood than that \
+of architecturally identical VAEs."""
 
 
 def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:

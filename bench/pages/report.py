@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..comparison.columns import without_floor
-from ..comparison.labels import settings_of, suite_titles
+from ..comparison.labels import suite_titles, variant_text
 from ..comparison.table import Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
@@ -114,18 +114,21 @@ def render_page(
 ) -> str:
     """Returns the report's page in Markdown."""
     rows = results.rows
-    parts = [f"# {_text(', '.join(suite_titles(rows)))}", _text(reading(rows))]
     first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
-    parts += [table.as_markdown().rstrip() for table in first or tables[:1]]
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
     sheets = [name for name in pictures if name.startswith("sheet")]
-    parts += [f"![{Path(name).stem}](plots/{name})" for name in sheets]
-    parts.append(_links("Tables", [f"tables/{table.name}.md" for table in tables]))
-    parts.append(_links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]))
-    parts.append(_links("Model cards", [f"{CARDS}/{path.name}" for path in cards]))
-    if warnings:
-        parts.append("## What is missing or was left out\n\n" + _bullets(warnings))
-    parts.append("## Provenance\n\n" + provenance_block(rows))
+    missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""
+    parts = [
+        f"# {_text(', '.join(suite_titles(rows)))}",
+        _text(reading(rows)),
+        *(table.as_markdown().rstrip() for table in first or tables[:1]),
+        *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
+        _links("Tables", [f"tables/{table.name}.md" for table in tables]),
+        _links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]),
+        _links("Model cards", [f"{CARDS}/{path.name}" for path in cards]),
+        missing,
+        "## Provenance\n\n" + provenance_block(rows),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -145,7 +148,7 @@ def provenance_block(rows: Rows) -> str:
         "features": _values(rows["features"]),
         "commits": _values(rows["commit"]),
         "devices": _values(rows["device"]),
-        "versions": "; ".join(_versions_text(text) for text in sorted(set(rows["versions"]))),
+        "versions": "; ".join(map(variant_text, sorted(set(rows["versions"])))),
         "dates": f"{dates[0]} to {dates[-1]}" if dates else "",
     }
     return _bullets(f"{name}: {value}" for name, value in facts.items() if value)
@@ -153,12 +156,6 @@ def provenance_block(rows: Rows) -> str:
 
 def _values(column: Iterable[str]) -> str:
     return ", ".join(f"`{value}`" for value in sorted(set(column)) if value)
-
-
-def _versions_text(text: str) -> str:
-    return ", ".join(
-        f"{name} {number}".strip() for name, number in sorted(settings_of(text).items())
-    )
 
 
 def _bullets(lines: Iterable[str]) -> str:

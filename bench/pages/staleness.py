@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..comparison.columns import without_floor
@@ -27,19 +28,11 @@ def staleness(directory: Path, rows: Rows) -> list[str]:
     trained = without_floor(rows).drop_duplicates("run")
     notes: list[str] = []
     for (name, scale), own in trained.groupby(["suite", "scale"], sort=True):
-        suite = _suite(str(name), str(scale))
-        if suite is not None:
-            notes += _against_suite(suite, own)
+        with suppress(UserError):  # A scale that the suite no longer has.
+            if name in suite_names():
+                suite = load_suite(str(name), settings={"scale": str(scale)})
+                notes += _against_suite(suite, own)
     return [*notes, *_commits(trained), *_training_code(directory, set(trained["run"]))]
-
-
-def _suite(name: str, scale: str) -> Suite | None:
-    if name not in suite_names():
-        return None
-    try:
-        return load_suite(name, settings={"scale": scale})
-    except UserError:
-        return None
 
 
 def _against_suite(suite: Suite, rows: Rows) -> list[str]:
@@ -51,21 +44,19 @@ def _against_suite(suite: Suite, rows: Rows) -> list[str]:
     found = set(rows["run"])
     where = f"{suite.name} (scale: {suite.scale})"
     notes = []
-    if strange := [
-        f"{row['objective']} {row['run'][:12]}"
-        for row in rows.to_dict("records")
-        if row["run"] not in known
-    ]:
+    others = rows[~rows["run"].isin(known)]
+    if strange := list(others["objective"] + " " + others["run"].str[:12]):
         notes.append(
             f"{where}: {len(strange)} of {len(found)} runs are not among the suite's runs as it "
-            f"is now ({_some(strange)}): other settings, or an older definition. Their rows are "
-            f"reported; for the suite as it is, `aebench run {suite.name}` into another --out."
+            f"is now ({_some(strange)}). They have other settings or are of an older definition. "
+            f"Their rows are reported. `aebench run {suite.name}` into another --out gives the "
+            "suite as it is."
         )
     lost = [label for digest, label in listed.items() if digest not in found]
     if lost and found & listed.keys():
         notes.append(
             f"{where}: {len(lost)} of the suite's {len(listed)} runs have no rows "
-            f"({_some(lost)}); `aebench run {suite.name}` goes on from here."
+            f"({_some(lost)}). `aebench run {suite.name}` goes on from here."
         )
     return notes
 
@@ -75,14 +66,14 @@ def _commits(runs: Rows) -> list[str]:
     notes = []
     if len(commits) > 1:
         notes.append(
-            f"Runs come from {len(commits)} commits ({_some(commits)}); where training code "
+            f"Runs come from {len(commits)} commits ({_some(commits)}). Where training code "
             "changed in between, `aebench run --rerun-stale` trains the older ones again."
         )
     changed = [commit for commit in commits if commit.endswith("+")]
     if changed:
         notes.append(
-            f"Runs were made from a tree with uncommitted changes ({_some(changed)}): no commit "
-            "reproduces them; commit, then `aebench run --rerun-stale`."
+            f"Runs were made from a tree with uncommitted changes ({_some(changed)}), so no "
+            "commit reproduces them. Commit, then `aebench run --rerun-stale`."
         )
     return notes
 
@@ -98,7 +89,7 @@ def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
             codes.setdefault(key, {})[run] = str(record["training_code"])
     return [
         f"'{objective}' ({backbone}) was trained by {len(set(own.values()))} versions of the "
-        f"training code (runs {_some(list(own))}); `aebench run --rerun-stale` trains the older "
+        f"training code (runs {_some(list(own))}). `aebench run --rerun-stale` trains the older "
         "ones again."
         for (objective, backbone, _), own in codes.items()
         if len(set(own.values())) > 1

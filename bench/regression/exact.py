@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,8 @@ def check_exact(baseline: Path) -> Exact:
     for name, value in expected["metrics"].items():
         now = found.get(name)
         if now is None or not abs(now - value) <= TOLERANCE * max(1.0, abs(value)):
-            broken.append(
-                (f"metric {name}", f"{value:.9g}", "gone" if now is None else f"{now:.9g}")
-            )
+            shown = "gone" if now is None else f"{now:.9g}"
+            broken.append((f"metric {name}", f"{value:.9g}", shown))
     digests, notes = split_digests(expected["data"])
     for name, digest in digests.items():
         if digest != expected["data"][name]:
@@ -72,9 +71,8 @@ def write_expected(baseline: Path, data: Iterable[str]) -> list[Path]:
         write_atomically(features, stream.getvalue())
     digests, _ = split_digests(data)
     content = {"metrics": metric_values(read_features(features)), "data": digests}
-    write_atomically(
-        expected, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    )
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    write_atomically(expected, f"{text}\n")
     return [features, expected]
 
 
@@ -132,21 +130,16 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"Baseline features: {error} {ADVICE}") from error
 
 
-def split_digests(
-    names: Iterable[str], load: Callable[[str, str], Any] | None = None
-) -> tuple[dict[str, str], list[str]]:
+def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Returns the digest of each data set's split that is here, and a note on each that is not."""
-    if load is None:
-        from ..data.dataset import load_dataset
-
-        load = load_dataset
+    from ..data.dataset import load_dataset
 
     digests: dict[str, str] = {}
     notes: list[str] = []
     for name in sorted(set(names)):
         dataset, _, split = name.rpartition("/")
         try:
-            digests[name] = load(dataset, split).digest
+            digests[name] = load_dataset(dataset, split).digest
         except UserError as error:
             notes.append(f"Split {name} was not checked: {error}")
     return digests, notes

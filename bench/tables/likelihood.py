@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..comparison.cells import Part, headed, score_table, table_parts
-from ..comparison.columns import columns_of, with_places
+from ..comparison.columns import columns_of
 from ..comparison.labels import metric_short, score_title, unit_note
 from ..comparison.table import Cell, Table, format_number
 from ..records.results import Rows
@@ -24,8 +24,7 @@ CAPTION = (
 def likelihood_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table for each likelihood score."""
     for part in table_parts(rows):
-        placed = with_places(part.rows)
-        placed = placed[placed["kind"] != ""]
+        placed = part.rows[part.rows["kind"] != ""]
         for metric in sorted(placed["metric"].unique()):
             yield _likelihood_table(part, placed[placed["metric"] == metric])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..comparison.cells import NORMAL_NOTE, Part, headed, normal_column, score_table, table_parts
-from ..comparison.columns import columns_of, with_places, without_floor
+from ..comparison.columns import columns_of, without_floor
 from ..comparison.table import Cell, Table
 from ..records.results import Rows
 
@@ -21,8 +21,7 @@ CAPTION = (
 def pair_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table of pairs for each suite that has both scores."""
     for part in table_parts(without_floor(rows)):
-        placed = normal_column(with_places(part.rows))
-        placed = placed[placed["images"] == "sample"]
+        placed = normal_column(part.rows[part.rows["images"] == "sample"])
         if set(PAIR) <= set(placed["metric"]):
             yield _pair_table(part, placed[placed["metric"].isin(PAIR)])
 

@@ -19,7 +19,6 @@ from ..comparison.columns import (
     columns_of,
     join,
     sort_places,
-    with_places,
     without_floor,
 )
 from ..comparison.labels import ARROWS, metric_short, objective_order, score_title, unit_note
@@ -41,19 +40,18 @@ EXTRA = {
 def wide_tables(rows: Rows) -> Iterator[Table]:
     """Yields one wide table for each image score."""
     for part in table_parts(rows):
-        placed = with_places(part.rows)
-        scored = placed[placed["images"].isin(IMAGES)]
+        scored = part.rows[part.rows["images"].isin(IMAGES)]
         # A metric that failed stands under its own name, not its scores': no table of failures.
         computed = scored[scored["status"] == "ok"]
         scores = (computed if len(computed) else scored)["metric"].unique()
         for metric in objective_order(scores):
-            yield _wide_table(part, placed, metric)
+            yield _wide_table(part, metric)
 
 
 def score_tables(rows: Rows) -> Iterator[Table]:
     """Yields one table of all scores of test images, a column a score, likelihoods aside."""
     for part in table_parts(rows):
-        own = without_floor(with_places(part.rows))
+        own = without_floor(part.rows)
         own = own[(own["images"] == "test") & (own["kind"] == "")]
         if len(own):
             columns, splits = columns_of(own.assign(place=own["metric"]))
@@ -66,18 +64,18 @@ def score_tables(rows: Rows) -> Iterator[Table]:
             )
 
 
-def _wide_table(part: Part, placed: Rows, metric: str) -> Table:
-    own = placed[placed["metric"] == metric]
+def _wide_table(part: Part, metric: str) -> Table:
+    own = part.rows[part.rows["metric"] == metric]
     scored = without_floor(normal_column(own[own["images"].isin(IMAGES)]))
-    likelihood = one_likelihood(placed)
+    likelihood = one_likelihood(part.rows)
     shown = join(own[own["objective"] == FLOOR], join(likelihood, scored))
     columns, splits = columns_of(shown)
     notes = (*_notes(scored), LIKELIHOOD_NOTE if len(likelihood) else "")
     return score_table(
         *(part, metric, score_title(scored.iloc[0].to_dict()), headed(_in_layout(columns))),
         *(shown, notes, splits),
-        extra=_extra_columns(placed),
-        counted=placed,
+        extra=_extra_columns(part.rows),
+        counted=part.rows,
     )
 
 

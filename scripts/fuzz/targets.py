@@ -34,7 +34,6 @@ from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.files.arrays import read_arrays
 from aebench.bench.files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from aebench.bench.files.storage import canonical_json
-from aebench.bench.pages import report
 from aebench.bench.records import results
 from aebench.bench.records.rows import COLUMNS, SCHEMA
 from aebench.bench.regression import check
@@ -295,7 +294,7 @@ def _given(path: Path) -> object:
 
 def _json_cells(path: Path) -> object:
     text = path.read_text(encoding="utf-8", errors="replace")
-    return labels.variant_text(text), report._versions_text(text)
+    return labels.variant_text(text)
 
 
 def _load_weights(path: Path) -> object:
