@@ -21,7 +21,7 @@ class BadCheckpoint(ValueError):
     """A file that is not a whole checkpoint of this version; the message says why."""
 
 
-class OtherSchema(BadCheckpoint):
+class OtherCheckpoint(BadCheckpoint):
     """A whole checkpoint of another version, which is not to be written over."""
 
 
@@ -43,7 +43,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Returns tensors and record of a checkpoint.
 
     Raises:
-        OtherSchema: The file is of another version.
+        OtherCheckpoint: The file is of another version.
         BadCheckpoint: The file is missing, truncated, altered or of another form.
     """
     from safetensors import SafetensorError, safe_open
@@ -69,7 +69,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     if schema != SCHEMA:
         newer = isinstance(schema, int) and schema > SCHEMA
-        raise OtherSchema(
+        raise OtherCheckpoint(
             f"{path} has checkpoint schema {schema}; expected {SCHEMA}. "
             "Remove it to train the run again"
             f"{', or `pip install --upgrade aebench`' if newer else ''}."

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..files.checkpoint import BadCheckpoint, OtherSchema, load_checkpoint, save_checkpoint
+from ..files.checkpoint import BadCheckpoint, OtherCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import canonical_json, write_atomically
 from ..records.results import Record, decode_result, encode_result
-from ..records.rows import BadRow
-from ..records.rows import OtherSchema as OtherRows
+from ..records.rows import BadRow, OtherSchema
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +82,7 @@ class RunDirectory:
             weights, record = load_checkpoint(self.checkpoint)
             known = {field.name for field in fields(Training)}
             return weights, Training(**{k: v for k, v in record.items() if k in known})
-        except OtherSchema as error:
+        except OtherCheckpoint as error:
             raise UserError(str(error)) from error
         except (BadCheckpoint, TypeError) as error:
             bad = isinstance(error, BadCheckpoint)
@@ -99,7 +98,7 @@ class RunDirectory:
         """
         try:
             return decode_result(self._result.read_text(encoding="utf-8"))
-        except OtherRows as error:
+        except OtherSchema as error:
             if error.newer:
                 raise UserError(f"'{self._result}' has {error}.") from error
             return []

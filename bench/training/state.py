@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..files.checkpoint import BadCheckpoint, OtherSchema, load_checkpoint, save_checkpoint
+from ..files.checkpoint import BadCheckpoint, OtherCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import canonical_json
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SavedStates:
                 continue
             try:
                 tensors, record = load_checkpoint(path)
-            except OtherSchema as error:
+            except OtherCheckpoint as error:
                 raise UserError(str(error)) from error
             except BadCheckpoint as error:
                 LOGGER.warning("aebench: %s An older state is used, or none.", error)
