@@ -18,7 +18,7 @@ from ..figures.canvas import (
     save_figure,
     tile,
 )
-from .sets import FLOOR, LEVELS, Damage
+from .sets import LEVELS, UNDAMAGED, Damage
 from .verdicts import SCORES, THRESHOLD, short
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def draw_all(summary: pd.DataFrame, folder: Path) -> list[Path]:
 
 def draw_separation(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
     """Draws standard errors from the floor as a map: a row a score, a column a damaged set."""
-    damaged = rows[rows["kind"] != FLOOR]
+    damaged = rows[rows["kind"] != UNDAMAGED]
     pairs = damaged[["kind", "severity", "level"]].drop_duplicates()
     columns = [tuple(c) for c in pairs.itertuples(index=False, name=None)]
     kinds = list(LEVELS)
@@ -85,7 +85,7 @@ def draw_response(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
     figure, axes = new_figure(9.5, 0.7 + 1.75 * down, nrows=down, ncols=across)
     for axis, metric in zip(axes.flat, scores, strict=False):
         own = rows[rows["metric"] == metric]
-        floor = own[own["kind"] == FLOOR].iloc[0]
+        floor = own[own["kind"] == UNDAMAGED].iloc[0]
         for at, kind in enumerate(LEVELS):
             line = own[own["kind"] == kind].sort_values("severity")
             axis.errorbar(
@@ -116,7 +116,9 @@ def draw_sizes(rows: pd.DataFrame, folder: Path) -> list[Path]:
     """Draws the floor and the mildest damage over the number of images."""
     from matplotlib.ticker import NullLocator
 
-    rows = rows[(rows["severity"] <= 1) & rows["kind"].isin([FLOOR, "blur", "noise", "dropped"])]
+    rows = rows[
+        (rows["severity"] <= 1) & rows["kind"].isin([UNDAMAGED, "blur", "noise", "dropped"])
+    ]
     features = list(dict.fromkeys(rows["features"]))
     scores = [m for m in BIASED if m in set(rows["metric"])]
     if rows["n"].nunique() < 2 or not scores:
@@ -128,7 +130,7 @@ def draw_sizes(rows: pd.DataFrame, folder: Path) -> list[Path]:
         own = rows[(rows["features"] == features[down]) & (rows["metric"] == scores[across])]
         for at, (kind, line) in enumerate(own.groupby("kind", sort=False)):
             line = line.sort_values("n")
-            black = kind == FLOOR
+            black = kind == UNDAMAGED
             axis.errorbar(
                 line["n"],
                 line["value"],
@@ -162,7 +164,7 @@ def draw_images(pools: Pools, folder: Path, count: int = 14) -> list[Path]:
     for axis, damage in zip(axes[:, 0], sets, strict=True):
         axis.imshow(tile(pools.damage(damage, count)[:count].numpy(), count))
         hide_axis(axis)
-        label = "real" if damage.kind == FLOOR else f"{damage.kind} {damage.level:g}"
+        label = "real" if damage.kind == UNDAMAGED else f"{damage.kind} {damage.level:g}"
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
     return save_figure(folder, "images", figure)
 

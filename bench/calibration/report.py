@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
 from ..records.provenance import device_name, versions
 from .figures import draw_all, draw_images
-from .sets import FLOOR, LEVELS, Pools, all_damages
+from .sets import LEVELS, UNDAMAGED, Pools, all_damages
 from .sets import MEANING as DAMAGE
 from .study import OPTIONS, Size, Study
 from .verdicts import DIVERSITY, MEANING, SCORES, reading, scoreboard, short, summarise, verdicts
@@ -57,11 +57,11 @@ def _response_tables(summary: pd.DataFrame) -> list[tuple[str, str]]:
         arrows = own.drop_duplicates("metric").set_index("metric")["better"].to_dict()
         heads = [f"{m} {'↓' if arrows[m] == 'lower' else '↑'}" for m in scores]
         lines = []
-        for kind in (FLOOR, *LEVELS):
+        for kind in (UNDAMAGED, *LEVELS):
             part = own[own["kind"] == kind]
             for severity in sorted(part["severity"].unique()):
                 line = part[part["severity"] == severity].set_index("metric")
-                label = "floor" if kind == FLOOR else f"{kind} {line['level'].iloc[0]:g}"
+                label = "floor" if kind == UNDAMAGED else f"{kind} {line['level'].iloc[0]:g}"
                 cells = [_cell(line.loc[m]) if m in line.index else "" for m in scores]
                 lines.append([label, *cells])
         title = f"# Scores on {features}, N = {n:,}\n\nValue ± standard error. Arrows: better.\n\n"

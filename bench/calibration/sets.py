@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset
 
-FLOOR = "none"
+UNDAMAGED = "none"
 SPARE = 1.25  # clean images over the largest set, so that a class can be left out
 PIXELWISE = ("blur", "noise", "pca")
 LEVELS: dict[str, tuple[float, ...]] = {
@@ -47,7 +47,7 @@ class Damage:
         severity: 0 for the floor, then 1, 2, 3.
     """
 
-    kind: str = FLOOR
+    kind: str = UNDAMAGED
     severity: int = 0
 
     @property

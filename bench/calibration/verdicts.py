@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .sets import FLOOR, LEVELS
+from .sets import LEVELS, UNDAMAGED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     repeated = np.fmax(reported, table["spread"])
     one = np.where(table["repeats"] > 2, repeated, reported * ratios)
     table["stderr"] = one / np.sqrt(table["repeats"])
-    floor = table[table["kind"] == FLOOR].set_index(["features", "n", "metric"])
+    floor = table[table["kind"] == UNDAMAGED].set_index(["features", "n", "metric"])
     base = floor.loc[pd_index(table)]
     table["floor"] = base["value"].to_numpy()
     error = np.hypot(table["stderr"], base["stderr"].to_numpy())
@@ -98,7 +98,7 @@ def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     lines = []
-    damaged = summary[summary["kind"] != FLOOR]
+    damaged = summary[summary["kind"] != UNDAMAGED]
     for key, own in damaged.groupby(["features", "n", "metric", "kind"], sort=False):
         features, n, metric, kind = key
         own = own.sort_values("severity")
