@@ -74,6 +74,8 @@ class Change:
 def changes_of(before: Rows, after: Rows) -> tuple[list[Change], list[str]]:
     """Returns each score that both have, and a note for each that only the baseline has."""
     before = before[comparable(before)]
+    # A number for each pool, since a key that holds nan is not found in a dictionary.
+    before = before.assign(pool=before.groupby(list(POOL), dropna=False).ngroup())
     spreads = _pooled_spreads(before)
     now_rows = dict(iter(after.groupby(list(SCORE_KEY), dropna=False)))
     lost = _diverged(after)
@@ -90,7 +92,7 @@ def changes_of(before: Rows, after: Rows) -> tuple[list[Change], list[str]]:
         if not values and not failed:
             notes.append(f"{name} is in the baseline but not here; run the whole suite.")
             continue
-        spread, freedom = _spread(then, spreads.get(tuple(first[name] for name in POOL)))
+        spread, freedom = _spread(then, spreads.get(first["pool"]))
         shared = {seed: then[seed] for seed in values if seed in then}
         then = shared if values and len(shared) == len(values) else then
         exact = first["objective"] == FLOOR
@@ -109,17 +111,17 @@ def _spread(own: Seeds, pooled: tuple[float, float] | None) -> tuple[float, floa
     return pooled
 
 
-def _pooled_spreads(rows: Rows) -> dict[tuple[object, ...], tuple[float, float]]:
-    """Returns the standard deviation over seeds pooled over objectives, with its freedom.
+def _pooled_spreads(rows: Rows) -> dict[object, tuple[float, float]]:
+    """Returns for each pool the standard deviation over seeds, with its freedom.
 
     Objectives share the random numbers of a seed and so move together; the degrees of freedom
     are those of a sum of correlated squares (Satterthwaite 1946): n - 1 where all objectives
     move as one, up to (n - 1)^2.
     """
     good = without_floor(rows[rows["status"] == "ok"])
-    found: dict[tuple[object, ...], tuple[float, float]] = {}
+    found: dict[object, tuple[float, float]] = {}
     scored = good.assign(score=good.groupby(list(SCORE_KEY), dropna=False).ngroup())
-    for key, own in scored.groupby(list(POOL), dropna=False):
+    for pool, own in scored.groupby("pool"):
         table = own.pivot_table(index="seed", columns="score", values="value")
         freedom = (table.count() - 1).clip(lower=0)
         rest = (table - table.mean()).fillna(0.0).to_numpy()
@@ -128,7 +130,7 @@ def _pooled_spreads(rows: Rows) -> dict[tuple[object, ...], tuple[float, float]]
             continue
         moved = float(np.square(rest @ rest.T).sum())
         shared = total**2 / moved if moved > 0 else 1.0
-        found[tuple(key)] = (float(np.sqrt(total / freedom.sum())), shared * freedom.max())
+        found[pool] = (float(np.sqrt(total / freedom.sum())), shared * freedom.max())
     return found
 
 
