@@ -41,12 +41,13 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     ways = {str(method): _conditions(own) for method, own in rows.groupby("method")}
     table = score_table(
         *(part, first["metric"], score_title(first), headed(columns), rows),
-        (unit_note(first), *CAPTION, *_warnings(rows)),
+        (unit_note(first), *CAPTION),
         splits,
         extra={name: {way: own[name] for way, own in ways.items()} for name in HEADERS},
     )
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
-    return replace(table, lines=tuple((plain[method], line) for method, line in table.lines))
+    lines = tuple((plain[method], line) for method, line in table.lines)
+    return replace(table, notes=(*table.notes, *_warnings(rows)), lines=lines)
 
 
 HEADERS = (*CONDITIONS, "K", "ESS")

@@ -12,7 +12,8 @@ from ..records.results import Rows
 
 PAIR = ("prd_f1/8", "prd_f8")
 CAPTION = (
-    "Each pair: precision (largest F_1/8) / recall (largest F_8) of samples; higher is better.",
+    "Each pair: precision (largest F_1/8) / recall (largest F_8) of samples.",
+    "Higher is better.",
     NORMAL_NOTE,
     "A pair is marked only where both of its scores are.",
 )

@@ -55,12 +55,15 @@ def score_tables(rows: Rows) -> Iterator[Table]:
         own = own[(own["images"] == "test") & (own["kind"] == "")]
         if len(own):
             columns, splits = columns_of(own.assign(place=own["metric"]))
-            pairs = zip(own["metric"], own["unit"], strict=True)
-            units = sorted({f"{metric_short(metric)} in {unit}" for metric, unit in pairs if unit})
+            units = own[own["unit"] != ""].groupby("unit")["metric"].unique()
+            notes = [
+                f"{', '.join(map(metric_short, sorted(metrics)))}: in {unit}."
+                for unit, metrics in units.items()
+            ]
             yield score_table(
                 *(part, "test-images", "Scores of test images"),
                 [((column.group, _score_header(column)), column) for column in columns],
-                *(own, (f"{'; '.join(units)}." if units else "",), splits),
+                *(own, notes, splits),
             )
 
 
