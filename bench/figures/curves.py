@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
+Log = dict[tuple[str, str], dict[int, float]]  # For each split and term the value of each step.
+Panels = dict[str, list[tuple[str, list[Array], dict[str, Any]]]]
 
 
 def prd_plots(rows: Rows, runs: RunFiles) -> Plots:
@@ -36,16 +38,14 @@ def prd_plots(rows: Rows, runs: RunFiles) -> Plots:
         densities = sorted({density for _, density in curves})
         methods = [m for m in method_order(own) if any(name == m for name, _ in curves)]
         looks = looks_of(own)
-        by_density = {
-            d: [(m, curves[m, d], looks[m]) for m in methods if (m, d) in curves]
-            for d in densities
-        }
-        by_method = {
-            m: [(d, curves[m, d], _look(looks[m], d)) for d in densities if (m, d) in curves]
-            for m in methods
-        }
-        for name, panels in (("prd-densities", by_density), ("prd-objectives", by_method)):
-            yield file_name(name, stem), _prd_figure(panels, title, name == "prd-objectives")
+        by_density: Panels = {density: [] for density in densities}
+        by_method: Panels = {method: [] for method in methods}
+        for method, density in ((m, d) for m in methods for d in densities if (m, d) in curves):
+            line = {"linestyle": DENSITY_LINES.get(density, "-.")}
+            by_density[density].append((method, curves[method, density], looks[method]))
+            by_method[method].append((density, curves[method, density], looks[method] | line))
+        yield file_name("prd-densities", stem), _prd_figure(by_density, title)
+        yield file_name("prd-objectives", stem), _prd_figure(by_method, title, neutral=True)
 
 
 def training_plots(rows: Rows, runs: RunFiles) -> Plots:
@@ -80,15 +80,7 @@ def _curves(rows: Rows, saved: RunFiles) -> dict[tuple[str, str], list[Array]]:
     return curves
 
 
-def _look(look: dict[str, Any], density: str) -> dict[str, Any]:
-    return look | {"linestyle": DENSITY_LINES.get(density, "-.")}
-
-
-def _prd_figure(
-    panels: Mapping[str, Sequence[tuple[str, list[Array], dict[str, Any]]]],
-    title: str,
-    neutral: bool,
-) -> Figure:
+def _prd_figure(panels: Panels, title: str, *, neutral: bool = False) -> Figure:
     figure, axes = new_panels(len(panels), (0.5, 1.25), (2.2, 2.2))
     for axis, (name, curves) in zip(axes.flat, panels.items(), strict=False):
         for label, seeds, look in curves:
@@ -119,7 +111,7 @@ def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any])
         axis.fill(*outline, color=look["color"], alpha=0.2, lw=0)
 
 
-def _mean_log(rows: Rows, runs: RunFiles) -> dict[tuple[str, str], dict[int, float]]:
+def _mean_log(rows: Rows, runs: RunFiles) -> Log:
     sums: dict[tuple[str, str], dict[int, list[float]]] = {}
     for run in sorted(set(rows["run"])):
         for entry in runs.log(run):
@@ -141,18 +133,12 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
 
 
-def _terms(logs: Iterable[Mapping[tuple[str, str], object]]) -> list[str]:
+def _terms(logs: Iterable[Log]) -> list[str]:
     found = dict.fromkeys(term for log in logs for split, term in log if split == "validation")
     return sorted(found, key=lambda term: term not in FIRST_TERMS)[:MOST_TERMS]
 
 
-def _draw_term(
-    axis: Axes,
-    term: str,
-    log: Mapping[tuple[str, str], Mapping[int, float]],
-    label: str,
-    look: dict[str, Any],
-) -> None:
+def _draw_term(axis: Axes, term: str, log: Log, label: str, look: dict[str, Any]) -> None:
     for split, width in (("train", 0.5), ("validation", 1.2)):
         curve = log.get((split, term), {})
         if curve:

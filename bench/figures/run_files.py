@@ -1,4 +1,4 @@
-"""What runs left in their folders beside their rows, for pages and plots; whole or left out."""
+"""The files that runs left beside their rows: arrays, logs and settings."""
 
 from __future__ import annotations
 

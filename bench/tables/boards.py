@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from ..comparison.labels import score_title
 from ..comparison.significance import rank_intervals
 from ..comparison.table import Table, format_number, text_table
 from ..records.results import Rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Entry = dict[str, Any]
 SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
@@ -68,15 +65,14 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
 def _column_entries(column: Column, suite: str) -> list[Entry]:
     rows = column.rows
     first = rows.iloc[0]
-    if first["kind"]:
-        rows = rows.assign(method=rows["method"] + _density_text(rows))
+    if first["kind"]:  # A likelihood may be that of a model completed with a density.
+        density = (" + " + rows["density"]).where(rows["density"] != "", "")
+        rows = rows.assign(method=rows["method"] + density)
     bounds = set(rows.loc[rows["kind"] == "lower bound", "method"])
     groups = {str(name): own for name, own in rows.groupby("method", sort=False)}
     seeds = {name: seed_values(own) for name, own in groups.items()}
     ranks = rank_intervals(seeds, str(first["better"]), bounds)
-    identity = [
-        f"{name}={first[name]}" for name in IDENTITY if str(first[name]) not in ("", "<NA>")
-    ]
+    known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
     score = score_title(first.to_dict())
     shared = {
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
@@ -85,17 +81,13 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "score": score,
         "place": column.place,
         "suite": suite,
-        "protocol": ", ".join([*identity, f"backbone={first['backbone']}"]),
+        "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
     }
     entries = [
         {**shared, **_entry(groups[name], seeds[name], ranks.get(name), len(ranks))}
         for name in method_order(rows)
     ]
     return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
-
-
-def _density_text(rows: Rows) -> pd.Series[str]:
-    return (" + " + rows["density"]).where(rows["density"] != "", "")
 
 
 def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, count: int) -> Entry:
