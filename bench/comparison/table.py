@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ...models.registry import Registry
 from ..files.storage import write_atomically
 from ..records.results import csv_text
 
@@ -118,6 +120,12 @@ class Table:
             caption=_latex(" ".join([self.title + ".", *self.notes, *self.splits])),
             label=f"tab:{self.name}",
         )
+
+
+# Each takes result rows and yields the tables that they allow.
+TABLES: Registry[Callable[[Any], Iterable[Table]]] = Registry(
+    "table", folder="aebench.bench.tables", group="aebench.tables"
+)
 
 
 def text_table(

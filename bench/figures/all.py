@@ -5,25 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..records.results import Rows
-from .canvas import STYLE, save_figure
-from .curves import prd_plots, training_plots
-from .images import denoising_plots, grid_plots, latent_plots, neighbour_plots, temperature_plots
+from .canvas import PLOTS, STYLE, save_figure
 from .run_files import RunFiles
-from .sheet import picture_sheets
-from .sweep import latent_size_plots, setting_plots
-
-PLOTS = (
-    picture_sheets,
-    prd_plots,
-    latent_size_plots,
-    setting_plots,
-    neighbour_plots,
-    latent_plots,
-    grid_plots,
-    temperature_plots,
-    denoising_plots,
-    training_plots,
-)
 
 
 def write_figures(rows: Rows, runs: RunFiles, folder: Path) -> list[Path]:
@@ -32,7 +15,7 @@ def write_figures(rows: Rows, runs: RunFiles, folder: Path) -> list[Path]:
 
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
-        for draw in PLOTS:
+        for _, draw in PLOTS.items():
             for name, figure in draw(rows, runs):
                 paths += save_figure(folder, name, figure)
     return paths

@@ -10,7 +10,7 @@ import numpy as np
 from ..comparison.cells import method_order
 from ..comparison.table import file_name
 from ..records.results import Rows
-from .canvas import Array, Plots, legend_below, new_panels, title_above, wrapped
+from .canvas import PLOTS, Array, Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, parts_of
 from .run_files import RunFiles
 
@@ -25,6 +25,7 @@ Log = dict[tuple[str, str], dict[int, float]]  # For each split and term the val
 Panels = dict[str, list[tuple[str, list[Array], dict[str, Any]]]]
 
 
+@PLOTS.register("prd")
 def prd_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws the PRD curves of Figures 4 and 5 of the RAE paper.
 
@@ -48,6 +49,7 @@ def prd_plots(rows: Rows, runs: RunFiles) -> Plots:
         yield file_name("prd-objectives", stem), _prd_figure(by_method, title, neutral=True)
 
 
+@PLOTS.register("training")
 def training_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws each term of the loss over the steps, mean over seeds, training and validation."""
     for stem, title, own in parts_of(rows):

@@ -10,6 +10,7 @@ from ..comparison.labels import objective_order
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import (
+    PLOTS,
     Array,
     Plots,
     hide_axis,
@@ -33,6 +34,7 @@ TITLES = {"prior": "N(0, I)", "gaussian": "fitted Gaussian"}
 LEVELS = (0.5, 0.9, 0.99)
 
 
+@PLOTS.register("neighbours")
 def neighbour_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws samples beside their nearest training images (arrays ``neighbours_<density>``).
 
@@ -42,17 +44,20 @@ def neighbour_plots(rows: Rows, runs: RunFiles) -> Plots:
     return _strip_plots(rows, runs, "neighbours", note)
 
 
+@PLOTS.register("temperatures")
 def temperature_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws samples by temperature (arrays ``temperature_<t>``, (N, C, H, W))."""
     return _strip_plots(rows, runs, "temperature", "samples at temperatures")
 
 
+@PLOTS.register("denoising")
 def denoising_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws noisy, denoised and clean images (arrays ``denoising_<sigma>``, (N, 3, C, H, W))."""
     note = "columns: standard deviation of the noise; rows: noisy, denoised, clean"
     return _strip_plots(rows, runs, "denoising", note, without="noise_sigma")
 
 
+@PLOTS.register("latent-space")
 def latent_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws 2-D codes of test images with the contours of each density.
 
@@ -66,6 +71,7 @@ def latent_plots(rows: Rows, runs: RunFiles) -> Plots:
             yield file_name("latent", stem), _latent_figure(found, title)
 
 
+@PLOTS.register("decoded-grid")
 def grid_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws decoded quantiles of a 2-D latent density (arrays ``grid2d_<density>``)."""
     for stem, title, own in parts_of(rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..records.results import Rows
-from .canvas import Array, Plots, evenly, picture_table, tile
+from .canvas import PLOTS, Array, Plots, evenly, picture_table, tile
 from .methods import one_run_each, parts_of
 from .run_files import RunFiles
 
@@ -13,6 +13,7 @@ WIDE = 6
 Strips = dict[str, Array]
 
 
+@PLOTS.register("sheet")
 def picture_sheets(rows: Rows, runs: RunFiles) -> Plots:
     """Draws one sheet for each suite, data set, backbone and latent size that has pictures."""
     for stem, title, own in parts_of(rows, "sheet"):

@@ -26,7 +26,7 @@ from ..comparison.labels import axis_title, metric_short
 from ..comparison.significance import bootstrap_interval
 from ..comparison.table import file_name
 from ..records.results import Rows
-from .canvas import Plots, legend_below, new_panels, title_above, wrapped
+from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
 from .methods import looks_of, shortened
 from .run_files import RunFiles
 
@@ -62,6 +62,7 @@ SWEEPS = (
 )
 
 
+@PLOTS.register("latent-size")
 def latent_size_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws bits/dim, FD and IFE against the latent size, a panel for each data set."""
     for part in suite_parts(without_floor(rows)):
@@ -76,6 +77,7 @@ def latent_size_plots(rows: Rows, runs: RunFiles) -> Plots:
             yield file_name(metric, "sizes", part.suffix), figure
 
 
+@PLOTS.register("settings")
 def setting_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws scores against each hyperparameter that the rows vary."""
     for part in suite_parts(without_floor(rows)):

@@ -7,31 +7,14 @@ from pathlib import Path
 
 from ..comparison.columns import without_floor
 from ..comparison.labels import suite_titles, variant_text
-from ..comparison.table import Table, write_table
+from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
-from ..tables.likelihood import likelihood_tables
-from ..tables.pairs import pair_tables
-from ..tables.pivot import grid_tables, noise_tables
-from ..tables.precision import precision_tables
-from ..tables.published import published_tables
-from ..tables.wide import score_tables, wide_tables
 from .cards import CARDS, write_cards
 from .claims import reading
 from .staleness import staleness
-
-MAKERS = (
-    wide_tables,
-    pair_tables,
-    likelihood_tables,
-    score_tables,
-    grid_tables,
-    noise_tables,
-    precision_tables,
-    published_tables,
-)
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -80,7 +63,7 @@ def all_tables(rows: Rows) -> tuple[list[Table], list[str]]:
     """Returns every table that the rows allow, and notes on columns that had to be split."""
     if not len(without_floor(rows)):
         return [], ["There are only floor rows: no objective has been scored yet."]
-    tables = [table for make in MAKERS for table in make(rows)]
+    tables = [table for _, make in TABLES.items() for table in make(rows)]
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
@@ -114,7 +97,8 @@ def render_page(
 ) -> str:
     """Returns the report's page in Markdown."""
     rows = results.rows
-    first = [table for table in tables if table.name.startswith(("fd", "bits_per_dim"))]
+    scores = ("fd", "bits_per_dim")
+    first = [table for score in scores for table in tables if table.name.startswith(score)]
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
     sheets = [name for name in pictures if name.startswith("sheet")]
     missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..comparison.cells import Part, headed, score_table, table_parts
 from ..comparison.columns import columns_of
 from ..comparison.labels import metric_short, score_title, unit_note
-from ..comparison.table import Cell, Table, format_number
+from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 CONDITIONS = ("kind", "model", "space", "density")
@@ -21,6 +21,7 @@ CAPTION = (
 )
 
 
+@TABLES.register("likelihood")
 def likelihood_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table for each likelihood score."""
     for part in table_parts(rows):

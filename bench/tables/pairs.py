@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..comparison.cells import NORMAL_NOTE, Part, headed, normal_column, score_table, table_parts
 from ..comparison.columns import columns_of, without_floor
-from ..comparison.table import Cell, Table
+from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 
 PAIR = ("prd_f1/8", "prd_f8")
@@ -19,6 +19,7 @@ CAPTION = (
 )
 
 
+@TABLES.register("pairs")
 def pair_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table of pairs for each suite that has both scores."""
     for part in table_parts(without_floor(rows)):

@@ -21,13 +21,14 @@ from ..comparison.columns import (
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
-from ..comparison.table import Table, file_name
+from ..comparison.table import TABLES, Table, file_name
 from ..records.results import Rows
 
 DENOISING_SCORES = ("ife", "mse")
 NOISE = "Columns: standard deviation of the noise, images in [0, 1]."
 
 
+@TABLES.register("grid")
 def grid_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for suites with several latent sizes, a table over them for each score.
 
@@ -47,6 +48,7 @@ def grid_tables(rows: Rows) -> Iterator[Table]:
             yield _pivot(part, own, "latent_dim", "d = {}", *named)
 
 
+@TABLES.register("noise")
 def noise_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for suites with several noise levels, a table over them for each score."""
     for part in suite_parts(without_floor(rows)):

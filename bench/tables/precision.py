@@ -9,13 +9,14 @@ import numpy as np
 from ..comparison.columns import DIAGNOSTICS, without_floor, without_setting
 from ..comparison.labels import backbone_text, suite_title
 from ..comparison.significance import SEEDS_NEEDED
-from ..comparison.table import Table
+from ..comparison.table import TABLES, Table
 from ..records.results import Rows
 from .paired import PairedScore, paired_scores, paired_table
 
 EXACT = "float32"
 
 
+@TABLES.register("precision")
 def precision_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table of paired differences for each suite, backbone and lower precision."""
     for at, (name, where, scores) in enumerate(_pairs(rows)):

@@ -12,7 +12,15 @@ from typing import Any
 from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
 from ..comparison.columns import with_places, without_floor
 from ..comparison.significance import t_interval
-from ..comparison.table import Cell, Table, file_name, format_number, seeds_cell, text_table
+from ..comparison.table import (
+    TABLES,
+    Cell,
+    Table,
+    file_name,
+    format_number,
+    seeds_cell,
+    text_table,
+)
 from ..errors import UserError
 from ..records.results import Rows
 from .deviations import deviations, is_comparable, other_setting
@@ -80,6 +88,7 @@ def read_published(path: Path) -> list[Published]:
         raise UserError(f"{path} is no table of published values: {error!r:.100}.") from error
 
 
+@TABLES.register("published")
 def published_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for each suite and scale, published values beside ours where there are any."""
     for part in suite_parts(rows):

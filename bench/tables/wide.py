@@ -22,7 +22,7 @@ from ..comparison.columns import (
     without_floor,
 )
 from ..comparison.labels import ARROWS, metric_short, objective_order, score_title, unit_note
-from ..comparison.table import Cell, Table, format_number
+from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 LIKELIHOOD_NOTE = (
@@ -37,6 +37,7 @@ EXTRA = {
 }
 
 
+@TABLES.register("wide")
 def wide_tables(rows: Rows) -> Iterator[Table]:
     """Yields one wide table for each image score."""
     for part in table_parts(rows):
@@ -48,6 +49,7 @@ def wide_tables(rows: Rows) -> Iterator[Table]:
             yield _wide_table(part, metric)
 
 
+@TABLES.register("test-images")
 def score_tables(rows: Rows) -> Iterator[Table]:
     """Yields one table of all scores of test images, a column a score, likelihoods aside."""
     for part in table_parts(rows):
