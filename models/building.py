@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any
 
 from .backbones.backbone import BACKBONES, Backbone
 from .objectives.objective import OBJECTIVES, Objective
+from .options import option_defaults
 from .registry import unknown_name
 from .spaces.space import SPACES
 from .streams import initialised_from
@@ -106,17 +106,3 @@ def check_options(owner: str, kind: type, options: dict[str, Any]) -> None:
     for name in options:
         if name not in known:
             raise ValueError(unknown_name(f"option of {owner}", name, sorted(known)))
-
-
-def option_defaults(kind: type) -> dict[str, Any]:
-    """Returns the keyword options of a backbone or objective with their defaults.
-
-    Those that a class shares with its relatives and ignores are left out.
-    """
-    ignored = ("preset", *getattr(kind, "ignored_options", ()))
-    parameters = inspect.signature(kind).parameters.values()
-    return {
-        p.name: p.default
-        for p in parameters
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in ignored
-    }

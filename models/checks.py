@@ -1,6 +1,8 @@
-"""No silent nan: the check of log-determinants."""
+"""Checks of options and of log-determinants: no silent nan."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -8,10 +10,33 @@ from torch import Tensor
 from .switches import VALUE_CHECKS
 
 
+def check_choice(option: str, value: str, known: Iterable[str]) -> str:
+    """Returns the value of an option.
+
+    Raises:
+        ValueError: It is none of the known ones.
+    """
+    names = list(known)
+    if value in names:
+        return value
+    expected = " or ".join(f"'{name}'" for name in names)
+    if len(names) > 2:
+        expected = f"one of: {', '.join(names)}"
+    raise ValueError(f"'{option}' is '{value}'; expected {expected}.")
+
+
+def check_at_least(least: int, **options: float) -> None:
+    """Raises ValueError for the first option, given by its name, that is below ``least``."""
+    for option, value in options.items():
+        if not value >= least:
+            expected = f"at least {least}" if least else "a number of at least 0"
+            raise ValueError(f"'{option}' is {value}; expected {expected}.")
+
+
 def check_finite(log_determinants: dict[str, Tensor]) -> None:
     """Raises FloatingPointError, naming layer and image, unless all values are finite.
 
-    Not while `VALUE_CHECKS` is off, where the terms that they are part of are looked at later.
+    It does nothing while `VALUE_CHECKS` is off: the terms are then checked later, as a whole.
 
     Args:
         log_determinants: Log-determinants (B,) by the name of their layer.

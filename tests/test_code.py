@@ -88,6 +88,19 @@ def test_imports_of_every_form_are_followed_within_a_package(digest_of, uses):
     assert digest_of(a=alone, base=CODE) == digest_of(a=alone, base=changed)
 
 
+def test_a_module_under_its_old_name_is_followed_under_its_present_one(digest_of):
+    for uses in (
+        "from aebench.models.vae import VAE\n",
+        "import aebench.models.vae\n",
+        "from aebench.models import VAE\n",
+        "from aebench.models.objectives import vae\n",
+    ):
+        assert digest_of(a=uses) and f"{OWN}.a" in code._reach([f"{OWN}.a"], ())
+        reached = code._reach([f"{OWN}.a"], ("aebench.models",))
+        assert {"aebench.models.objectives.vae", "aebench.models.spaces.space"} <= reached
+        assert not {"aebench.models.vae", "aebench.models"} & reached
+
+
 def training_digest(objective="rae-gp", space="unit"):
     model = build(
         objective, backbone="aef-small", image_shape=(1, 28, 28), latent_dim=2, space=space

@@ -99,31 +99,34 @@ def _within(module: str, folders: Sequence[str]) -> bool:
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
     """Returns the modules of ours or its own package that a module imports anywhere."""
-    top, package = module.partition(".")[0], module.rpartition(".")[0]
+    ours = ("aebench", module.partition(".")[0])
+    is_package = hasattr(sys.modules.get(module), "__path__")
+    package = module if is_package else module.rpartition(".")[0]
     found: set[str] = set()
     for node in ast.walk(ast.parse(source_of(module))):
+        pairs: list[tuple[str, str]] = []
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            pairs = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            if base.partition(".")[0] in ("aebench", top):
-                found |= {_home(base, alias.name) for alias in node.names}
+            pairs = [(base, alias.name) for alias in node.names]
+        found |= {_home(*pair) for pair in pairs if pair[0].partition(".")[0] in ours}
     return tuple(sorted(found))
 
 
 def _home(base: str, name: str) -> str:
-    """Returns the module in which a name imported from ``base`` is defined.
+    """Returns the module, by its present name, that defines a name imported from ``base``.
 
     A package may hand on what its modules define: then the defining module counts, and not all
     that the package could hand on.
     """
     module = importlib.import_module(base)
-    value = getattr(module, name, None)
-    if not hasattr(module, "__path__"):
-        return base
-    if value is None or isinstance(value, ModuleType):
-        return f"{base}.{name}"
-    return str(getattr(value, "__module__", base))
+    value = getattr(module, name, None) if name else None
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if not name or not hasattr(module, "__path__"):
+        return module.__name__
+    return f"{base}.{name}" if value is None else str(getattr(value, "__module__", base))
 
 
 @functools.cache

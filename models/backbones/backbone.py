@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..checks import check_at_least
 from ..registry import Registry
 
 BACKBONES: Registry[type[Backbone]] = Registry(
@@ -39,8 +40,7 @@ class Backbone(nn.Module, ABC):
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"'latent_dim' is {latent_dim}; expected at least 1.")
+        check_at_least(1, latent_dim=latent_dim)
         self.image_shape = image_shape
         self.latent_dim = latent_dim
 

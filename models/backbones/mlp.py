@@ -6,6 +6,7 @@ from math import prod
 
 from torch import nn
 
+from ..checks import check_at_least
 from .backbone import BACKBONES, Backbone
 
 
@@ -34,9 +35,7 @@ class MLP(Backbone):
         layers: int = 2,
     ) -> None:
         super().__init__(image_shape, latent_dim)
-        for option, value in (("hidden", hidden), ("layers", layers)):
-            if value < 1:
-                raise ValueError(f"'{option}' is {value}; expected at least 1.")
+        check_at_least(1, hidden=hidden, layers=layers)
         self._hidden = hidden
         self.encoder = nn.Sequential(nn.Flatten(), *_dense(prod(image_shape), hidden, layers))
         self.code = self.code_head()

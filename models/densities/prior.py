@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from ..gaussian import standard_normal_log_prob
 from .density import DENSITIES, Density, check_codes
 
 
@@ -29,8 +28,8 @@ class StandardNormal(Density):
         return torch.randn(count, self.dims, generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Returns log N(z; 0, I), (N,)."""
-        return -0.5 * z.square().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
+        """Returns log N(z; 0, I), (N,), in nats."""
+        return standard_normal_log_prob(z)
 
     def state(self) -> dict[str, Tensor]:
         """Returns the number of dimensions."""

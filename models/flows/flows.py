@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from ..checks import check_at_least
 from ..registry import unknown_name
 from .actnorm import ActNorm
 from .autoregressive import AutoregressiveLayer
@@ -130,9 +131,7 @@ def build_flow(
     """
     if name not in NAMES:
         raise ValueError(unknown_name("flow", name, list(NAMES)))
-    for option, value in (("flow_layers", layers), ("flow_hidden", hidden)):
-        if value < 1:
-            raise ValueError(f"'{option}' is {value}; expected at least 1.")
+    check_at_least(1, flow_layers=layers, flow_hidden=hidden)
     if name == "none":
         return NoFlow()
     return FlowStack(name, features, layers=layers, hidden=hidden, blocks=blocks)

@@ -12,8 +12,4 @@ class CenterAEF(PartitionAEF):
     """Exact likelihood; the core is pixels in the image's middle."""
 
     summary = "exact flow, core = pixels in the image's middle"
-
-    @staticmethod
-    def order(image_shape: tuple[int, int, int]) -> list[int]:
-        """Returns all flat positions, core first."""
-        return center_order(image_shape)
+    order = staticmethod(center_order)

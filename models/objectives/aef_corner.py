@@ -12,8 +12,4 @@ class CornerAEF(PartitionAEF):
     """Exact likelihood; the core is pixels at the image's corners."""
 
     summary = "exact flow, core = pixels at the image's corners"
-
-    @staticmethod
-    def order(image_shape: tuple[int, int, int]) -> list[int]:
-        """Returns all flat positions, core first."""
-        return corner_order(image_shape)
+    order = staticmethod(corner_order)

@@ -5,35 +5,24 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..backbones.backbone import Backbone
-from ..checks import check_finite
-from ..flows.flows import build_flow
 from ..gaussian import standard_normal_log_prob
 from ..spaces.space import Space
+from .core_autoencoder import CoreAutoencoder
 from .masks import given_order, split
-from .scaled_autoencoder import ScaledAutoencoder, check_parametrisation, couple, uncouple
 
 
-class Encoded(NamedTuple):
-    """Codes z0 (B, L), shell deviations (B, D - L) and log-determinants (B,) by layer."""
-
-    code: Tensor
-    deviations: Tensor
-    log_determinants: dict[str, Tensor]
-
-
-class PartitionAEF(ScaledAutoencoder):
+class PartitionAEF(CoreAutoencoder):
     """One invertible map of the image: maximum likelihood without a bound or noise.
 
     The encoder sees the shell and maps the core to z1; the decoder's mean and scale at z1
-    standardise the shell; a prior flow takes z1 to z0. All of z0 and the standardised shell are
-    standard normal. Decoded images have no deviation from the decoder's mean on the shell, and
-    the core that belongs to that shell.
+    standardise the shell; a prior flow takes z1 to z0. Decoded images have the decoder's mean
+    on the shell, without deviations, and the core that belongs to that shell.
 
     References:
         Deterministic training of generative autoencoders using invertible layers
@@ -42,24 +31,17 @@ class PartitionAEF(ScaledAutoencoder):
     Args:
         backbone: The shared networks.
         space: The coordinates of the data.
-        preset: Not used.
-        core_flow: ``none``, ``maf``, ``iaf`` or ``realnvp``, applied to the core first.
-        prior_flow: The same choice, between z1 and z0.
-        decoder_scale: ``fixed``, ``independent`` or ``dependent``; at core positions it is not
-            used.
-        parametrisation: ``multiply`` (z1 = m + s c) or ``divide`` (z1 = (c - m)/s).
-        mask: Flat positions of the core in the place of the objective's rule, as many as the
+        mask: Flat positions of the core, in place of the objective's rule: as many as the
             latent size, in any order.
-        decoder_rho: Initial parameter of the independent scale.
-        epsilon: Added to every scale.
-        flow_layers: Layers of each flow.
-        flow_hidden: Width of the flows' networks.
+        **options: Those of `CoreAutoencoder` and `ScaledAutoencoder`. The decoder's scale is
+            not used at core positions.
 
     Raises:
         ValueError: An option does not fit, or the image shape does not suit the mask's rule.
     """
 
     likelihood = "exact"
+    described_term = "shell"
     core: Tensor
     shell: Tensor
 
@@ -68,85 +50,42 @@ class PartitionAEF(ScaledAutoencoder):
         backbone: Backbone,
         space: Space,
         *,
-        preset: str = "mnist",
-        core_flow: str = "none",
-        prior_flow: str = "none",
-        decoder_scale: str = "independent",
-        parametrisation: str = "multiply",
         mask: Sequence[int] | None = None,
-        decoder_rho: float = 0.0,
-        epsilon: float = 1e-5,
-        flow_layers: int = 4,
-        flow_hidden: int = 256,
+        **options: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            backbone,
-            space,
-            preset=preset,
-            prior_flow=prior_flow,
-            decoder_scale=decoder_scale,
-            decoder_rho=decoder_rho,
-            epsilon=epsilon,
-            flow_layers=flow_layers,
-            flow_hidden=flow_hidden,
-        )
+        super().__init__(backbone, space, **options)
         values, latent_dim = prod(backbone.image_shape), backbone.latent_dim
         if mask is None:
             order = self.order(backbone.image_shape)
         else:
             order = given_order(mask, values, latent_dim)
+            self.hyperparameters["mask"] = sorted(order)
         core, shell = split(order, latent_dim, values)
         self.register_buffer("core", core, persistent=False)
         self.register_buffer("shell", shell, persistent=False)
-        self.parametrisation = check_parametrisation(parametrisation)
-        self.core_flow = build_flow(core_flow, latent_dim, **self.flow_sizes)
-        self.hyperparameters |= {
-            "core_flow": core_flow,
-            "parametrisation": parametrisation,
-            "mask": None if mask is None else sorted(order),
-        }
 
     @staticmethod
     @abstractmethod
     def order(image_shape: tuple[int, int, int]) -> list[int]:
         """Returns all flat positions, core first, by the objective's rule."""
 
-    def initialise(self, x: Tensor, generator: torch.Generator) -> None:
-        """Sets space and flows from the first batch."""
-        super().initialise(x, generator)
-        with torch.no_grad():
-            y = self.space(x)[0]
-            core = self.core_flow.initialise(y.flatten(1)[:, self.core])
-            z = couple(core, *self._encoder(y.flatten(1)), self.parametrisation)[0]
-            self.prior_flow.initialise(z)
+    def core_values(self, y: Tensor) -> Tensor:
+        """Returns y at core positions, (B, L)."""
+        return y.flatten(1)[:, self.core]
 
-    def transform(self, x: Tensor) -> Encoded:
-        """Returns codes, shell deviations and all log-determinants of images (B, C, H, W)."""
-        y, space = self.space(x)
-        flat = y.flatten(1)
-        core, core_flow = self.core_flow.to_noise(flat[:, self.core])
-        z, encoder = couple(core, *self._encoder(flat), self.parametrisation)
-        mean, scale = self._decoder(z)
-        deviations = (flat[:, self.shell] - mean) / scale
-        code, prior_flow = self.prior_flow.to_noise(z)
-        log_determinants = {
-            "space": space,
-            "core flow": core_flow,
-            "encoder scale": encoder,
-            "decoder scale": -scale.log().sum(1),
-            "prior flow": prior_flow,
-        }
-        check_finite(log_determinants)
-        return Encoded(code, deviations, log_determinants)
+    def described_values(self, y: Tensor) -> Tensor:
+        """Returns y at shell positions, (B, D - L)."""
+        return y.flatten(1)[:, self.shell]
 
-    def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Returns the parts of -log p(x), each (B,): ``latent``, ``shell``, one per layer."""
-        code, deviations, log_determinants = self.transform(x)
-        return {
-            "latent": -standard_normal_log_prob(code),
-            "shell": -standard_normal_log_prob(deviations),
-            **{name.replace(" ", "_"): -value for name, value in log_determinants.items()},
-        }
+    def encoder_affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the encoder's mean and scale, each (B, L), of the shell of y."""
+        # The map is invertible only while the encoder knows nothing of the core that it scales.
+        return super().encoder_affine(y.flatten(1).index_fill(1, self.core, 0.0).view_as(y))
+
+    def decoder_affine(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the decoder's mean and scale of the shell, each (B, D - L)."""
+        mean, scale = super().decoder_affine(z)
+        return self.described_values(mean), self.described_values(scale)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Returns log p(x), (B,), in nats, of dequantised images in [0, 1]."""
@@ -154,49 +93,24 @@ class PartitionAEF(ScaledAutoencoder):
         density = standard_normal_log_prob(code) + standard_normal_log_prob(deviations)
         return density + torch.stack(tuple(log_determinants.values())).sum(0)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Returns codes z0, (B, L)."""
-        return self.transform(x).code
-
-    def encode_with_deviations(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns codes z0 and deviations (B, C, H, W), which are 0 at core positions."""
-        code, deviations, _ = self.transform(x)
-        flat = x.new_zeros(len(x), x[0].numel())
-        return code, flat.index_copy(1, self.shell, deviations).view_as(x)
-
     def inverse(self, z: Tensor, deviations: Tensor | None = None) -> Tensor:
-        """Returns x, not clamped, for codes z0 and deviations (B, C, H, W); 0 if not given."""
+        """Returns x, not clamped, for codes z0 and shell deviations (B, D - L); 0 by default."""
         z1 = self.decoder_input(z)
-        shell, scale = self._decoder(z1)
+        shell, scale = self.decoder_affine(z1)
         if deviations is not None:
-            shell = shell + scale * deviations.flatten(1)[:, self.shell]
+            shell = shell + scale * deviations
+        # The shell comes first: the encoder needs it to place the core.
         flat = shell.new_zeros(len(z), prod(self.backbone.image_shape))
         flat = flat.index_copy(1, self.shell, shell)
-        core = uncouple(z1, *self._encoder(flat), self.parametrisation)
-        flat = flat.index_copy(1, self.core, self.core_flow.to_data(core)[0])
-        return self.space.inverse(flat.view(-1, *self.backbone.image_shape))
+        y = flat.view(-1, *self.backbone.image_shape)
+        core = self.core_flow.to_data(self.uncouple(z1, *self.encoder_affine(y)))[0]
+        return self.space.inverse(flat.index_copy(1, self.core, core).view_as(y))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Returns images for codes z0, without deviation from the decoder's mean, clamped."""
-        return self._clamped(self.inverse(z))
+        """Returns images for codes z0, without deviations from the decoder's mean, clamped."""
+        return self.space.clamp(self.inverse(z))
 
     def decode_noisy(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """Returns images with standard normal deviations, one draw for each image."""
         noise = torch.randn(len(z), *self.backbone.image_shape, generator=generator)
-        return self._clamped(self.inverse(z, noise.to(z)))
-
-    def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
-        """Returns ``encoder_log_scale``, of the encoder on the shell."""
-        scale = self._encoder(self.space(x)[0].flatten(1))[1]
-        return {"encoder_log_scale": scale.log().mean()}
-
-    def _encoder(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        shell = flat.index_fill(1, self.core, 0.0)
-        return self.encoder_affine(shell.view(-1, *self.backbone.image_shape))
-
-    def _decoder(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        mean, scale = self.decoder_affine(z)
-        return mean.flatten(1)[:, self.shell], scale.flatten(1)[:, self.shell]
-
-    def _clamped(self, x: Tensor) -> Tensor:
-        return x if self.space.name == "real" else x.clamp(0, 1)
+        return self.space.clamp(self.inverse(z, self.described_values(noise.to(z))))

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 from ..backbones.backbone import Backbone
 from ..gaussian import gaussian_kl
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, choose, squared_error
+from .objective import OBJECTIVES, Objective, squared_error
 
 KL_WEIGHT = {"mnist": 0.039, "cifar10": 9e-4, "celeba": 0.01}
 
@@ -48,10 +48,8 @@ class CVVAE(Objective):
         super().__init__(backbone, space, preset=preset)
         if sigma <= 0:
             raise ValueError(f"'sigma' is {sigma}; expected a positive number.")
-        channels = backbone.image_shape[0]
-        self.beta = choose(beta, preset, {k: channels * w for k, w in KL_WEIGHT.items()})
+        self.beta = self.settle("beta", beta, KL_WEIGHT, backbone.image_shape[0])
         self.sigma = sigma
-        self.hyperparameters = {"beta": self.beta, "sigma": sigma}
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion`` (SSE) and ``rate`` (beta times KL), each (B,)."""

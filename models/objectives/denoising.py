@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..checks import check_at_least
+
 
 def add_noise(x: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """Returns clamp(x + N(0, sigma^2), 0, 1).
@@ -24,7 +26,6 @@ def add_noise(x: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     Raises:
         ValueError: ``sigma`` is negative.
     """
-    if sigma < 0:
-        raise ValueError(f"'sigma' is {sigma}; expected a number of at least 0.")
+    check_at_least(0, sigma=sigma)
     noise = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
     return (x + sigma * noise).clamp(0, 1)

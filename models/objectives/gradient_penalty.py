@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from ..checks import check_at_least, check_choice
 from ..forward_mode import push_forward
 from ..switches import ROUNDING
 
@@ -45,7 +46,6 @@ class GradientPenalty:
     Args:
         kind: The estimator.
         dims: Values D of an image.
-        latent: Size L of the code.
         preset: Data set whose published weight ``released`` takes.
         weight: Factor beside the summed squared error; a default where not given.
 
@@ -53,16 +53,11 @@ class GradientPenalty:
         ValueError: The estimator is unknown or the weight negative.
     """
 
-    def __init__(
-        self, kind: str, dims: int, latent: int, preset: str, weight: float | None
-    ) -> None:
-        if kind not in PENALTIES:
-            raise ValueError(f"'penalty' is '{kind}'; expected one of: {', '.join(PENALTIES)}.")
+    def __init__(self, kind: str, dims: int, preset: str, weight: float | None) -> None:
+        self.kind = check_choice("penalty", kind, PENALTIES)
         if weight is None:
             weight = RELEASED.get(preset, 0.0) * dims if kind == "released" else DEFAULT
-        if weight < 0:
-            raise ValueError(f"'gp' is {weight}; expected a number of at least 0.")
-        self.kind = kind
+        check_at_least(0, gp=weight)
         self.weight = weight
 
     def __call__(

@@ -58,7 +58,6 @@ class MAF(Objective):
         super().__init__(backbone, space, preset=preset)
         backbone.requires_grad_(False)
         self.flow = build_flow("maf", self.code_dim, layers=flow_layers, hidden=flow_hidden)
-        self.hyperparameters = {"flow_layers": flow_layers, "flow_hidden": flow_hidden}
 
     @property
     def code_dim(self) -> int:
@@ -73,16 +72,12 @@ class MAF(Objective):
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns the parts of -log p(x), each (B,): ``latent``, ``flow`` and ``space``."""
-        y, space = self.space(x)
-        code, flow = self.flow.to_noise(y.flatten(1))
-        check_finite({"space": space, "flow": flow})
+        code, flow, space = self._transform(x)
         return {"latent": -standard_normal_log_prob(code), "flow": -flow, "space": -space}
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Returns log p(x), (B,), in nats, of dequantised images in [0, 1]."""
-        y, space = self.space(x)
-        code, flow = self.flow.to_noise(y.flatten(1))
-        check_finite({"space": space, "flow": flow})
+        code, flow, space = self._transform(x)
         return standard_normal_log_prob(code) + flow + space
 
     def encode(self, x: Tensor) -> Tensor:
@@ -96,5 +91,11 @@ class MAF(Objective):
 
     def decode(self, z: Tensor) -> Tensor:
         """Returns images for noise-side vectors (B, D)."""
-        y = self.flow.to_data(z)[0].view(-1, *self.backbone.image_shape)
-        return self.space.image(y)
+        return self.space.clamp(self.inverse(z))
+
+    def _transform(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns codes (B, D) and the log-determinants (B,) of flow and space."""
+        y, space = self.space(x)
+        code, flow = self.flow.to_noise(y.flatten(1))
+        check_finite({"space": space, "flow": flow})
+        return code, flow, space

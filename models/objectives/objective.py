@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..backbones.backbone import Backbone
+from ..checks import check_at_least, check_choice
 from ..densities.density import Density
 from ..gaussian import standard_normal_log_prob
+from ..options import option_defaults
 from ..registry import Registry
 from ..spaces.space import Space
 
@@ -41,7 +43,10 @@ class Objective(nn.Module, ABC):
         trains_space: Whether the space's own parameters are trained. Only where the loss counts
             the space's log-determinant; beside a squared error a trainable scale would shrink
             to nothing, so there it stays as its data-dependent initialisation set it.
-        hyperparameters: The values in force, for the record.
+        ignored_options: Options of a parent class that this one does not take.
+        hyperparameters: The value of each option in force, for the record. It starts as what
+            was given, or the default; a constructor that settles an option later (`settle`)
+            overwrites its entry.
     """
 
     summary: ClassVar[str] = ""
@@ -51,13 +56,27 @@ class Objective(nn.Module, ABC):
     default_space: ClassVar[str] = "unit"
     spaces: ClassVar[tuple[str, ...]] = ("unit", "logit", "real")
     trains_space: ClassVar[bool] = False
+    ignored_options: ClassVar[tuple[str, ...]] = ()
+    hyperparameters: dict[str, Any]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: ANN401
+        """Starts the record of options, so that no constructor has to repeat their names.
+
+        Raises:
+            TypeError: The class does not take an option of its parent's.
+        """
+        for name in cls.ignored_options:
+            if name in options:
+                raise TypeError(f"Objective '{cls.__name__}' has no option '{name}'.")
+        self = super().__new__(cls)
+        self.hyperparameters = {k: options.get(k, v) for k, v in option_defaults(cls).items()}
+        return self
 
     def __init__(self, backbone: Backbone, space: Space, *, preset: str = "mnist") -> None:
         super().__init__()
         self.backbone = backbone
         self.space = space
         self.preset = preset
-        self.hyperparameters: dict[str, Any] = {}
 
     @classmethod
     def in_space(cls, space: str) -> type[Objective]:
@@ -73,6 +92,26 @@ class Objective(nn.Module, ABC):
                 f"expected one of: {known}."
             )
         return cls
+
+    def settle(
+        self, option: str, given: float | None, published: dict[str, float], factor: float = 1
+    ) -> float:
+        """Returns the value of an option in force, and puts it on the record.
+
+        Args:
+            option: Its name.
+            given: What the user set, if anything.
+            published: For each preset what is in force where the user set nothing.
+            factor: What the published values are multiplied by.
+
+        Raises:
+            ValueError: The preset is unknown, or the value negative.
+        """
+        if given is None:
+            given = factor * published[check_choice("preset", self.preset, sorted(published))]
+        check_at_least(0, **{option: given})
+        self.hyperparameters[option] = given
+        return given
 
     def initialise(self, x: Tensor, generator: torch.Generator) -> None:
         """Sets data-dependent parameters (ActNorm) from the first training batch x.
@@ -212,18 +251,3 @@ class Objective(nn.Module, ABC):
 def squared_error(y: Tensor, mean: Tensor) -> Tensor:
     """Returns the sum over all values of (y - mean)^2, (B,), in float32 or better."""
     return (y - mean).flatten(1).square().sum(1)
-
-
-def choose(given: float | None, preset: str, published: dict[str, float]) -> float:
-    """Returns ``given``, or the published value of the preset when nothing is given.
-
-    Raises:
-        ValueError: The preset is unknown.
-    """
-    if given is not None:
-        return given
-    if preset not in published:
-        raise ValueError(
-            f"'preset' is '{preset}'; expected one of: {', '.join(sorted(published))}."
-        )
-    return published[preset]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..backbones.backbone import Backbone
+from ..checks import check_choice
 from ..spaces.space import Space
 from .gradient_penalty import GradientPenalty
-from .objective import OBJECTIVES, Objective, choose, squared_error
+from .objective import OBJECTIVES, Objective, squared_error
 from .spectral_norm import SpectralNorm
 
 OPTIONS = {
@@ -54,7 +56,6 @@ class RegularisedAutoencoder(Objective):
     regularisers: ClassVar[tuple[str, ...]] = ()
     beta_mean: ClassVar[dict[str, float]] = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.0}
     l2_mean: ClassVar[dict[str, float]] = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7}
-    ignored_options: ClassVar[tuple[str, ...]] = ()
     reference = "RAE paper eq. 11"
 
     def __init_subclass__(cls) -> None:
@@ -79,26 +80,19 @@ class RegularisedAutoencoder(Objective):
         normalised: str = "both",
     ) -> None:
         super().__init__(backbone, space, preset=preset)
-        if distortion not in ("space", "pixels"):
-            raise ValueError(f"'distortion' is '{distortion}'; expected 'space' or 'pixels'.")
-        self.distortion = distortion
-        channels, height, width = backbone.image_shape
-        dims, latent = channels * height * width, backbone.latent_dim
-        betas = {k: 2 * v * dims / latent for k, v in self.beta_mean.items()}
-        self.beta = _weight("beta", choose(beta, preset, betas))
-        self.hyperparameters: dict[str, Any] = {"beta": self.beta, "distortion": distortion}
+        self.distortion = check_choice("distortion", distortion, ("space", "pixels"))
+        dims = prod(backbone.image_shape)
+        betas = {k: 2 * v * dims / backbone.latent_dim for k, v in self.beta_mean.items()}
+        self.beta = self.settle("beta", beta, betas)
         self.l2, self.gp, self.spectral = 0.0, None, None
         if "l2" in self.regularisers:
-            weights = {k: v * dims for k, v in self.l2_mean.items()}
-            self.l2 = _weight("l2", choose(l2, preset, weights))
+            self.l2 = self.settle("l2", l2, self.l2_mean, dims)
             self.kernels = decoder_kernels(backbone, l2_kernels, preset)
-            self.hyperparameters |= {"l2": self.l2, "l2_kernels": l2_kernels}
         if "gp" in self.regularisers:
-            self.gp = GradientPenalty(penalty, dims, latent, preset, gp)
-            self.hyperparameters |= {"gp": self.gp.weight, "penalty": penalty}
+            self.gp = GradientPenalty(penalty, dims, preset, gp)
+            self.hyperparameters["gp"] = self.gp.weight
         if "sn" in self.regularisers:
             self.spectral = SpectralNorm(backbone, flattening, normalised)
-            self.hyperparameters |= {"flattening": flattening, "normalised": normalised}
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Returns codes, through normalised weights where spectral norm is on."""
@@ -198,8 +192,7 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     Raises:
         ValueError: The choice is neither ``all`` nor ``released``, or no kernel is left.
     """
-    if choice not in ("all", "released"):
-        raise ValueError(f"'l2_kernels' is '{choice}'; expected 'all' or 'released'.")
+    check_choice("l2_kernels", choice, ("all", "released"))
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.ConvTranspose2d, nn.Conv2d)
     if choice == "released" and preset != "celeba":
         kinds = (nn.ConvTranspose2d,)
@@ -216,9 +209,3 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
             "expected 'all'."
         )
     return names
-
-
-def _weight(name: str, value: float) -> float:
-    if value < 0:
-        raise ValueError(f"'{name}' is {value}; expected a number of at least 0.")
-    return value

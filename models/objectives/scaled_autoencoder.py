@@ -10,6 +10,7 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
 from ..backbones.backbone import Backbone
+from ..checks import check_at_least, check_choice
 from ..flows.flows import build_flow
 from ..gaussian import standard_normal_log_prob
 from ..spaces.space import Space
@@ -27,7 +28,6 @@ class ScaledAutoencoder(Objective):
     Args:
         backbone: The shared networks.
         space: The coordinates of the data.
-        preset: Not used; there are no published weights.
         prior_flow: ``none``, ``maf``, ``iaf`` or ``realnvp``.
         decoder_scale: ``fixed`` at 1, ``independent`` of z (one parameter for each value of the
             image) or ``dependent`` on z (a second last layer).
@@ -36,6 +36,7 @@ class ScaledAutoencoder(Objective):
         epsilon: Added to every scale.
         flow_layers: Layers of each flow.
         flow_hidden: Width of the flows' networks.
+        **options: ``preset``, which is not used: there are no published weights.
 
     Raises:
         ValueError: An option is unknown or outside its range.
@@ -52,39 +53,25 @@ class ScaledAutoencoder(Objective):
         backbone: Backbone,
         space: Space,
         *,
-        preset: str = "mnist",
         prior_flow: str = "none",
         decoder_scale: str = "independent",
         decoder_rho: float = 0.0,
         epsilon: float = 1e-5,
         flow_layers: int = 4,
         flow_hidden: int = 256,
+        **options: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(backbone, space, preset=preset)
-        if decoder_scale not in DECODER_SCALES:
-            raise ValueError(
-                f"'decoder_scale' is '{decoder_scale}'; "
-                f"expected one of: {', '.join(DECODER_SCALES)}."
-            )
-        if epsilon < 0:
-            raise ValueError(f"'epsilon' is {epsilon}; expected a number of at least 0.")
+        super().__init__(backbone, space, **options)
+        self.decoder_scale = check_choice("decoder_scale", decoder_scale, DECODER_SCALES)
+        check_at_least(0, epsilon=epsilon)
         self.epsilon = epsilon
         self.scale_head = backbone.code_head()
-        self.decoder_scale = decoder_scale
         if decoder_scale == "independent":
             self.decoder_rho = nn.Parameter(torch.full(backbone.image_shape, decoder_rho))
         if decoder_scale == "dependent":
             self.decoder_scale_head = backbone.output_head()
         self.flow_sizes = {"layers": flow_layers, "hidden": flow_hidden}
         self.prior_flow = build_flow(prior_flow, backbone.latent_dim, **self.flow_sizes)
-        self.hyperparameters: dict[str, Any] = {
-            "prior_flow": prior_flow,
-            "decoder_scale": decoder_scale,
-            "decoder_rho": decoder_rho,
-            "epsilon": epsilon,
-            "flow_layers": flow_layers,
-            "flow_hidden": flow_hidden,
-        }
 
     def encoder_affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the encoder's mean and scale, each (B, L), of coordinates y."""
@@ -130,26 +117,3 @@ class ScaledLatentModel(ScaledAutoencoder):
         """Returns N(mean, scale^2) over y, event (C, H, W), for decoder inputs z1 (B, L)."""
         mean, scale = self.decoder_affine(z)
         return Independent(Normal(mean, scale, validate_args=False), 3)
-
-
-def couple(core: Tensor, mean: Tensor, scale: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """Returns z1 and its log-determinant: m + s c for ``multiply``, (c - m)/s for ``divide``."""
-    if kind == "multiply":
-        return mean + scale * core, scale.log().sum(-1)
-    return (core - mean) / scale, -scale.log().sum(-1)
-
-
-def uncouple(z: Tensor, mean: Tensor, scale: Tensor, kind: str) -> Tensor:
-    """Returns the core values for z1; the inverse of `couple`."""
-    return (z - mean) / scale if kind == "multiply" else mean + scale * z
-
-
-def check_parametrisation(kind: str) -> str:
-    """Returns the name of the encoder's affine step.
-
-    Raises:
-        ValueError: It is neither ``multiply`` nor ``divide``.
-    """
-    if kind not in ("multiply", "divide"):
-        raise ValueError(f"'parametrisation' is '{kind}'; expected 'multiply' or 'divide'.")
-    return kind

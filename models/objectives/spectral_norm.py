@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones.backbone import Backbone
+from ..checks import check_choice
 
 EPSILON = 1e-12
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -35,10 +36,8 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, backbone: Backbone, flattening: str, normalised: str) -> None:
         super().__init__()
-        if flattening not in ("released", "torch"):
-            raise ValueError(f"'flattening' is '{flattening}'; expected 'released' or 'torch'.")
-        if normalised not in ("both", "decoder"):
-            raise ValueError(f"'normalised' is '{normalised}'; expected 'both' or 'decoder'.")
+        check_choice("flattening", flattening, ("released", "torch"))
+        check_choice("normalised", normalised, ("both", "decoder"))
         self.swapped: dict[str, bool] = {}
         for name, layer in backbone.named_modules():
             if not isinstance(layer, LAYERS):

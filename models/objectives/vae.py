@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from ..backbones.backbone import Backbone
+from ..checks import check_at_least
 from ..gaussian import gaussian_kl
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, choose, squared_error
+from .objective import OBJECTIVES, Objective, squared_error
 from .vae_learnt import LearntVAE
 
 # Weight w of the KL term beside the sum over pixels of the channel mean; SSE + C w KL is equal.
@@ -51,22 +52,16 @@ class VAE(Objective):
         samples: int = 1,
     ) -> None:
         super().__init__(backbone, space, preset=preset)
-        if samples < 1:
-            raise ValueError(f"'samples' is {samples}; expected at least 1.")
-        self.beta = choose(beta, preset, _times_channels(KL_WEIGHT, backbone))
+        check_at_least(1, samples=samples)
+        self.beta = self.settle("beta", beta, KL_WEIGHT, backbone.image_shape[0])
         self.samples = samples
-        self.hyperparameters = {"beta": self.beta, "samples": samples}
-        self.log_sigma_head: nn.Module = self.build_scale_head()
+        self.log_sigma_head = backbone.code_head()
 
     @classmethod
     def in_space(cls, space: str) -> type[Objective]:
         """Returns this class in ``unit``, and `LearntVAE` elsewhere."""
         kind = super().in_space(space)
         return kind if space == "unit" else LearntVAE
-
-    def build_scale_head(self) -> nn.Module:
-        """Returns the dense layer behind the log standard deviation."""
-        return self.backbone.code_head()
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and log standard deviation of q(z|x), each (B, L)."""
@@ -99,7 +94,3 @@ class VAE(Objective):
     def _posterior(self, y: Tensor) -> tuple[Tensor, Tensor]:
         features = self.backbone.encoder(self.space.network_input(y))
         return self.backbone.code(features), 5 * torch.tanh(self.log_sigma_head(features))
-
-
-def _times_channels(weights: dict[str, float], backbone: Backbone) -> dict[str, float]:
-    return {name: backbone.image_shape[0] * weight for name, weight in weights.items()}

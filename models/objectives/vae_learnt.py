@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from ..backbones.backbone import Backbone
-from ..checks import check_finite
+from ..checks import check_at_least, check_finite
 from ..flows.flow_gaussian import FlowGaussian
 from ..flows.flows import NoFlow, build_flow
 from ..gaussian import normal_log_prob
@@ -32,16 +32,10 @@ class LearntVAE(ScaledLatentModel):
     Args:
         backbone: The shared networks.
         space: The coordinates of the data.
-        preset: Not used.
         posterior_flow: ``none``, ``maf``, ``iaf`` or ``realnvp``, from the encoder's noise to
             z1; the objective's default when not given.
-        prior_flow: The same choice, between z1 and z0.
-        decoder_scale: ``fixed``, ``independent`` or ``dependent``.
         samples: Draws of z for each image; the objective's default when not given.
-        decoder_rho: Initial parameter of the independent scale.
-        epsilon: Added to every scale.
-        flow_layers: Layers of each flow.
-        flow_hidden: Width of the flows' networks.
+        **options: Those of `ScaledAutoencoder`.
 
     Raises:
         ValueError: An option does not fit.
@@ -56,31 +50,14 @@ class LearntVAE(ScaledLatentModel):
         backbone: Backbone,
         space: Space,
         *,
-        preset: str = "mnist",
         posterior_flow: str | None = None,
-        prior_flow: str = "none",
-        decoder_scale: str = "independent",
         samples: int | None = None,
-        decoder_rho: float = 0.0,
-        epsilon: float = 1e-5,
-        flow_layers: int = 4,
-        flow_hidden: int = 256,
+        **options: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            backbone,
-            space,
-            preset=preset,
-            prior_flow=prior_flow,
-            decoder_scale=decoder_scale,
-            decoder_rho=decoder_rho,
-            epsilon=epsilon,
-            flow_layers=flow_layers,
-            flow_hidden=flow_hidden,
-        )
+        super().__init__(backbone, space, **options)
         flow = self.default_posterior_flow if posterior_flow is None else posterior_flow
         self.samples = self.default_samples if samples is None else samples
-        if self.samples < 1:
-            raise ValueError(f"'samples' is {self.samples}; expected at least 1.")
+        check_at_least(1, samples=self.samples)
         self.posterior_flow = build_flow(flow, backbone.latent_dim, **self.flow_sizes)
         self.hyperparameters |= {"posterior_flow": flow, "samples": self.samples}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 
 from ..backbones.backbone import Backbone
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, choose, squared_error
+from .objective import OBJECTIVES, Objective, squared_error
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Released weights: beside the per-pixel mean for mnist and cifar10, so D times that beside SSE.
@@ -47,12 +49,10 @@ class WAEMMD(Objective):
         input_noise: float | None = None,
     ) -> None:
         super().__init__(backbone, space, preset=preset)
-        channels, height, width = backbone.image_shape
-        dims = channels * height * width
+        dims = prod(backbone.image_shape)
         converted = {name: dims * weight for name, weight in MEAN_SCALE_WEIGHT.items()}
-        self.mmd = choose(mmd, preset, {**converted, "celeba": CELEBA_WEIGHT})
-        self.input_noise = choose(input_noise, preset, INPUT_NOISE)
-        self.hyperparameters = {"mmd": self.mmd, "input_noise": self.input_noise}
+        self.mmd = self.settle("mmd", mmd, {**converted, "celeba": CELEBA_WEIGHT})
+        self.input_noise = self.settle("input_noise", input_noise, INPUT_NOISE)
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns ``distortion`` (SSE) and ``divergence`` (weighted MMD of the batch), (B,).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from ..flows.actnorm import ActNorm
@@ -46,10 +45,6 @@ class LogitSpace(Space):
         super().__init__(image_shape, alpha=alpha)
         self.norm = ActNorm(image_shape[0], image=True).requires_grad_(trainable)
 
-    def prepare(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Returns (v + u)/256."""
-        return self.dequantise(data, generator)
-
     def initialise(self, x: Tensor) -> None:
         """Makes y have mean 0 and standard deviation 1 in each channel of this batch.
 
@@ -86,18 +81,6 @@ class LogitSpace(Space):
         constant = math.log(width) * x[0].numel()
         return log_p - log_q, constant - (log_p + log_q).flatten(1).sum(1)
 
-    def network_input(self, y: Tensor) -> Tensor:
-        """Returns y."""
-        return y
-
-    def activate(self, raw: Tensor) -> Tensor:
-        """Returns the raw output."""
-        return raw
-
     def inverse(self, y: Tensor) -> Tensor:
         """Returns x, which may pass [0, 1] by alpha/(1 - 2 alpha)."""
         return (self.norm.scale(y)[0].sigmoid() - self.alpha) / (1 - 2 * self.alpha)
-
-    def image(self, y: Tensor) -> Tensor:
-        """Returns x clamped to [0, 1]."""
-        return self.inverse(y).clamp(0, 1)

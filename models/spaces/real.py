@@ -20,10 +20,6 @@ class RealSpace(Space):
 
     name = "real"
 
-    def prepare(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Returns the data as float32."""
-        return data.float()
-
     def dequantise(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """Returns the data as float32: they are not quantised."""
         return data.float()
@@ -32,14 +28,6 @@ class RealSpace(Space):
         """Returns x and zeros."""
         return x, x.new_zeros(len(x))
 
-    def network_input(self, y: Tensor) -> Tensor:
-        """Returns y."""
-        return y
-
-    def activate(self, raw: Tensor) -> Tensor:
-        """Returns the raw output."""
-        return raw
-
-    def image(self, y: Tensor) -> Tensor:
-        """Returns y."""
-        return y
+    def clamp(self, x: Tensor) -> Tensor:
+        """Returns x: real numbers have no bounds."""
+        return x

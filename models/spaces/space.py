@@ -38,9 +38,9 @@ class Space(nn.Module, ABC):
         self.image_shape = image_shape
         self.alpha = alpha
 
-    @abstractmethod
     def prepare(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """Returns x (B, C, H, W) for training and encoding, from stored data (uint8 pixels)."""
+        return self.dequantise(data, generator)
 
     def dequantise(self, data: Tensor, generator: torch.Generator | None) -> Tensor:
         """Returns (v + u)/256, u uniform in [0, 1): what every image density is evaluated at."""
@@ -54,21 +54,25 @@ class Space(nn.Module, ABC):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns y (B, C, H, W) and log |dy/dx| (B,), in nats."""
 
-    @abstractmethod
     def network_input(self, y: Tensor) -> Tensor:
-        """Returns what the encoder sees for y."""
+        """Returns what the encoder sees for y; y itself by default."""
+        return y
 
-    @abstractmethod
     def activate(self, raw: Tensor) -> Tensor:
-        """Returns the decoder's mean of y from its raw linear output."""
-
-    @abstractmethod
-    def image(self, y: Tensor) -> Tensor:
-        """Returns x for y, clamped to [0, 1] where the data are images."""
+        """Returns the decoder's mean of y from its raw linear output, unchanged by default."""
+        return raw
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Returns x for y, not clamped."""
+        """Returns x for y, not clamped; y itself by default."""
         return y
+
+    def clamp(self, x: Tensor) -> Tensor:
+        """Returns x within the bounds that the data have, [0, 1] by default."""
+        return x.clamp(0, 1)
+
+    def image(self, y: Tensor) -> Tensor:
+        """Returns x for y, within the bounds that the data have."""
+        return self.clamp(self.inverse(y))
 
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Returns a decoder mean of y in the coordinates that `dequantise` leads to."""
@@ -105,10 +109,6 @@ class UnitSpace(Space):
     def activate(self, raw: Tensor) -> Tensor:
         """Returns the sigmoid."""
         return raw.sigmoid()
-
-    def image(self, y: Tensor) -> Tensor:
-        """Returns y clamped to [0, 1]."""
-        return y.clamp(0, 1)
 
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Maps v/255 to (v + 1/2)/256, the mean of the dequantised pixel."""

@@ -250,7 +250,7 @@ def _data(scratch: Path) -> Iterable[Target]:
     beside = tuple((f"cifar10/{name}", b"".join(records)) for name in (*TRAIN[1:], TEST))
     yield Target(
         *("CIFAR-10 (binary)", f"cifar10/{TRAIN[0]}", (b"".join(records),), (mutate_bytes,)),
-        *(lambda p: Cifar10(10, 2)._read(p.parent), (UserError,), 3000, beside),
+        *(lambda p: Cifar10(10, 2)._read_from(p.parent), (UserError,), 3000, beside),
     )
 
 
