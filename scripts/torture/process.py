@@ -35,7 +35,7 @@ from aebench.bench.evaluation import record as evaluation_record  # noqa: E402
 from aebench.bench.figures import canvas as figures  # noqa: E402
 from aebench.bench.pages import report  # noqa: E402
 from aebench.bench.records.provenance import commit, versions  # noqa: E402
-from aebench.bench.runs import floor, preflight, runner  # noqa: E402
+from aebench.bench.runs import directory, floor, preflight, runner  # noqa: E402
 from aebench.bench.suites.suite import load_suite  # noqa: E402
 from aebench.bench.training import state as training_state  # noqa: E402
 from aebench.bench.training import trainer  # noqa: E402
@@ -98,12 +98,12 @@ def prepare(suite: Path) -> None:
     figures.save_figure(Path(tempfile.mkdtemp()), "warm", figures.new_figure(2, 2)[0])
     _wrap(trainer.Trainer, "run", "training")
     _wrap(training_state.SavedStates, "write", "checkpointing")
-    _wrap(runner, "save_checkpoint", "checkpointing")
+    _wrap(directory.RunDirectory, "save_training", "checkpointing")
     _wrap(outputs.Outputs, "density", "fitting densities")
     _wrap(evaluation.Evaluator, "compute", "evaluating")
     _wrap(evaluation_record.EvaluationRecord, "write", "writing results")
     _wrap(runner, "save_artefacts", "writing results")
-    _wrap(runner.Run, "_write_rows", "writing results")
+    _wrap(directory.RunDirectory, "write_rows", "writing results")
     _wrap(floor, "write_atomically", "writing results")
     _wrap(report, "build_report", "reporting")
     gc.freeze()
