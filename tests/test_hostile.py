@@ -278,11 +278,11 @@ def test_absurd_sizes_and_decompression_bombs_are_refused_within_200_mib(tmp_pat
 
 
 def test_a_suite_of_more_runs_than_anybody_has_is_refused_before_it_is_expanded(suite_file):
-    many = ", ".join(map(str, range(300)))
+    many = ", ".join(map(str, range(1, 301)))
     suite = suite_file(
         ("latent_dim = 3", f"latent_dim = [{many}]\nseed = [{many}]\noptions = {{a = [{many}]}}")
     )
-    with pytest.raises(UserError, match=r"54000000 runs'; expected at most 10000"):
+    with pytest.raises(UserError, match=r"54000000 runs; expected at most 10000"):
         load_suite(suite)
 
 

@@ -14,7 +14,9 @@ from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.cost import network_of, trained_images
 from aebench.bench.runs.preflight import check_suite
-from aebench.bench.suites.suite import SCALES, WIDTHS, load_suite, read_suite_file, suite_names
+from aebench.bench.suites.suite import WIDTHS, load_suite
+from aebench.bench.suites.suite_files import read_suite_file, suite_names
+from aebench.bench.suites.suite_tables import SCALES
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.building import build

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(kind: str) -> list[tuple[str, str]]:
     if kind == "suites":
-        from ..suites.suite import read_suite_file, suite_names
+        from ..suites.suite_files import read_suite_file, suite_names
 
         return [(n, str(read_suite_file(n)[1].get("title", ""))) for n in suite_names()]
     if kind == "datasets":

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunFailed, UserError, one_line
-from ..suites.suite import Suite, load_suite
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
     from ..runs.runner import Request
+    from ..suites.suite import Suite
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ..suites.suite import load_suite
+
     suite = load_suite(
         args.suite,
         settings=_settings(args.set),

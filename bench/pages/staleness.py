@@ -11,7 +11,8 @@ from ..comparison.columns import without_floor
 from ..errors import UserError
 from ..figures.run_files import RunFiles
 from ..records.results import Rows
-from ..suites.suite import Suite, load_suite, suite_names
+from ..suites.suite import Suite, load_suite
+from ..suites.suite_files import suite_names
 
 MOST_NAMED = 5
 

@@ -4,19 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    Strict,
+)
+from pydantic.dataclasses import dataclass
 
 from ..files.storage import canonical_json
 
-Options = dict[str, Any]
-LARGEST_SEED = 2**32 - 1
-PRECISIONS = ("float32", "tf32", "bfloat16")
-SELECTIONS = ("best validation loss", "last step")
+# Strict: the text "5" or true for a number is a mistake of the file, not a number.
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-@dataclass(frozen=True)
+def _fits_json(options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        canonical_json(options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"holds what JSON cannot: {error}; "
+            "expected finite numbers, text, truth values and lists"
+        ) from error
+    return options
+
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+Options = Annotated[dict[str, Any], AfterValidator(_fits_json)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+# TOML has lists only, and a strict tuple takes none. What they hold stays strict.
+Names = Annotated[tuple[str, ...], Strict(False)]
+Temperatures = Annotated[tuple[PositiveFloat, ...], Strict(False)]
+
+
+@dataclass(frozen=True, config=STRICT)
 class Training:
     """How one run is trained; the same for every objective of a comparison.
 
@@ -36,35 +65,20 @@ class Training:
         precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16`` (the trunks).
     """
 
-    steps: int = 1000
-    batch_size: int = 100
-    learning_rate: float = 1e-3
-    plateau_patience: int = 5
-    plateau_threshold: float = 1e-4
-    validate_every: int = 0
-    gradient_clip: float = 0.0
-    selection: str = "best validation loss"
-    train_images: int = 0
-    noise_sigma: float = 0.0
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        _at_least("training.steps", self.steps, 1)
-        _at_least("training.batch_size", self.batch_size, 1)
-        for name in ("plateau_patience", "validate_every", "train_images"):
-            _at_least(f"training.{name}", getattr(self, name), 0)
-        for name in ("gradient_clip", "noise_sigma", "plateau_threshold"):
-            _at_least(f"training.{name}", getattr(self, name), 0)
-            _finite(f"training.{name}", getattr(self, name))
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(
-                f"'training.learning_rate' is {self.learning_rate}; expected a positive number."
-            )
-        _one_of("training.selection", self.selection, SELECTIONS)
-        _one_of("training.precision", self.precision, PRECISIONS)
+    steps: AtLeastOne = 1000
+    batch_size: AtLeastOne = 100
+    learning_rate: PositiveFloat = 1e-3
+    plateau_patience: NonNegativeInt = 5
+    plateau_threshold: NonNegativeFloat = 1e-4
+    validate_every: NonNegativeInt = 0
+    gradient_clip: NonNegativeFloat = 0.0
+    selection: Literal["best validation loss", "last step"] = "best validation loss"
+    train_images: NonNegativeInt = 0
+    noise_sigma: NonNegativeFloat = 0.0
+    precision: Precision = "float32"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Evaluation:
     """What is computed from a trained run.
 
@@ -88,46 +102,44 @@ class Evaluation:
         temperatures: Extra sample sheets at these temperatures.
     """
 
-    densities: tuple[str, ...] = ("prior", "gaussian", "gmm-10", "second-stage")
-    metrics: tuple[str, ...] = ("reconstruction", "frechet", "prd")
-    features: tuple[str, ...] = ("lite0@64",)
-    images: int = 1000
-    likelihood_images: int = 0
-    likelihood_samples: int = 500
-    likelihood_k_images: int = 0
-    likelihood_k_samples: int = 5000
-    likelihood_validation_images: int = 500
-    annealing_images: int = 0
-    annealing_steps: int = 50
-    annealing_chains: int = 8
-    second_stage_steps: int = 0
-    sheet_images: int = 8
+    densities: Names = ("prior", "gaussian", "gmm-10", "second-stage")
+    metrics: Names = ("reconstruction", "frechet", "prd")
+    features: Names = ("lite0@64",)
+    images: AtLeastTwo = 1000
+    likelihood_images: NonNegativeInt = 0
+    likelihood_samples: AtLeastOne = 500
+    likelihood_k_images: NonNegativeInt = 0
+    likelihood_k_samples: AtLeastOne = 5000
+    likelihood_validation_images: AtLeastTwo = 500
+    annealing_images: NonNegativeInt = 0
+    annealing_steps: AtLeastOne = 50
+    annealing_chains: AtLeastOne = 8
+    second_stage_steps: NonNegativeInt = 0
+    sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
-    temperatures: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        _at_least("evaluation.images", self.images, 2)
-        for name in ("likelihood_samples", "likelihood_k_samples"):
-            _at_least(f"evaluation.{name}", getattr(self, name), 1)
-        for name in ("annealing_steps", "annealing_chains", "sheet_images"):
-            _at_least(f"evaluation.{name}", getattr(self, name), 1)
-        for name in ("likelihood_images", "likelihood_k_images", "annealing_images"):
-            _at_least(f"evaluation.{name}", getattr(self, name), 0)
-        _at_least("evaluation.likelihood_validation_images", self.likelihood_validation_images, 2)
-        _at_least("evaluation.second_stage_steps", self.second_stage_steps, 0)
-        for temperature in self.temperatures:
-            _finite("evaluation.temperatures", temperature)
-            if not temperature > 0:
-                raise ValueError(
-                    f"'evaluation.temperatures' holds {temperature}; expected positive numbers."
-                )
+    temperatures: Temperatures = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """One run: what is trained, on what, with which seed.
 
-    Two configs with equal training settings have equal digests; the evaluation has its own.
+    Two configs that train the same weights have the same digest, however they are evaluated.
+
+    Attributes:
+        suite: Name of the suite.
+        scale: Its scale: smoke, small or full.
+        dataset: Name of the data set, as in ``aebench list datasets``.
+        backbone: Name of the networks, as in ``aebench list backbones``.
+        objective: Name of the objective, as in ``aebench list objectives``.
+        latent_dim: Dimensions of a latent code.
+        seed: Seed of weights, batches, noise and evaluation.
+        split: Which images train, validate and test.
+        space: Where pixels are modelled: ``unit`` or ``logit``; empty for the objective's own.
+        options: Options of the objective.
+        backbone_options: Options of the backbone.
+        training: How it is trained.
+        evaluation: What is computed from it.
     """
 
     suite: str
@@ -135,8 +147,8 @@ class Config:
     dataset: str
     backbone: str
     objective: str
-    latent_dim: int
-    seed: int = 0
+    latent_dim: AtLeastOne
+    seed: Seed = 0
     split: str = "default"
     space: str = ""
     options: Options = field(default_factory=dict)
@@ -144,37 +156,20 @@ class Config:
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
 
-    def __post_init__(self) -> None:
-        _at_least("latent_dim", self.latent_dim, 1)
-        _at_least("seed", self.seed, 0)
-        if self.seed > LARGEST_SEED:
-            raise ValueError(f"'seed' is {self.seed}; expected at most {LARGEST_SEED}.")
-        for name in ("options", "backbone_options"):
-            try:
-                canonical_json(getattr(self, name))
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"'{name}' holds what JSON cannot: {error}; "
-                    "expected finite numbers, text, truth values and lists."
-                ) from error
-
     def training_record(self) -> dict[str, Any]:
         """Returns everything that decides the trained weights."""
         record = dataclasses.asdict(self)
         del record["evaluation"], record["suite"]
-        if self.training.precision == "float32":  # As in runs from before there was a choice.
+        # Runs from before there was a choice keep their digests.
+        if self.training.precision == "float32":
             del record["training"]["precision"]
         return record
 
     @property
     def digest(self) -> str:
         """The 16 hex digits that name the run's directory."""
-        return _digest(self.training_record())
-
-    @property
-    def evaluation_digest(self) -> str:
-        """16 hex digits of the evaluation settings."""
-        return _digest(dataclasses.asdict(self.evaluation))
+        text = canonical_json(self.training_record())
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def label(self) -> str:
@@ -184,22 +179,3 @@ class Config:
         noise = f" sigma={self.training.noise_sigma:g}" if self.training.noise_sigma else ""
         factors = f"d={self.latent_dim} s={self.seed}"
         return f"{self.objective}{variant} {self.dataset}{space}{noise} {factors}"
-
-
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(record).encode()).hexdigest()[:16]
-
-
-def _at_least(name: str, value: float, minimum: int) -> None:
-    if not value >= minimum:
-        raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
-
-
-def _finite(name: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"'{name}' is {value}; expected a finite number.")
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"'{name}' is '{value}'; expected one of: {', '.join(known)}.")

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import itertools
 import math
-import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
 from .config import Config, Evaluation, Training
 from .suite_files import read_suite_file
-from .suite_files import suite_names as suite_names
+from .suite_tables import FACTORS, check, refusal
 
-SCALES = ("smoke", "small", "full")
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "full": 1.0}
-FACTORS = ("dataset", "split", "backbone", "objective", "space", "latent_dim", "seed")
-TOP = ("title", "description", "paper", "scale", "scales", "runs", "training", "evaluation")
-BLOCK = (*FACTORS, "options", "backbone_options", "training", "evaluation")
-PRESET = ("training", "evaluation", "width", *FACTORS)
 MOST_RUNS = 10_000
-KINDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    tuple[str, ...]: "a list of text",
-    tuple[float, ...]: "a list of numbers",
-}
-TYPES: dict[str, type] = {"latent_dim": int, "seed": int}
+Values = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Suite:
     """A named set of runs.
 
@@ -56,7 +46,7 @@ class Suite:
 def load_suite(
     suite: str,
     *,
-    settings: dict[str, Any] | None = None,
+    settings: Values | None = None,
     only: dict[str, str] | None = None,
     seeds: list[int] | None = None,
 ) -> Suite:
@@ -73,205 +63,127 @@ def load_suite(
         UserError: A key is unknown, a value has the wrong type, or nothing is left to run.
     """
     name, content = read_suite_file(suite)
-    reader = _Reader(suite, content, dict(settings or {}), dict(only or {}), seeds)
-    configs = reader.configs(name)
+    source = f"Suite '{suite}'"
+    check(content, source)
+    chosen = _as_tables(settings or {})
+    check(chosen, source, "--set ")
+    only = only or {}
+    for key in only:
+        if key not in FACTORS:
+            raise UserError(unknown_name("factor of --only", key, list(FACTORS)))
+    reader = _Reader(source, name, content, chosen, {} if seeds is None else {"seed": seeds})
+    configs = [config for config in reader.configs() if _matches(config, only)]
+    if not configs and only:
+        adopted = reader.adopt({k: v for k, v in only.items() if not set(v) & set("*?[")})
+        configs = [config for config in adopted if _matches(config, only)]
     if not configs:
-        patterns = ", ".join(f"{k}={v}" for k, v in (only or {}).items())
-        raise UserError(f"Suite '{suite}' has no run that matches {patterns}; try --dry-run.")
-    return Suite(
-        name=name,
-        title=reader.text("title"),
-        description=reader.text("description"),
-        paper=reader.text("paper"),
-        scale=reader.scale,
-        configs=tuple(configs),
-    )
+        patterns = ", ".join(f"{k}={v}" for k, v in only.items())
+        raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
+    texts = {key: content.get(key, "") for key in ("title", "description", "paper")}
+    return Suite(name=name, scale=reader.scale, configs=_unique(configs, source), **texts)
 
 
 class _Reader:
-    """Checks one suite's content, key by key, while expanding it."""
+    """Expands the checked content of a suite."""
 
     def __init__(
-        self,
-        source: str,
-        content: dict[str, Any],
-        settings: dict[str, Any],
-        only: dict[str, str],
-        seeds: list[int] | None,
+        self, source: str, name: str, content: Values, chosen: Values, seeds: Values
     ) -> None:
-        self.source, self.content = source, content
-        self.only, self.seeds = only, seeds
-        self._known("", content, TOP)
-        self.scale = self._scale(settings.pop("scale", content.get("scale", "full")))
-        scales = self._table("scales", content.get("scales", {}))
-        self._known("scales", scales, SCALES)
-        self.preset = self._table(f"scales.{self.scale}", scales.get(self.scale, {}))
-        self._known(f"scales.{self.scale}", self.preset, PRESET)
-        self.settings = self._settings(settings)
-        unknown = set(only) - set(FACTORS)
-        if unknown:
-            raise UserError(unknown_name("factor of --only", min(unknown), list(FACTORS)))
+        self.source, self.name, self.content = source, name, content
+        self.scale = str(chosen.get("scale", content.get("scale", "full")))
+        self.preset = content.get("scales", {}).get(self.scale, {})
+        self.over = (self.preset, chosen, seeds)
 
-    def text(self, key: str) -> str:
-        value = self.content.get(key, "")
-        return value if isinstance(value, str) else self._wrong(key, value, "text")
-
-    def configs(self, name: str) -> list[Config]:
-        blocks: Any = self.content.get("runs")
-        if not isinstance(blocks, list) or not blocks:
-            self._wrong("runs", blocks, "at least one [[runs]] table")
+    def configs(self) -> list[Config]:
+        """Returns the runs of all blocks, in the order of the file."""
         found: list[Config] = []
-        for i, block in enumerate(blocks):
-            found += self._expand(name, f"runs[{i}]", block)
-            self._few("runs", [found])
-        kept = [c for c in found if self._matches(c)]
-        if not kept and self.only:
-            exact = {k: v for k, v in self.only.items() if not set(v) & set("*?[")}
-            adopted = {**blocks[0], **{k: [_parsed(k, v)] for k, v in exact.items()}}
-            if "objective" in exact:
-                adopted.pop("options", None)
-            kept = [c for c in self._expand(name, "runs[0]", adopted) if self._matches(c)]
-        return self._unique(kept)
+        for index, block in enumerate(self.content["runs"]):
+            found += self._expand(index, block, MOST_RUNS - len(found))
+        return found
 
-    def _unique(self, configs: list[Config]) -> list[Config]:
-        unique: dict[str, Config] = {}
-        for config in configs:
-            if unique.setdefault(config.digest, config).evaluation != config.evaluation:
-                raise UserError(
-                    f"Suite '{self.source}': run '{config.label}' is in two [[runs]] tables with "
-                    "different evaluations; expected one."
+    def adopt(self, factors: dict[str, str]) -> list[Config]:
+        """Returns the runs of the first block with other values of some factors."""
+        block = {**self.content["runs"][0], **{k: _parsed(k, v) for k, v in factors.items()}}
+        if "objective" in factors:  # Its options belong to the objective that is replaced.
+            block.pop("options", None)
+        return self._expand(0, block, MOST_RUNS)
+
+    def _expand(self, index: int, block: Values, room: int) -> list[Config]:
+        merged: Values = {"training": {}, "evaluation": {}, "options": {}, "backbone_options": {}}
+        for layer in (self.content, block, *self.over):
+            for key, value in layer.items():
+                both = key in ("training", "evaluation")
+                merged[key] = {**merged[key], **value} if both else value
+        factors = {key: merged.get(key, getattr(Config, key, None)) for key in FACTORS}
+        tables = [merged["training"], factors, merged["options"]]
+        count = math.prod(len(_listed(v)) for table in tables for v in table.values())
+        if count > room:
+            raise UserError(
+                f"{self.source}: 'runs[{index}]' stands for {count} runs; "
+                f"expected at most {MOST_RUNS} in the whole suite."
+            )
+        own_width = WIDTHS[self.scale] if "scales" in self.content else 1.0
+        width = float(self.preset.get("width", own_width))
+        narrow = {} if width == 1.0 else {"width": width}
+        try:
+            evaluation = Evaluation(**merged["evaluation"])
+            trainings = [Training(**training) for training in _combinations(tables[0])]
+            return [
+                Config(
+                    suite=self.name,
+                    scale=self.scale,
+                    options=options,
+                    backbone_options=narrow | merged["backbone_options"],
+                    training=training,
+                    evaluation=evaluation,
+                    **values,
                 )
-        return list(unique.values())
+                for training in trainings
+                for values in _combinations(factors)
+                for options in _combinations(merged["options"])
+            ]
+        except ValidationError as error:
+            raise refusal(error, self.source, f"runs[{index}].") from error
 
-    def _expand(self, name: str, where: str, block: dict[str, Any]) -> list[Config]:
-        self._known(where, self._table(where, block), BLOCK)
-        factors = {key: self._factor(where, key, block) for key in FACTORS}
-        options = self._sweep(f"{where}.options", block.get("options", {}))
-        backbone_options = dict(
-            self._table(f"{where}.backbone_options", block.get("backbone_options", {}))
-        )
-        width = self.preset.get("width", WIDTHS[self.scale] if "scales" in self.content else 1.0)
-        width = self._typed(f"scales.{self.scale}.width", width, float)
-        if width != 1.0:
-            backbone_options.setdefault("width", width)
-        training = self._section(Training, "training", where, block)
-        evaluation = self._section(Evaluation, "evaluation", where, block)
-        self._few(where, [*factors.values(), options])
-        return [
-            self._config(
-                where,
-                suite=name,
-                scale=self.scale,
-                options=chosen,
-                backbone_options=backbone_options,
-                training=training,
-                evaluation=evaluation,
-                **dict(zip(factors, values, strict=True)),
+
+def _as_tables(settings: Values) -> Values:
+    """Returns values by dotted key as tables: ``training.steps`` is a key of ``training``."""
+    tables: Values = {}
+    # Dotted keys first: a plain "training" that is no table then stays, and is refused.
+    for key in sorted(settings, key=lambda key: "." not in key):
+        table, dot, name = key.partition(".")
+        if dot:
+            tables.setdefault(table, {})[name] = settings[key]
+        else:
+            tables[key] = settings[key]
+    return tables
+
+
+def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:
+    unique: dict[str, Config] = {}
+    for config in configs:
+        if unique.setdefault(config.digest, config).evaluation != config.evaluation:
+            raise UserError(
+                f"{source}: run '{config.label}' is in two [[runs]] tables with different "
+                "evaluations; expected one."
             )
-            for values in itertools.product(*factors.values())
-            for chosen in options
-        ]
+    return tuple(unique.values())
 
-    def _config(self, where: str, **values: Any) -> Config:  # noqa: ANN401
-        try:
-            return Config(**values)
-        except ValueError as error:
-            raise UserError(f"Suite '{self.source}', {where}: {error}") from error
 
-    def _factor(self, where: str, key: str, block: dict[str, Any]) -> list[Any]:
-        if key == "seed" and self.seeds is not None:
-            return list(self.seeds)
-        defaults = {"split": "default", "space": "", "seed": 0}
-        value = block.get(key, defaults.get(key))
-        value = self.settings.get(key, self.preset.get(key, value))
-        values = value if isinstance(value, list) else [value]
-        wanted = TYPES.get(key, str)
-        for item in values:
-            if not isinstance(item, wanted) or isinstance(item, bool):
-                kind = "a whole number" if wanted is int else "text"
-                self._wrong(f"{where}.{key}", item, f"{kind} or a list of them")
-        return values or self._wrong(f"{where}.{key}", value, "at least one value")
+def _matches(config: Config, only: dict[str, str]) -> bool:
+    return all(fnmatch.fnmatchcase(str(getattr(config, k)), v) for k, v in only.items())
 
-    def _sweep(self, where: str, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-        table = self._table(where, options)
-        lists = [v if isinstance(v, list) else [v] for v in table.values()]
-        self._few(where, lists)
-        return [dict(zip(table, values, strict=True)) for values in itertools.product(*lists)]
 
-    def _few(self, where: str, lists: list[list[Any]]) -> None:
-        count = math.prod(map(len, lists))
-        if count > MOST_RUNS:
-            self._wrong(where, f"{count} runs", f"at most {MOST_RUNS}")
+def _combinations(table: Values) -> Iterator[Values]:
+    """Yields a table for each combination of the values that its lists hold."""
+    for values in itertools.product(*map(_listed, table.values())):
+        yield dict(zip(table, values, strict=True))
 
-    def _section(self, kind: type, key: str, where: str, block: dict[str, Any]) -> Any:  # noqa: ANN401
-        layers = {
-            key: self.content.get(key, {}),
-            f"{where}.{key}": block.get(key, {}),
-            f"scales.{self.scale}.{key}": self.preset.get(key, {}),
-            f"--set {key}": {
-                name.partition(".")[2]: value
-                for name, value in self.settings.items()
-                if name.startswith(f"{key}.")
-            },
-        }
-        merged: dict[str, Any] = {}
-        hints = typing.get_type_hints(kind)
-        for origin, layer in layers.items():
-            self._known(origin, self._table(origin, layer), tuple(hints))
-            for name, value in layer.items():
-                merged[name] = self._typed(f"{origin}.{name}", value, hints[name])
-        try:
-            return kind(**merged)
-        except ValueError as error:
-            raise UserError(f"Suite '{self.source}': {error}") from error
 
-    def _typed(self, key: str, value: Any, wanted: Any) -> Any:  # noqa: ANN401
-        from typeguard import TypeCheckError, check_type
-
-        if typing.get_origin(wanted) is tuple and isinstance(value, list):
-            value = tuple(value)
-        if wanted is int and isinstance(value, bool):
-            self._wrong(key, value, KINDS[int])
-        try:
-            return check_type(
-                float(value) if wanted is float and _is_int(value) else value, wanted
-            )
-        except (TypeCheckError, OverflowError):
-            return self._wrong(key, value, KINDS[wanted])
-
-    def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        known = [*FACTORS, "scale"]
-        known += [f"training.{f.name}" for f in dataclasses.fields(Training)]
-        known += [f"evaluation.{f.name}" for f in dataclasses.fields(Evaluation)]
-        for key in settings:
-            if key not in known:
-                raise UserError(unknown_name("key of --set", key, known))
-        return settings
-
-    def _matches(self, config: Config) -> bool:
-        return all(fnmatch.fnmatchcase(str(getattr(config, k)), v) for k, v in self.only.items())
-
-    def _scale(self, value: Any) -> str:  # noqa: ANN401
-        return value if value in SCALES else self._wrong("scale", value, "smoke, small or full")
-
-    def _table(self, key: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
-        return value if isinstance(value, dict) else self._wrong(key, value, "a table")
-
-    def _known(self, where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
-        for key in table:
-            if key not in known:
-                dotted = f"{where}.{key}" if where else key
-                hint = unknown_name("key", key, list(known)).partition(".")[2]
-                raise UserError(f"Suite '{self.source}': key '{dotted}' is unknown.{hint}")
-
-    def _wrong(self, key: str, value: Any, expected: str) -> Any:  # noqa: ANN401
-        raise UserError(f"Suite '{self.source}': key '{key}' is {value!r}; expected {expected}.")
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401
+    return value if isinstance(value, list) else [value]
 
 
 def _parsed(key: str, value: str) -> int | str:
-    number = TYPES.get(key) is int and value.isdecimal() and len(value) <= 10
+    number = key in ("latent_dim", "seed") and value.isdecimal() and len(value) <= 10
     return int(value) if number else value
-
-
-def _is_int(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, int) and not isinstance(value, bool)
