@@ -136,17 +136,11 @@ def _write_floors(requests: list[Request]) -> str:
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
-    from ..runs.throughput import speed_line
-
     counts: dict[str, int] = {}
     for done in ended:
         counts[done.outcome] = counts.get(done.outcome, 0) + 1
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
-    trained = [d.request for d in ended if d.outcome == "trained"]
-    if trained:
-        speed = speed_line([(r.config, r.folder) for r in trained], trained[0].device)
-        sys.stderr.write(f"aebench: {speed}.\n" if speed else "")
     if any(outcome.startswith("stale") for outcome in counts):
         sys.stderr.write(
             "aebench: stale runs were trained by other code than today's; "
@@ -163,16 +157,14 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
 
 
 def _list_runs(suite: Suite) -> int:
-    from ..runs.cost import cost_line, trained_images
-
-    for config in suite.configs:
-        steps, images = config.training.steps, trained_images(config)
-        sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {images:,} images\n")
-    try:
-        total = cost_line(suite.configs)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    sys.stdout.write(f"{total}, scale {suite.scale}\n")
+    images = [c.training.steps * c.training.batch_size for c in suite.configs]
+    for config, count in zip(suite.configs, images, strict=True):
+        steps = config.training.steps
+        sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {count:,} images\n")
+    steps = sum(config.training.steps for config in suite.configs)
+    sys.stdout.write(
+        f"{len(images)} runs, {steps:,} steps, {sum(images):,} images, scale {suite.scale}\n"
+    )
     return 0
 
 
