@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .memory import in_batches
-from .products import products_in
+from .devices import in_batches, products_in
 
 Progress = Callable[[int], object]
 
@@ -131,17 +130,6 @@ class Extractor(ABC):
             ValueError: Wrong rank, count of channels, or no image.
         """
         check_images(images)
-        return self.extract_levels(images, progress)
-
-    def extract_levels(self, images: Tensor, progress: Progress | None = None) -> np.ndarray:
-        """Extracts from grey levels in [0, 255] that need not be whole numbers.
-
-        For protocols of papers that skip the rounding; everything else calls the extractor.
-
-        Args:
-            images: uint8 or float32, shape (N, C, H, W).
-            progress: Called after each batch with its count of images.
-        """
 
         def features(start: int, stop: int) -> Tensor:
             levels = images[start:stop].to(self.device, torch.float32)

@@ -15,7 +15,7 @@ from aebench.metrics.extractor import (
     build_extractor,
     extractor_names,
 )
-from aebench.metrics.features.quantisation import PROTOCOLS, prepare, quantise
+from aebench.metrics.features.quantisation import quantise
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
@@ -187,26 +187,12 @@ def test_images_of_another_type_or_shape_are_refused(images, error, text):
         build_extractor("pixels")(images)
 
 
-def test_quantising_rounds_to_nearest_or_truncates_as_recorded():
+def test_quantising_rounds_to_nearest_as_recorded():
     golden = np.load(GOLDEN / "rae_losses.npz")
     images = torch.from_numpy(golden["quant_in"])
     np.testing.assert_array_equal(quantise(images).numpy(), golden["quant_nearest"])
-    np.testing.assert_array_equal(quantise(images, "truncate").numpy(), golden["quant_truncate"])
 
 
 def test_quantising_refuses_nan():
     with pytest.raises(ValueError, match="nan"):
         quantise(torch.tensor([0.5, float("nan")]))
-
-
-def test_the_papers_protocols_differ_from_ours():
-    images = torch.full((3_000, 1, 2, 2), 0.999)
-    images[0] = float("nan")
-    floats = prepare(images, PROTOCOLS["aef"])
-    assert floats.shape[0] == 2_048
-    two_operations = float32_slack(1, 2)
-    assert floats[0, 0, 0, 0].item() == pytest.approx(254.745, rel=two_operations)
-    level = build_extractor("pixels").extract_levels(floats[:1])[0, 0]
-    assert level == pytest.approx(0.999, rel=2 * two_operations)
-    assert prepare(images[1:], PROTOCOLS["rae"]).unique().tolist() == [254]
-    assert prepare(images[1:], PROTOCOLS["aebench"]).unique().tolist() == [255]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from aebench.bench.evaluation.outputs import Outputs
+from aebench.metrics.devices import in_batches
 from aebench.metrics.features.pixels import Pixels
-from aebench.metrics.memory import in_batches
 from aebench.models.objectives.vae import VAE
 
 pytestmark = pytest.mark.sensitive

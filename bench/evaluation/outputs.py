@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ...metrics.devices import in_batches
 from ...metrics.features.quantisation import quantise
-from ...metrics.memory import in_batches
 from ...models.densities.density import Density, build_density
 from ...models.densities.second_stage import BETA
 from ...models.objectives.denoising import add_noise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...metrics.memory import in_batches
+from ...metrics.devices import in_batches
 from ..errors import RunFailed
 from .model import CHUNK, LatentModel, Observed
 from .proposal import FAMILIES, Sampler, samplers

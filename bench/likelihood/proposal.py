@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from ...metrics.memory import in_batches
+from ...metrics.devices import in_batches
 from ...models.flows.flow_gaussian import FlowGaussian
 from ...models.forward_mode import load_rules
 from .model import CHUNK, LatentModel, Observed

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...metrics.memory import in_batches
+from ...metrics.devices import in_batches
 from ...models.densities.density import Density
 from ...models.objectives.objective import Objective
 from ...models.streams import stream

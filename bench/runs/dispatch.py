@@ -110,7 +110,7 @@ def set_up_torch() -> None:
     """Sets this process's threads, exact float32 products, determinism where it is asked for."""
     import torch
 
-    from ...metrics.products import set_products
+    from ...metrics.devices import set_products
 
     torch.set_num_threads(threads())
     set_products("ieee")

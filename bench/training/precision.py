@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ...metrics.products import products_in
+from ...metrics.devices import products_in
 from ...models.backbones.backbone import Backbone
 from ...models.switches import ROUNDING
 

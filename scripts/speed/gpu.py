@@ -20,19 +20,21 @@ import time
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from aebench.bench.files.storage import write_atomically
 from aebench.bench.records.provenance import commit, device_name, now, versions
-from aebench.bench.suites.config import PRECISIONS, Config, Training
+from aebench.bench.suites.config import Config, Precision, Training
 from aebench.bench.training.engine import EAGER
 from aebench.bench.training.precision import computing_in
 from aebench.bench.training.trainer import Trainer
 from aebench.metrics import frechet_distance_from_moments
 from aebench.models.building import build
 from rates import flops_per_step, matrix_rate
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 FILE = "gpu.json"
 TABLE_1 = ("vae", "cv-vae", "wae-mmd", "2svae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae", "ae-l2")

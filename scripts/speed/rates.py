@@ -8,7 +8,7 @@ import torch
 from aebench.bench.data.dataset import find_source
 from aebench.bench.suites.config import Config
 from aebench.bench.training.precision import products_of
-from aebench.metrics.products import products_in
+from aebench.metrics.devices import products_in
 from aebench.models.building import build_backbone
 from aebench.models.streams import stream
 from torch.utils.flop_counter import FlopCounterMode

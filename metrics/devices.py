@@ -1,11 +1,12 @@
-"""Work in batches that shrink where memory does not suffice."""
+"""How work is fitted to a device: batches that shrink, and exact or rounded float32 products."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,7 +20,7 @@ def in_batches(compute: Callable[[int, int], T], count: int, size: int) -> list[
     Where memory runs out, the range is tried again at half its size, and so are all after it.
 
     Args:
-        compute: Called with the first index and the one after the last; it may be called again
+        compute: Called with the first index and the one after the last. It may be called again
             with a part of the same range, and so must not draw from a generator.
         count: How many things there are; 0 is one call with an empty range.
         size: Most things at once.
@@ -53,3 +54,33 @@ def in_batches(compute: Callable[[int, int], T], count: int, size: int) -> list[
 @functools.cache
 def _tell(size: int) -> None:
     LOGGER.warning("aebench: out of memory; going on in batches of %d.", size)
+
+
+def set_products(*precisions: str) -> list[str]:
+    """Sets what a GPU does in convolutions and matrix products of float32 values.
+
+    On a CPU nothing changes.
+
+    Args:
+        precisions: ``ieee`` for float32, ``tf32`` for factors rounded to 10 bits. Two values are
+            for convolutions and for products; one is for both.
+
+    Returns:
+        The two settings before.
+    """
+    cudnn: Any = torch.backends.cudnn
+    settings: list[Any] = [cudnn.conv, torch.backends.cuda.matmul]
+    before = [setting.fp32_precision for setting in settings]
+    for setting, precision in zip(settings, (*precisions, precisions[0]), strict=False):
+        setting.fp32_precision = precision
+    return before
+
+
+@contextlib.contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Does what `set_products` does, inside."""
+    before = set_products(precision)
+    try:
+        yield
+    finally:
+        set_products(*before)
