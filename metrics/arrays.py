@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -9,8 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    Features: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor"
-
+Features: TypeAlias = "np.ndarray[Any, Any] | torch.Tensor"
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 ROWS_PER_BLOCK = 4096
@@ -46,7 +46,7 @@ def check_features(*, minimum: int = 2, vary: bool = False, **sets: Features) ->
         _check_shape(name, array)
     for name, array in arrays.items():
         _check_count(name, array, minimum)
-        _check_finite(name, array)
+        check_finite(name, array)
         if vary and bool((array == array[:1]).all()):
             raise BadInput(
                 f"All {len(array)} rows of '{name}' are equal; expected varied features."
@@ -59,6 +59,28 @@ def check_features(*, minimum: int = 2, vary: bool = False, **sets: Features) ->
                 f"{first[1].shape[1]}; expected the same number."
             )
     return list(arrays.values())
+
+
+def check_finite(name: str, array: Features) -> None:
+    """Checks that every row of an array of any rank is finite.
+
+    Raises:
+        BadInput: A row is not; the first such row is named.
+    """
+    for start, block in blocks(array):
+        # A sum is finite unless a row is not, or overflows; only then look at every value.
+        with np.errstate(invalid="ignore", over="ignore"):
+            if np.isfinite(float(block.sum())):
+                continue
+        rows = ~np.isfinite(to_numpy(block).reshape(len(block), -1)).all(axis=1)
+        if rows.any():
+            raise BadInput(f"Row {start + int(rows.argmax())} of '{name}' is not finite.")
+
+
+def blocks(array: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401
+    """Yields blocks of rows, each with the number of its first row."""
+    for start in range(0, len(array), ROWS_PER_BLOCK):
+        yield start, array[start : start + ROWS_PER_BLOCK]
 
 
 def to_numpy(array: Features) -> np.ndarray[Any, Any]:
@@ -76,6 +98,11 @@ def to_numpy(array: Features) -> np.ndarray[Any, Any]:
 def to_floats(array: Features) -> Floats:
     """Returns an array or tensor as a float64 numpy array."""
     return to_numpy(array).astype(np.float64)
+
+
+def float64(array: Any) -> Any:  # noqa: ANN401
+    """Converts an array or a tensor to float64, where it lies."""
+    return array.double() if is_tensor(array) else array.astype(np.float64)
 
 
 def is_tensor(array: object) -> bool:
@@ -111,16 +138,3 @@ def _check_count(name: str, array: Features, minimum: int) -> None:
     if len(array) < minimum:
         rows = "1 row" if len(array) == 1 else f"{len(array)} rows"
         raise BadInput(f"'{name}' has {rows}; expected at least {minimum}.")
-
-
-def _check_finite(name: str, array: Features) -> None:
-    for start in range(0, len(array), ROWS_PER_BLOCK):
-        block = array[start : start + ROWS_PER_BLOCK]
-        # A sum is finite unless a row is not, or overflows; only then look at every value.
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = float(block.sum())
-        if np.isfinite(total):
-            continue
-        rows = np.flatnonzero(~np.isfinite(to_numpy(block)).all(axis=1))
-        if len(rows):
-            raise BadInput(f"Row {start + int(rows[0])} of '{name}' is not finite.")

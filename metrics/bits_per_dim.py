@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .arrays import BadInput, Floats, to_floats
+from .arrays import BadInput, Features, Floats, check_finite, to_floats
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 
 @register("likelihood", unit="nats per image", better="higher")
 def likelihood(*, log_prob: Features) -> dict[str, Estimate]:
     """Averages the log-likelihood of the test images, in nats, shape (N,)."""
     values = _check_row("log_prob", log_prob)
-    return {"log_prob": Estimate(float(values.mean()), _mean_error(values))}
+    return {"log_prob": Estimate.of_mean(values)}
 
 
 @register("bits-per-dim", unit="bits per dimension", better="lower")
 def score_bits_per_dim(*, log_prob: Features, dims: int = 0) -> dict[str, Estimate]:
     """Scores bits per dimension of 8-bit data from log-likelihoods of data divided by 256."""
     values = _check_row("log_prob", log_prob)
-    bits = np.atleast_1d(bits_per_dim(-values, dims=dims))
-    return {"bits_per_dim": Estimate(float(bits.mean()), _mean_error(bits))}
+    return {"bits_per_dim": Estimate.of_mean(bits_per_dim(-values, dims=dims))}
 
 
 def bits_per_dim(
@@ -121,11 +117,5 @@ def _check_row(name: str, values: Features) -> Floats:
     row = to_floats(values)
     if row.ndim != 1 or len(row) == 0:
         raise BadInput(f"'{name}' has shape {row.shape}; expected rank 1, (images,).")
-    if not np.isfinite(row).all():
-        first = int(np.flatnonzero(~np.isfinite(row))[0])
-        raise BadInput(f"Row {first} of '{name}' is not finite.")
+    check_finite(name, row)
     return row
-
-
-def _mean_error(values: Floats) -> float | None:
-    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .arrays import ROWS_PER_BLOCK, BadInput, check_features, to_floats
+from .arrays import BadInput, Features, blocks, check_features, to_floats
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 
 @register("denoising", unit="squared feature units", better="lower")
@@ -36,9 +31,6 @@ def denoising(*, clean: Features, denoised: Features) -> dict[str, Estimate]:
         raise BadInput(
             f"'denoised' has {len(second)} rows and 'clean' has {len(first)}; expected the same."
         )
-    errors = []
-    for start in range(0, len(first), ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK)
-        errors.append(((to_floats(second[rows]) - to_floats(first[rows])) ** 2).mean(axis=1))
-    values = np.concatenate(errors)
-    return {"ife": Estimate(float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5))}
+    pairs = zip(blocks(first), blocks(second), strict=True)
+    errors = [((to_floats(d) - to_floats(c)) ** 2).mean(axis=1) for (_, c), (_, d) in pairs]
+    return {"ife": Estimate.of_mean(np.concatenate(errors))}

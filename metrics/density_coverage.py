@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .arrays import check_features
-from .neighbours import count_hits, squared_radii
-from .precision_recall import share_error
+from .arrays import Features
 from .registry import Estimate, Scores, register
-from .screening import prepare
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 
 @register("density-coverage", unit="share", better="higher")
@@ -25,7 +17,7 @@ def score_density_coverage(
     density, coverage, error = _density_coverage(real, generated, k, strict)
     return {
         "density": Estimate(density, error),
-        "coverage": Estimate(coverage, share_error(coverage, len(real))),
+        "coverage": Estimate.of_share(coverage, len(real)),
         "coverage_expected": expected_coverage(len(real), len(generated), k=k),
     }
 
@@ -84,10 +76,9 @@ def expected_coverage(n_real: int, n_generated: int, *, k: int = 5) -> float:
 def _density_coverage(
     real: Features, generated: Features, k: int, strict: bool
 ) -> tuple[float, float, float]:
-    sets = check_features(real=real, generated=generated, minimum=k + 1, vary=True)
-    real_points, generated_points = prepare(*sets)
-    radii = squared_radii(real_points, k)
-    hits, _ = count_hits(real_points, generated_points, real_radii=radii, strict=strict)
+    from .neighbours import ball_hits
+
+    hits, _ = ball_hits(real=real, generated=generated, k=k, strict=strict, both=False)
     error = hits.per_point.std() / k / len(hits.per_point) ** 0.5
     density, coverage = hits.per_point.mean() / k, (hits.per_ball > 0).mean()
     return float(density), float(coverage), float(error)

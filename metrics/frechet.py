@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrays import ROWS_PER_BLOCK, BadInput, check_features, is_tensor
+from .arrays import BadInput, Features, blocks, check_features, float64, is_tensor
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 SINGULAR = "fewer rows than features: the covariances are singular, the bias is large"
 
@@ -110,9 +107,9 @@ def moments(features: Features) -> Moments:
         array([[2.]])
     """
     count = len(features)
-    mean = sum(float64(block).sum(0) for block in blocks(features)) / count
+    mean = sum(float64(block).sum(0) for _, block in blocks(features)) / count
     scatter: Any = 0.0
-    for block in blocks(features):
+    for _, block in blocks(features):
         centred = float64(block) - mean
         scatter = scatter + centred.T @ centred
     return Moments(mean, scatter / (count - 1))
@@ -220,7 +217,7 @@ def _influence_error(rows: Any, own: Moments, other: Moments) -> float:  # noqa:
     shift = 2.0 * (own.mean - other.mean)
     transport = _transport(own.cov, other.cov)
     total = squares = 0.0
-    for block in blocks(rows):
+    for _, block in blocks(rows):
         centred = float64(block) - own.mean
         change = centred @ shift + (centred * (centred - centred @ transport)).sum(1)
         total += float(change.sum())
@@ -239,17 +236,6 @@ def _transport(start: Any, end: Any) -> Any:  # noqa: ANN401
     kept = values > smallest
     half = (root @ vectors)[:, kept] * values[kept] ** -0.25
     return half @ half.T
-
-
-def blocks(features: Any) -> list[Any]:  # noqa: ANN401
-    """Cuts features into blocks of rows."""
-    starts = range(0, len(features), ROWS_PER_BLOCK)
-    return [features[start : start + ROWS_PER_BLOCK] for start in starts]
-
-
-def float64(array: Any) -> Any:  # noqa: ANN401
-    """Converts an array or a tensor to float64, where it lies."""
-    return array.double() if is_tensor(array) else array.astype(np.float64)
 
 
 def linalg_of(array: Any) -> Any:  # noqa: ANN401

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from .arrays import BadInput, Floats, check_features, to_floats
+from .arrays import BadInput, Features, Floats, check_features, to_floats
 from .frechet import distance_of_moments, moment_standard_errors, moments
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 CUSTOMARY_SMALLEST = 5000
 

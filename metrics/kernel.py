@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from .arrays import BadInput, Floats, check_features, is_tensor, to_floats
+from .arrays import BadInput, Features, Floats, check_features, float64, to_floats
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 Subsets: TypeAlias = "tuple[Any, Any] | int | Literal['full'] | None"
 
@@ -168,11 +165,11 @@ def _between(left: Any, right: Any, edges: tuple[Any, Any]) -> Floats:  # noqa: 
 
 def _kernel_sums(first: Any, second: Any) -> Floats:  # noqa: ANN401
     """Sums the kernel over the rows of ``first``, for each row of ``second``."""
-    first = _float64(first)
+    first = float64(first)
     block = max(1, BLOCK_ELEMENTS // len(first))
     sums = []
     for start in range(0, len(second), block):
-        rows = _float64(second[start : start + block])
+        rows = float64(second[start : start + block])
         product = rows @ first.T
         product /= first.shape[1]
         product += 1.0
@@ -181,7 +178,7 @@ def _kernel_sums(first: Any, second: Any) -> Floats:  # noqa: ANN401
 
 
 def _diagonal_sum(features: Any) -> float:  # noqa: ANN401
-    values = _float64(features)
+    values = float64(features)
     return float((((values * values).sum(1) / values.shape[1] + 1.0) ** 3).sum())
 
 
@@ -214,7 +211,3 @@ def _check_indices(subsets: tuple[Any, Any], n: int, m: int) -> list[tuple[Any, 
             )
     real, generated = (np.asarray(indices).astype(np.int64) for indices in subsets)
     return list(zip(real, generated, strict=True))
-
-
-def _float64(array: Any) -> Any:  # noqa: ANN401
-    return array.double() if is_tensor(array) else array.astype(np.float64)

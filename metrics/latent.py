@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .arrays import ROWS_PER_BLOCK, Floats, check_features, to_floats
+from .arrays import Features, Floats, blocks, check_features, to_floats
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 ACTIVE_VARIANCE = 0.01
 
@@ -105,9 +100,10 @@ def prior_discrepancy(*, codes: Features) -> tuple[float, float]:
     count, dims = values.shape
     norms = (values**2).sum(axis=1)
     sums = np.empty(count)
-    for start in range(0, count, ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK)
-        squared = norms[rows, None] + norms - 2.0 * values[rows] @ values.T
+    for start, block in blocks(values):
+        rows = slice(start, start + len(block))
+        squared = norms[rows, None] + norms - 2.0 * block @ values.T
+        # A code's distance to itself is 0 and its kernel 1: no pair, so it is taken off.
         sums[rows] = np.exp(-squared.clip(min=0.0) / (2.0 * dims)).sum(axis=1) - 1.0
     cross = (dims / (dims + 1.0)) ** (dims / 2.0) * np.exp(-norms / (2.0 * (dims + 1.0)))
     prior = (dims / (dims + 2.0)) ** (dims / 2.0)

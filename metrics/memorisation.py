@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .arrays import Floats, check_features
-from .neighbours import squared_kth, squared_radii
-from .precision_recall import share_error
+from .arrays import Features, Floats, check_features
 from .registry import Estimate, register
-from .screening import prepare
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 
 @register("memorisation", unit="share or ratio", better="higher")
@@ -45,6 +37,9 @@ def memorisation(
         >>> scores["nn_ratio"].value, scores["authpct"].value
         (0.0, 0.0)
     """
+    from .neighbours import squared_kth, squared_radii
+    from .screening import prepare
+
     sets = check_features(train=train, heldout=heldout, generated=generated)
     check_features(train=sets[0], vary=True)
     points, other, new = prepare(*sets)
@@ -55,7 +50,7 @@ def memorisation(
     ratio = float(np.median(distances) / max(np.median(expected), np.finfo(float).tiny))
     return {
         "nn_ratio": Estimate(ratio, _ratio_error(distances, expected)),
-        "authpct": Estimate(authentic, share_error(authentic, len(to_train))),
+        "authpct": Estimate.of_share(authentic, len(to_train)),
     }
 
 

@@ -1,42 +1,33 @@
 """Nearest neighbours in blocks: screened by matrix products, decided in float64.
 
-A screened distance decides only where it is far enough from the radius; every pair within 1e-3
+A screened distance decides only where it is far enough from the radius. Every pair within 1e-3
 relative of a radius, or within the rounding of the screen, is computed again in float64 from the
 differences. So ties stay ties, at the speed of a matrix product and in bounded memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-from .arrays import Floats, check_features
+from .arrays import Features, Floats, check_features
 from .screening import (
     BAND,
     BLOCK_ELEMENTS,
     Points,
     pair_distances,
     prepare,
-    reach,
     screen,
-    screen_pairs,
     screened_blocks,
 )
 
-if TYPE_CHECKING:
-    import torch
-
-    from .arrays import Features
-
 TIE = 1e-12  # squared distances closer than this, relatively, are equal
 SPARE = 11  # screened neighbours kept beyond the k-th
-HALF_SPARE = 27  # where bfloat16 screens
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """Which balls hold which points.
 
     Attributes:
@@ -48,6 +39,36 @@ class Hits:
     per_ball: np.ndarray[Any, Any]
 
 
+def ball_hits(
+    *, real: Features, generated: Features, k: int, strict: bool, both: bool = True
+) -> tuple[Hits, Hits]:
+    """Counts hits in the balls that reach from each row to the k-th neighbour in its own set.
+
+    Args:
+        real: Features of real images, shape (N, F), N above k.
+        generated: Features of generated images, shape (M, F), M above k.
+        k: Which neighbour gives the radius.
+        strict: Whether a point on the border of a ball is outside.
+        both: Whether there are balls around generated rows as well.
+
+    Returns:
+        Generated rows in balls around real rows, and real rows in balls around generated rows.
+
+    Raises:
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
+
+    Example:
+        >>> real = np.array([[0.0], [1.0], [2.0]])
+        >>> hits, _ = ball_hits(real=real, generated=real[:2] + 0.1, k=1, strict=True)
+        >>> hits.per_point.tolist(), hits.per_ball.tolist()
+        ([2, 2], [1, 2, 1])
+    """
+    sets = check_features(real=real, generated=generated, minimum=k + 1, vary=True)
+    left, right = prepare(*sets)
+    radii = squared_radii(left, k), squared_radii(right, k) if both else None
+    return count_hits(left, right, real_radii=radii[0], generated_radii=radii[1], strict=strict)
+
+
 def squared_radii(points: Points, k: int) -> Floats:
     """Computes the squared distance of each point to its k-th neighbour, itself not counted.
 
@@ -57,10 +78,8 @@ def squared_radii(points: Points, k: int) -> Floats:
     Returns:
         Squared distances in float64, shape (N,).
     """
-    import torch
-
     count = len(points.exact)
-    keep = min(k + (SPARE if points.half is None else HALF_SPARE), count - 1)
+    keep = min(k + SPARE, count - 1)
     size = max(keep + 1, int(BLOCK_ELEMENTS**0.5))
     device = points.screen.device
     values = torch.full((count, keep), float("inf"), dtype=points.screen.dtype, device=device)
@@ -75,12 +94,15 @@ def squared_radii(points: Points, k: int) -> Floats:
             _merge(values, indices, screened, start, other)
     kth = values[:, k - 1 : k]
     slack = _slack(points, points, kth)
-    candidates = (values - kth).abs() <= slack
+    # Two halves of one comparison: rounding must not put a value into both, or into neither.
+    nearer = values < kth - slack
+    candidates = ~nearer & (values <= kth + slack)
     pairs = candidates.nonzero()
     exact = pair_distances(points, points, pairs[:, 0], indices[candidates])
-    inside = (values < kth - slack).sum(1)
-    result: Floats = exact.cpu().numpy()[_select(pairs[:, 0], exact, k - inside)]
+    chosen = _select(pairs[:, 0], exact, k - nearer.sum(1))
+    result: Floats = exact.cpu().numpy()[chosen]
     if keep < count - 1:
+        # Where the last one kept is a candidate, the first one dropped may be one, too.
         again = candidates[:, -1].nonzero()[:, 0]
         if len(again):
             result[again.cpu().numpy()] = squared_kth(points, points, k, itself=again)[0]
@@ -99,8 +121,6 @@ def squared_kth(
         itself: Where given, only these rows are searched, each being that point as well, which
             does not count.
     """
-    import torch
-
     if itself is not None:
         queries = queries[itself]
     distances, indices = [], []
@@ -114,6 +134,7 @@ def squared_kth(
         near = screened[pairs[:, 0], pairs[:, 1]] >= (kth - slack)[pairs[:, 0], 0]
         total = torch.bincount(pairs[:, 0], minlength=len(screened))
         pairs = pairs[near]
+        # What is nearer for certain needs no exact distance: it only lowers the rank looked for.
         inside = total - torch.bincount(pairs[:, 0], minlength=len(screened))
         exact = pair_distances(queries, points, pairs[:, 0] + start, pairs[:, 1])
         chosen = _select(pairs[:, 0], exact, k - inside)
@@ -142,8 +163,6 @@ def count_hits(
     Returns:
         Generated points in real balls, and real points in generated balls.
     """
-    import torch
-
     device = real.exact.device
     sizes = len(real.exact), len(generated.exact)
     # For both kinds of ball: hits per real and per generated row.
@@ -154,65 +173,25 @@ def count_hits(
     ]
     for start, screened in screened_blocks(real, generated):
         rows = slice(start, start + len(screened))
+        part = real[rows]
         for axis, bounds in enumerate(radii):
             if bounds is None:
                 continue
             if axis == 0:
-                bound = bounds[rows, None]
-                slack = reach(real[rows], generated, bounds[rows])[:, None]
+                bound, slack = bounds[rows, None], part.reach(generated)[:, None]
             else:
-                bound = bounds[None, :]
-                slack = reach(generated, real[rows], bounds)[None, :]
-            pairs = _inside(real[rows], generated, screened, bound, slack, strict=strict)
+                bound, slack = bounds[None, :], generated.reach(part)[None, :]
+            pairs = _inside(part, generated, screened, bound, slack, strict=strict)
             hits[axis][0][rows] += torch.bincount(pairs[:, 0], minlength=len(screened))
             hits[axis][1] += torch.bincount(pairs[:, 1], minlength=sizes[1])
     counts = [[h.cpu().numpy() for h in pair] for pair in hits]
     return Hits(counts[0][1], counts[0][0]), Hits(counts[1][0], counts[1][1])
 
 
-def neighbour_scores(
-    *, real: Features, generated: Features, k: int = 5, strict: bool = False
-) -> dict[str, float]:
-    """Computes precision, recall, density and coverage with one k and one rule for ties.
-
-    Args:
-        real: Features of real images, shape (N, F), N above k.
-        generated: Features of generated images, shape (M, F), M above k.
-        k: Which neighbour gives the radius.
-        strict: Whether a point on the border of a ball is outside.
-
-    Raises:
-        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
-
-    Example:
-        >>> import numpy as np
-        >>> real = np.array([[0.0], [1.0], [2.0]])
-        >>> neighbour_scores(real=real, generated=real[:2] + 0.1, k=1)["precision"]
-        1.0
-    """
-    sets = check_features(real=real, generated=generated, minimum=k + 1, vary=True)
-    real_points, generated_points = prepare(*sets)
-    of_real, of_generated = count_hits(
-        real_points,
-        generated_points,
-        real_radii=squared_radii(real_points, k),
-        generated_radii=squared_radii(generated_points, k),
-        strict=strict,
-    )
-    return {
-        "precision": float((of_real.per_point > 0).mean()),
-        "recall": float((of_generated.per_point > 0).mean()),
-        "density": float(of_real.per_point.mean() / k),
-        "coverage": float((of_real.per_ball > 0).mean()),
-    }
-
-
 def _merge(
     values: torch.Tensor, indices: torch.Tensor, screened: torch.Tensor, start: int, other: int
 ) -> None:
     """Keeps the smallest screened distances of rows from ``start`` to columns from ``other``."""
-    import torch
-
     rows = slice(start, start + len(screened))
     keep = values.shape[1]
     new = torch.topk(screened, min(keep, screened.shape[1]), dim=1, largest=False)
@@ -227,7 +206,7 @@ def _slack(queries: Points, points: Points, kth: torch.Tensor) -> torch.Tensor:
 
     Both, the k-th and the pair, may be off by the screen's rounding.
     """
-    return BAND * kth.clamp(min=0) + 2 * reach(queries, points, kth[:, 0])[:, None]
+    return BAND * kth.clamp(min=0) + 2 * queries.reach(points)[:, None]
 
 
 def _inside(
@@ -255,12 +234,6 @@ def _inside(
     limit = bound.expand(screened.shape)[i, j]
     inside = screened[i, j] < limit - width.expand(screened.shape)[i, j]
     near = (~inside).nonzero()[:, 0]
-    if rows.half is not None and columns.half is not None:
-        finer = screen_pairs(rows, columns, i[near], j[near])
-        rounding = 2 * rows.error * (rows.norms[i[near]] + columns.norms[j[near]])
-        width = BAND * limit[near] + rounding
-        inside[near] = finer < limit[near] - width
-        near = near[(finer - limit[near]).abs() <= width]
     exact = pair_distances(rows, columns, i[near], j[near])
     border = limit[near] * (1.0 - TIE if strict else 1.0 + TIE)
     inside[near] = exact < border if strict else exact <= border

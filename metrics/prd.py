@@ -8,16 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .arrays import BadInput, Floats, check_features, to_floats, to_numpy
+from .arrays import BadInput, Features, Floats, check_features, to_floats, to_numpy
 from .registry import Estimate, register
 from .seeding import seed_centres
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 EPSILON = 1e-10
 RESAMPLES = 50

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .neighbours import neighbour_scores
+from .arrays import Features
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 
 @register("precision-recall", unit="share", better="higher")
@@ -22,8 +17,8 @@ def score_precision_recall(
     """
     precision, recall = precision_recall(real=real, generated=generated, k=k, strict=strict)
     return {
-        "precision": Estimate(precision, share_error(precision, len(generated))),
-        "recall": Estimate(recall, share_error(recall, len(real))),
+        "precision": Estimate.of_share(precision, len(generated)),
+        "recall": Estimate.of_share(recall, len(real)),
     }
 
 
@@ -59,10 +54,7 @@ def precision_recall(
         >>> precision_recall(real=real, generated=real[:2] + 0.5, k=1)
         (1.0, 0.5)
     """
-    scores = neighbour_scores(real=real, generated=generated, k=k, strict=strict)
-    return scores["precision"], scores["recall"]
+    from .neighbours import ball_hits
 
-
-def share_error(share: float, count: int) -> float:
-    """Returns the binomial standard error of a share of ``count`` rows."""
-    return float((share * (1.0 - share) / count) ** 0.5)
+    of_real, of_generated = ball_hits(real=real, generated=generated, k=k, strict=strict)
+    return float((of_real.per_point > 0).mean()), float((of_generated.per_point > 0).mean())

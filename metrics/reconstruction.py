@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .arrays import BadInput, Floats, to_numpy
+from .arrays import BadInput, Features, Floats, check_finite, to_numpy
 from .registry import Estimate, register
-
-if TYPE_CHECKING:
-    from .arrays import Features
 
 IMAGES_PER_BLOCK = 1024
 
@@ -27,10 +24,10 @@ def reconstruction(*, images: Features, reconstructions: Features) -> dict[str, 
     absolute = [abs(d).mean(axis=1) for d in _differences(images, reconstructions)]
     sums = squares * to_numpy(images)[0].size
     return {
-        "mse": _average(squares),
-        "sse": _average(sums),
-        "l2": _average(np.sqrt(sums)),
-        "mae": _average(np.concatenate(absolute)),
+        "mse": Estimate.of_mean(squares),
+        "sse": Estimate.of_mean(sums),
+        "l2": Estimate.of_mean(np.sqrt(sums)),
+        "mae": Estimate.of_mean(np.concatenate(absolute)),
     }
 
 
@@ -45,7 +42,7 @@ def psnr(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
     exact = int(np.isinf(values).sum())
     if exact:
         return {"psnr": Estimate(float("inf"), None, f"{exact} images reproduced exactly")}
-    return {"psnr": _average(values)}
+    return {"psnr": Estimate.of_mean(values)}
 
 
 @register("ssim", unit="similarity", better="higher")
@@ -71,7 +68,7 @@ def ssim(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
         target, output = (torch.from_numpy(a[block].astype(np.float32)) for a in (left, right))
         scores: Any = similarity(output, target, data_range=1.0, reduction="none")
         values.append(scores.double().numpy().reshape(-1))
-    return {"ssim": _average(np.concatenate(values))}
+    return {"ssim": Estimate.of_mean(np.concatenate(values))}
 
 
 def squared_errors(images: Features, reconstructions: Features) -> Floats:
@@ -110,9 +107,7 @@ def _check_images(images: Features, reconstructions: Features) -> tuple[Any, Any
     for name, array in (("images", left), ("reconstructions", right)):
         if array.dtype.kind != "f":
             raise BadInput(f"'{name}' has type {array.dtype}; expected floats in [0, 1].")
-        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if not finite.all():
-            raise BadInput(f"Row {int(np.flatnonzero(~finite)[0])} of '{name}' is not finite.")
+        check_finite(name, array)
     low, high = float(left.min()), float(left.max())
     if low < 0.0 or high > 1.0:
         guess = (
@@ -122,8 +117,3 @@ def _check_images(images: Features, reconstructions: Features) -> tuple[Any, Any
         )
         raise BadInput(f"'images' spans {low:g} to {high:g}; expected [0, 1].{guess}")
     return left, right
-
-
-def _average(values: Floats) -> Estimate:
-    error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
-    return Estimate(float(values.mean()), error)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .arrays import Floats
 
 Better = Literal["higher", "lower", "closer", "none"]
 
@@ -23,6 +26,17 @@ class Estimate:
     value: float
     stderr: float | None = None
     reason: str = ""
+
+    @classmethod
+    def of_mean(cls, values: Floats) -> Estimate:
+        """Returns the mean of independent values, with its standard error from two values on."""
+        error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+        return cls(float(values.mean()), error)
+
+    @classmethod
+    def of_share(cls, share: float, count: int) -> Estimate:
+        """Returns a share of ``count`` rows with its binomial standard error."""
+        return cls(share, float((share * (1.0 - share) / count) ** 0.5))
 
 
 Scores = Mapping[str, "float | Estimate"]

@@ -46,12 +46,9 @@ def seed_centres(
     count, size = len(points), len(sample)
     validation = np.random.RandomState(seed).randint(0, count, size)
     centres = [_k_means_plus_plus(sample, clusters, random_state)]
-    held = np.empty_like(sample)
     for _ in range(1, trials):
         if size < count:
-            sample = points.take(
-                random_state.randint(0, count, size), axis=0, out=held, mode="clip"
-            )
+            sample = points[random_state.randint(0, count, size)]
         centres.append(_k_means_plus_plus(sample, clusters, random_state))
     return centres[int(np.argmin(_inertias(points, validation, centres)))]
 

@@ -14,26 +14,10 @@ from ..weights import WeightsFile, hub_folder
 DINOV2_DIMS = {"s": 384, "b": 768, "l": 1024, "g": 1536}
 CLIP_URL = "https://openaipublic.azureedge.net/clip/models"
 CLIP = {
-    "clip-rn50": (
-        1024,
-        "RN50",
-        "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
-    ),
-    "clip-vit-b-32": (
-        512,
-        "ViT-B-32",
-        "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-    ),
-    "clip-vit-b-16": (
-        512,
-        "ViT-B-16",
-        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
-    ),
-    "clip-vit-l-14": (
-        768,
-        "ViT-L-14",
-        "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
-    ),
+    "RN50": (1024, "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"),
+    "ViT-B-32": (512, "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
+    "ViT-B-16": (512, "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"),
+    "ViT-L-14": (768, "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"),
 }
 
 
@@ -108,13 +92,10 @@ def _file(base: type[Fidelity], name: str, dims: int, weights: WeightsFile) -> N
     register_extractor(name)(type(name, (base,), attributes))
 
 
-for _name, (_dims, _model, _digest) in CLIP.items():
-    _file(
-        Clip,
-        _name,
-        _dims,
-        WeightsFile(f"{_name}-{_digest}.pt", _digest, f"{CLIP_URL}/{_digest}/{_model}.pt"),
-    )
+for _model, (_dims, _digest) in CLIP.items():
+    _name = f"clip-{_model.lower()}"
+    _url = f"{CLIP_URL}/{_digest}/{_model}.pt"
+    _file(Clip, _name, _dims, WeightsFile(f"{_name}-{_digest}.pt", _digest, _url))
 for _size, _dims in DINOV2_DIMS.items():
     _model = f"dinov2_vit{_size}14"
     _url = f"https://dl.fbaipublicfiles.com/dinov2/{_model}/{_model}_pretrain.pth"

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 from aebench.metrics import density_coverage, precision_recall
-from aebench.metrics.neighbours import neighbour_scores
+from aebench.metrics.neighbours import ball_hits
 from aebench.metrics.prd import prd_curve, prd_f_beta
 
 FLOAT64 = "prdc is given float64, in which alone its values are ours; ours gets float32"
@@ -66,12 +66,21 @@ def test_neighbours(sets, full, versus):
     wide = [v.astype(np.float64) for v in sets]  # In float32 prdc misjudges near-ties.
     peer = pytest.importorskip("prdc")
 
+    def ours():
+        of_real, of_generated = ball_hits(real=real, generated=generated, k=5, strict=True)
+        return {
+            "precision": (of_real.per_point > 0).mean(),
+            "recall": (of_generated.per_point > 0).mean(),
+            "density": of_real.per_point.mean() / 5,
+            "coverage": (of_real.per_ball > 0).mean(),
+        }
+
     def theirs():
         with contextlib.redirect_stdout(io.StringIO()):
             return peer.compute_prdc(*wide, nearest_k=5)
 
     scores, expected = versus(
-        lambda: neighbour_scores(real=real, generated=generated, k=5, strict=True),
+        ours,
         theirs,
         peer="prdc",
         work=f"four scores at k = 5, {_size(real)}",
