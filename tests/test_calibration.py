@@ -14,6 +14,7 @@ from aebench.bench.calibration.study import SMOKE, run
 from aebench.bench.calibration.verdicts import judge, spearman, summarise, verdicts
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
+from aebench.bench.files.csv_cells import csv_text
 
 pytestmark = pytest.mark.sensitive
 
@@ -105,6 +106,7 @@ def test_distance_from_the_floor_is_positive_where_a_higher_score_is_better_and_
     level = base | {"kind": "dropped", "severity": 1, "level": 1.0, "value": 0.4, "stderr": 0.04}
     summary = summarise(pd.DataFrame([floor, level]))
     assert summary["z"].tolist() == pytest.approx([0.0, 10.0])
+    assert summary["set"].tolist() == ["floor", "dropped 1"]
     assert verdicts(summary)["verdict"].tolist() == ["right"]
 
 
@@ -146,8 +148,8 @@ def test_the_study_sees_memorised_images_resumes_and_writes_its_reading(tmp_path
 
     write_report(SMOKE, tmp_path)
     text = (tmp_path / "README.md").read_text()
-    assert "**memorised**: " in text
-    assert "nn_ratio on pixels" in text
+    assert "**memorised** is seen at every N by " in text
+    assert "| nn_ratio on pixels " in text
     assert (tmp_path / "plots" / "separation-100.png").stat().st_size > 10_000
     assert (tmp_path / "tables" / "verdicts-100.md").is_file()
 
@@ -155,3 +157,12 @@ def test_the_study_sees_memorised_images_resumes_and_writes_its_reading(tmp_path
 def test_a_report_without_results_is_an_error(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         write_report(SMOKE, tmp_path)
+
+
+def test_a_text_in_the_place_of_a_number_is_an_error_and_so_are_two_studies(tmp_path):
+    line = dict.fromkeys(calibration.FIELDS, "1")
+    for second, text in ((line | {"value": "x"}, "text for a number"), ({"study": "2"}, "of one")):
+        rows = [line.values(), (line | second).values()]
+        (tmp_path / "results.csv").write_text(csv_text([calibration.FIELDS, *rows]))
+        with pytest.raises(UserError, match=text):
+            write_report(SMOKE, tmp_path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNDAMAGED = "none"
 SPARE = 1.25  # clean images over the largest set, so that a class can be left out
-PIXELWISE = ("blur", "noise", "pca")
+PIXELWISE = ("blur", "noise", "pca")  # images are changed; elsewhere others are chosen
 LEVELS: dict[str, tuple[float, ...]] = {
     "blur": (0.4, 0.6, 1.0),
     "noise": (2, 5, 20),
@@ -28,7 +28,7 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "memorised": (0.1, 0.5, 1.0),
     "repeated": (2, 5, 20),
 }
-MEANING = {
+DAMAGE_MEANING = {
     "blur": "Gaussian blur, standard deviation in pixels",
     "noise": "Gaussian noise, standard deviation in grey levels",
     "pca": "reconstruction from so many principal components",
@@ -55,10 +55,8 @@ class Damage:
         """The setting of the damage, 0 for the floor."""
         return LEVELS[self.kind][self.severity - 1] if self.severity else 0.0
 
-    @property
-    def pixelwise(self) -> bool:
-        """Whether images are changed, rather than chosen."""
-        return self.kind in PIXELWISE
+    def __str__(self) -> str:
+        return f"{self.kind} {self.level:g}" if self.severity else "floor"
 
 
 def all_damages() -> list[Damage]:
@@ -105,7 +103,7 @@ class Pools:
             "clean": data.train[chosen],
         }
         self.labels = data.train_labels[chosen].numpy()
-        self.dropped = class_order(seed)
+        self.dropped: list[int] = _shuffled(10, seed, "classes").tolist()
         self.seed = seed
 
     def damage(self, damage: Damage, count: int) -> Tensor:
@@ -135,12 +133,6 @@ class Pools:
         if damage.kind == "repeated":
             return {"clean": np.resize(rows[: count // int(damage.level)], count), "train": none}
         return {"clean": rows, "train": none}
-
-
-def class_order(seed: int) -> list[int]:
-    """Returns the ten classes in the order in which they are left out."""
-    order: list[int] = _shuffled(10, seed, "classes").tolist()
-    return order
 
 
 def _shuffled(count: int, seed: int, name: str) -> np.ndarray:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from ...metrics.extractor import build_extractor
@@ -17,25 +19,21 @@ from ..data.dataset import load_dataset
 from ..errors import UserError
 from ..evaluation.features import extract
 from ..evaluation.metric_lookup import compute_scores, find_metric
+from ..files.csv_cells import csv_text
 from ..files.storage import canonical_json, write_atomically
 from ..records.code import code_digest
 from ..records.provenance import commit, now
-from ..records.results import csv_text
-from .sets import LEVELS, Damage, Pools, all_damages
+from .sets import LEVELS, PIXELWISE, Damage, Pools, all_damages
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...metrics.extractor import Extractor
-
-TRAINING = ("memorisation",)
+TRAINING = "memorisation"  # the metric that sees training images
 UNSCORED = ("coverage_expected",)  # a constant of the counts
 OPTIONS = {"runs": 3, "subsets": 10}
 FIELDS = (
     *("study", "features", "kind", "severity", "level", "n", "repeat", "metric", "value"),
     *("stderr", "unit", "better", "reason", "seconds", "commit", "date"),
 )
-Outputs = dict[str, "np.ndarray"]
+KEY = ("features", "kind", "severity", "n", "repeat")
+Outputs = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -78,15 +76,18 @@ class Study:
         names = sorted({name for size in self.sizes for name in size.metrics})
         metrics = [find_metric(name).function.__module__ for name in names]
         own = "aebench.bench.calibration"
-        code = code_digest([f"{own}.sets", *metrics], (own, "aebench.metrics"))
-        about = canonical_json([asdict(self), LEVELS, OPTIONS, code])
+        return self.settings(code_digest([f"{own}.sets", *metrics], (own, "aebench.metrics")))
+
+    def settings(self, *code: str) -> str:
+        """Returns 12 hex digits of the settings and the damage, and of what else is given."""
+        about = canonical_json([asdict(self), LEVELS, OPTIONS, *code])
         return hashlib.sha256(about.encode()).hexdigest()[:12]
 
-    @property
-    def training(self) -> int:
-        """How many training images the memorisation metrics need."""
-        counts = [s.n * s.repeats for s in self.sizes if set(TRAINING) & set(s.metrics)]
-        return max(counts, default=0)
+    def pools(self) -> Pools:
+        """Returns the pools of images, large enough for every set."""
+        training = max((s.n * s.repeats for s in self.sizes if TRAINING in s.metrics), default=0)
+        largest = max(s.n * s.repeats for s in self.sizes)
+        return Pools(load_dataset(self.dataset), largest, training, self.seed)
 
     def count(self, damage: Damage) -> int:
         """Returns how many images a damaged set needs over all sizes."""
@@ -98,8 +99,8 @@ FULL = Study(
     "fashion-mnist",
     ("lite0@64", "pixels"),
     (
-        Size(1_000, (*SAMPLE, *TRAINING), repeats=3, once=("prd",)),
-        Size(3_000, (*SAMPLE, *TRAINING)),
+        Size(1_000, (*SAMPLE, TRAINING), repeats=3, once=("prd",)),
+        Size(3_000, (*SAMPLE, TRAINING)),
         Size(
             10_000,
             ("frechet", "frechet-inf", *SAMPLE[1:]),
@@ -112,7 +113,7 @@ SMOKE = Study(
     "fashion-mini",
     ("pixels",),
     (
-        Size(100, ("kernel", *SAMPLE[3:], *TRAINING), repeats=3, once=("memorisation",)),
+        Size(100, ("kernel", *SAMPLE[3:], TRAINING), repeats=3, once=(TRAINING,)),
         Size(600, ("kernel",), severities=(0, 1)),
     ),
 )
@@ -137,27 +138,34 @@ def run(
     """
     digest = study.digest
     path = out / "results.csv"
-    done = {_cell(row) for row in read(path) if row["study"] == digest}
-    largest = max(s.n * s.repeats for s in study.sizes)
-    pools = Pools(load_dataset(study.dataset), largest, study.training, study.seed)
+    done = {tuple(row[f] for f in KEY) for row in read(path) if row["study"] == digest}
+    pools = study.pools()
     for name in extractors or study.extractors:
         extractor = build_extractor(name)
-        for size, damage, repeat, outputs in _sets(study, pools, extractor, cache_dir, done):
-            new = list(_score(size, repeat, outputs))
-            about = {
-                "study": digest,
-                "features": extractor.identity,
-                **{"kind": damage.kind, "severity": damage.severity, "level": damage.level},
-                **{"n": size.n, "repeat": repeat, "commit": commit(), "date": now()},
-            }
-            _append(
-                path, digest, [{f: _text((about | row).get(f)) for f in FIELDS} for row in new]
-            )
-            progress(f"{extractor.name} N={size.n} {damage.kind} {damage.level:g} #{repeat}")
+        features: Outputs = {}
+        for size, damage in itertools.product(study.sizes, all_damages()):
+            repeats = range(size.repeats if size.wants(damage) else 0)
+            head = (extractor.identity, damage.kind, str(damage.severity), str(size.n))
+            missing = [r for r in repeats if (*head, str(r)) not in done]
+            if not missing:
+                continue
+            for pool, images in pools.images.items():
+                if pool not in features:
+                    features[pool] = extract(images, extractor, cache_dir)
+            changed = features["clean"]
+            if damage.kind in PIXELWISE:
+                images = pools.damage(damage, study.count(damage))
+                changed = extract(images, extractor, cache_dir)
+            for repeat in missing:
+                about = {"study": digest, **dict(zip(KEY, (*head, repeat), strict=True))}
+                about |= {"level": damage.level, "commit": commit(), "date": now()}
+                outputs = _outputs(pools, features, changed, damage, size, repeat)
+                _append(path, digest, [about | score for score in _score(size, repeat, outputs)])
+                progress(f"{extractor.name} N={size.n} {damage} #{repeat}")
     return [row for row in read(path) if row["study"] == digest]
 
 
-def _append(path: Path, digest: str, new: list[dict[str, str]]) -> None:
+def _append(path: Path, digest: str, new: list[dict[str, Any]]) -> None:
     """Adds lines to those of the same study; two processes may share the work."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(".results.lock")):
@@ -184,43 +192,9 @@ def read(path: Path) -> list[dict[str, str]]:
     return lines
 
 
-def _sets(
-    study: Study,
-    pools: Pools,
-    extractor: Extractor,
-    cache_dir: Path | None,
-    done: set[tuple[str, ...]],
-) -> Iterator[tuple[Size, Damage, int, Outputs]]:
-    """Yields the sets that are not done, small ones first, with their features."""
-    features: Outputs = {}
-    for size in study.sizes:
-        for damage in all_damages():
-            repeats = range(size.repeats if size.wants(damage) else 0)
-            head = (extractor.identity, damage.kind, str(damage.severity), str(size.n))
-            missing = [r for r in repeats if (*head, str(r)) not in done]
-            if not missing:
-                continue
-            for name, images in pools.images.items():
-                if name not in features:
-                    features[name] = extract(images, extractor, cache_dir)
-            changed = features["clean"]
-            if damage.pixelwise:
-                images = pools.damage(damage, study.count(damage))
-                changed = extract(images, extractor, cache_dir)
-            for repeat in missing:
-                yield (
-                    size,
-                    damage,
-                    repeat,
-                    _outputs(pools, features, changed, damage, size, repeat),
-                )
-
-
 def _outputs(
     pools: Pools, features: Outputs, changed: np.ndarray, damage: Damage, size: Size, repeat: int
 ) -> Outputs:
-    import numpy as np
-
     rows = slice(repeat * size.n, (repeat + 1) * size.n)
     chosen = pools.select(damage, size.n, repeat)
     parts = [features["train"][chosen["train"]], changed[chosen["clean"]]]
@@ -238,17 +212,8 @@ def _score(size: Size, repeat: int, outputs: Outputs) -> Iterator[dict[str, Any]
         subsets = {"subset_size": size.n + 1} if size.n <= 1000 else {}
         start = time.process_time()
         scores = compute_scores(find_metric(name), outputs, {**OPTIONS, **subsets, "seed": repeat})
-        seconds = time.process_time() - start
+        seconds = round(time.process_time() - start, 2)
         for score in scores:
-            if score.metric in UNSCORED:
-                continue
-            row = {f: getattr(score, f) for f in ("metric", "value", "stderr", "unit", "better")}
-            yield row | {"reason": score.reason, "seconds": round(seconds, 2)}
-
-
-def _cell(row: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(row[f] for f in ("features", "kind", "severity", "n", "repeat"))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+            if score.metric not in UNSCORED:
+                fields = ("metric", "value", "stderr", "unit", "better", "reason")
+                yield {f: getattr(score, f) for f in fields} | {"seconds": seconds}

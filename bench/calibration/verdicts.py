@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
-from .sets import LEVELS, UNDAMAGED
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .sets import LEVELS, PIXELWISE, UNDAMAGED, Damage
 
 THRESHOLD = 3.0  # standard errors between a level and the floor
 SPEARMAN = 0.9  # four levels with one tie; any exchange gives 0.8 or less
-OVERALL = ("fd", "fd_inf", "kid", "kid_full")
-FIDELITY = ("precision", "density", "prd_f1/8")
-DIVERSITY = ("recall", "coverage", "prd_f8")
-MEMORY = ("nn_ratio", "authpct")
-SCORES = (*OVERALL, *FIDELITY, *DIVERSITY, *MEMORY)
-PIXEL_DAMAGE, FEWER = ("blur", "noise", "pca"), ("dropped", "repeated")
-# What a score is meant to see. In the other cases it should stay still, but for those below.
-SEES = {
-    **dict.fromkeys(OVERALL, (*PIXEL_DAMAGE, *FEWER)),
-    **dict.fromkeys(FIDELITY, PIXEL_DAMAGE),
-    **dict.fromkeys(DIVERSITY, FEWER),
-    **dict.fromkeys(MEMORY, ("memorised",)),
-}
+# Scores of one family, and the damage that they are meant to see. Elsewhere they should stay
+# still; only diversity may fall where images leave the real ones' surroundings.
 FAMILIES = {
-    "overall quality": OVERALL,
-    "fidelity": FIDELITY,
-    "diversity": DIVERSITY,
-    "memorisation": MEMORY,
+    "overall quality": (("fd", "fd_inf", "kid", "kid_full"), (*PIXELWISE, "dropped", "repeated")),
+    "fidelity": (("precision", "density", "prd_f1/8"), PIXELWISE),
+    "diversity": (("recall", "coverage", "prd_f8"), ("dropped", "repeated")),
+    "memorisation": (("nn_ratio", "authpct"), ("memorised",)),
 }
-CREDIT = {"right": 1.0, "late": 0.5}  # of a case that a score is meant to see
-MEANING = {
-    "right": f"monotone, and every severity is {THRESHOLD:g} standard errors from the floor",
-    "late": "the right direction, but the mildest severities are not told from the floor "
-    "(said as well where only the mildest was scored)",
-    "uneven": "told from the floor, but the order of the severities is wrong",
+FAMILY = {score: family for family, (scores, _) in FAMILIES.items() for score in scores}
+SEES = {score: sees for scores, sees in FAMILIES.values() for score in scores}
+VERDICT_MEANING = {
+    "right": f"worse with every severity, and each is {THRESHOLD:g} standard errors off the floor",
+    "late": "worse, but the mildest severities are within noise of the floor, "
+    "or only the mildest was scored and it is",
+    "uneven": "worse, but not in the order of the severities",
     "blind": "no severity is told from the floor",
-    "WRONG WAY": "some severity looks significantly better than real images",
+    "WRONG WAY": "some severity looks better than real images",
     "still": "does not move, as it should",
     "moves": "gets worse under damage that the score is not meant to see",
     "flatters": "gets better under damage that the score is not meant to see",
     "falls too": "gets worse where diversity scores are free to",
-    "unknown": "no standard error",
+    "unknown": "has no standard error",
 }
+FAILED = ("uneven", "blind", "WRONG WAY")
+OFF_TARGET = ("moves", "flatters")
+PLACE = {name: at for at, name in enumerate((UNDAMAGED, *LEVELS, *FAMILY))}
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -61,75 +52,72 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One line for each features, n, metric, kind and severity, with ``value``, ``stderr``,
-        ``repeats``, ``floor`` and ``z``: standard errors above the floor, positive is worse.
+        ``repeats``, ``floor``, ``worse`` (by how much, than the floor) and ``z``, which is that
+        in standard errors; ``score`` and ``set`` are names for a reader.
     """
     keys = ["features", "n", "metric", "kind", "severity", "level", "better"]
     groups = rows.groupby(keys, sort=False)
-    table = groups["value"].agg(value="mean", spread="std", repeats="count").reset_index()
-    reported = groups["stderr"].agg(lambda s: float(np.sqrt(np.mean(s**2)))).to_numpy()
-    table["reported"] = reported
+    table: pd.DataFrame = groups.agg(
+        value=("value", "mean"), spread=("value", "std"), repeats=("value", "count")
+    )
+    table["reported"] = groups["stderr"].agg(lambda s: float(np.sqrt(np.mean(s**2))))
+    table = table.reset_index().sort_values(
+        ["kind", "severity", "metric"],
+        key=lambda column: column if column.name == "severity" else column.map(PLACE),
+        kind="stable",
+    )
     ratios = table["metric"].map(spread_over_reported(table)).fillna(1.0).clip(lower=1.0)
-    repeated = np.fmax(reported, table["spread"])
-    one = np.where(table["repeats"] > 2, repeated, reported * ratios)
+    repeated = np.fmax(table["reported"], table["spread"])
+    one = np.where(table["repeats"] > 2, repeated, table["reported"] * ratios)
     table["stderr"] = one / np.sqrt(table["repeats"])
-    floor = table[table["kind"] == UNDAMAGED].set_index(["features", "n", "metric"])
-    base = floor.loc[pd_index(table)]
-    table["floor"] = base["value"].to_numpy()
-    error = np.hypot(table["stderr"], base["stderr"].to_numpy())
+    floor = table.loc[table["kind"] == UNDAMAGED, [*keys[:3], "value", "stderr"]]
+    floor = floor.rename(columns={"value": "floor", "stderr": "floor_stderr"})
+    table = table.merge(floor, on=keys[:3], how="left")
     sign = np.where(table["better"] == "lower", 1.0, -1.0)
-    worse = sign * (table["value"] - table["floor"])
+    table["worse"] = sign * (table["value"] - table["floor"])
+    error = np.hypot(table["stderr"], table["floor_stderr"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        table["z"] = np.where(worse == 0, 0.0, worse / error)
+        table["z"] = np.where(table["worse"] == 0, 0.0, table["worse"] / error)
+    table["score"] = table["metric"] + " on " + table["features"]
+    pairs = zip(table["kind"], table["severity"], strict=True)
+    table["set"] = [str(Damage(kind, severity)) for kind, severity in pairs]
     return table
-
-
-def pd_index(table: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """Returns features, n and metric of each line, the key of its floor."""
-    return list(table[["features", "n", "metric"]].itertuples(index=False, name=None))
 
 
 def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
     """Judges every score under every kind of damage.
 
     Returns:
-        One line for each features, n, metric and kind with ``verdict``, Spearman's ``rho`` of
-        score and severity (floor included; positive is worse), ``z_first`` and ``z_last``.
+        One line for each score, n and kind with ``verdict``, Spearman's ``rho`` of score and
+        severity (floor included; positive is worse), and ``z``, that of the mildest severity.
     """
-    import pandas as pd
-
     lines = []
-    damaged = summary[summary["kind"] != UNDAMAGED]
-    for key, own in damaged.groupby(["features", "n", "metric", "kind"], sort=False):
-        features, n, metric, kind = key
-        own = own.sort_values("severity")
+    damaged = summary[summary["kind"] != UNDAMAGED].sort_values("severity", kind="stable")
+    for key, own in damaged.groupby(["score", "metric", "features", "n", "kind"], sort=False):
         z = own["z"].to_numpy(float)
-        sign = 1.0 if own["better"].iloc[0] == "lower" else -1.0
-        worse = np.array([0.0, *(sign * (own["value"] - own["floor"]))])
-        rho = spearman(worse)
-        verdict = judge(str(metric), str(kind), z, rho)
-        if verdict == "blind" and len(z) == 1:
-            verdict = "late"  # stronger damage was not scored
-        first, last = float(z[0]), float(z[-1])
-        lines.append((features, n, metric, kind, len(z), verdict, rho, first, last))
-    columns = ["features", "n", "metric", "kind", "levels", "verdict", "rho", "z_first", "z_last"]
-    return pd.DataFrame(lines, columns=columns)
+        rho = spearman(np.array([0.0, *own["worse"]]))
+        lines.append((*key, judge(str(key[1]), str(key[4]), z, rho), rho, float(z[0])))
+    columns = ["score", "metric", "features", "n", "kind", "verdict", "rho", "z"]
+    judged = pd.DataFrame(lines, columns=columns)
+    pairs = zip(judged["metric"], judged["kind"], strict=True)
+    return judged.assign(meant=[kind in SEES[metric] for metric, kind in pairs])
 
 
 def judge(metric: str, kind: str, z: np.ndarray, rho: float) -> str:
-    """Returns the verdict, a key of `MEANING`, from the distances at growing severity."""
+    """Returns the verdict, a key of `VERDICT_MEANING`, from the distances at growing severity."""
     if not np.isfinite(z).all():
         return "unknown"
     worse, better = z >= THRESHOLD, z <= -THRESHOLD
-    if kind not in SEES.get(metric, LEVELS):
+    if kind not in SEES[metric]:
         if better.any():
             return "flatters"
         if not worse.any():
             return "still"
-        return "falls too" if metric in DIVERSITY and kind in PIXEL_DAMAGE else "moves"
+        return "falls too" if FAMILY[metric] == "diversity" and kind in PIXELWISE else "moves"
     if better.any():
         return "WRONG WAY"
     if not worse.any():
-        return "blind"
+        return "blind" if len(z) > 1 else "late"  # stronger damage was not scored
     first = int(worse.argmax())
     if not worse[first:].all() or (first == 0 and rho < SPEARMAN):
         return "uneven"
@@ -160,119 +148,65 @@ def spread_over_reported(summary: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def reading(judged: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
-    """Returns sentences, computed from the verdicts, that say which score to believe."""
-    lines = [_best(scoreboard(judged)), *(_advice(judged, kind) for kind in LEVELS)]
-    lines += [_wrong(judged), _false_alarms(judged), _errors(summary)]
-    return [line for line in lines if line]
-
-
 def scoreboard(judged: pd.DataFrame) -> pd.DataFrame:
-    """Counts verdicts of every score, over kinds of damage and N, the best first.
+    """Counts verdicts of every score, over kinds of damage and N, by family, the best first.
 
     Returns:
-        One line for each metric and features: ``family``, the count of ``cases`` that it is
-        meant to see with how many are ``right``, ``late`` and ``failed``, ``off_target``
-        movements where it is not meant to see anything, and ``credit``: right ones, half the
-        late ones and minus the failed and off-target ones, over all cases.
+        One line for each score with its ``family``, the count of cases that it is ``meant`` to
+        see with how many are ``right``, ``late`` and ``failed``, movements ``off`` target, and
+        ``credit``: right ones, half the late ones and minus the failed and off-target ones, over
+        all cases.
     """
-    import pandas as pd
-
-    lines = []
-    for (metric, features), own in judged.groupby(["metric", "features"], sort=False):
-        meant = np.array([kind in SEES.get(str(metric), ()) for kind in own["kind"]], dtype=bool)
-        words = own["verdict"][meant]
-        right, late = int((words == "right").sum()), int((words == "late").sum())
-        failed = int(words.isin(["uneven", "blind", "WRONG WAY"]).sum())
-        off = int(own["verdict"].isin(["moves", "flatters"]).sum())
-        credit = (right + CREDIT["late"] * late - failed - off) / len(own)
-        family = next((f for f, names in FAMILIES.items() if metric in names), "other")
-        lines.append(
-            (family, metric, features, int(meant.sum()), right, late, failed, off, credit)
-        )
-    columns = ["family", "metric", "features", "cases", "right", "late", "failed", "off_target"]
-    table = pd.DataFrame(lines, columns=[*columns, "credit"])
-    return table.sort_values("credit", ascending=False, kind="stable")
-
-
-def _best(board: pd.DataFrame) -> str:
-    """Names the score of each family with the most credit."""
-    parts = []
-    for family in FAMILIES:
-        own = board[board["family"] == family]
-        if own.empty:
-            continue
-        top = own.iloc[0]
-        parts.append(
-            f"{family}: {top['metric']} on {short(top['features'])} (right in {top['right']}, "
-            f"late in {top['late']} of {top['cases']} cases, {top['off_target']} off target)"
-        )
-    return f"**Best of each family**: {'; '.join(parts)}."
-
-
-def _advice(judged: pd.DataFrame, kind: str) -> str:
-    """Names the scores that see one kind of damage at all sizes, the most sensitive first."""
-    meant = np.array([kind in SEES.get(str(m), ()) for m in judged["metric"]], dtype=bool)
-    own = judged[(judged["kind"] == kind) & meant]
-    if own.empty:
-        return f"**{kind}**: not measured."
-    good, partly, bad = [], [], []
-    for (metric, features), group in own.groupby(["metric", "features"]):
-        name = f"{metric} on {short(str(features))}"
-        small = group.sort_values("n").iloc[0]
-        z = float(small["z_first"])
-        if (group["verdict"] == "right").all():
-            good.append((-z, f"{name} ({z:.0f})"))
-        elif set(group["verdict"]) <= {"right", "late"}:
-            partly.append((-z, name))
-        else:
-            words = "/".join(dict.fromkeys(group["verdict"]))
-            bad.append((-z, f"{name} ({words})"))
-    parts = [
-        ("right at every N, most sensitive first", good),
-        ("only from a higher severity or a larger N", partly),
-        ("not to be believed", bad),
-    ]
-    text = "; ".join(f"{head}: {', '.join(n for _, n in sorted(p))}" for head, p in parts if p)
-    return f"**{kind}**: {text}."
-
-
-def _wrong(judged: pd.DataFrame) -> str:
-    own = judged[judged["verdict"].isin(["WRONG WAY", "flatters"])]
-    if own.empty:
-        return "**Flattered**: no score calls any damaged set better than real images."
-    return f"**Flattered**: some damaged sets look better than real images to {_cases(own)}."
-
-
-def _false_alarms(judged: pd.DataFrame) -> str:
-    own = judged[judged["verdict"] == "moves"]
-    if own.empty:
-        return "**Not specific**: no score moves under damage that it is not meant to see."
-    return f"**Not specific**: gets worse under damage of another kind: {_cases(own)}."
-
-
-def _cases(own: pd.DataFrame) -> str:
-    cases = []
-    for (metric, features), group in own.groupby(["metric", "features"], sort=True):
-        kinds = []
-        for kind, same in group.groupby("kind", sort=False):
-            sizes = ", ".join(f"{n:,}" for n in sorted(same["n"]))
-            kinds.append(f"{kind} at N = {sizes}")
-        cases.append(f"{metric} on {short(str(features))} ({'; '.join(kinds)})")
-    return "; ".join(cases)
-
-
-def _errors(summary: pd.DataFrame) -> str:
-    ratios = spread_over_reported(summary)
-    if not ratios:
-        return ""
-    text = ", ".join(f"{m} {r:.2f}" for m, r in sorted(ratios.items(), key=lambda i: -i[1]))
-    return (
-        "**Standard errors**: spread over disjoint repeats over the reported standard error "
-        f"(1 is right, above 1 the reported one is too small): {text}."
+    words = judged["verdict"]
+    counted = judged.assign(
+        right=judged["meant"] & (words == "right"),
+        late=judged["meant"] & (words == "late"),
+        failed=words.isin(FAILED),
+        off=words.isin(OFF_TARGET),
+    )
+    groups = counted.groupby(["metric", "score"], sort=False)
+    table = groups[["meant", "right", "late", "failed", "off"]].sum().reset_index()
+    credit = table["right"] + table["late"] / 2 - table["failed"] - table["off"]
+    table["credit"] = credit / groups.size().to_numpy()
+    table.insert(0, "family", table.pop("metric").map(FAMILY))
+    families = [own for _, own in table.groupby("family", sort=False)]
+    return pd.concat(
+        [own.sort_values("credit", ascending=False, kind="stable") for own in families]
     )
 
 
-def short(features: str) -> str:
-    """Returns the extractor's name without the digest of its weights."""
-    return features.partition(":")[0]
+def pivot(rows: pd.DataFrame, line: str, column: str, values: str) -> pd.DataFrame:
+    """Returns values by line and column, both in the order in which they come in ``rows``."""
+    table = rows.pivot(index=line, columns=column, values=values)
+    return table.loc[rows[line].unique(), rows[column].unique()]
+
+
+def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
+    """Returns sentences, computed from the verdicts, that say which score to believe."""
+    lines = []
+    for kind in LEVELS:
+        own = judged[(judged["kind"] == kind) & judged["meant"]].sort_values("n", kind="stable")
+        groups = own.groupby("score", sort=False)
+        sure = [(g["z"].iloc[0], s) for s, g in groups if (g["verdict"] == "right").all()]
+        names = ", ".join(f"{s} ({z:.0f})" for z, s in sorted(sure, reverse=True))
+        lines.append(f"**{kind}** is seen at every N by {names or 'no score'}.")
+    better = judged[judged["verdict"].isin(["WRONG WAY", "flatters"])]
+    worse = judged[judged["verdict"] == "moves"]
+    lines.append(f"**Flattered**, better under some damage than on real images: {_cases(better)}.")
+    lines.append(f"**Not specific**, worse under damage of another kind: {_cases(worse)}.")
+    known = ", ".join(f"{m} {r:.2f}" for m, r in sorted(ratios.items(), key=lambda i: -i[1]))
+    lines.append(
+        "**Standard errors**: the spread over disjoint repeats, divided by the reported standard "
+        f"error, which is too small where this is above 1: {known or 'not measured'}."
+    )
+    return lines
+
+
+def _cases(judged: pd.DataFrame) -> str:
+    """Names scores, and for each the damage and the N of the cases given."""
+    texts = []
+    for score, own in judged.sort_values("n", kind="stable").groupby("score"):
+        kinds = own.groupby("kind", sort=False)["n"].agg(lambda n: ", ".join(f"{v:,}" for v in n))
+        told = "; ".join(f"{kind} at N = {counts}" for kind, counts in kinds.items())
+        texts.append(f"{score} ({told})")
+    return "; ".join(texts) or "no score"
