@@ -128,7 +128,7 @@ def test_more_monte_carlo_samples_are_compared_where_the_suite_has_them():
 
 def test_the_reading_compares_aef_with_the_vae_under_one_estimator():
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})))
-    assert "of aef-center (exact)" in text
+    assert "bits/dim (exact), of aef-center." in text
     assert "holds: 1 of 1 cases reach it" in text
     text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 3.0, "aef-center": 4.0})))
     assert "fails: 0 of 1 cases" in text

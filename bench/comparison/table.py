@@ -20,7 +20,7 @@ LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
     | {"±": r"$\pm$", "≤": r"$\le$", "∞": r"$\infty$", "↓": r"$\downarrow$", "↑": r"$\uparrow$"}
-    | {"→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
+    | {"≥": r"$\ge$", "→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
 
 

@@ -57,7 +57,7 @@ def _best(dataset: str, size: int, rows: Rows) -> str:
     kind = rows[rows["method"] == best]["kind"].iloc[0]
     return (
         f"On {dataset} with d = {size} the best likelihood is {format_number(mean(seeds))} "
-        f"{BITS}, of {best} ({kind})."
+        f"{BITS} ({kind}), of {best}."
     )
 
 
