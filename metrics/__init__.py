@@ -2,7 +2,7 @@
 
 # Imported at once and not on demand: a function may bear its module's name, and a later import of
 # the module would put the module in its place. These modules import numpy and nothing heavier.
-from .bits_per_dim import bits_per_dim, importance_summary
+from .bits_per_dim import bits_per_dim
 from .density_coverage import density_coverage, expected_coverage
 from .frechet import frechet_distance, frechet_distance_from_moments
 from .frechet_inf import frechet_distance_infinite
@@ -17,7 +17,6 @@ __all__ = [
     "frechet_distance",
     "frechet_distance_from_moments",
     "frechet_distance_infinite",
-    "importance_summary",
     "kernel_distance",
     "prd_curve",
     "prd_f_beta",

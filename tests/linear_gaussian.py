@@ -15,6 +15,16 @@ from torch.distributions import Independent, Normal
 
 DATA = load_dataset("linear-gaussian")
 TRUTH = DATA.truth
+# Covariance of z given x, (I + W^T W / sigma^2)^-1, for every x.
+POSTERIOR_COVARIANCE = torch.linalg.inv(
+    torch.eye(2, dtype=torch.float64) + TRUTH.weight.T @ TRUTH.weight / TRUTH.sigma**2
+)
+
+
+def posterior_mean(x: Tensor) -> Tensor:
+    """Returns the mean of z given x, (B, 2)."""
+    centred = x.flatten(1).double() - TRUTH.bias
+    return centred @ TRUTH.weight @ POSTERIOR_COVARIANCE / TRUTH.sigma**2
 
 
 def objective_at_truth(name: str, **options: Any) -> Any:
@@ -28,7 +38,7 @@ def objective_at_truth(name: str, **options: Any) -> Any:
     encoder, decoder = nn.Linear(6, 2), nn.Linear(2, 6)
     backbone.code = encoder
     backbone.output = nn.Sequential(decoder, nn.Unflatten(1, (1, 1, 6)))
-    gain = TRUTH.posterior_covariance @ TRUTH.weight.T / TRUTH.sigma**2
+    gain = POSTERIOR_COVARIANCE @ TRUTH.weight.T / TRUTH.sigma**2
     with torch.no_grad():
         decoder.weight.copy_(TRUTH.weight)
         decoder.bias.copy_(TRUTH.bias)

@@ -120,8 +120,8 @@ def test_the_transitions_leave_the_posterior_as_it_is():
     model = MODELS["vae"]
     data = observe(model.space, DATA.test[:3])
     path = AnnealingPath.prepare(model, data, settings(chains=4000), seeded())
-    covariance = TRUTH.posterior_covariance
-    mean = TRUTH.posterior_mean(data.x)
+    covariance = LINEAR["POSTERIOR_COVARIANCE"]
+    mean = LINEAR["posterior_mean"](data.x)
     noise = torch.randn(4000, 3, 2, generator=seeded(1), dtype=torch.float64)
     exact = (mean + noise @ torch.linalg.cholesky(covariance).T).float()
     point, generator = path.evaluate(exact), seeded(2)

@@ -239,7 +239,7 @@ def test_a_precision_is_part_of_a_run_unless_it_is_float32():
     rounded = Config("s", "full", "digits", "tiny", "ae", 3, training=Training(precision="tf32"))
     assert rounded.digest != plain.digest
     with pytest.raises(
-        ValueError, match=r"'training.precision' is 'half'; expected one of: float"
+        ValueError, match=r"precision\n +Input should be 'float32', 'tf32' or 'bfloat16'"
     ):
         Training(precision="half")
 

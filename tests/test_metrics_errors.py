@@ -9,7 +9,6 @@ from aebench.metrics import (
     frechet_distance,
     frechet_distance_from_moments,
     frechet_distance_infinite,
-    importance_summary,
     kernel_distance,
     prd_curve,
     prd_f_beta,
@@ -122,10 +121,6 @@ def test_likelihoods_refuse_impossible_counts_and_weights():
         bits_per_dim(1.0, dims=0)
     with pytest.raises(ValueError, match="'scale' is -1"):
         bits_per_dim(1.0, dims=1, scale=-1)
-    with pytest.raises(ValueError, match=r"has shape \(3,\); expected \(images, samples\)"):
-        importance_summary(np.zeros(3))
-    with pytest.raises(ValueError, match="holds nan"):
-        importance_summary(np.full((1, 2), np.nan))
 
 
 def test_reconstructions_are_refused_in_another_range_or_shape():

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: A download of everything, or of what has no download, was asked for.
         RunFailed: The download failed.
     """
+    from tabulate import tabulate
+
     from ..data.dataset import DATASETS, find_source
 
     if args.dataset is not None:
@@ -48,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         sources = [source for name, source in DATASETS.items() if ":" not in name]
     rows = [row(source, verbose=args.dataset is not None) for source in sources]
-    sys.stdout.write(table(rows))
-    sys.stdout.write(f"looked in: {', '.join(map(str, roots()))}\n")
+    table = tabulate(rows, HEADER, tablefmt="plain", disable_numparse=True)
+    sys.stdout.write(f"{table}\nlooked in: {', '.join(map(str, roots()))}\n")
     return 0
 
 
@@ -67,14 +69,3 @@ def row(source: Source, verbose: bool) -> tuple[str, ...]:
     short = state.condition == "missing" and not verbose
     shape = "x".join(map(str, source.image_shape)) if source.image_shape else "of the file"
     return source.name, shape, state.condition, state.advice if short else state.place
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Returns rows under a header, in aligned columns."""
-    lines = [HEADER, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER) - 1)]
-    text = ""
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)]
-        text += "  ".join(cells).rstrip() + "\n"
-    return text

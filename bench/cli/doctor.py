@@ -114,6 +114,7 @@ def dataset_lines() -> Lines:
 
 def align(lines: Lines) -> str:
     """Returns rows of equally many cells as text in aligned columns, indented by two."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = ("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines)
-    return "".join(f"  {row}".rstrip() + "\n" for row in rows)
+    from tabulate import tabulate
+
+    table = tabulate(lines, tablefmt="plain", disable_numparse=True)
+    return "".join(f"  {line}".rstrip() + "\n" for line in table.splitlines())

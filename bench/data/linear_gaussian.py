@@ -40,19 +40,6 @@ class LinearGaussian:
         noise = self.sigma**2 * torch.eye(len(self.bias), dtype=torch.float64)
         return self.weight @ self.weight.T + noise
 
-    @cached_property
-    def posterior_covariance(self) -> torch.Tensor:
-        """Covariance of z given x, (I + W^T W / sigma^2)^-1, shape (L, L), for every x."""
-        import torch
-
-        precision = self.weight.T @ self.weight / self.sigma**2
-        return torch.linalg.inv(torch.eye(len(precision), dtype=torch.float64) + precision)
-
-    def posterior_mean(self, x: torch.Tensor) -> torch.Tensor:
-        """Returns the mean of z given x, shape (B, L), for x of shape (B, ...)."""
-        centred = x.flatten(1).double().cpu() - self.bias
-        return centred @ self.weight @ self.posterior_covariance / self.sigma**2
-
     def log_density(self, x: torch.Tensor) -> torch.Tensor:
         """Returns log p(x) in nats, float64 of shape (B,), for x of shape (B, ...)."""
         import torch
@@ -62,19 +49,6 @@ class LinearGaussian:
         white = torch.linalg.solve_triangular(factor, centred.T, upper=False)
         constant = factor.diagonal().log().sum() + 0.5 * len(factor) * math.log(2 * math.pi)
         return -0.5 * white.square().sum(0) - constant
-
-    def elbo_gap(self) -> float:
-        """Returns log p(x) minus the best bound of a diagonal Gaussian encoder, in nats.
-
-        With the exact posterior mean and the inverse diagonal of the posterior's precision as
-        variance, the gap is the divergence 1/2 (sum log precision_ii - log det precision); it
-        does not depend on x and is 0 if the columns of W are orthogonal.
-        """
-        import torch
-
-        precision = torch.linalg.inv(self.posterior_covariance)
-        gap = precision.diagonal().log().sum() - torch.logdet(precision)
-        return float(gap / 2)
 
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Returns draws of x, float64 of shape (count, D)."""

@@ -77,4 +77,4 @@ class LikelihoodRows:
         )
 
     def _row(self, score: dict[str, Any]) -> Record:
-        return Row(**self.base, images="test", features="", date=now(), **score).as_dict()
+        return Row(**self.base, images="test", date=now(), **score).as_dict()

@@ -28,7 +28,7 @@ class OtherSchema(BadRow):
         super().__init__(f"schema {text:.20}; this version reads schema {SCHEMA}{helps}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One score of one run; the field order is the column order.
 
@@ -90,22 +90,22 @@ class Row:
     latent_dim: int
     seed: int
     selection: str
-    density: str
+    density: str = ""
     images: str
     metric: str
     value: float | None
-    stderr: float | None
+    stderr: float | None = None
     unit: str
     better: str
-    kind: str
-    model: str
-    samples_k: int | None
-    ess_median: float | None
-    n_real: int | None
-    n_generated: int | None
-    features: str
+    kind: str = ""
+    model: str = ""
+    samples_k: int | None = None
+    ess_median: float | None = None
+    n_real: int | None = None
+    n_generated: int | None = None
+    features: str = ""
     status: Status
-    reason: str
+    reason: str = ""
     parameters_backbone: int
     parameters_outside: int
     steps: int

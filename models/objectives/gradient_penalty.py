@@ -92,12 +92,6 @@ def reverse_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Pe
     return images, pulled.square().sum(1)
 
 
-def pullback_square(decoder: Decoder, z: Tensor, v: Tensor) -> Penalised:
-    """Returns images and |J^T v|^2, for given v (B, C, H, W), by one reverse-mode product."""
-    images, pulled = _pull_back(decoder, z, lambda _: v)
-    return images, pulled.square().sum(1)
-
-
 def finite_difference(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Penalised:
     """Returns images and |G(z + h u) - G(z)|^2 / h^2 for one draw u ~ N(0, I)."""
     images = decoder(z)
