@@ -22,20 +22,15 @@ if TYPE_CHECKING:
     from .spaces.space import Space as Space
 
 _HOMES = {
-    "BACKBONES": "backbones.backbone",
-    "Backbone": "backbones.backbone",
-    "DENSITIES": "densities.density",
-    "Density": "densities.density",
-    "OBJECTIVES": "objectives.objective",
-    "Objective": "objectives.objective",
-    "SPACES": "spaces.space",
-    "Space": "spaces.space",
-    "VAE": "objectives.vae",
-    "build": "building",
-    "gaussian_kl": "gaussian",
-    "squared_error": "objectives.objective",
+    "backbones.backbone": ("BACKBONES", "Backbone"),
+    "building": ("build",),
+    "densities.density": ("DENSITIES", "Density"),
+    "gaussian": ("gaussian_kl",),
+    "objectives.objective": ("OBJECTIVES", "Objective", "squared_error"),
+    "objectives.vae": ("VAE",),
+    "spaces.space": ("SPACES", "Space"),
 }
-__all__ = list(_HOMES)
+__all__ = [name for names in _HOMES.values() for name in names]
 
 keep_old_names(
     __name__,
@@ -52,6 +47,7 @@ keep_old_names(
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Imports a public name, and with it torch, on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"Module 'aebench.models' has no attribute '{name}'.")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    raise AttributeError(f"Module 'aebench.models' has no attribute '{name}'.")

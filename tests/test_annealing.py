@@ -145,17 +145,6 @@ def test_the_log_determinant_of_the_space_is_part_of_the_bound():
     torch.testing.assert_close(more, plain + 3)
 
 
-@pytest.mark.parametrize("name", ["steps", "chains", "leapfrog"])
-def test_counts_of_nought_are_refused(name):
-    with pytest.raises(ValueError, match=f"'{name}' is 0; expected at least 1"):
-        settings(**{name: 0})
-
-
-def test_an_unknown_start_is_refused():
-    with pytest.raises(ValueError, match="'start' is 'code'; expected one of: proposal, prior"):
-        settings("code")
-
-
 def test_no_simulated_data_is_refused():
     with pytest.raises(ValueError, match="'count' is 0; expected at least 1"):
         bracket(MODELS["vae"], 0, settings(), seeded())

@@ -191,12 +191,3 @@ def test_the_diagnostics_of_a_bound_have_known_values():
     assert values["log_prob_monte_carlo_error"] == pytest.approx(0.01)
     assert values["log_prob_gain_from_half"] == pytest.approx(0.5)
     assert values["proposal_scale"] == 2.0
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "minimum"),
-    [("samples", 0, 1), ("k_samples", 0, 1), ("images", 0, 1), ("noise_images", 1, 2)],
-)
-def test_counts_that_are_too_small_are_refused(name, value, minimum):
-    with pytest.raises(ValueError, match=f"'{name}' is {value}; expected at least {minimum}"):
-        LikelihoodSettings(**{name: value})

@@ -20,13 +20,12 @@ Lines = list[list[str]]
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command ``doctor``."""
-    parser = subparsers.add_parser(
+    subparsers.add_parser(
         "doctor",
         help="compare metric implementations and report what is missing",
         description="Computes one small feature set with every installed implementation and "
         "shows the spread; reports versions, device, weights and data sets.",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,22 +29,12 @@ class Annealing:
         chains: Independent chains for each image.
         leapfrog: Leapfrog steps of one transition.
         start: ``proposal``, a Gaussian around the posterior's mode, or ``prior``.
-
-    Raises:
-        ValueError: A count is below 1, or the start is unknown.
     """
 
     steps: int = 50
     chains: int = 8
     leapfrog: int = 4
-    start: str = "proposal"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "chains", "leapfrog"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"'{name}' is {getattr(self, name)}; expected at least 1.")
-        if self.start not in ("proposal", "prior"):
-            raise ValueError(f"'start' is '{self.start}'; expected one of: proposal, prior.")
+    start: Literal["proposal", "prior"] = "proposal"
 
     def temperatures(self) -> list[float]:
         """Returns 0, the inner inverse temperatures and 1, close together at both ends."""

@@ -50,9 +50,6 @@ class LikelihoodSettings:
         noise_samples: K of that fit.
         noise_rounds: Rounds of that fit.
         chunk: Most rows decoded at once.
-
-    Raises:
-        ValueError: A count is too small.
     """
 
     images: int = 500
@@ -68,14 +65,6 @@ class LikelihoodSettings:
     noise_samples: int = 16
     noise_rounds: int = 5
     chunk: int = CHUNK
-
-    def __post_init__(self) -> None:
-        minima = {"noise_images": 2, "k_images": 0, "annealing_images": 0}
-        minima |= {"simulated_images": 0, "noise_rounds": 0}
-        for name, value in vars(self).items():
-            minimum = minima.get(name, 1)
-            if isinstance(value, int) and value < minimum:
-                raise ValueError(f"'{name}' is {value}; expected at least {minimum}.")
 
 
 class LikelihoodScorer:
