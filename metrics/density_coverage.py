@@ -79,6 +79,7 @@ def _density_coverage(
     from .neighbours import ball_hits
 
     hits, _ = ball_hits(real=real, generated=generated, k=k, strict=strict, both=False)
+    # Density is the mean of hits / k over generated rows, so their spread gives its error.
     error = hits.per_point.std() / k / len(hits.per_point) ** 0.5
     density, coverage = hits.per_point.mean() / k, (hits.per_ball > 0).mean()
     return float(density), float(coverage), float(error)

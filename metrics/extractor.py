@@ -140,6 +140,7 @@ class Extractor(ABC):
                 progress(stop - start)
             return embedded
 
+        # TF32 would make a GPU's features others than a CPU's.
         with torch.inference_mode(), products_in("ieee"):
             return torch.cat(in_batches(features, len(images), self.batch_size)).cpu().numpy()
 

@@ -37,9 +37,9 @@ def frechet(*, real: Features, generated: Features) -> dict[str, Estimate]:
 def frechet_distance(*, real: Features, generated: Features) -> float:
     """Computes the Fréchet distance between two sets of features.
 
-    ``|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)`` in float64, with no eps. Symmetric; the
-    value of a set with itself is 0 within rounding and may be slightly negative. Biased upward
-    by about c/N + c'/M: compare at equal counts only.
+    ``|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)`` in float64, with no eps. The distance is
+    symmetric. That of a set to itself is 0 within rounding, and so may be slightly negative. The
+    value is biased upward by about c/N + c'/M: compare at equal counts only.
 
     References:
         GANs Trained by a Two Time-Scale Update Rule (Heusel et al., 2017), arXiv:1706.08500.
@@ -107,6 +107,7 @@ def moments(features: Features) -> Moments:
         array([[2.]])
     """
     count = len(features)
+    # Two passes: E[x x'] - m m' would cancel where the mean is large beside the spread.
     mean = sum(float64(block).sum(0) for _, block in blocks(features)) / count
     scatter: Any = 0.0
     for _, block in blocks(features):
@@ -146,6 +147,7 @@ def _root_trace(first: Any, second: Any) -> float:  # noqa: ANN401
     if not bool(alive.any()):
         return 0.0
     root = root_factor(first[alive][:, alive])
+    # S1 S2 is not symmetric; R1' S2 R1 has the same eigenvalues and is.
     product = root.T @ second[alive][:, alive] @ root
     values = linalg_of(product).eigvalsh((product + product.T) / 2.0)
     return float((values.clip(min=0.0) ** 0.5).sum())
@@ -155,6 +157,8 @@ def _distance_from_factors(real: Any, generated: Any) -> float:  # noqa: ANN401
     """Computes the distance without covariances, exact where they are singular."""
     (mean_real, root_real), (mean_generated, root_generated) = map(_factor, (real, generated))
     difference = mean_real - mean_generated
+    # tr (S1 S2)^(1/2) is the sum of the singular values of R1 R2': no eigenvalue that is 0 but
+    # for rounding has its root taken, which would turn 1e-16 into 1e-8.
     trace = float((root_real**2).sum() + (root_generated**2).sum())
     nuclear = float(linalg_of(root_real).svdvals(root_real @ root_generated.T).sum())
     return float(difference @ difference) + trace - 2.0 * nuclear
@@ -166,6 +170,7 @@ def _factor(features: Any) -> tuple[Any, Any]:  # noqa: ANN401
     mean = values.mean(0)
     centred = values - mean
     root = centred
+    # With many rows R is the triangle of a QR factorisation, F rows instead of N.
     if len(features) > features.shape[1]:
         root = linalg_of(centred).qr(centred, mode="r")
         root = root[1] if isinstance(root, tuple) else root
@@ -196,8 +201,9 @@ def moment_standard_errors(
     """Computes the infinitesimal jackknife's standard errors of the Fréchet distance.
 
     The distance changes with a row y of a set by ``2 d.y + y'(I - T)y``, where y is centred, d
-    is the difference of means and T the linear optimal transport map to the other set. First
-    order: too small where the two distributions agree, for there the second order rules.
+    is the difference of means and T the linear optimal transport map to the other set. This is
+    the first order. It is too small where the two distributions agree: there it vanishes, and
+    the second order rules.
 
     Args:
         real: Features of real images, checked, shape (N, F), N above F.
@@ -208,9 +214,8 @@ def moment_standard_errors(
     Returns:
         The standard error due to the real and to the generated sample; they add in squares.
     """
-    pair = (real, real_moments, generated_moments), (generated, generated_moments, real_moments)
-    errors = [_influence_error(*arguments) for arguments in pair]
-    return errors[0], errors[1]
+    first = _influence_error(real, real_moments, generated_moments)
+    return first, _influence_error(generated, generated_moments, real_moments)
 
 
 def _influence_error(rows: Any, own: Moments, other: Moments) -> float:  # noqa: ANN401
@@ -232,6 +237,7 @@ def _transport(start: Any, end: Any) -> Any:  # noqa: ANN401
     root = root_factor(end)
     product = root.T @ start @ root
     values, vectors = linalg_of(product).eigh((product + product.T) / 2.0)
+    # Directions without variance in ``start`` carry nothing; their -1/4th power would overflow.
     smallest = float(values[-1]) * len(values) * np.finfo(float).eps
     kept = values > smallest
     half = (root @ vectors)[:, kept] * values[kept] ** -0.25

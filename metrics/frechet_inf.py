@@ -49,11 +49,12 @@ def frechet_distance_infinite(
 ) -> Extrapolation:
     """Extrapolates the Fréchet distance to infinitely many generated images.
 
-    At each of ``points`` counts n, linearly spaced from ``smallest`` to M, the distance of a
-    random subset without replacement; then least squares on 1/n. The real side's bias of about
-    ``slope / N`` stays, unless ``debias`` is ``"both"``: then the real set is cut to the same
-    share, and the standard error counts both sets as samples. With ``"generated"`` the real set
-    is taken as given. The 1/n law bends where n is not well above the number of features.
+    The distance is taken of a random subset, drawn without replacement, at each of ``points``
+    counts n, linearly spaced from ``smallest`` to M. A line in 1/n is fitted by least squares;
+    its intercept is the result. The real side's bias of about ``slope / N`` stays: the real set
+    is taken as given. With ``debias="both"`` it goes, too: the real set is cut to the same share,
+    and the standard error counts both sets as samples. The 1/n law bends where n is not well
+    above the number of features.
 
     References:
         Effectively Unbiased FID and Inception Score (Chong and Forsyth, 2020),
@@ -85,11 +86,12 @@ def frechet_distance_infinite(
             f"'real' has {len(real)} rows and 'generated' {len(generated)}, of "
             f"{real.shape[1]} features; expected more rows than features to extrapolate."
         )
-    counts = _counts(len(generated), points, smallest)
+    counts = _counts(len(generated), points, smallest)  # linear in n, as published
     generator = np.random.default_rng(seed)
     whole = moments(real)
     distances = []
     for count in counts:
+        # Sorted, so that blocks are read in the order in which they lie.
         rows = np.sort(generator.permutation(len(generated))[:count])
         if debias == "both":
             share = max(2, round(len(real) * int(count) / len(generated)))

@@ -11,7 +11,7 @@ from .registry import Estimate, register
 
 Subsets: TypeAlias = "tuple[Any, Any] | int | Literal['full'] | None"
 
-GROUPS = 20
+GROUPS = 20  # of the jackknife: an interval takes Student's t with 19 degrees of freedom
 BLOCK_ELEMENTS = 2**23
 
 
@@ -49,8 +49,8 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Computes the kernel distance with ``k(x, y) = (x.y / F + 1)^3``, unbiased, in float64.
 
-    Values slightly below 0 are right where the sets agree. The second value is the spread of a
-    single subset, not the standard error of the mean.
+    Where the sets agree, values slightly below 0 are right. The second value is the spread of
+    single subsets, not the standard error of their mean.
 
     References:
         Demystifying MMD GANs (Bińkowski et al., 2018), arXiv:1801.01401.
@@ -122,7 +122,7 @@ def kernel_distance_jackknife(
     value = _combine(sums, sizes, keep, keep)
     if groups == 1:
         return value, 0.0
-    drops = 1.0 - np.eye(groups)
+    drops = 1.0 - np.eye(groups)  # each line leaves one group out
     without_real = [_combine(sums, sizes, drop, keep) for drop in drops]
     without_generated = [_combine(sums, sizes, keep, drop) for drop in drops]
     variance = (groups - 1) * (np.var(without_real) + np.var(without_generated))
@@ -134,6 +134,8 @@ def _combine(
 ) -> float:
     """Computes the unbiased value from group sums and the 0/1 weights of the groups."""
     n, m = float(left @ sizes[0]), float(right @ sizes[1])
+    # A U-statistic: pairs of a row with itself are left out, and n (n - 1) pairs remain. With
+    # them the value would be biased upward.
     within = left @ sums[0] @ left / (n * (n - 1)) + right @ sums[1] @ right / (m * (m - 1))
     return float(within - 2.0 * left @ sums[2] @ right / (n * m))
 
@@ -171,6 +173,7 @@ def _kernel_sums(first: Any, second: Any) -> Floats:  # noqa: ANN401
     for start in range(0, len(second), block):
         rows = float64(second[start : start + block])
         product = rows @ first.T
+        # In place, and a product for the cube: a power of floats takes ten times as long.
         product /= first.shape[1]
         product += 1.0
         sums.append(to_floats((product * product * product).sum(1)))

@@ -108,5 +108,7 @@ def prior_discrepancy(*, codes: Features) -> tuple[float, float]:
     cross = (dims / (dims + 1.0)) ** (dims / 2.0) * np.exp(-norms / (2.0 * (dims + 1.0)))
     prior = (dims / (dims + 2.0)) ** (dims / 2.0)
     value = sums.mean() / (count - 1) + prior - 2.0 * cross.mean()
+    # Half of what one code adds: it is either member of its pairs, and counts twice in the cross
+    # term. Hence the factor 2 of the standard error.
     influence = sums / (count - 1) - cross
     return float(value), float(2.0 * influence.std(ddof=1) / count**0.5)

@@ -45,6 +45,7 @@ def memorisation(
     points, other, new = prepare(*sets)
     to_train, nearest = squared_kth(new, points, 1)
     baseline, _ = squared_kth(other, points, 1)
+    # The factor keeps a tie, which rounding may break, from counting as farther.
     authentic = float((to_train > squared_radii(points, 1)[nearest] * (1.0 + 1e-12)).mean())
     distances, expected = np.sqrt(to_train), np.sqrt(baseline)
     ratio = float(np.median(distances) / max(np.median(expected), np.finfo(float).tiny))

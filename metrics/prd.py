@@ -16,7 +16,7 @@ from .arrays import BadInput, Features, Floats, check_features, to_floats, to_nu
 from .registry import Estimate, register
 from .seeding import seed_centres
 
-EPSILON = 1e-10
+EPSILON = 1e-10  # keeps slopes off 0 and infinity, and F-scores from 0 / 0, as published
 RESAMPLES = 50
 Clusterings: TypeAlias = dict[tuple[Any, ...], np.ndarray[Any, Any]]
 _CLUSTERINGS: ContextVar[Clusterings | None] = ContextVar("clusterings", default=None)
@@ -60,7 +60,7 @@ def prd_from_histograms(
     """Computes the PRD curve of two distributions over the same bins.
 
     Precision is the share of generated mass that real mass can explain. Exchanging the two
-    distributions exchanges precision and recall and reverses the order of angles.
+    distributions exchanges precision and recall, and reverses the order of the angles.
 
     References:
         Assessing Generative Models via Precision and Recall (Sajjadi et al., 2018),
@@ -90,6 +90,8 @@ def prd_from_histograms(
         )
     if angles < 3:
         raise BadInput(f"'angles' is {angles}; expected at least 3.")
+    # Linear in the angle: slopes near 0 and near infinity, the two ends of the curve, get as many
+    # points as those near 1. Recall is precision over slope.
     slopes = np.tan(np.linspace(EPSILON, np.pi / 2 - EPSILON, angles))
     precision = np.minimum(slopes[:, None] * real_mass, generated_mass).sum(axis=1)
     return precision.clip(0.0, 1.0), (precision / slopes).clip(0.0, 1.0)
@@ -193,6 +195,7 @@ def prd_standard_errors(
     count = labels.shape[2]
     values = []
     for _ in range(resamples):
+        # How often each row is drawn, real and generated: labels are counted with these weights.
         weights = generator.multinomial(count, np.full(count, 1.0 / count), size=2).astype(float)
         curves = [curve_from_labels(run, clusters, weights) for run in labels]
         precision, recall = np.mean(curves, axis=0)
@@ -251,6 +254,7 @@ def _cluster(union: Floats, clusters: int, runs: int, seed: int) -> np.ndarray[A
         ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool,
     ):
         labels = list(pool.map(cluster, range(runs)))
+    # The generated half was stacked first; the result has the real one first.
     return np.array(labels).reshape(runs, 2, -1)[:, ::-1]
 
 

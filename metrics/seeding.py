@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Floats
 
-ROWS = 32  # so few that BLAS multiplies them where they lie; it would copy larger blocks
+ROWS = 32  # so few that BLAS multiplies them where they lie; it would copy larger blocks first
 VALIDATED = 256  # rows whose distances to the centres of all trials are held at once
 
 
@@ -23,10 +23,11 @@ def seed_centres(
 ) -> Floats:
     """Chooses the centres from which mini-batch k-means starts: the best of several trials.
 
-    Each trial is k-means++ on a sample of the points; the best has the smallest inertia on one
-    more sample. As ``init`` of scikit-learn's ``MiniBatchKMeans`` with ``n_init=1`` it draws
-    what k-means++ with ``n_init=trials`` draws there, and chooses the same centres but for
-    rounding, in less time where features are many: the reading of the points bounds it.
+    Each trial is k-means++ on a sample of the points. The best has the smallest inertia (sum of
+    squared distances to the nearest centre) on one more sample. This is the ``init`` for
+    scikit-learn's ``MiniBatchKMeans`` with ``n_init=1``. It draws what k-means++ with
+    ``n_init=trials`` draws there and chooses the same centres but for rounding, in less time
+    where features are many: it is as fast as the points can be read.
 
     References:
         k-means++: The Advantages of Careful Seeding (Arthur and Vassilvitskii, 2007),
@@ -62,6 +63,7 @@ def _k_means_plus_plus(
     nearest = _squared_distances(points, norms, chosen)[0]
     for _ in range(1, clusters):
         shares = random_state.uniform(size=candidates) * nearest.sum()
+        # Rounding may put a share beyond the last sum.
         drawn = np.searchsorted(np.cumsum(nearest), shares).clip(max=count - 1)
         reached = np.minimum(nearest, _squared_distances(points, norms, drawn))
         best = int(reached.sum(axis=1).argmin())
@@ -73,6 +75,7 @@ def _k_means_plus_plus(
 def _squared_distances(points: Floats, norms: Floats, rows: Any) -> Floats:  # noqa: ANN401
     """Computes squared distances of some of the points to all, shape (rows, N)."""
     centres = points[rows]
+    # Products of few rows at a time: those of all take half as long again for a clustering.
     even = len(points) // ROWS * ROWS
     products = np.empty((len(points), len(centres)))
     blocks = points[:even].reshape(-1, ROWS, points.shape[1])

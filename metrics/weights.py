@@ -118,7 +118,9 @@ def _pickles(file: IO[bytes]) -> Iterator[IO[bytes]]:
         return
     file.seek(0)
     start = io.BytesIO(file.read(LARGEST_PICKLE))
-    for _ in pickletools.genops(start):  # The magic number, which is large.
+    # torch's older form: five pickles in a row. The first is a magic number, which is large and
+    # would be taken for a size.
+    for _ in pickletools.genops(start):
         pass
     for _ in range(4):
         yield start

@@ -25,7 +25,7 @@ def blur(images: Tensor, sigma: float) -> Tensor:
         >>> int(blur(point, 1.0)[0, 0, 4, 4])
         41
     """
-    radius = math.ceil(4 * sigma)
+    radius = math.ceil(4 * sigma)  # beyond it a weight is below 4e-4 of the central one
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
     weights /= weights.sum()
@@ -33,6 +33,7 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     def smooth(batch: Tensor) -> Tensor:
         planes = batch.float().flatten(0, 1)[:, None]
         planes = functional.pad(planes, (radius,) * 4, mode="reflect")
+        # A Gaussian is separable: along rows, then along columns.
         planes = functional.conv2d(planes, weights[None, None, None, :])
         planes = functional.conv2d(planes, weights[None, None, :, None])
         return planes.reshape(batch.shape)
@@ -68,7 +69,7 @@ class PrincipalComponents:
         flat = images.flatten(1).double()
         self.mean = flat.mean(0)
         _, vectors = torch.linalg.eigh(torch.cov(flat.T))
-        self.vectors = vectors.flip(1)
+        self.vectors = vectors.flip(1)  # eigh gives the smallest variance first
 
     def project(self, images: Tensor, components: int) -> Tensor:
         """Reconstructs images, uint8 (N, C, H, W), from so many components."""

@@ -94,6 +94,7 @@ class Pools:
         for split, need in needs.items():
             if len(getattr(data, split)) < need:
                 raise UserError(f"Split '{split}' of '{data.name}' has fewer than {need} images.")
+        # One permutation a split, cut in parts: no image is in two pools.
         order = {s: _shuffled(len(getattr(data, s)), seed, s)[:need] for s, need in needs.items()}
         chosen = order["train"][training:]
         self.images = {
@@ -129,6 +130,7 @@ class Pools:
             return {"clean": kept[rows], "train": none}
         if damage.kind == "memorised":
             copies = round(damage.level * count)
+            # The same rows of ``train`` are what the memorisation metrics see in this repeat.
             return {"clean": rows[copies:], "train": rows[:copies]}
         if damage.kind == "repeated":
             return {"clean": np.resize(rows[: count // int(damage.level)], count), "train": none}

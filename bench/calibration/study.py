@@ -149,6 +149,7 @@ def run(
             missing = [r for r in repeats if (*head, str(r)) not in done]
             if not missing:
                 continue
+            # Only now: a study that is done already extracts nothing.
             for pool, images in pools.images.items():
                 if pool not in features:
                     features[pool] = extract(images, extractor, cache_dir)
@@ -168,6 +169,7 @@ def run(
 def _append(path: Path, digest: str, new: list[dict[str, Any]]) -> None:
     """Adds lines to those of the same study; two processes may share the work."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Read again under the lock: the other process may have added lines.
     with FileLock(path.with_name(".results.lock")):
         rows = [row for row in read(path) if row["study"] == digest] + new
         write_atomically(path, csv_text([FIELDS, *([row[f] for f in FIELDS] for row in rows)]))
@@ -208,7 +210,7 @@ def _score(size: Size, repeat: int, outputs: Outputs) -> Iterator[dict[str, Any]
     for name in size.metrics:
         if repeat and name in size.once:
             continue
-        # A subset of all rows is the full-sample value over again.
+        # A subset of all rows would be the full-sample value over again: none is drawn.
         subsets = {"subset_size": size.n + 1} if size.n <= 1000 else {}
         start = time.process_time()
         scores = compute_scores(find_metric(name), outputs, {**OPTIONS, **subsets, "seed": repeat})

@@ -66,7 +66,9 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         key=lambda column: column if column.name == "severity" else column.map(PLACE),
         kind="stable",
     )
+    # With one repeat there is no spread to look at; what other N have shown stands in for it.
     ratios = table["metric"].map(spread_over_reported(table)).fillna(1.0).clip(lower=1.0)
+    # fmax takes the spread where no standard error was reported.
     repeated = np.fmax(table["reported"], table["spread"])
     one = np.where(table["repeats"] > 2, repeated, table["reported"] * ratios)
     table["stderr"] = one / np.sqrt(table["repeats"])
