@@ -19,9 +19,9 @@ from aebench.models.gaussian import gaussian_kl
 from aebench.models.objectives.cv_vae import CVVAE
 from aebench.models.objectives.cv_vae import KL_WEIGHT as CV_KL_WEIGHT
 from aebench.models.objectives.gradient_penalty import (
-    _pull_back,
     directional_square,
     exact,
+    pullback_square,
     released,
 )
 from aebench.models.objectives.objective import Objective, squared_error
@@ -243,16 +243,14 @@ def test_jacobian_products_have_the_stored_values(dtype):
 def test_probes_with_given_noise_have_the_stored_values(dtype):
     decoder, z = model(AE, dtype).mean, golden("z", dtype)
     signs = golden("probe_out_rademacher", dtype).view(-1, *SHAPE)
-    close(
-        _pull_back(decoder, z, lambda _: signs)[1].square().sum(1), "hutchinson_vjp_sq_per_sample"
-    )
+    close(pullback_square(decoder, z, signs)[1], "hutchinson_vjp_sq_per_sample")
     draws = golden("probe_latent_gaussian", dtype)
     close(directional_square(decoder, z, draws)[1], "hutchinson_jvp_sq_per_sample")
 
 
 def test_penalty_of_the_plain_sum_of_outputs_is_the_pull_back_of_ones(dtype):
     decoder, z = model(AE, dtype).mean, golden("z", dtype)
-    squares = _pull_back(decoder, z, torch.ones_like)[1].square().sum(1)
+    squares = pullback_square(decoder, z, torch.ones(len(z), *SHAPE, dtype=dtype))[1]
     near(squares, golden("gp_sumout_grad", dtype).square().sum(1))
     close(squares.mean(), "gp_sumout_sqnorm_batch_mean")
 
@@ -604,8 +602,11 @@ def test_second_stage_standardises_and_weighs_as_stored():
 
 def test_images_are_rounded_as_stored():
     images = golden("quant_in")
-    assert quantise(images).tolist() == ARRAYS["quant_nearest"].tolist()
-    assert ARRAYS["quant_nearest"].tolist() != ARRAYS["quant_truncate"].tolist()
+    levels, truncated = quantise(images).numpy(), ARRAYS["quant_truncate"]
+    assert levels.tolist() == ARRAYS["quant_nearest"].tolist()
+    # The released code truncates, which is a level lower wherever the fraction is a half or more.
+    fraction = np.clip(ARRAYS["quant_in"], 0, 1) * 255 - truncated
+    assert (levels - truncated == (fraction >= 0.5)).all() and (levels != truncated).any()
 
 
 def test_every_stored_value_is_used_here():
