@@ -1,9 +1,14 @@
 """Suites, training, evaluation and reports of generative autoencoders."""
 
-from ..models.moved import keep_old_names
+import sys
 
-keep_old_names(
-    __name__,
-    {"data": "data_", "files": "", "records": "", "suites": ""},
-    {"content": "data.source"},
+from ..models.moved import Moved
+
+# Last, so that nothing that exists is hidden.
+sys.meta_path.append(
+    Moved(
+        __name__,
+        {"data": "data_", "files": "", "records": "", "suites": ""},
+        {"content": "data.source"},
+    )
 )

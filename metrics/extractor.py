@@ -5,11 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .devices import in_batches, products_in
+from .registry import import_plugins
 
 Progress = Callable[[int], object]
 
@@ -174,14 +172,9 @@ def register_extractor(name: str) -> Callable[[E], E]:
     return file
 
 
-@functools.cache
 def scan_extractors() -> None:
     """Imports every module in ``features`` and every entry point ``aebench.extractors``."""
-    package = importlib.import_module("aebench.metrics.features")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    for entry_point in entry_points(group="aebench.extractors"):
-        entry_point.load()
+    import_plugins("aebench.metrics.features", "aebench.extractors")
 
 
 def extractor_names() -> list[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -84,3 +88,13 @@ def register(
         return function
 
     return file
+
+
+@functools.cache
+def import_plugins(package: str, group: str) -> None:
+    """Imports the modules of a package, not its folders, and a group of entry points."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if not module.ispkg:
+            importlib.import_module(f"{package}.{module.name}")
+    for entry_point in entry_points(group=group):
+        entry_point.load()

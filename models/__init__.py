@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from .moved import keep_old_names
+from .moved import Moved
 
 if TYPE_CHECKING:
     from .backbones.backbone import BACKBONES as BACKBONES
@@ -32,16 +33,19 @@ _HOMES = {
 }
 __all__ = [name for names in _HOMES.values() for name in names]
 
-keep_old_names(
-    __name__,
-    {
-        "objectives": "",
-        "flows": "",
-        "spaces": "space_",
-        "densities": "density_",
-        "backbones": "backbone_",
-    },
-    {"determinants": "checks", "partition": "objectives.masks"},
+# Last, so that nothing that exists is hidden.
+sys.meta_path.append(
+    Moved(
+        __name__,
+        {
+            "objectives": "",
+            "flows": "",
+            "spaces": "space_",
+            "densities": "density_",
+            "backbones": "backbone_",
+        },
+        {"determinants": "checks", "partition": "objectives.masks"},
+    )
 )
 
 

@@ -51,10 +51,3 @@ class Moved(MetaPathFinder, Loader):
             places += [f"{folder}.{old}", f"{folder}.{old.removeprefix(prefix)}"]
         found = (f"{self.package}.{place}" for place in places)
         return next((name for name in found if importlib.util.find_spec(name)), None)
-
-
-def keep_old_names(
-    package: str, prefixes: Mapping[str, str], renamed: Mapping[str, str] | None = None
-) -> None:
-    """Lets the old names of a package's modules be imported; what exists is never hidden."""
-    sys.meta_path.append(Moved(package, prefixes, renamed or {}))

@@ -147,22 +147,6 @@ def test_scale_is_the_same_in_training_and_evaluation_with_its_epsilon(name):
     torch.testing.assert_close(scales[1] - scales[0], quarter, rtol=0, atol=atol)
 
 
-def test_temperature_scales_codes_and_decoder_noise_differs_for_each_image():
-    model = ready("aef-linear")
-    with torch.no_grad():
-        codes = torch.randn(4, 2, generator=noise(2))
-        cool = model.sample(4, noise(2), temperature=0.5)
-        atol = float32_slack(1, products(model))
-        torch.testing.assert_close(cool, model.decode(0.5 * codes), rtol=0, atol=atol)
-        same = torch.zeros(3, 2)
-        for name in ("aef-linear", "aef-center", "vae"):
-            noisy = ready(name).decode_noisy(same, noise(4))
-            assert not torch.allclose(noisy[0], noisy[1])
-            assert bool(((noisy >= 0) & (noisy <= 1)).all())
-    with pytest.raises(ValueError, match="'temperature' is 0; expected a positive number"):
-        model.sample(1, noise(), temperature=0)
-
-
 @pytest.mark.parametrize("name", ["aef-center", "maf"])
 def test_reconstruction_of_a_sample_without_deviations_is_the_sample(name):
     model = ready(name).double()

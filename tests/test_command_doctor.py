@@ -20,7 +20,7 @@ def doctor() -> int:
     parser = argparse.ArgumentParser()
     command_doctor.add_parser(parser.add_subparsers())
     parsed = parser.parse_args(["doctor"])
-    return parsed.run(parsed)
+    return command_doctor.run(parsed)
 
 
 @pytest.fixture

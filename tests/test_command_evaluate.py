@@ -48,7 +48,7 @@ def evaluate(*arguments: object) -> int:
     parser = argparse.ArgumentParser()
     command_evaluate.add_parser(parser.add_subparsers())
     parsed = parser.parse_args(["evaluate", *map(str, arguments)])
-    return parsed.run(parsed)
+    return command_evaluate.run(parsed)
 
 
 def scores_of(capsys, *arguments: object) -> dict[str, dict]:

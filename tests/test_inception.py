@@ -100,7 +100,7 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
     arguments += ["--metrics", "frechet,kernel,precision-recall"]
     parsed = parser.parse_args(["evaluate", *map(str, folders.values()), *arguments])
     capsys.readouterr()
-    assert parsed.run(parsed) == 0
+    assert command_evaluate.run(parsed) == 0
     scores = {s["metric"]: s for s in json.loads(capsys.readouterr().out)["scores"]}
     assert scores["fd"]["label"] == "FD"
     sets = [features_in_both(random_inception, path) for path in folders.values()]

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import inspect
 import math
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from ...metrics.registry import METRICS, Estimate, Metric
+from ...metrics.registry import METRICS, Estimate, Metric, import_plugins
 from ...models.registry import UnknownName, unknown_name
-
-PACKAGE = "aebench.metrics"
-
-
-@functools.cache
-def _scan() -> None:
-    package = importlib.import_module(PACKAGE)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.ispkg:
-            importlib.import_module(f"{PACKAGE}.{module.name}")
-    for entry_point in entry_points(group=PACKAGE):
-        entry_point.load()
 
 
 def metrics() -> dict[str, Metric]:
     """Returns all metrics by name, sorted, those of other packages included."""
-    _scan()
+    import_plugins("aebench.metrics", "aebench.metrics")
     return dict(sorted(METRICS.items()))
 
 

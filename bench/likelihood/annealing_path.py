@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .model import LatentModel, Observed
-from .proposal import Gaussian, fisher_information, laplace
+from .proposal import Gaussian, laplace
 
 # Pilot chains move the logarithm of the step size by 0.3 times how far acceptance is off 0.7,
 # near the optimum for a few leapfrog steps (0.65 to 0.8).
@@ -28,13 +27,11 @@ class Annealing:
         steps: Intermediate distributions between the start and the posterior.
         chains: Independent chains for each image.
         leapfrog: Leapfrog steps of one transition.
-        start: ``proposal``, a Gaussian around the posterior's mode, or ``prior``.
     """
 
     steps: int = 50
     chains: int = 8
     leapfrog: int = 4
-    start: Literal["proposal", "prior"] = "proposal"
 
     def temperatures(self) -> list[float]:
         """Returns 0, the inner inverse temperatures and 1, close together at both ends."""
@@ -84,7 +81,6 @@ class Path:
         settings: How to anneal.
         location: Centre of the Gaussian approximation, (B, L).
         factor: Its triangular factor, (B, L, L).
-        information: Fisher information of p(y|z) there, (B, L, L).
         step_sizes: For each inner temperature and image, (T, B).
     """
 
@@ -93,7 +89,6 @@ class Path:
     settings: Annealing
     location: Tensor
     factor: Tensor
-    information: Tensor
     step_sizes: Tensor
 
     @classmethod
@@ -106,17 +101,15 @@ class Path:
     ) -> Path:
         """Returns a path whose step sizes pilot chains have adapted."""
         location, factor = laplace(model, data, 3)
-        with torch.no_grad():
-            information = fisher_information(model, location)
         sizes = torch.full((settings.steps, len(data)), FIRST_STEP).to(location)
-        path = cls(model, data, settings, location, factor, information, sizes)
+        path = cls(model, data, settings, location, factor, sizes)
         path.forward(generator, adapt=True)
         return path
 
     def forward(self, generator: torch.Generator, *, adapt: bool = False) -> tuple[Tensor, float]:
         """Returns log weights (K, B) from start to posterior, and the mean acceptance."""
         temperatures = self.settings.temperatures()
-        point = self.evaluate(self._start(generator))
+        point = self.evaluate(self._start.draw(self.settings.chains, generator)[0])
         total = torch.zeros_like(point.ends[0])
         acceptance, step_size = 0.0, self.step_sizes[0]
         for index in range(1, len(temperatures)):
@@ -154,7 +147,7 @@ class Path:
         """Returns the log densities of both ends and their gradients at z (K, B, L)."""
         leaf = z.detach().requires_grad_()
         with torch.enable_grad():
-            start = self._start_log_prob(leaf)
+            start = self._start.log_prob(leaf)
             y = self.data.y.expand(len(z), *self.data.y.shape).flatten(0, 1)
             joint = self.model.log_joint(y, leaf.flatten(0, 1)).view_as(start)
             slopes = [torch.autograd.grad(end.sum(), leaf)[0] for end in (start, joint)]
@@ -188,29 +181,13 @@ class Path:
         accepted = chance.to(probability.device) < probability
         return proposed.where(accepted, point), probability
 
-    def _start(self, generator: torch.Generator) -> Tensor:
-        chains, images = self.settings.chains, len(self.data)
-        if self.settings.start == "prior":
-            with torch.no_grad():
-                draws = self.model.sample_prior(chains * images, generator)
-            return draws.unflatten(0, (chains, images))
-        return self._gaussian().draw(chains, generator)[0]
-
-    def _start_log_prob(self, z: Tensor) -> Tensor:
-        if self.settings.start == "prior":
-            return self.model.log_prior(z.flatten(0, 1)).double().view(z.shape[:2])
-        return self._gaussian().log_prob(z)
-
-    def _gaussian(self) -> Gaussian:
+    @property
+    def _start(self) -> Gaussian:
         return Gaussian(self.location, self.factor, START_WIDTH)
 
     def _whitening(self, beta: float) -> Tensor:
         """Returns factors (B, L, L) of the covariance that is expected at ``beta``."""
-        if self.settings.start == "proposal":
-            return self.factor * (beta + (1 - beta) / START_WIDTH**2) ** -0.5
-        precision = self.model.prior_precision + beta * self.information
-        factor = torch.linalg.cholesky((precision + precision.mT) / 2)
-        return torch.linalg.inv(factor).mT.to(self.location)
+        return self.factor * (beta + (1 - beta) / START_WIDTH**2) ** -0.5
 
 
 def _apply(matrices: Tensor, vectors: Tensor) -> Tensor:

@@ -109,8 +109,3 @@ class PartitionAEF(CoreAutoencoder):
     def decode(self, z: Tensor) -> Tensor:
         """Returns images for codes z0, without deviations from the decoder's mean, clamped."""
         return self.space.clamp(self.inverse(z))
-
-    def decode_noisy(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns images with standard normal deviations, one draw for each image."""
-        noise = torch.randn(len(z), *self.backbone.image_shape, generator=generator)
-        return self.space.clamp(self.inverse(z, self.described_values(noise.to(z))))

@@ -165,20 +165,8 @@ class Objective(nn.Module, ABC):
         """Returns mean images (B, C, H, W) in [0, 1] for codes (B, L)."""
         return self.space.image(self.mean(self.decoder_input(z)))
 
-    def decode_noisy(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns images (B, C, H, W) with observation noise, one draw for each image."""
-        observation = self.observation(self.decoder_input(z))
-        noise = torch.randn(observation.mean.shape, generator=generator).to(z)
-        return self.space.observed_image(observation.mean + observation.stddev * noise)
-
     def sample(
-        self,
-        count: int,
-        generator: torch.Generator,
-        density: Density | None = None,
-        *,
-        temperature: float = 1.0,
-        decoder_noise: bool = False,
+        self, count: int, generator: torch.Generator, density: Density | None = None
     ) -> Tensor:
         """Returns ``count`` decoded samples (count, C, H, W).
 
@@ -187,14 +175,10 @@ class Objective(nn.Module, ABC):
             generator: Source of all noise, on the CPU.
             density: Where codes come from; the objective's N(0, I) if it has one and this is
                 not given.
-            temperature: Standard deviation of the prior; 1 for a fitted density.
-            decoder_noise: Whether to add the observation model's noise to the decoder's mean.
 
         Raises:
-            ValueError: There is neither a density nor a prior, or the temperature does not fit.
+            ValueError: There is neither a density nor a prior.
         """
-        if not temperature > 0:
-            raise ValueError(f"'temperature' is {temperature}; expected a positive number.")
         if density is not None:
             codes = density.sample(count, generator)
         elif self.prior == "prior":
@@ -204,13 +188,7 @@ class Objective(nn.Module, ABC):
                 f"Objective '{type(self).__name__}' samples from a fitted density and got none; "
                 "expected 'density'."
             )
-        if temperature != 1 and density is not None and not density.needs_prior:
-            raise ValueError(
-                f"'temperature' is {temperature} for a fitted density; expected 1, "
-                "since only the prior N(0, I) has a temperature."
-            )
-        codes = (temperature * codes).to(next(self.parameters()))
-        return self.decode_noisy(codes, generator) if decoder_noise else self.decode(codes)
+        return self.decode(codes.to(next(self.parameters())))
 
     @property
     def code_dim(self) -> int:

@@ -78,10 +78,6 @@ class Space(nn.Module, ABC):
         """Returns a decoder mean of y in the coordinates that `dequantise` leads to."""
         return mean
 
-    def observed_image(self, y: Tensor) -> Tensor:
-        """Returns the image for a draw of y in the coordinates that `dequantise` leads to."""
-        return self.image(y)
-
 
 @SPACES.register("unit")
 class UnitSpace(Space):
@@ -113,10 +109,6 @@ class UnitSpace(Space):
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Maps v/255 to (v + 1/2)/256, the mean of the dequantised pixel."""
         return (255 * mean + 0.5) / 256
-
-    def observed_image(self, y: Tensor) -> Tensor:
-        """Returns the clamped image for a draw of (v + 1/2)/256."""
-        return self.image((256 * y - 0.5) / 255)
 
 
 def check_unit_range(space: str, x: Tensor) -> None:
