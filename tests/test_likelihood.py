@@ -72,7 +72,7 @@ def image_scores(name: str, dims: int | None = 64, **options: Any) -> list[Likel
     objective = build(name, backbone="tiny", image_shape=(1, 8, 8), latent_dim=2, **options)
     with torch.no_grad():
         objective.initialise(objective.space.prepare(pixels[:50], generator), generator)
-    settings = dataclasses.replace(PLAIN, images=20, samples=50, tuning_images=8, tuning_samples=8)
+    settings = dataclasses.replace(PLAIN, images=20, samples=50, tuning_images=8)
     return likelihood_scores(
         objective,
         test=pixels[:40],

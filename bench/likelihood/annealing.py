@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import RunFailed
 from .annealing_path import Annealing, Path
-from .importance import WeightSum
+from .importance import WeightSum, check_finite
 from .model import LatentModel, Observed
 
 
@@ -88,7 +87,7 @@ def annealed_bound(
     weights = WeightSum()
     weights.add(torch.cat(parts, 1))
     value = weights.log_mean()
-    _check_numbers(value)
+    check_finite(value, "annealing")
     acceptance = sum(rates) / len(rates)
     return Annealed(value, weights.stderr(), weights.effective_size(), acceptance)
 
@@ -136,19 +135,9 @@ def bracket(
         rates.append(rate)
     ends = torch.cat(lower), torch.cat(upper)
     for end in ends:
-        _check_numbers(end)
+        check_finite(end, "annealing")
     return Bracket(*ends, sum(rates) / len(rates))
 
 
 def _log_mean(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(0) - math.log(len(log_weights))
-
-
-def _check_numbers(value: Tensor) -> None:
-    broken = ~torch.isfinite(value)
-    if bool(broken.any()):
-        index = int(broken.nonzero()[0])
-        raise RunFailed(
-            f"The annealing bound of image {index} is {float(value[index])}; "
-            "expected a finite number."
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -136,7 +137,7 @@ def importance_bound(
     if samples == 1:
         half = weights.log_mean()
     value = weights.log_mean()
-    _check_finite(value)
+    check_finite(value, "importance")
     log_det = data.log_det.double()
     ess, stderr = weights.effective_size(), weights.stderr()
     return Bound(value + log_det, stderr, ess, half + log_det, samples)
@@ -213,10 +214,10 @@ def choose_proposal(
         except torch.linalg.LinAlgError:
             continue  # A prior or decoder so steep that its curvature has no inverse.
         trial = _Trial(model, validation, family, build, samples, seed, chunk)
-        own = max(map(trial.score, COARSE[family]), key=_value)
+        own = max(map(trial.score, COARSE[family]), key=attrgetter("value"))
         refined = [own.scale * factor for factor in REFINEMENTS[family]]
-        own = max([own, *map(trial.score, refined)], key=_value)
-        best = max(best, own, key=_value)
+        own = max([own, *map(trial.score, refined)], key=attrgetter("value"))
+        best = max(best, own, key=attrgetter("value"))
     if not math.isfinite(best.value):
         raise RunFailed("No proposal gives a finite likelihood bound on the validation data.")
     return best
@@ -252,15 +253,12 @@ class _Trial:
         return Choice(self.family, scale, float(bound.value.mean() - 3 * noise))
 
 
-def _value(choice: Choice) -> float:
-    return choice.value
-
-
-def _check_finite(value: Tensor) -> None:
+def check_finite(value: Tensor, kind: str) -> None:
+    """Raises RunFailed, naming the kind of bound and the image, unless all are finite, (B,)."""
     broken = ~torch.isfinite(value)
     if bool(broken.any()):
         index = int(broken.nonzero()[0])
         raise RunFailed(
-            f"The importance bound of image {index} is {float(value[index])}; "
+            f"The {kind} bound of image {index} is {float(value[index])}; "
             "expected a finite number."
         )

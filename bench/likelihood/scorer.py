@@ -45,10 +45,7 @@ class LikelihoodSettings:
         simulated_images: Data simulated from the model for the bracket; 0 leaves it out.
         annealing: How to anneal.
         tuning_images: Validation images that the proposal is chosen on.
-        tuning_samples: K of that choice.
         noise_images: Validation images that a completed model's noise is fitted to.
-        noise_samples: K of that fit.
-        noise_rounds: Rounds of that fit.
         chunk: Most rows decoded at once.
     """
 
@@ -60,10 +57,7 @@ class LikelihoodSettings:
     simulated_images: int = 20
     annealing: Annealing = field(default_factory=Annealing)
     tuning_images: int = 64
-    tuning_samples: int = 64
     noise_images: int = 500
-    noise_samples: int = 16
-    noise_rounds: int = 5
     chunk: int = CHUNK
 
 
@@ -138,8 +132,6 @@ class LikelihoodScorer:
                 density,
                 self.held_out.part(0, settings.noise_images),
                 self._stream(f"noise/{name}"),
-                samples=settings.noise_samples,
-                rounds=settings.noise_rounds,
                 chunk=settings.chunk,
             )
             yield from self._bounds(completed(self.objective, density, scale), name)
@@ -157,12 +149,10 @@ class LikelihoodScorer:
 
     @torch.no_grad()
     def _exact(self) -> list[LikelihoodScore]:
-        value = torch.cat(self._exact_parts(self.tested.x)).double()
+        log_prob, x = cast(Any, self.objective).log_prob, self.tested.x
+        parts = in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
+        value = torch.cat(parts).double()
         return log_prob_scores(value, self.dims, kind="exact", model="native")
-
-    def _exact_parts(self, x: Tensor) -> list[Tensor]:
-        log_prob = cast(Any, self.objective).log_prob
-        return in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
 
     def _bounds(self, model: LatentModel, name: str = "") -> Iterator[LikelihoodScore]:
         settings, chunk = self.settings, self.settings.chunk
@@ -170,7 +160,6 @@ class LikelihoodScorer:
             model,
             self.held_out.part(0, settings.tuning_images),
             self._stream(f"tuning/{name}"),
-            samples=settings.tuning_samples,
             chunk=chunk,
         )
 

@@ -175,7 +175,9 @@ class Trainer:
 
     def _step(self) -> None:
         """One step on ``pixels``: on the device alone, so that it can be replayed."""
-        with self._checks():
+        # On a GPU each check makes the host wait; all terms are looked at at each validation.
+        on_cpu = self.device.type == "cpu"
+        with contextlib.nullcontext() if on_cpu else VALUE_CHECKS.off():
             terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
         loss = self.objective.total(terms).mean()
         for parameter in self.parameters:
@@ -189,10 +191,6 @@ class Trainer:
             )
         self.optimiser.step()
         self.sums.add(terms)
-
-    def _checks(self) -> contextlib.AbstractContextManager[None]:
-        # On a GPU each check makes the host wait; all terms are looked at at each validation.
-        return contextlib.nullcontext() if self.device.type == "cpu" else VALUE_CHECKS.off()
 
     def _state(self) -> dict[str, Tensor]:
         """Returns all that a step changes, the tensors themselves."""
