@@ -46,7 +46,8 @@ class LikelihoodRows:
             scores = self._scorer.native()
         else:
             scores = self._scorer.completed(density, self.outputs.density(density))
-        return [self._row(dataclasses.asdict(score)) for score in scores]
+        shared = {**self.base, "images": "test", "date": now()}
+        return [Row(**shared, **dataclasses.asdict(score)).as_dict() for score in scores]
 
     @cached_property
     def _scorer(self) -> LikelihoodScorer:
@@ -75,6 +76,3 @@ class LikelihoodRows:
             self.outputs.seed,
             dims,
         )
-
-    def _row(self, score: dict[str, Any]) -> Record:
-        return Row(**self.base, images="test", date=now(), **score).as_dict()

@@ -189,7 +189,7 @@ class Run:
         outputs = Outputs(
             self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma
         )
-        base = self._base(training)
+        base = base_columns(self.config, self.data, self.objective, training)
         evaluator = Evaluator(outputs, base, settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
@@ -213,11 +213,9 @@ class Run:
             train_labels=None if labels is None else labels[:count],
         )
 
-    def _base(self, training: Training) -> dict[str, Any]:
-        return base_columns(self.config, self.data, self.objective, training)
-
     def _write_lost(self, training: Training) -> None:
-        row = lost_row(self._base(training), training.diverged)
+        base = base_columns(self.config, self.data, self.objective, training)
+        row = lost_row(base, training.diverged)
         written = self.directory.rows()
         if len(written) != 1 or {**written[0], "date": row["date"]} != row:
             self.directory.write_rows([row])

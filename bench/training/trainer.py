@@ -175,9 +175,7 @@ class Trainer:
 
     def _step(self) -> None:
         """One step on ``pixels``: on the device alone, so that it can be replayed."""
-        # On a GPU each check makes the host wait; all terms are looked at at each validation.
-        on_cpu = self.device.type == "cpu"
-        with contextlib.nullcontext() if on_cpu else VALUE_CHECKS.off():
+        with self._checks():
             terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
         loss = self.objective.total(terms).mean()
         for parameter in self.parameters:
@@ -191,6 +189,10 @@ class Trainer:
             )
         self.optimiser.step()
         self.sums.add(terms)
+
+    def _checks(self) -> contextlib.AbstractContextManager[None]:
+        # On a GPU each check makes the host wait; all terms are looked at at each validation.
+        return contextlib.nullcontext() if self.device.type == "cpu" else VALUE_CHECKS.off()
 
     def _state(self) -> dict[str, Tensor]:
         """Returns all that a step changes, the tensors themselves."""
