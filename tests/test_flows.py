@@ -132,8 +132,10 @@ def test_stack_has_the_stored_values(name):
         load_network(layer.network, prefix)
         load_norm(norm, stored(f"{prefix}act_log_scale"), stored(f"{prefix}act_shift"))
         if name == "realnvp":
-            assert torch.equal(layer.kept.double(), stored(f"{prefix}identity_idx"))
-            assert torch.equal(layer.mapped.double(), stored(f"{prefix}transform_idx"))
+            for split in layer.transforms:
+                kept, mapped = split.split(torch.arange(5).double())
+                assert torch.equal(kept, stored(f"{prefix}identity_idx"))
+                assert torch.equal(mapped, stored(f"{prefix}transform_idx"))
     x = stored(f"{case}__x")
     fast, slow = (flow.to_noise, flow.to_data)[:: 1 if name == "maf" else -1]
     y, log_det = fast(x)

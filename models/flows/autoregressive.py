@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu, softplus
@@ -11,17 +13,19 @@ from zuko.transforms import AffineTransform, AutoregressiveTransform, DependentT
 SCALE_FLOOR = 1e-3
 
 
-class MaskedResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
     """h + L2(relu(L1(relu(h)))); zuko's own block has no activation before L1.
 
     Args:
-        mask: (H, H) boolean, which hidden unit may see which.
+        first: L1, a dense layer (H, H), masked or not.
+        second: L2, another one; its initial weights are made small, so that the block starts
+            near the identity.
     """
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, first: nn.Linear, second: nn.Linear) -> None:
         super().__init__()
-        self.first = MaskedLinear(adjacency=mask)
-        self.second = MaskedLinear(adjacency=mask)
+        self.first = first
+        self.second = second
         nn.init.uniform_(self.second.weight, -1e-3, 1e-3)
         nn.init.uniform_(self.second.bias, -1e-3, 1e-3)
 
@@ -47,9 +51,10 @@ class MaskedNetwork(nn.Sequential):
         inputs = torch.arange(1, features + 1)
         units = torch.arange(hidden) % max(1, features - 1) + min(1, features - 1)
         outputs = inputs.repeat_interleave(2)
+        hidden_layer = partial(MaskedLinear, adjacency=units[:, None] >= units)
         super().__init__(
             MaskedLinear(adjacency=units[:, None] >= inputs),
-            *(MaskedResidualBlock(units[:, None] >= units) for _ in range(blocks)),
+            *(ResidualBlock(hidden_layer(), hidden_layer()) for _ in range(blocks)),
             MaskedLinear(adjacency=outputs[:, None] > units),
         )
         self.degrees = units.tolist()

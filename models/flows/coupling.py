@@ -1,27 +1,14 @@
-"""Affine coupling layer of RealNVP; zuko's has another form of the scale and of the network."""
+"""Affine coupling layer of RealNVP: zuko's transform with another scale and network."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from zuko.transforms import AffineTransform, CouplingTransform, DependentTransform, Transform
 
-SCALE_FLOOR = 1e-3
-
-
-class ResidualBlock(nn.Module):
-    """h + L2(relu(L1(relu(h))))."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(hidden, hidden)
-        self.second = nn.Linear(hidden, hidden)
-        nn.init.uniform_(self.second.weight, -1e-3, 1e-3)
-        nn.init.uniform_(self.second.bias, -1e-3, 1e-3)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Returns the block's output, (..., H)."""
-        return h + self.second(relu(self.first(relu(h))))
+from .autoregressive import SCALE_FLOOR, ResidualBlock
 
 
 class CouplingLayer(nn.Module):
@@ -40,9 +27,6 @@ class CouplingLayer(nn.Module):
         ValueError: There are fewer than two coordinates.
     """
 
-    kept: Tensor
-    mapped: Tensor
-
     def __init__(self, features: int, hidden: int = 256, blocks: int = 2, *, odd: bool) -> None:
         super().__init__()
         if features < 2:
@@ -50,25 +34,29 @@ class CouplingLayer(nn.Module):
                 f"Flow 'realnvp' got latent size {features}; expected at least 2, "
                 "since a coupling layer conditions one part on another."
             )
-        order = torch.arange(features)
-        self.register_buffer("kept", order[order % 2 != int(odd)], persistent=False)
-        self.register_buffer("mapped", order[order % 2 == int(odd)], persistent=False)
+        keeps = torch.arange(features) % 2 != int(odd)
+        kept = int(keeps.sum())
+        dense = partial(nn.Linear, hidden, hidden)
         self.network = nn.Sequential(
-            nn.Linear(len(self.kept), hidden),
-            *(ResidualBlock(hidden) for _ in range(blocks)),
-            nn.Linear(hidden, 2 * len(self.mapped)),
+            nn.Linear(kept, hidden),
+            *(ResidualBlock(dense(), dense()) for _ in range(blocks)),
+            nn.Linear(hidden, 2 * (features - kept)),
         )
+        self.transforms = [CouplingTransform(m, keeps) for m in (self._affine, self._inverse)]
+        for transform in self.transforms:
+            # zuko's index tensors would stay on the CPU and be copied to a GPU at every call,
+            # which a recorded training step does not allow.
+            transform.idx_a = slice(int(not odd), None, 2)
+            transform.idx_b = slice(int(odd), None, 2)
 
     def forward(self, v: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
         """Returns outputs and log-determinant of vectors (..., d), or those of the inverse."""
-        shift, scale = self._coefficients(v)
-        if inverse:
-            return self._replace(v, (v[..., self.mapped] - shift) / scale), -scale.log().sum(-1)
-        return self._replace(v, v[..., self.mapped] * scale + shift), scale.log().sum(-1)
+        return self.transforms[inverse].call_and_ladj(v)
 
-    def _coefficients(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        shift, raw = self.network(v[..., self.kept]).chunk(2, -1)
-        return shift, (raw + 2).sigmoid() + SCALE_FLOOR
+    def _affine(self, kept: Tensor) -> Transform:
+        # Contiguous, as a slice is not: a dense layer rounds otherwise on the two.
+        shift, raw = self.network(kept.contiguous()).chunk(2, -1)
+        return DependentTransform(AffineTransform(shift, (raw + 2).sigmoid() + SCALE_FLOOR), 1)
 
-    def _replace(self, v: Tensor, values: Tensor) -> Tensor:
-        return v.index_copy(-1, self.mapped, values)
+    def _inverse(self, kept: Tensor) -> Transform:
+        return self._affine(kept).inv
