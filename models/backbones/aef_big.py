@@ -88,10 +88,8 @@ class AEFBig(Backbone):
         self._width = scaled(latent_dim, width)
         stages = list(_stages(height))
         self._gain = (5 * len(stages) + 4) ** -0.5
-        first = nn.Conv2d(channels, self._width, 3, padding=1)
-        zero_bias(first)
         self.encoder = nn.Sequential(
-            first,
+            conv(channels, self._width, 3),
             *(
                 block
                 for resolution, pool in stages
@@ -147,20 +145,16 @@ def bottleneck(width: int, resolution: int) -> list[nn.Module]:
 
 def conv(inputs: int, outputs: int, kernel: int = 1) -> nn.Conv2d:
     """Returns a convolution that keeps the size and starts with bias 0."""
-    return zero_bias(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2))
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def scaled_conv(inputs: int, outputs: int, gain: float) -> nn.Conv2d:
     """Returns a 1x1 convolution with initial weights times ``gain``."""
     layer = conv(inputs, outputs)
     layer.weight.data.mul_(gain)
-    return layer
-
-
-def zero_bias(layer: nn.Conv2d) -> nn.Conv2d:
-    """Returns the layer with its bias set to 0."""
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
     return layer
 
 

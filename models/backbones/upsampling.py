@@ -35,20 +35,16 @@ class UpsamplingOutput(nn.ConvTranspose2d):
             raise ValueError(f"'output_size' is {output_size}; this layer always doubles.")
         if x.device.type != "cpu":
             return super().forward(x)
-        images, _, height, width = x.shape
+        height, width = x.shape[2:]
         phases = F.conv2d(x, self._phase_kernels(), padding=1)
         phases = phases.unflatten(1, (2, 2, self.out_channels))
-        rows = [
-            torch.stack(
-                [
-                    phases[:, odd_row, odd, :, odd_row : odd_row + height, odd : odd + width]
-                    for odd in (0, 1)
-                ],
-                -1,
-            ).flatten(-2)
-            for odd_row in (0, 1)
+        # A phase of odd index sees one row or column more: its window starts one further on.
+        windows = [
+            phases[:, row, column, :, row : row + height, column : column + width]
+            for row in (0, 1)
+            for column in (0, 1)
         ]
-        woven = torch.stack(rows, -2).reshape(images, self.out_channels, 2 * height, 2 * width)
+        woven = F.pixel_shuffle(torch.stack(windows, 2).flatten(1, 2), 2)
         return woven if self.bias is None else woven + self.bias[:, None, None]
 
     def _phase_kernels(self) -> Tensor:

@@ -22,11 +22,13 @@ class Density(ABC):
     Attributes:
         needs_prior: Whether only objectives with their own N(0, I) can use it.
         has_log_prob: Whether `log_prob` is available.
+        fitted: Names of the attributes that `fit` sets, all of them tensors.
     """
 
     needs_prior: ClassVar[bool] = False
     has_log_prob: ClassVar[bool] = True
     summary: ClassVar[str] = ""
+    fitted: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def fit(self, codes: Tensor, seed: int) -> None:
@@ -56,13 +58,14 @@ class Density(ABC):
         """Returns codes for the density's own coordinates; the inverse of `encode`."""
         return u
 
-    @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Returns the fitted values as tensors."""
+        """Returns the fitted values as tensors: the attributes named in ``fitted``."""
+        return {name: getattr(self, name) for name in self.fitted}
 
-    @abstractmethod
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Restores what `state` returned."""
+        for name in self.fitted:
+            setattr(self, name, state[name])
 
 
 def build_density(name: str, **options: float | None) -> Density:

@@ -19,6 +19,7 @@ class FullGaussian(Density):
     """
 
     summary = "full covariance, with its mean"
+    fitted = ("mean", "covariance")
 
     def __init__(self) -> None:
         self.mean = torch.empty(0)
@@ -47,11 +48,3 @@ class FullGaussian(Density):
         factor = torch.linalg.cholesky(self.covariance).to(z)
         normal = MultivariateNormal(self.mean.to(z), scale_tril=factor, validate_args=False)
         return normal.log_prob(z)
-
-    def state(self) -> dict[str, Tensor]:
-        """Returns mean and covariance."""
-        return {"mean": self.mean, "covariance": self.covariance}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restores mean and covariance."""
-        self.mean, self.covariance = state["mean"], state["covariance"]

@@ -24,6 +24,7 @@ class GaussianMixtureDensity(Density):
     """
 
     summary = "mixture of K full-covariance Gaussians (scikit-learn)"
+    fitted = ("weights", "means", "covariances")
 
     def __init__(self, components: int) -> None:
         self.components = components
@@ -69,12 +70,3 @@ class GaussianMixtureDensity(Density):
         parts = MultivariateNormal(self.means.to(z), scale_tril=factors, validate_args=False)
         weights = Categorical(self.weights.to(z), validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False).log_prob(z)
-
-    def state(self) -> dict[str, Tensor]:
-        """Returns weights, means and covariances."""
-        return {"weights": self.weights, "means": self.means, "covariances": self.covariances}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restores weights, means and covariances."""
-        self.weights, self.means = state["weights"], state["means"]
-        self.covariances = state["covariances"]

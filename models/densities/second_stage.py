@@ -9,6 +9,7 @@ from ..gaussian import gaussian_kl
 from ..streams import initialised_from, stream
 from .density import DENSITIES, Density, check_codes
 
+EPOCHS = 100
 BETA = {"mnist": 1.5e-3, "cifar10": 1e-3, "celeba": 2e-3}
 
 
@@ -40,7 +41,7 @@ class SecondStage(Density):
 
     Codes are standardised with their mean and population standard deviation; Adam at 1e-4,
     batches of 64, the last tenth for validation, the rate halved after three epochs without an
-    improvement of 1e-4, at most ``epochs`` epochs and ``max_steps`` steps.
+    improvement of 1e-4, at most 100 epochs and ``max_steps`` steps.
 
     References:
         Diagnosing and Enhancing VAE Models (Dai and Wipf, 2019), arXiv 1903.05789, in the form
@@ -48,7 +49,6 @@ class SecondStage(Density):
 
     Args:
         beta: Weight of the KL term.
-        epochs: Upper bound on passes over the codes.
         max_steps: Upper bound on optimiser steps.
         hidden: Units of each hidden layer.
     """
@@ -60,11 +60,10 @@ class SecondStage(Density):
         self,
         beta: float = BETA["mnist"],
         *,
-        epochs: int = 100,
         max_steps: int | None = None,
         hidden: int = 1024,
     ) -> None:
-        self.beta, self.epochs, self.hidden = beta, epochs, hidden
+        self.beta, self.hidden = beta, hidden
         self.max_steps = max_steps
         self.mean = torch.empty(0)
         self.std = torch.empty(0)
@@ -128,7 +127,7 @@ class SecondStage(Density):
         )
         noise = torch.randn(held_out.shape, generator=generator)
         steps = 0
-        for _ in range(self.epochs):
+        for _ in range(EPOCHS):
             for batch in torch.randperm(len(training), generator=generator).split(64):
                 if self.max_steps is not None and steps >= self.max_steps:
                     return

@@ -22,13 +22,11 @@ class ActNorm(nn.Module):
         features: Number of scales: channels of an image, features of a vector, or 1 for a scale
             that all features share.
         image: Whether inputs are (B, C, H, W); otherwise they are (..., features).
-        epsilon: Added to the exponential.
     """
 
-    def __init__(self, features: int, *, image: bool = False, epsilon: float = EPSILON) -> None:
+    def __init__(self, features: int, *, image: bool = False) -> None:
         super().__init__()
         self.image = image
-        self.epsilon = epsilon
         self.log_scale = nn.Parameter(torch.zeros(features))
         self.shift = nn.Parameter(torch.zeros(features))
         self.register_buffer("initialised", torch.tensor(False))
@@ -61,6 +59,14 @@ class ActNorm(nn.Module):
         self.shift.copy_(mean if normalise else -mean / deviation)
         self.get_buffer("initialised").fill_(True)
 
+    def forward(
+        self, v: Tensor, *, normalise: bool, initialise: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Returns what `normalise` or `scale` does, after `initialise` with v where wanted."""
+        if initialise:
+            self.initialise(v, normalise=normalise)
+        return self.normalise(v) if normalise else self.scale(v)
+
     def normalise(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (v - shift)/s and its log-determinant, summed over all but the batch axes."""
         scale, shift, log_det = self._affine(v)
@@ -75,7 +81,7 @@ class ActNorm(nn.Module):
         self._check()
         axes = 3 if self.image else 1
         shape = (-1, 1, 1) if self.image else (-1,)
-        scale = (self.log_scale.exp() + self.epsilon).view(shape)
+        scale = (self.log_scale.exp() + EPSILON).view(shape)
         shift = self.shift.view(shape)
         log_det = scale.log().expand(v.shape[-axes:]).sum()
         return scale, shift, log_det.expand(v.shape[:-axes])

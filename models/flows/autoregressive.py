@@ -10,6 +10,7 @@ from torch.nn.functional import linear, relu, softplus
 from zuko.nn import MaskedLinear
 from zuko.transforms import AffineTransform, AutoregressiveTransform, DependentTransform
 
+BLOCKS = 2
 SCALE_FLOOR = 1e-3
 
 
@@ -44,17 +45,16 @@ class MaskedNetwork(nn.Sequential):
     Args:
         features: Number d of inputs; the outputs are (q_1, t_1, q_2, t_2, ...), 2d of them.
         hidden: Width.
-        blocks: Number of residual blocks.
     """
 
-    def __init__(self, features: int, hidden: int, blocks: int) -> None:
+    def __init__(self, features: int, hidden: int) -> None:
         inputs = torch.arange(1, features + 1)
         units = torch.arange(hidden) % max(1, features - 1) + min(1, features - 1)
         outputs = inputs.repeat_interleave(2)
         hidden_layer = partial(MaskedLinear, adjacency=units[:, None] >= units)
         super().__init__(
             MaskedLinear(adjacency=units[:, None] >= inputs),
-            *(ResidualBlock(hidden_layer(), hidden_layer()) for _ in range(blocks)),
+            *(ResidualBlock(hidden_layer(), hidden_layer()) for _ in range(BLOCKS)),
             MaskedLinear(adjacency=outputs[:, None] > units),
         )
         self.degrees = units.tolist()
@@ -116,16 +116,11 @@ class AutoregressiveLayer(nn.Module):
     Args:
         features: Number of coordinates.
         hidden: Width of the network.
-        blocks: Number of its residual blocks.
-        reverse: Whether the coordinates are reversed first.
     """
 
-    def __init__(
-        self, features: int, hidden: int = 256, blocks: int = 2, *, reverse: bool = True
-    ) -> None:
+    def __init__(self, features: int, hidden: int = 256) -> None:
         super().__init__()
-        self.reverse = reverse
-        self.network = MaskedNetwork(features, hidden, blocks)
+        self.network = MaskedNetwork(features, hidden)
         # With fewer hidden units than coordinates, the last coordinates need no own pass.
         self.transform = AutoregressiveTransform(self._coefficients, min(features, hidden + 1))
 
@@ -137,18 +132,14 @@ class AutoregressiveLayer(nn.Module):
             inverse: Whether to apply the inverse instead; in d passes where gradients are
                 wanted, and otherwise unit by unit.
         """
-        return self._inverse(v) if inverse else self._forward(v)
-
-    def _forward(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        return self.transform.call_and_ladj(v.flip(-1) if self.reverse else v)
-
-    def _inverse(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        if not inverse:
+            return self.transform.call_and_ladj(v.flip(-1))
         if torch.is_grad_enabled():
             value = self.transform.inv(v)
         else:
             value = self.network.solve(v.flatten(0, -2)).reshape(v.shape)
         log_det = -self.transform.log_abs_det_jacobian(value, v)
-        return value.flip(-1) if self.reverse else value, log_det
+        return value.flip(-1), log_det
 
     def _coefficients(self, v: Tensor) -> DependentTransform:
         q, t = self.network(v).unflatten(-1, (-1, 2)).unbind(-1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from zuko.transforms import AffineTransform, CouplingTransform, DependentTransform, Transform
 
-from .autoregressive import SCALE_FLOOR, ResidualBlock
+from .autoregressive import BLOCKS, SCALE_FLOOR, ResidualBlock
 
 
 class CouplingLayer(nn.Module):
@@ -20,14 +20,13 @@ class CouplingLayer(nn.Module):
     Args:
         features: Number of coordinates.
         hidden: Width of the network.
-        blocks: Number of its residual blocks.
         odd: Whether the odd-indexed coordinates are mapped, or the even-indexed.
 
     Raises:
         ValueError: There are fewer than two coordinates.
     """
 
-    def __init__(self, features: int, hidden: int = 256, blocks: int = 2, *, odd: bool) -> None:
+    def __init__(self, features: int, hidden: int = 256, *, odd: bool) -> None:
         super().__init__()
         if features < 2:
             raise ValueError(
@@ -39,7 +38,7 @@ class CouplingLayer(nn.Module):
         dense = partial(nn.Linear, hidden, hidden)
         self.network = nn.Sequential(
             nn.Linear(kept, hidden),
-            *(ResidualBlock(dense(), dense()) for _ in range(blocks)),
+            *(ResidualBlock(dense(), dense()) for _ in range(BLOCKS)),
             nn.Linear(hidden, 2 * (features - kept)),
         )
         self.transforms = [CouplingTransform(m, keeps) for m in (self._affine, self._inverse)]

@@ -42,9 +42,7 @@ class NoFlow(Flow):
         """Returns the vectors and zeros."""
         return v, v.new_zeros(v.shape[:-1])
 
-    def to_data(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the vectors and zeros."""
-        return v, v.new_zeros(v.shape[:-1])
+    to_data = to_noise
 
 
 class FlowStack(Flow):
@@ -65,18 +63,15 @@ class FlowStack(Flow):
         features: Number d of coordinates.
         layers: Number of layers.
         hidden: Width of their networks.
-        blocks: Residual blocks of their networks.
     """
 
-    def __init__(
-        self, name: str, features: int, *, layers: int = 4, hidden: int = 256, blocks: int = 2
-    ) -> None:
+    def __init__(self, name: str, features: int, *, layers: int = 4, hidden: int = 256) -> None:
         super().__init__()
         self.normalises = name == "maf"
         self.layers = nn.ModuleList(
-            CouplingLayer(features, hidden, blocks, odd=index % 2 == 0)
+            CouplingLayer(features, hidden, odd=index % 2 == 0)
             if name == "realnvp"
-            else AutoregressiveLayer(features, hidden, blocks)
+            else AutoregressiveLayer(features, hidden)
             for index in range(layers)
         )
         self.norms = nn.ModuleList(ActNorm(1) for _ in range(layers))
@@ -98,32 +93,20 @@ class FlowStack(Flow):
         total = v.new_zeros(v.shape[:-1])
         for layer, norm in zip(self.layers, self.norms, strict=True):
             v, log_det = layer(v)
-            v, scaling = self._norm(norm, v, self.normalises, initialise)
+            v, scaling = norm(v, normalise=self.normalises, initialise=initialise)
             total = total + log_det + scaling
         return v, total
 
     def _inverse(self, v: Tensor, *, initialise: bool = False) -> tuple[Tensor, Tensor]:
         total = v.new_zeros(v.shape[:-1])
         for layer, norm in zip(reversed(self.layers), reversed(self.norms), strict=True):
-            v, scaling = self._norm(norm, v, not self.normalises, initialise)
+            v, scaling = norm(v, normalise=not self.normalises, initialise=initialise)
             v, log_det = layer(v, inverse=True)
             total = total + log_det + scaling
         return v, total
 
-    @staticmethod
-    def _norm(
-        norm: nn.Module, v: Tensor, normalise: bool, initialise: bool
-    ) -> tuple[Tensor, Tensor]:
-        if not isinstance(norm, ActNorm):
-            raise TypeError(f"Got a {type(norm).__name__}; expected an ActNorm.")
-        if initialise:
-            norm.initialise(v, normalise=normalise)
-        return norm.normalise(v) if normalise else norm.scale(v)
 
-
-def build_flow(
-    name: str, features: int, *, layers: int = 4, hidden: int = 256, blocks: int = 2
-) -> Flow:
+def build_flow(name: str, features: int, *, layers: int = 4, hidden: int = 256) -> Flow:
     """Returns the flow called ``none``, ``maf``, ``iaf`` or ``realnvp``.
 
     Raises:
@@ -134,4 +117,4 @@ def build_flow(
     check_at_least(1, flow_layers=layers, flow_hidden=hidden)
     if name == "none":
         return NoFlow()
-    return FlowStack(name, features, layers=layers, hidden=hidden, blocks=blocks)
+    return FlowStack(name, features, layers=layers, hidden=hidden)

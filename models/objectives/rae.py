@@ -13,7 +13,7 @@ from ..checks import check_choice
 from ..spaces.space import Space
 from .gradient_penalty import GradientPenalty
 from .objective import OBJECTIVES, Objective, squared_error
-from .spectral_norm import SpectralNorm
+from .spectral_norm import DECODER, SpectralNorm
 
 OPTIONS = {
     "l2": ("l2", "l2_kernels"),
@@ -121,16 +121,14 @@ class RegularisedAutoencoder(Objective):
         if self.beta > 0:
             terms["embedding"] = self.beta * 0.5 * z.square().sum(1)
         if self.l2 > 0:
-            squares = torch.stack([self._kernel(name).square().sum() for name in self.kernels])
+            kernels = [self.backbone.get_parameter(name) for name in self.kernels]
+            squares = torch.stack([kernel.square().sum() for kernel in kernels])
             terms["weights"] = (self.l2 * squares.sum()).expand(len(x))
         if gradient is not None:
             terms["gradient"] = gradient
         if self.spectral is not None and self.training:
             self.spectral.step(self.backbone)
         return terms
-
-    def _kernel(self, name: str) -> Tensor:
-        return self.backbone.get_parameter(name)
 
 
 @OBJECTIVES.register("rae")
@@ -196,12 +194,10 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.ConvTranspose2d, nn.Conv2d)
     if choice == "released" and preset != "celeba":
         kinds = (nn.ConvTranspose2d,)
-    parts = {"decoder": backbone.decoder, "output": backbone.output}
     names = [
-        f"{part}.{name}.weight" if name else f"{part}.weight"
-        for part, module in parts.items()
-        for name, layer in module.named_modules()
-        if isinstance(layer, kinds)
+        f"{name}.weight"
+        for name, layer in backbone.named_modules()
+        if isinstance(layer, kinds) and name.startswith(DECODER)
     ]
     if not names:
         raise ValueError(

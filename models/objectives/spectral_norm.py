@@ -9,6 +9,7 @@ from ..backbones.backbone import Backbone
 from ..checks import check_choice
 
 EPSILON = 1e-12
+ENCODER, DECODER = ("encoder", "code"), ("decoder", "output")
 LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -38,15 +39,13 @@ class SpectralNorm(nn.Module):
         super().__init__()
         check_choice("flattening", flattening, ("released", "torch"))
         check_choice("normalised", normalised, ("both", "decoder"))
-        self.swapped: dict[str, bool] = {}
-        for name, layer in backbone.named_modules():
-            if not isinstance(layer, LAYERS):
-                continue
-            if normalised == "decoder" and not name.startswith(("decoder", "output")):
-                continue
-            self.swapped[f"{name}.weight"] = flattening == "torch" and isinstance(
-                layer, nn.ConvTranspose2d
-            )
+        parts = DECODER if normalised == "decoder" else ENCODER + DECODER
+        # torch groups a transposed kernel (in, out, k, k) by its second axis.
+        self.swapped = {
+            f"{name}.weight": flattening == "torch" and isinstance(layer, nn.ConvTranspose2d)
+            for name, layer in backbone.named_modules()
+            if isinstance(layer, LAYERS) and name.startswith(parts)
+        }
         for name in self.swapped:
             rows = len(self._matrix(backbone, name))
             self.register_buffer(_key(name), torch.randn(rows))
@@ -60,7 +59,7 @@ class SpectralNorm(nn.Module):
 
     def call(self, backbone: Backbone, argument: Tensor, method: str) -> Tensor:
         """Returns the backbone's ``encode`` or ``decode`` under normalised weights."""
-        wanted = ("encoder", "code") if method == "encode" else ("decoder", "output")
+        wanted = ENCODER if method == "encode" else DECODER
         weights = {
             name: backbone.get_parameter(name) / self.sigma(backbone, name)
             for name in self.swapped
