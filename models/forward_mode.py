@@ -36,7 +36,7 @@ def push_forward(
 
 @functools.cache
 def load_rules() -> None:
-    """Has torch load its rules of forward mode, without what it then says of its own code."""
+    """Has torch load its rules of forward mode, and hides the warning about its own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         with forward_ad.dual_level():
@@ -44,10 +44,10 @@ def load_rules() -> None:
 
 
 class _TangentsOfLinearLayers(TorchFunctionMode):
-    """Has a layer that is linear in its input transform the tangent alone.
+    """Applies a layer that is linear in its input to value and tangent, and to no more.
 
-    By itself torch also applies it to the input under the kernel's tangent, zeros, which takes
-    as long again.
+    By itself torch also applies it to the input with the kernel's tangent in place of the
+    kernel. That tangent is zero here, and the product takes as long again.
     """
 
     def __torch_function__(
@@ -57,7 +57,7 @@ class _TangentsOfLinearLayers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Calls ``function``, in its stead on value and tangent where it is such a layer."""
+        """Calls ``function``; where it is such a layer, on value and tangent separately."""
         kwargs = kwargs or {}
         if function not in LINEAR or len(args) < 2:
             return function(*args, **kwargs)
@@ -72,5 +72,6 @@ class _TangentsOfLinearLayers(TorchFunctionMode):
         options = {k: v for k, v in kwargs.items() if k != "bias"}
         return forward_ad.make_dual(
             function(value, kernel, bias, *rest[1:], **options),
+            # The bias is constant, so the tangent has none.
             function(tangent, kernel, None, *rest[1:], **options),
         )

@@ -30,8 +30,8 @@ class Switch:
             self._on.reset(token)
 
 
-# Checks of values, for which the host waits for the device: off for data known to be whole, before
-# a later check.
+# Checks of values make the host wait for the device. They are off for data known to be whole,
+# and while a step is taken whose terms are checked afterwards.
 VALUE_CHECKS = Switch("checks of values")
-# Whether trunks may compute in the training's reduced precision.
+# Whether a backbone may compute in the training's reduced precision.
 ROUNDING = Switch("reduced precision")

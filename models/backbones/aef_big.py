@@ -159,6 +159,7 @@ def scaled_conv(inputs: int, outputs: int, gain: float) -> nn.Conv2d:
 
 
 def _stages(size: int) -> Iterator[tuple[int, int]]:
+    """Yields each stage's size and pooling factor; 4x4, the last, is pooled to one pixel."""
     while size > 4:
         yield size, 2
         size //= 2

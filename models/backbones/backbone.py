@@ -20,9 +20,9 @@ class Backbone(nn.Module, ABC):
     """Encoder trunk, code layer, decoder trunk and linear last layer.
 
     A subclass sets ``encoder`` (B,C,H,W) -> (B,F), ``code`` (B,F) -> (B,L), ``decoder``
-    (B,L) -> features, and ``output``, features -> (B,C,H,W), which is linear. Neither input map
-    nor output activation belong here, nor do heads of an objective: those hang at
-    ``encoder`` and ``decoder`` through `code_head` and `output_head`.
+    (B,L) -> features, and ``output``, features -> (B,C,H,W), which is linear. The map of the
+    input and the activation of the output belong to the space. Further heads belong to the
+    objective, which hangs them at ``encoder`` and ``decoder`` by `code_head` and `output_head`.
 
     Args:
         image_shape: (C, H, W).

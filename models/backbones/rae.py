@@ -87,6 +87,7 @@ class RAEBackbone(Backbone):
     def _down(self, size_in: int, size_out: int) -> list[nn.Module]:
         if self.kernel == 4:
             return [nn.Conv2d(size_in, size_out, 4, stride=2, padding=1)]
+        # TensorFlow's "same" padding of a kernel of 5 at stride 2 is uneven: 1 before, 2 after.
         return [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(size_in, size_out, 5, stride=2)]
 
     def _up(self, size_in: int, size_out: int, size: tuple[int, int]) -> list[nn.Module]:

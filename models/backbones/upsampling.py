@@ -6,16 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Rows of the 4x4 kernel met by output rows of even and of odd index, earlier input row first.
+# An output row meets two rows of the 4x4 kernel: 3 and 1 where its index is even, 2 and 0 where
+# it is odd. The earlier input row comes first.
 TAPS = (3, 1, 2, 0)
 
 
 class UpsamplingOutput(nn.ConvTranspose2d):
     """Transposed convolution, kernel 4, stride 2, padding 1: (B, C, H, W) -> (B, O, 2H, 2W).
 
-    The same function of the same weights as torch's layer. With as few output channels as an
-    image has, torch's takes on a CPU about four times as long as one 2x2 convolution that gives
-    the four phases of the output side by side, of which the image is then woven.
+    The same function of the same weights as torch's layer. On a CPU it is one 2x2 convolution
+    that gives the four phases of the output (even or odd row, even or odd column) side by side;
+    the image is then woven of them. For the few output channels of an image torch's own layer
+    takes about four times as long there.
 
     Args:
         channels_in: C.

@@ -21,7 +21,7 @@ class Density(ABC):
 
     Attributes:
         needs_prior: Whether only objectives with their own N(0, I) can use it.
-        has_log_prob: Whether `log_prob` is available.
+        has_log_prob: Whether `log_prob` is in closed form.
         fitted: Names of the attributes that `fit` sets, all of them tensors.
     """
 

@@ -41,6 +41,7 @@ class GaussianMixtureDensity(Density):
         mixture = GaussianMixture(
             self.components, max_iter=2000, tol=1e-3, random_state=seed % 2**32
         )
+        # A mixture that has not converged by then is used as it is.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(codes.numpy())

@@ -26,6 +26,7 @@ class CodeVAE(nn.Module):
     def encode(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and log standard deviation, each (N, L)."""
         features = self.encoder(codes)
+        # Bounded as the first stage's is, so that no standard deviation overflows.
         return self.mu(features), 5 * torch.tanh(self.log_sigma(features))
 
     def loss(self, codes: Tensor, noise: Tensor, beta: float) -> Tensor:
@@ -39,9 +40,9 @@ class CodeVAE(nn.Module):
 class SecondStage(Density):
     """Second-stage VAE as in the RAE paper's released code.
 
-    Codes are standardised with their mean and population standard deviation; Adam at 1e-4,
-    batches of 64, the last tenth for validation, the rate halved after three epochs without an
-    improvement of 1e-4, at most 100 epochs and ``max_steps`` steps.
+    Codes are standardised with their mean and population standard deviation. Training takes
+    Adam at 1e-4, batches of 64, and at most 100 epochs and ``max_steps`` steps. The last tenth
+    is for validation: the rate is halved after three epochs without an improvement of 1e-4.
 
     References:
         Diagnosing and Enhancing VAE Models (Dai and Wipf, 2019), arXiv 1903.05789, in the form
@@ -73,6 +74,7 @@ class SecondStage(Density):
         """Trains the second stage on codes (N, L), N at least 20."""
         codes = check_codes(codes, 20, "second-stage")
         self.mean = codes.mean(0)
+        # A collapsed direction has deviation 0.
         self.std = codes.std(0, correction=0).clamp_min(1e-12)
         inputs = self.standardise(codes).float()
         held_out = max(1, len(inputs) // 10)

@@ -30,6 +30,7 @@ class ActNorm(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(features))
         self.shift = nn.Parameter(torch.zeros(features))
         self.register_buffer("initialised", torch.tensor(False))
+        # What the buffer says, on the host: reading the buffer waits for the device.
         self._ready = False
 
     @torch.no_grad()

@@ -49,6 +49,7 @@ class MaskedNetwork(nn.Sequential):
 
     def __init__(self, features: int, hidden: int) -> None:
         inputs = torch.arange(1, features + 1)
+        # Degrees 1 .. d - 1 in turn: a unit of degree k may see inputs up to k.
         units = torch.arange(hidden) % max(1, features - 1) + min(1, features - 1)
         outputs = inputs.repeat_interleave(2)
         hidden_layer = partial(MaskedLinear, adjacency=units[:, None] >= units)
@@ -63,8 +64,8 @@ class MaskedNetwork(nn.Sequential):
     def solve(self, y: Tensor) -> Tensor:
         """Returns v with a_i v_i + t_i = y_i, (N, d), computing each hidden unit once.
 
-        Coordinate k needs the hidden units of a degree below k, and those of degree k need the
-        coordinates up to k, so both are filled in turn; no gradient passes.
+        Coordinate k needs the hidden units of degrees below k. Units of degree k need the
+        coordinates up to k. So both are filled in turn. No gradient passes.
         """
         layers = [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
         dense = [(layer.mask * layer.weight, layer.bias) for layer in layers]
@@ -79,6 +80,7 @@ class MaskedNetwork(nn.Sequential):
             units = (degrees == degree).nonzero()[:, 0].to(y.device)
             if len(units):
                 self._fill(hidden, units, v, dense[:-1])
+        # All hidden units are known now, so the last coordinates come in one pass.
         rest = slice(highest, y.shape[1])
         v[:, rest] = self._solve_columns(y[:, rest], rest, hidden[-1], *dense[-1])
         return v
@@ -87,6 +89,7 @@ class MaskedNetwork(nn.Sequential):
     def _solve_columns(
         y: Tensor, columns: slice, hidden: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
+        # The output interleaves q and t.
         rows = slice(2 * columns.start, 2 * columns.stop)
         q, t = linear(hidden, weight[rows], bias[rows]).unflatten(1, (-1, 2)).unbind(-1)
         return (y - t) / (softplus(q) + SCALE_FLOOR)
@@ -135,6 +138,7 @@ class AutoregressiveLayer(nn.Module):
         if not inverse:
             return self.transform.call_and_ladj(v.flip(-1))
         if torch.is_grad_enabled():
+            # Pass by pass, since filling tensors in place would break the graph.
             value = self.transform.inv(v)
         else:
             value = self.network.solve(v.flatten(0, -2)).reshape(v.shape)

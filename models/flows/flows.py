@@ -48,10 +48,9 @@ class NoFlow(Flow):
 class FlowStack(Flow):
     """Layers, each followed by one scale and shift that all coordinates share.
 
-    ``maf`` is fast (one pass) towards noise, ``iaf`` towards data, ``realnvp`` both ways; the
-    slow way of an autoregressive stack takes d passes for each layer. The matched setting of the
-    AEF paper, with no slow pass in training, is ``maf`` for core and prior flows and ``iaf`` for
-    posterior flows.
+    ``maf`` takes one pass towards noise, ``iaf`` one towards data, ``realnvp`` one either way.
+    The other way of ``maf`` and ``iaf`` takes d passes for each layer. With ``maf`` for core and
+    prior flows and ``iaf`` for posterior flows, as in the AEF paper, training needs no slow pass.
 
     References:
         Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
@@ -86,6 +85,7 @@ class FlowStack(Flow):
 
     def initialise(self, v: Tensor, *, from_noise: bool = False) -> Tensor:
         """Sets the scales so that each has outputs of mean 0 and deviation 1 on this batch."""
+        # `_forward` is the way of one pass: towards noise for ``maf``, towards data otherwise.
         forwards = from_noise != self.normalises
         return (self._forward if forwards else self._inverse)(v, initialise=True)[0]
 

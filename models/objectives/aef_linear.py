@@ -18,7 +18,7 @@ from .core_autoencoder import CoreAutoencoder
 from .objective import OBJECTIVES
 from .scaled_autoencoder import ScaledLatentModel
 
-# Rows of torch's default dense initialisation have this length in the root mean square.
+# Root mean square of a row's length under torch's default initialisation of a dense layer.
 ROW_LENGTH = 3**-0.5
 
 
@@ -33,13 +33,15 @@ class FixedScaleLinear(nn.Linear):
 
 @OBJECTIVES.register("aef-linear")
 class LinearAEF(CoreAutoencoder, ScaledLatentModel):
-    """Maximises log p_ext(x, w) of the image and w = A y + a, a density of both.
+    """Maximises log p_ext(x, w), a joint density of the image and of w = A y + a.
 
-    This is neither log p(x) nor a bound on it. The marginal is that of a VAE with the same
-    decoder and prior, and is bounded like a VAE's, through `observation`, `latent_log_prob` and
-    `proposal`. Dividing A and a by t and multiplying the encoder's scale by t leaves samples,
-    codes and marginal unchanged and raises log p_ext by L ln t, so the loss is unbounded below:
-    `diagnostics` has what drifts.
+    This is neither log p(x) nor a bound on it. The marginal p(x) is that of a VAE with the same
+    decoder and prior. It is bounded as a VAE's is, through `observation`, `latent_log_prob` and
+    `proposal`.
+
+    The loss has no lower bound. Divide A and a by t and multiply the encoder's scale by t:
+    samples, codes and the marginal stay as they are, but log p_ext grows by L ln t.
+    `diagnostics` shows this drift.
 
     References:
         Deterministic training of generative autoencoders using invertible layers
@@ -93,6 +95,7 @@ class LinearAEF(CoreAutoencoder, ScaledLatentModel):
         w = self.core_values(y)
         mean, deviation = self.encoder_affine(y)
         if isinstance(self.core_flow, NoFlow):
+            # An affine map of a Gaussian is one, with a density that needs no inverse.
             center = self.couple(w, mean, deviation)[0]
             multiplies = self.parametrisation == "multiply"
             spread = scale * (deviation if multiplies else 1 / deviation)
@@ -118,10 +121,10 @@ class LinearAEF(CoreAutoencoder, ScaledLatentModel):
 
 @OBJECTIVES.register("aef-linear-fixed")
 class FixedLinearAEF(LinearAEF):
-    """`LinearAEF` with rows of the dense map of fixed length, their initial one.
+    """`LinearAEF` whose dense map keeps the length of its rows.
 
-    This takes away the direction along which the loss is unbounded at no change of the model.
-    What is left is that the encoder's mean can learn to cancel a linear map of y.
+    This removes the direction in which the loss falls without end while the model stays the
+    same. The encoder's mean can still learn to cancel a linear map of y.
     """
 
     summary = "aef-linear with the scale of its dense map fixed"

@@ -20,9 +20,9 @@ from .masks import given_order, split
 class PartitionAEF(CoreAutoencoder):
     """One invertible map of the image: maximum likelihood without a bound or noise.
 
-    The encoder sees the shell and maps the core to z1; the decoder's mean and scale at z1
-    standardise the shell; a prior flow takes z1 to z0. Decoded images have the decoder's mean
-    on the shell, without deviations, and the core that belongs to that shell.
+    The encoder sees the shell and maps the core to z1. The decoder's mean and scale at z1
+    standardise the shell. A prior flow takes z1 to z0. A decoded image has the decoder's mean on
+    the shell, and the core that belongs to that shell.
 
     References:
         Deterministic training of generative autoencoders using invertible layers

@@ -25,7 +25,7 @@ class Encoded(NamedTuple):
 
 
 class CoreAutoencoder(ScaledAutoencoder):
-    """Invertible from core and described values of y to code z0 and deviations.
+    """An invertible map from the core and the described values of y to code and deviations.
 
     A core flow and the encoder's affine step map the core to z1, and the prior flow maps z1 to
     z0. The decoder's mean and scale at z1 standardise the values that it describes; what is
@@ -82,6 +82,7 @@ class CoreAutoencoder(ScaledAutoencoder):
         super().initialise(x, generator)
         with torch.no_grad():
             y = self.space(x)[0]
+            # Each flow is set from what the parts before it give for this batch.
             core = self.core_flow.initialise(self.core_values(y))
             self.prior_flow.initialise(self.couple(core, *self.encoder_affine(y))[0])
 

@@ -14,8 +14,8 @@ from ..checks import check_at_least, check_choice
 from ..forward_mode import push_forward
 from ..switches import ROUNDING
 
-# Beside the summed squared error. The published weights belong to another quantity (RELEASED);
-# this one was chosen on validation data from {1e-4, 1e-3, 1e-2, 1e-1}, see docs/tuning.md.
+# Beside the summed squared error. The published weights belong to another quantity (RELEASED).
+# This one was chosen on validation data from {1e-4, 1e-3, 1e-2, 1e-1}, see docs/tuning.md.
 DEFAULT = 1e-4
 # Beside the per-pixel mean, for the released penalty. CIFAR-10 was released with 0.
 RELEASED = {"mnist": 5e-8, "cifar10": 0.0, "celeba": 1e-7}
@@ -29,16 +29,19 @@ Penalised = tuple[Tensor, Tensor]  # images (B, C, H, W), penalty (B,)
 class GradientPenalty:
     """A weighted penalty on the decoder's sensitivity to its input.
 
-    ``exact`` sums L forward-mode products; ``forward`` is |J u|^2 with u ~ N(0, I), unbiased and
-    free of a second reverse pass; ``reverse`` is |J^T v|^2 with v ~ N(0, I), unbiased;
-    ``finite-difference`` replaces J u by a difference quotient. ``released`` is the mean over
-    code dimensions of (2 J^T G)^2, what the paper's code computes: another quantity.
+    With J the Jacobian of the decoder G at a code, the estimators of |J|^2 are:
 
-    While training, batch-norm uses the batch's statistics here too, and counts the batch once: so
-    J is that of the function trained, in which the samples of a batch interact a little, and the
-    scale of a kernel before batch-norm does not matter. With the running statistics it would:
-    the penalty, weak as it is, would shrink such kernels at every step, since nothing else pulls
-    at their scale, faster than slow running statistics can follow.
+    - ``exact``: the sum of L forward-mode products.
+    - ``forward``: |J u|^2 with u ~ N(0, I). It is unbiased and needs no second reverse pass.
+    - ``reverse``: |J^T v|^2 with v ~ N(0, I). It is unbiased.
+    - ``finite-difference``: as ``forward``, with a difference quotient for J u.
+    - ``released``: the mean over code dimensions of (2 J^T G)^2. This is what the paper's code
+      computes, and another quantity.
+
+    While training, batch-norm uses the batch's statistics here too, and counts the batch once.
+    So J is that of the function which is trained, and the scale of a kernel before batch-norm
+    does not matter. With the running statistics it would: nothing else pulls at that scale, and
+    the penalty would shrink such kernels faster than the statistics can follow.
 
     References:
         From Variational to Deterministic Autoencoders (Ghosh et al., 2020), section 3.1.
@@ -65,7 +68,8 @@ class GradientPenalty:
     ) -> tuple[Tensor, Tensor]:
         """Decodes codes z (B, L) and penalises; the gradient reaches z too.
 
-        In float32 also where the training rounds: a derivative has less precision to lose.
+        It runs in float32 also where the training computes in a reduced precision: a derivative
+        has less precision to lose.
 
         Returns:
             The decoder's output (B, C, H, W) and the weighted penalty (B,).
@@ -120,6 +124,7 @@ def _pull_back(decoder: Decoder, z: Tensor, choose: Decoder) -> Penalised:
     """Returns images and J^T v with v = choose(images), (B, L), also where no graph is kept."""
     keep = torch.is_grad_enabled()
     with torch.enable_grad():
+        # A leaf of its own where z has no graph, as in evaluation.
         codes = z if z.requires_grad else z.detach().requires_grad_()
         images = decoder(codes)
         (pulled,) = torch.autograd.grad(images, codes, choose(images), create_graph=keep)
@@ -139,13 +144,14 @@ PENALTIES: dict[str, Callable[[Decoder, Tensor, torch.Generator], Penalised]] = 
 def batch_norm_by_steps(module: nn.Module) -> Iterator[None]:
     """Lets batch-norm layers in training count the batch once, however often they are called.
 
-    Their output is computed step by step: torch's layer has no derivative of its forward mode by
-    the statistics, and none of third order.
+    Their output is computed from single operations. torch's own layer cannot be differentiated
+    again after forward mode by the statistics, nor a third time.
     """
     layers: list[nn.Module] = []
     for layer in module.modules():
         if isinstance(layer, BatchNorm) and layer.training:
             layers.append(layer)
+            # On the instance: hooks and the class stay as they are.
             layers[-1].forward = partial(_batch_norm, layer, [])
     try:
         yield
@@ -158,6 +164,7 @@ def _batch_norm(layer: BatchNorm, counted: list[bool], x: Tensor) -> Tensor:
     """Returns x (B, C, ...) normalised by its own statistics, scaled and shifted."""
     if not counted:
         counted.append(True)
+        # The layer's own pass, for its running statistics alone.
         with torch.no_grad():
             type(layer).forward(layer, forward_ad.unpack_dual(x).primal.detach())
     variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0, keepdim=True)

@@ -19,9 +19,9 @@ from .objective import OBJECTIVES, Objective
 class MAF(Objective):
     """A flow stack over the flattened image; exact, and not an autoencoder.
 
-    The backbone is there, so that a run's files have the same keys under every objective, but
-    it is not used and frozen: the count of its trained parameters is 0. Codes have as many
-    values as the image, and decode to it exactly; sampling takes a pass for each value.
+    The backbone is there so that a run's files have the same keys under every objective. It is
+    not used, and frozen, so that it has no trained parameters. Codes have as many values as the
+    image and decode to it exactly. Sampling takes a pass for each value.
 
     References:
         Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -25,13 +26,12 @@ def center_order(image_shape: tuple[int, int, int]) -> list[int]:
         [5, 9, 10, 6, 2]
     """
     channels, size = check_even_square("center", image_shape)
-    order: list[int] = []
-    for row, column in _spiral(size):
-        if len(order) == channels * size * size:
-            break
-        if 0 <= row < size and 0 <= column < size:
-            order += [(c * size + row) * size + column for c in range(channels)]
-    return order
+    # Out of this middle the spiral fills an even square exactly before it leaves it.
+    return [
+        (c * size + row) * size + column
+        for row, column in itertools.islice(_spiral(size), size * size)
+        for c in range(channels)
+    ]
 
 
 def corner_order(image_shape: tuple[int, int, int]) -> list[int]:
@@ -105,6 +105,7 @@ def check_even_square(rule: str, image_shape: tuple[int, int, int]) -> tuple[int
 def _spiral(size: int) -> Iterator[tuple[int, int]]:
     row = column = size // 2 - 1
     yield row, column
+    # Two sides of each length: 1, 1, 2, 2, ... down, right, up, left in turn.
     directions = ((1, 0), (0, 1), (-1, 0), (0, -1))
     for turn in range(4 * size):
         down, right = directions[turn % 4]

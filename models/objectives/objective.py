@@ -25,8 +25,9 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
 class Objective(nn.Module, ABC):
     """Base of all objectives.
 
-    The loss is the sum of the terms and is taken here, so that what is logged cannot disagree
-    with what is minimised. Axes: B batch, C H W image, L latent.
+    The loss is the sum of the terms. It is taken here, so that what is logged cannot disagree
+    with what is minimised. A code z0 is what `encode` returns; the decoder's input z1 is the
+    same unless the objective has a prior flow. Axes: B batch, C H W image, L latent.
 
     Args:
         backbone: The shared networks.
@@ -40,9 +41,9 @@ class Objective(nn.Module, ABC):
         prior: Name of the density that the objective samples from by itself, empty if none.
         default_space: The space used when a run names none.
         spaces: The spaces that the objective is defined in.
-        trains_space: Whether the space's own parameters are trained. Only where the loss counts
-            the space's log-determinant; beside a squared error a trainable scale would shrink
-            to nothing, so there it stays as its data-dependent initialisation set it.
+        trains_space: Whether the space's own parameters are trained. They are where the loss
+            counts the space's log-determinant. Beside a squared error they stay as the first
+            batch set them: there a trained scale would shrink the data, and the error with it.
         ignored_options: Options of a parent class that this one does not take.
         hyperparameters: The value of each option in force, for the record. It starts as what
             was given, or the default; a constructor that settles an option later (`settle`)
@@ -68,6 +69,7 @@ class Objective(nn.Module, ABC):
         for name in cls.ignored_options:
             if name in options:
                 raise TypeError(f"Objective '{cls.__name__}' has no option '{name}'.")
+        # Here and not in `__init__`: only `__new__` sees the options of all constructors at once.
         self = super().__new__(cls)
         self.hyperparameters = {k: options.get(k, v) for k, v in option_defaults(cls).items()}
         return self
@@ -86,10 +88,9 @@ class Objective(nn.Module, ABC):
             ValueError: The objective is not defined there.
         """
         if space not in cls.spaces:
-            known = ", ".join(cls.spaces)
             raise ValueError(
                 f"'space' is '{space}', in which '{cls.__name__}' is not defined; "
-                f"expected one of: {known}."
+                f"expected one of: {', '.join(cls.spaces)}."
             )
         return cls
 
@@ -222,7 +223,7 @@ class Objective(nn.Module, ABC):
         raise TypeError(f"Objective '{type(self).__name__}' has no stochastic encoder.")
 
     def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
-        """Returns named scalars worth watching beside the terms; none by default."""
+        """Returns scalars by name that are logged beside the terms; none by default."""
         return {}
 
 

@@ -25,9 +25,9 @@ OPTIONS = {
 class RegularisedAutoencoder(Objective):
     """SSE + beta/2 |z|^2 + l2 |kernels|^2 + gp |dG/dz|^2, each part optional.
 
-    The published constants stand beside a per-pixel mean of squared errors and a per-dimension
-    mean of squared codes; with D values in an image and L in a code, ``beta = 2 beta_c D / L``
-    and ``l2 = lambda_c D`` give the same minimiser beside sums.
+    The published weights beta_c and lambda_c stand beside means: of squared errors over pixels
+    and of squared codes over dimensions. With D values in an image and L in a code,
+    ``beta = 2 beta_c D / L`` and ``l2 = lambda_c D`` have the same minimiser beside sums.
 
     References:
         From Variational to Deterministic Autoencoders (Ghosh et al., 2020), equation 11 and
@@ -113,6 +113,7 @@ class RegularisedAutoencoder(Objective):
         if self.gp is None or self.gp.weight == 0:
             mean, gradient = self.mean(z), None
         else:
+            # The penalty decodes as well: one pass gives images and derivative.
             mean, gradient = self.gp(self.mean, self.backbone, z, generator)
         if self.distortion == "pixels":
             terms = {"distortion": squared_error(x, self.space.inverse(mean))}
@@ -126,6 +127,7 @@ class RegularisedAutoencoder(Objective):
             terms["weights"] = (self.l2 * squares.sum()).expand(len(x))
         if gradient is not None:
             terms["gradient"] = gradient
+        # After both networks have run, so that they saw the same vectors.
         if self.spectral is not None and self.training:
             self.spectral.step(self.backbone)
         return terms

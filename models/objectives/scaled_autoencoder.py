@@ -20,10 +20,11 @@ DECODER_SCALES = ("fixed", "independent", "dependent")
 
 
 class ScaledAutoencoder(Objective):
-    """Scale heads over the backbone and a prior flow between z1, the decoder's input, and z0.
+    """Scale heads over the backbone, and a prior flow between codes and the decoder's input.
 
-    A scale is softplus(.) + epsilon, one definition for every objective, in training and in
-    evaluation (the released code has three). Codes are z0, where the prior is N(0, I).
+    Codes z0 have the prior N(0, I). The prior flow maps them to z1, the decoder's input. A
+    scale is softplus(.) + epsilon for every objective, in training as in evaluation; the
+    released code has three definitions.
 
     Args:
         backbone: The shared networks.

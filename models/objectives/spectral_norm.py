@@ -17,9 +17,9 @@ class SpectralNorm(nn.Module):
     """Divides each kernel by its largest singular value, tracked by power iteration.
 
     Weights are replaced for the length of a call, so the backbone's state keeps its keys. Each
-    call divides by the estimate one power step after the stored vectors; `step`, once in each
-    training step, stores that step. The gradient flows through the kernel, not through the
-    vectors.
+    call takes one power step from the stored vectors and divides by the estimate there. `step`
+    stores that step, once in each training step. The gradient flows through the kernel, not
+    through the vectors.
 
     References:
         Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018),
@@ -73,6 +73,7 @@ class SpectralNorm(nn.Module):
         The vectors u and v are those of one power step from the stored one.
         """
         matrix = self._matrix(backbone, name)
+        # Constants for the gradient: at the true singular vectors theirs vanishes.
         with torch.no_grad():
             u, v = power_step(matrix, self.get_buffer(_key(name)))
         return u @ matrix @ v

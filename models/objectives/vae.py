@@ -13,7 +13,8 @@ from ..spaces.space import Space
 from .objective import OBJECTIVES, Objective, squared_error
 from .vae_learnt import LearntVAE
 
-# Weight w of the KL term beside the sum over pixels of the channel mean; SSE + C w KL is equal.
+# Weight w of the KL term beside the sum over pixels of the mean over the C channels; beside the
+# sum over both it is C w.
 KL_WEIGHT = {"mnist": 0.312, "cifar10": 0.024, "celeba": 0.09024}
 
 

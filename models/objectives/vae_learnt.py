@@ -21,8 +21,9 @@ from .scaled_autoencoder import ScaledLatentModel
 class LearntVAE(ScaledLatentModel):
     """One-sample bound without a closed-form KL, as in the AEF paper's released code.
 
-    This is what ``vae`` is in the spaces ``logit`` and ``real``; ``vae-iaf`` and ``iwae`` are
-    the same with other defaults. A posterior flow acts on the encoder's Gaussian sample.
+    This is what ``vae`` is in the spaces ``logit`` and ``real``. ``vae-iaf`` is the same with
+    another default, ``iwae`` with more samples and another bound. A posterior flow maps the
+    encoder's Gaussian sample to z1.
 
     References:
         Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; Improving
@@ -67,6 +68,7 @@ class LearntVAE(ScaledLatentModel):
         with torch.no_grad():
             mean, scale = self.encoder_affine(self.space(x)[0])
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            # In training this flow runs from noise to data, so it is set in that direction.
             z = self.posterior_flow.initialise(mean + scale * noise.to(mean), from_noise=True)
             self.prior_flow.initialise(z)
 
@@ -91,6 +93,7 @@ class LearntVAE(ScaledLatentModel):
         """Returns the parts of `log_weights` for given standard normal noise (K, B, L)."""
         y, space = self.space(x)
         q = self._posterior(y, 1.0)
+        # `draw` gives the density as well; `log_prob` may need L passes through a flow's inverse.
         z, log_posterior = q.draw(noise)
         mean, scale = self.decoder_affine(z.flatten(0, 1))
         values = y.expand(len(noise), *y.shape).flatten(0, 1)

@@ -87,6 +87,7 @@ def imq_mmd(codes: Tensor, prior: Tensor, *, scales: tuple[float, ...] = SCALES)
         scales: The factors s.
     """
     base = 2.0 * codes.shape[1]
+    # In a reduced precision the sums over all pairs would lose the small difference sought.
     wide = torch.promote_types(codes.dtype, torch.float32)
     codes, prior = codes.to(wide), prior.to(wide)
     within_codes, within_prior = _squared_distances(codes, codes), _squared_distances(prior, prior)
@@ -102,6 +103,7 @@ def imq_mmd(codes: Tensor, prior: Tensor, *, scales: tuple[float, ...] = SCALES)
 
 def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     norms = a.square().sum(1)[:, None] + b.square().sum(1)
+    # Rounding can make the distance of a point from itself negative.
     return (norms - 2 * a @ b.T).clamp_min(0)
 
 

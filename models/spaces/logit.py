@@ -14,8 +14,8 @@ from .space import SPACES, Space, check_unit_range
 class LogitSpace(Space):
     """x = (v + u)/256, p = alpha + (1 - 2 alpha) x, logit, and an ActNorm for each channel.
 
-    All log-determinants count. The ActNorm is set from the first batch and then trained, unless
-    the objective is a squared error, which a trainable scale would shrink.
+    All log-determinants count. The ActNorm is set from the first batch. It is trained after
+    that unless the objective is a squared error, which a trained scale would shrink.
 
     References:
         Deterministic training of generative autoencoders using invertible layers

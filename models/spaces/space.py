@@ -118,7 +118,7 @@ def check_unit_range(space: str, x: Tensor) -> None:
     """
     if not VALUE_CHECKS:
         return
-    # One pass over the data; nan is neither at least 0 nor at most 1, as it must be.
+    # One pass over the data. Comparisons with nan are false, so nan is refused as well.
     low, high = x.aminmax()
     if bool((low >= 0) & (high <= 1)):
         return
