@@ -12,9 +12,9 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
+from aebench.bench.suites.schema import SCALES
 from aebench.bench.suites.suite import WIDTHS, load_suite
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
-from aebench.bench.suites.suite_tables import SCALES
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.building import build
@@ -75,10 +75,10 @@ def test_every_packaged_suite_with_scales_is_counted_here():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
-    suite = expand(name, "full")
-    assert suite.title and suite.description.endswith(".")
-    assert list(TITLES.values()).count(suite.title) == 1
-    assert suite.paper or name.startswith(("families-", "precision-"))
+    about = read_suite_file(name)[1]
+    assert about["title"] and about["description"].endswith(".")
+    assert list(TITLES.values()).count(about["title"]) == 1
+    assert about["paper"] or name.startswith(("families-", "precision-"))
 
 
 def test_suites_name_only_what_is_registered():
@@ -177,12 +177,6 @@ def test_padded_views_have_no_likelihood_and_partition_models_see_native_images(
         if config.dataset.endswith("-32") and not config.dataset.startswith("celebahq"):
             assert config.evaluation.likelihood_images == 0, name
             assert not config.objective.startswith("aef"), name
-
-
-def _config(**values):
-    from aebench.bench.suites.config import Config
-
-    return Config(suite="t", scale="full", **values)
 
 
 def missing_data(name: str) -> str:

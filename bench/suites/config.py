@@ -7,15 +7,7 @@ import hashlib
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    Strict,
-)
+from pydantic import AfterValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 from ..files.storage import canonical_json
@@ -37,12 +29,15 @@ def _fits_json(options: dict[str, Any]) -> dict[str, Any]:
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 Options = Annotated[dict[str, Any], AfterValidator(_fits_json)]
+Count = Annotated[int, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-# TOML has lists only, and a strict tuple takes none. What they hold stays strict.
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+# TOML has no tuples, and a strict tuple takes no list. The items stay strict.
 Names = Annotated[tuple[str, ...], Strict(False)]
-Temperatures = Annotated[tuple[PositiveFloat, ...], Strict(False)]
+Temperatures = Annotated[tuple[Positive, ...], Strict(False)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -67,14 +62,14 @@ class Training:
 
     steps: AtLeastOne = 1000
     batch_size: AtLeastOne = 100
-    learning_rate: PositiveFloat = 1e-3
-    plateau_patience: NonNegativeInt = 5
-    plateau_threshold: NonNegativeFloat = 1e-4
-    validate_every: NonNegativeInt = 0
-    gradient_clip: NonNegativeFloat = 0.0
+    learning_rate: Positive = 1e-3
+    plateau_patience: Count = 5
+    plateau_threshold: NotNegative = 1e-4
+    validate_every: Count = 0
+    gradient_clip: NotNegative = 0.0
     selection: Literal["best validation loss", "last step"] = "best validation loss"
-    train_images: NonNegativeInt = 0
-    noise_sigma: NonNegativeFloat = 0.0
+    train_images: Count = 0
+    noise_sigma: NotNegative = 0.0
     precision: Precision = "float32"
 
 
@@ -106,15 +101,15 @@ class Evaluation:
     metrics: Names = ("reconstruction", "frechet", "prd")
     features: Names = ("lite0@64",)
     images: AtLeastTwo = 1000
-    likelihood_images: NonNegativeInt = 0
+    likelihood_images: Count = 0
     likelihood_samples: AtLeastOne = 500
-    likelihood_k_images: NonNegativeInt = 0
+    likelihood_k_images: Count = 0
     likelihood_k_samples: AtLeastOne = 5000
     likelihood_validation_images: AtLeastTwo = 500
-    annealing_images: NonNegativeInt = 0
+    annealing_images: Count = 0
     annealing_steps: AtLeastOne = 50
     annealing_chains: AtLeastOne = 8
-    second_stage_steps: NonNegativeInt = 0
+    second_stage_steps: Count = 0
     sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
     temperatures: Temperatures = ()

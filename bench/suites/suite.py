@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from ...models.registry import unknown_name
 from ..errors import UserError
 from .config import Config, Evaluation, Training
+from .schema import FACTORS, check, refusal
 from .suite_files import read_suite_file
-from .suite_tables import FACTORS, check, refusal
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "full": 1.0}
 MOST_RUNS = 10_000
@@ -28,17 +28,11 @@ class Suite:
 
     Attributes:
         name: The file's stem.
-        title: One line for tables.
-        description: What the suite shows.
-        paper: The table or figure of a paper that it regenerates, empty if none.
         scale: The scale in force.
         configs: The runs.
     """
 
     name: str
-    title: str
-    description: str
-    paper: str
     scale: str
     configs: tuple[Config, ...]
 
@@ -65,98 +59,99 @@ def load_suite(
     name, content = read_suite_file(suite)
     source = f"Suite '{suite}'"
     check(content, source)
-    chosen = _as_tables(settings or {})
-    check(chosen, source, "--set ")
+    keys = [(key.partition("."), value) for key, value in (settings or {}).items()]
+    chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
+    check({**chosen, "runs": content["runs"]}, source, "--set ")
     only = only or {}
-    for key in only:
-        if key not in FACTORS:
-            raise UserError(unknown_name("factor of --only", key, list(FACTORS)))
-    reader = _Reader(source, name, content, chosen, {} if seeds is None else {"seed": seeds})
-    configs = [config for config in reader.configs() if _matches(config, only)]
-    if not configs and only:
-        adopted = reader.adopt({k: v for k, v in only.items() if not set(v) & set("*?[")})
-        configs = [config for config in adopted if _matches(config, only)]
-    if not configs:
-        patterns = ", ".join(f"{k}={v}" for k, v in only.items())
-        raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
-    texts = {key: content.get(key, "") for key in ("title", "description", "paper")}
-    return Suite(name=name, scale=reader.scale, configs=_unique(configs, source), **texts)
+    for factor in only:
+        if factor not in FACTORS:
+            raise UserError(unknown_name("factor of --only", factor, list(FACTORS)))
+    scale = chosen.get("scale", content.get("scale", "full"))
+    width = {"width": WIDTHS[scale]} if "scales" in content else {}
+    preset = content.get("scales", {}).get(scale, {})
+    seed = {} if seeds is None else {"seed": seeds}
+    expansion = _Expansion(
+        source, name, scale, _merged(width, content), _merged(preset, chosen, seed)
+    )
+    for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
+        configs = [config for config in expansion.of(blocks) if _matches(config, only)]
+        if configs:
+            return Suite(name, scale, _unique(configs, source))
+    patterns = ", ".join(f"{k}={v}" for k, v in only.items())
+    raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
 
-class _Reader:
-    """Expands the checked content of a suite."""
+@dataclass(frozen=True)
+class _Expansion:
+    """Turns checked [[runs]] into configs.
 
-    def __init__(
-        self, source: str, name: str, content: Values, chosen: Values, seeds: Values
-    ) -> None:
-        self.source, self.name, self.content = source, name, content
-        self.scale = str(chosen.get("scale", content.get("scale", "full")))
-        self.preset = content.get("scales", {}).get(self.scale, {})
-        self.over = (self.preset, chosen, seeds)
+    Attributes:
+        source: What an error names.
+        suite: Name of the suite.
+        scale: The scale in force.
+        under: What a block changes.
+        over: What changes every block.
+    """
 
-    def configs(self) -> list[Config]:
-        """Returns the runs of all blocks, in the order of the file."""
+    source: str
+    suite: str
+    scale: str
+    under: Values
+    over: Values
+
+    def of(self, blocks: list[Values]) -> list[Config]:
+        """Returns the runs of all blocks, in their order."""
         found: list[Config] = []
-        for index, block in enumerate(self.content["runs"]):
-            found += self._expand(index, block, MOST_RUNS - len(found))
+        for index, block in enumerate(blocks):
+            try:
+                found += self._runs(index, _merged(self.under, block, self.over), len(found))
+            except ValidationError as error:
+                raise refusal(error, self.source, f"runs[{index}].") from error
         return found
 
-    def adopt(self, factors: dict[str, str]) -> list[Config]:
-        """Returns the runs of the first block with other values of some factors."""
-        block = {**self.content["runs"][0], **{k: _parsed(k, v) for k, v in factors.items()}}
-        if "objective" in factors:  # Its options belong to the objective that is replaced.
-            block.pop("options", None)
-        return self._expand(0, block, MOST_RUNS)
-
-    def _expand(self, index: int, block: Values, room: int) -> list[Config]:
-        merged: Values = {"training": {}, "evaluation": {}, "options": {}, "backbone_options": {}}
-        for layer in (self.content, block, *self.over):
-            for key, value in layer.items():
-                both = key in ("training", "evaluation")
-                merged[key] = {**merged[key], **value} if both else value
-        factors = {key: merged.get(key, getattr(Config, key, None)) for key in FACTORS}
-        tables = [merged["training"], factors, merged["options"]]
+    def _runs(self, index: int, settings: Values, before: int) -> list[Config]:
+        factors = {key: settings.get(key, getattr(Config, key, None)) for key in FACTORS}
+        tables = [settings.get("training", {}), factors, settings.get("options", {})]
         count = math.prod(len(_listed(v)) for table in tables for v in table.values())
-        if count > room:
+        if before + count > MOST_RUNS:
             raise UserError(
-                f"{self.source}: 'runs[{index}]' stands for {count} runs; "
-                f"expected at most {MOST_RUNS} in the whole suite."
+                f"{self.source}: up to 'runs[{index}]' it stands for {before + count} runs; "
+                f"expected at most {MOST_RUNS}."
             )
-        own_width = WIDTHS[self.scale] if "scales" in self.content else 1.0
-        width = float(self.preset.get("width", own_width))
+        width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
-        try:
-            evaluation = Evaluation(**merged["evaluation"])
-            trainings = [Training(**training) for training in _combinations(tables[0])]
-            return [
-                Config(
-                    suite=self.name,
-                    scale=self.scale,
-                    options=options,
-                    backbone_options=narrow | merged["backbone_options"],
-                    training=training,
-                    evaluation=evaluation,
-                    **values,
-                )
-                for training in trainings
-                for values in _combinations(factors)
-                for options in _combinations(merged["options"])
-            ]
-        except ValidationError as error:
-            raise refusal(error, self.source, f"runs[{index}].") from error
+        evaluation = Evaluation(**settings.get("evaluation", {}))
+        return [
+            Config(
+                suite=self.suite,
+                scale=self.scale,
+                options=options,
+                backbone_options=narrow | settings.get("backbone_options", {}),
+                training=training,
+                evaluation=evaluation,
+                **values,
+            )
+            for training in [Training(**each) for each in _combinations(tables[0])]
+            for values in _combinations(factors)
+            for options in _combinations(tables[2])
+        ]
 
 
-def _as_tables(settings: Values) -> Values:
-    """Returns values by dotted key as tables: ``training.steps`` is a key of ``training``."""
-    tables: Values = {}
-    # Dotted keys first: a plain "training" that is no table then stays, and is refused.
-    for key in sorted(settings, key=lambda key: "." not in key):
-        table, dot, name = key.partition(".")
-        if dot:
-            tables.setdefault(table, {})[name] = settings[key]
-        else:
-            tables[key] = settings[key]
-    return tables
+def _merged(*layers: Values) -> Values:
+    """Returns one table: later values replace earlier ones, tables in it are merged."""
+    found: Values = {}
+    for key, value in itertools.chain.from_iterable(layer.items() for layer in layers):
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = {**found[key], **value} if both else value
+    return found
+
+
+def _adopted(block: Values, only: dict[str, str]) -> Values:
+    """Returns a block with the factors that are named without wildcards."""
+    exact = {key: _parsed(key, name) for key, name in only.items() if not set(name) & set("*?[")}
+    # Another objective would not know the options of the block's own.
+    kept = {k: v for k, v in block.items() if k != "options" or "objective" not in exact}
+    return {**kept, **exact}
 
 
 def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:

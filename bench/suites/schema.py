@@ -8,19 +8,12 @@ import reprlib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    create_model,
-)
+import pydantic
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import STRICT, Config, Evaluation, Training
+from .config import STRICT, Config, Evaluation, Positive, Training
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -49,6 +42,14 @@ EXPECTED = {
 ONE, SEVERAL = "(one)", "(several)"
 
 
+def _one_or_more(kind: Any) -> Any:  # noqa: ANN401
+    """Returns the type of a value or of a list of such values."""
+    one = Annotated[kind, Tag(ONE)]
+    several = Annotated[list[kind], Field(min_length=1), Tag(SEVERAL)]
+    form = Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE)
+    return Annotated[one | several, form]
+
+
 def _describe(schema: dict[str, Any], kind: type) -> None:
     """Puts the docstring of a table, and the "Attributes" in it, into its JSON schema."""
     schema["description"], _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n")
@@ -61,91 +62,71 @@ def _describe(schema: dict[str, Any], kind: type) -> None:
             del key["default"]
 
 
-class Table(BaseModel):
+class Table(pydantic.BaseModel):
     """A table of which no key is unknown."""
 
-    model_config = ConfigDict(**STRICT, json_schema_extra=_describe)
+    model_config = pydantic.ConfigDict(**STRICT, json_schema_extra=_describe)
 
 
 def _table(name: str, doc: str | None, keys: dict[str, Any]) -> type[Table]:
-    return create_model(name, __base__=Table, __doc__=doc, **keys)
+    return pydantic.create_model(name, __base__=Table, __doc__=doc, **keys)
 
 
-def _one_or_more(kind: Any) -> Any:  # noqa: ANN401
-    """Returns the type of a value or of a list of them, told apart before they are checked."""
-    return Annotated[
-        Annotated[kind, Tag(ONE)] | Annotated[list[kind], Field(min_length=1), Tag(SEVERAL)],
-        Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
-    ]
-
-
-def _keys(kind: type, *, swept: bool) -> dict[str, Any]:
-    """Returns types and defaults of a dataclass's fields; those swept may also be lists."""
+def _settings(kind: type, *, swept: bool) -> type[Table]:
+    """Returns the table of a dataclass's fields; those swept may also be lists of values."""
     hints = get_type_hints(kind, include_extras=True)
-    return {
-        field.name: (
-            _one_or_more(hints[field.name]) if swept else hints[field.name],
-            field.default,
-        )
-        for field in fields(kind)
-    }
+    form = _one_or_more if swept else lambda hint: hint
+    keys = {field.name: (form(hints[field.name]), field.default) for field in fields(kind)}
+    return _table(kind.__name__, kind.__doc__, keys)
 
 
-_FACTORS, _PLAIN = _keys(Config, swept=True), _keys(Config, swept=False)
-_LAYER = {
-    **{key: (_FACTORS[key][0], None) for key in FACTORS},
-    "training": (_table("Training", Training.__doc__, _keys(Training, swept=True)), None),
-    "evaluation": (_table("Evaluation", Evaluation.__doc__, _keys(Evaluation, swept=False)), None),
+_HINTS = get_type_hints(Config, include_extras=True)
+_TABLES = {
+    "training": _settings(Training, swept=True),
+    "evaluation": _settings(Evaluation, swept=False),
 }
-_OPTIONS = {key: (_PLAIN[key][0], None) for key in ("options", "backbone_options")}
-_TEXTS = (Config.__doc__ or "").partition("\n")[2]
-_RUNS = _table("Runs", f"One run for each combination of values.\n{_TEXTS}", _LAYER | _OPTIONS)
-_WIDTH = {"width": (float, None)}
-_PRESET = _table("Scale", f"What a scale changes in all runs.\n{_TEXTS}", _LAYER | _WIDTH)
-_SCALES = _table("Scales", "What each scale changes.", dict.fromkeys(SCALES, (_PRESET, None)))
-_COMMAND = _table("Command", "What --set may give.", _LAYER | {"scale": (Scale, None)})
+_KEYS = {
+    **{key: (_one_or_more(_HINTS[key]), None) for key in FACTORS},
+    **{key: (_HINTS[key], None) for key in ("options", "backbone_options")},
+    "width": (Positive, None),
+    **{key: (table, None) for key, table in _TABLES.items()},
+}
+_TEXTS = (Config.__doc__ or "").partition("\n")[2] + "    width: Share of the full width.\n"
+Runs = _table("Runs", f"Settings of runs; a list stands for one run each.\n{_TEXTS}", _KEYS)
+_TABLES["scales"] = _table("Scales", "What a scale changes.", dict.fromkeys(SCALES, (Runs, None)))
 SuiteFile = _table(
     "Suite",
-    """A set of runs.
-
-    Attributes:
+    f"""A set of runs. Settings here are for all runs; [[runs]] and the scale change them.
+{_TEXTS}
         title: One line for tables.
         description: What the suite shows.
         paper: The table or figure of a paper that it regenerates.
-        scale: The scale unless the command names another.
-        scales: What each scale changes. It wins over the settings of the runs.
-        training: How all runs are trained.
-        evaluation: What is computed from all runs.
+        scales: What each scale changes in all runs.
         runs: The runs.
     """,
     {
+        **_KEYS,
         **dict.fromkeys(("title", "description", "paper"), (str, "")),
         "scale": (Scale, "full"),
-        "scales": (_SCALES, None),
-        "training": _LAYER["training"],
-        "evaluation": _LAYER["evaluation"],
-        "runs": (Annotated[list[_RUNS], Field(min_length=1)], ...),  # type: ignore[valid-type]
+        "scales": (_TABLES["scales"], None),
+        "runs": (Annotated[list[Runs], Field(min_length=1)], ...),  # type: ignore[valid-type]
     },
 )
-# The tables by their names in a file; "" is the whole file, "--set " what the command gives.
-_BY_NAME = {
-    "": SuiteFile,
-    "--set ": _COMMAND,
-    "runs": _RUNS,
-    "scales": _SCALES,
-    **dict.fromkeys(SCALES, _PRESET),
-    **{key: _LAYER[key][0] for key in ("training", "evaluation")},
-}
 
 
 def check(content: dict[str, Any], source: str, where: str = "") -> None:
-    """Checks the content of a suite file, or of the options ``--set `` if ``where`` says so.
+    """Checks the content of a suite file.
+
+    Args:
+        content: The content.
+        source: Whose content it is, for the message.
+        where: What comes before a key in the message.
 
     Raises:
         UserError: The message names each key that is wrong, its value and what was expected.
     """
     try:
-        _BY_NAME[where].model_validate(content)
+        SuiteFile.model_validate(content)
     except ValidationError as error:
         raise refusal(error, source, where) from error
 
@@ -163,15 +144,15 @@ def _told(error: ErrorDetails, where: str) -> str:
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
     told = f"key '{where}{path.removeprefix('.')}'"
     if kind == "extra_forbidden":
-        table = next((key for key in reversed(keys[:-1]) if isinstance(key, str)), where)
-        name, known = str(keys[-1]), list(_BY_NAME[table].model_fields)
+        above = [key for key in keys[:-1] if isinstance(key, str)]
+        table = _TABLES.get(above[-1], Runs) if above else SuiteFile
+        name, known = str(keys[-1]), list(table.model_fields)
         hint = unknown_name("key", name, known).removeprefix(f"Unknown key '{name}'.")
-        return f"{told} is unknown.{hint.removesuffix('.')}"
+        return f"{told} is unknown.{hint.rstrip('.')}"
     if kind == "value_error":
         return f"{told} {context['error']}"
     value = None if kind == "missing" else error["input"]
-    expected = (
-        EXPECTED[kind].format(**context).replace("'", "") if kind in EXPECTED else error["msg"]
-    )
+    expected = EXPECTED[kind].format(**context) if kind in EXPECTED else error["msg"]
     several = " or a list of them" if ONE in error["loc"] and kind.endswith("_type") else ""
-    return f"{told} is {reprlib.repr(value)}; expected {expected}{several}"
+    told = f"{told} is {reprlib.repr(value)}; expected "
+    return told + expected.replace("'", "") + several
