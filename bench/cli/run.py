@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,9 +137,7 @@ def _write_floors(requests: list[Request]) -> str:
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
-    counts: dict[str, int] = {}
-    for done in ended:
-        counts[done.outcome] = counts.get(done.outcome, 0) + 1
+    counts = Counter(done.outcome for done in ended)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
     if any(outcome.startswith("stale") for outcome in counts):
@@ -150,9 +149,8 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
     for done in failures:
         text = one_line(f"run '{done.request.config.label}': {done.error}")
         sys.stderr.write(f"aebench: {text}\n")
-    users = [d for d in failures if isinstance(d.error, UserError)]
     if failures:
-        return 2 if len(users) == len(failures) else 1
+        return 2 if all(isinstance(done.error, UserError) for done in failures) else 1
     return 1 if "diverged" in counts else 0
 
 
