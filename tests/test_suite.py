@@ -235,6 +235,9 @@ def test_an_unknown_suite_has_its_near_match_and_the_list():
 def test_unknown_keys_of_the_command_line_have_their_near_match(suite_file):
     with pytest.raises(UserError, match=r"'--set training.step' is unknown. Did you mean 'steps'"):
         load_suite(suite_file(), settings={"training.step": 3})
+    for key in ("title", "scales.small", "runs", "a.b.c"):
+        with pytest.raises(UserError, match=f"key '--set {key.partition('.')[0]}' is unknown"):
+            load_suite(suite_file(), settings={key: {}})
     with pytest.raises(UserError, match=r"factor of --only 'objectiv'. Did you mean 'objective'"):
         load_suite(suite_file(), only={"objectiv": "ae"})
 

@@ -93,6 +93,7 @@ _KEYS = {
 }
 _TEXTS = (Config.__doc__ or "").partition("\n")[2] + "    width: Share of the full width.\n"
 Runs = _table("Runs", f"Settings of runs; a list stands for one run each.\n{_TEXTS}", _KEYS)
+_SCALE = (Scale, "full")
 _TABLES["scales"] = _table("Scales", "What a scale changes.", dict.fromkeys(SCALES, (Runs, None)))
 SuiteFile = _table(
     "Suite",
@@ -107,26 +108,23 @@ SuiteFile = _table(
     {
         **_KEYS,
         **dict.fromkeys(("title", "description", "paper"), (str, "")),
-        "scale": (Scale, "full"),
+        "scale": _SCALE,
         "scales": (_TABLES["scales"], None),
         "runs": (Annotated[list[Runs], Field(min_length=1)], ...),  # type: ignore[valid-type]
     },
 )
+# What is at the top, by what an error's key starts with.
+_TOPS = {"": SuiteFile, "--set ": _table("Command", None, {**_KEYS, "scale": _SCALE})}
 
 
 def check(content: dict[str, Any], source: str, where: str = "") -> None:
-    """Checks the content of a suite file.
-
-    Args:
-        content: The content.
-        source: Whose content it is, for the message.
-        where: What comes before a key in the message.
+    """Checks a suite file's content, or what the command line gives where that is ``--set ``.
 
     Raises:
         UserError: The message names each key that is wrong, its value and what was expected.
     """
     try:
-        SuiteFile.model_validate(content)
+        _TOPS[where].model_validate(content)
     except ValidationError as error:
         raise refusal(error, source, where) from error
 
@@ -145,7 +143,7 @@ def _told(error: ErrorDetails, where: str) -> str:
     told = f"key '{where}{path.removeprefix('.')}'"
     if kind == "extra_forbidden":
         above = [key for key in keys[:-1] if isinstance(key, str)]
-        table = _TABLES.get(above[-1], Runs) if above else SuiteFile
+        table = _TABLES.get(above[-1], Runs) if above else _TOPS[where]
         name, known = str(keys[-1]), list(table.model_fields)
         hint = unknown_name("key", name, known).removeprefix(f"Unknown key '{name}'.")
         return f"{told} is unknown.{hint.rstrip('.')}"

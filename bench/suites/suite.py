@@ -61,7 +61,7 @@ def load_suite(
     check(content, source)
     keys = [(key.partition("."), value) for key, value in (settings or {}).items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
-    check({**chosen, "runs": content["runs"]}, source, "--set ")
+    check(chosen, source, "--set ")
     only = only or {}
     for factor in only:
         if factor not in FACTORS:
