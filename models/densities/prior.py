@@ -15,19 +15,26 @@ class StandardNormal(Density):
 
     needs_prior = True
     summary = "N(0, I), for objectives that train towards it"
-    fitted = ("dims",)
 
     def __init__(self) -> None:
-        self.dims = torch.tensor(0)
+        self.dims = 0
 
     def fit(self, codes: Tensor, seed: int) -> None:
         """Records the number of dimensions."""
-        self.dims = torch.tensor(check_codes(codes, 1, "prior").shape[1])
+        self.dims = check_codes(codes, 1, "prior").shape[1]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns standard normal codes (count, L)."""
-        return torch.randn(count, int(self.dims), generator=generator)
+        return torch.randn(count, self.dims, generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log N(z; 0, I), (N,), in nats."""
         return standard_normal_log_prob(z)
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns the number of dimensions."""
+        return {"dims": torch.tensor(self.dims)}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Restores the number of dimensions."""
+        self.dims = int(state["dims"])
