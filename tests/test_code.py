@@ -24,8 +24,7 @@ CODE = '''
 
 
 def forget():
-    code._meaning.cache_clear()
-    code._imports.cache_clear()
+    code._read.cache_clear()
 
 
 @pytest.fixture

@@ -157,6 +157,14 @@ def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
     return values, rows.assign(variant=[variant_of(own) for own in settings])
 
 
+def without_runs(rows: Rows) -> Rows:
+    """Names the methods by their settings alone: two runs of one name are no repetition here.
+
+    For rows whose variants have lost a setting, so that runs with its values share a name.
+    """
+    return rows.assign(method=method_labels(rows.assign(run="")))
+
+
 def join(first: Rows, second: Rows) -> Rows:
     """Returns the lines of both, in that order."""
     import pandas as pd

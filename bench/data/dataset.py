@@ -1,11 +1,9 @@
-"""Data sets: one registry, one frozen type, one split rule."""
+"""Where data sets come from: one registry of sources, and how a data set is loaded."""
 
 from __future__ import annotations
 
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,75 +11,15 @@ from ...models.registry import Registry
 from ..errors import UserError
 from .places import Lookup, MissingData
 from .source import Content, Part, State
+from .splits import SPLITS, Dataset, Shape, divide
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
 
-SPLITS = ("default", "aef")
-AEF_SPLIT_SEED = 3
 
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Images, or vectors as images of one row, in memory and split.
-
-    Args:
-        name: Name with the view, such as ``mnist-32``.
-        train: uint8, shape (N, C, H, W); in space ``real`` float32, vectors as (N, 1, 1, D).
-        validation: As ``train``.
-        test: As ``train``.
-        train_labels: int64, shape (N,), or none.
-        validation_labels: As ``train_labels``.
-        test_labels: As ``train_labels``.
-        image_shape: (C, H, W).
-        native: False for a padded view, which has no bits per dimension.
-        alpha: Bound of the affine map before the logit, AEF's convention.
-        preset: Whose released RAE weights apply: ``mnist``, ``cifar10`` or ``celeba``.
-        default_space: ``unit`` or, for vectors and ground truth, ``real``.
-        split: ``default`` or ``aef``.
-        log_density: Exact log p(x) in nats of x of shape (B, C, H, W), float64 of shape (B,);
-            only for ground truth.
-        truth: The distribution itself with its parameters; only for ground truth.
-    """
-
-    name: str
-    train: torch.Tensor
-    validation: torch.Tensor
-    test: torch.Tensor
-    train_labels: torch.Tensor | None
-    validation_labels: torch.Tensor | None
-    test_labels: torch.Tensor | None
-    image_shape: Shape
-    native: bool
-    alpha: float
-    preset: str
-    default_space: str
-    split: str
-    log_density: Callable[[torch.Tensor], torch.Tensor] | None = None
-    truth: Any = None
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of type, shape and content of all splits and labels, in hex."""
-        digest = hashlib.sha256()
-        for tensor in (
-            *(self.train, self.validation, self.test),
-            *(self.train_labels, self.validation_labels, self.test_labels),
-        ):
-            if tensor is None:
-                digest.update(b"none")
-                continue
-            array = tensor.numpy()
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(array.data)
-        return digest.hexdigest()
-
-
-class Source:
+class Source(ABC):
     """One data set as a plug-in: what it is, how it is read, where it comes from.
 
     A subclass sets the attributes and overrides :meth:`read`; one that needs files also
@@ -97,13 +35,13 @@ class Source:
     downloadable = False
     advice = "Always there."
 
+    @abstractmethod
     def read(self) -> Content:
         """Returns the whole, verified content.
 
         Raises:
             UserError: A file is missing or broken.
         """
-        raise NotImplementedError
 
     def where(self) -> str:
         """Returns the place in words, for a whole data set."""
@@ -158,17 +96,17 @@ class FolderSource(Source):
     folders: tuple[str, ...]
     _used: Path | None = None
 
+    @abstractmethod
     def _missing(self, folder: Path) -> list[str]:
         """Returns the files that a folder lacks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_from(self, folder: Path) -> Content:
         """Returns the verified content of a folder that lacks nothing.
 
         Raises:
             UserError: A file is broken.
         """
-        raise NotImplementedError
 
     def read(self) -> Content:
         """Returns the content of the first whole folder."""
@@ -281,27 +219,6 @@ def load_dataset(name: str, split: str = "default", download: bool = False) -> D
             raise
     source.fetch()
     return source.load(split)
-
-
-def divide(content: Content, split: str) -> tuple[Part, Part, Part]:
-    """Returns training, validation and test part; an official validation part is kept."""
-    if content.validation is not None:
-        return content.train, content.validation, content.test
-    count = len(content.train.images)
-    if split == "aef":
-        import torch
-
-        held_out = round(content.aef_fraction * count)
-        generator = torch.Generator().manual_seed(AEF_SPLIT_SEED)
-        # As torch's random_split has it: the first part trains, the rest is held out.
-        order = torch.randperm(count, generator=generator).numpy()
-        train, validation = order[: count - held_out], order[count - held_out :]
-        return content.train.take(train), content.train.take(validation), content.test
-    kept = count - content.held_out
-    if kept < 1:
-        raise UserError(f"There are {count} training images; expected over {content.held_out}.")
-    train_part, validation_part = (content.train.take(s) for s in (slice(kept), slice(kept, None)))
-    return train_part, validation_part, content.test
 
 
 def assemble(source: Source, train: Part, validation: Part, test: Part, split: str) -> Dataset:

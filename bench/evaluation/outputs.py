@@ -25,7 +25,29 @@ SHEET_STEPS = 6
 NOISE_SEED = 3  # Of the AEF paper's released code; the same noise for all runs.
 
 
-class Outputs:
+class RealImages:
+    """The real images that an evaluation compares with.
+
+    Attributes:
+        data: The data set.
+        settings: Counts.
+    """
+
+    data: Dataset
+    settings: Evaluation
+
+    @property
+    def real(self) -> Tensor:
+        """The first test images, as stored."""
+        return self.data.test[: self.settings.images]
+
+    @property
+    def heldout(self) -> Tensor:
+        """The first validation images, as stored."""
+        return self.data.validation[: self.settings.images]
+
+
+class Outputs(RealImages):
     """Lazily computed outputs of one run; every draw comes from a stream of the run's seed.
 
     Reconstructions and interpolations start from held-out validation images; the reference is
@@ -77,16 +99,6 @@ class Outputs:
     def test_codes(self) -> Tensor:
         """Codes of the first test images, (N, L), on the CPU."""
         return self.encode(self.real, "test")
-
-    @property
-    def real(self) -> Tensor:
-        """The first test images, as stored."""
-        return self.data.test[: self.settings.images]
-
-    @property
-    def heldout(self) -> Tensor:
-        """The first validation images, as stored."""
-        return self.data.validation[: self.settings.images]
 
     def density(self, name: str) -> Density:
         """Returns a density, fitted to the codes of the training split."""

@@ -17,9 +17,9 @@ from ..comparison.cells import (
 from ..comparison.columns import (
     columns_of,
     join,
-    method_labels,
     with_places,
     without_floor,
+    without_runs,
     without_setting,
 )
 from ..comparison.labels import axis_title, metric_short
@@ -96,8 +96,7 @@ def _with_setting(rows: Rows, sweep: Sweep) -> Rows:
     found, rest = without_setting(rows, sweep.key)
     values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    # Without their runs, since those of two settings are no repetition of a method.
-    varied = rest.assign(setting=numbers, method=method_labels(rest.assign(run="")))
+    varied = without_runs(rest.assign(setting=numbers))
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]

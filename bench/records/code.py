@@ -68,7 +68,7 @@ def code_digest(modules: Iterable[str], folders: Sequence[str]) -> str:
     outside = {m.partition(".")[0] for m in roots} - {"aebench"}
     digest = hashlib.sha256()
     for name in sorted(_reach(roots, (*folders, *outside))):
-        digest.update(f"{name}:{_meaning(name)}".encode())
+        digest.update(f"{name}:{_read(name)[1]}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -88,7 +88,7 @@ def _reach(roots: Iterable[str], folders: Sequence[str]) -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += [m for m in _imports(name) if _within(m, folders)]
+            waiting += [m for m in _read(name)[0] if _within(m, folders)]
     return found
 
 
@@ -97,13 +97,23 @@ def _within(module: str, folders: Sequence[str]) -> bool:
 
 
 @functools.cache
-def _imports(module: str) -> tuple[str, ...]:
-    """Returns the modules of ours or its own package that a module imports anywhere."""
+def _read(module: str) -> tuple[tuple[str, ...], str]:
+    """Returns what a module imports of ours or its own package, and the digest of its code."""
+    tree = ast.parse(source_of(module))
+    imports = tuple(sorted(_imports(module, tree)))
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _imports(module: str, tree: ast.Module) -> set[str]:
     ours = ("aebench", module.partition(".")[0])
     is_package = hasattr(sys.modules.get(module), "__path__")
     package = module if is_package else module.rpartition(".")[0]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source_of(module))):
+    for node in ast.walk(tree):
         pairs: list[tuple[str, str]] = []
         if isinstance(node, ast.Import):
             pairs = [(alias.name, "") for alias in node.names]
@@ -111,7 +121,7 @@ def _imports(module: str) -> tuple[str, ...]:
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             pairs = [(base, alias.name) for alias in node.names]
         found |= {_home(*pair) for pair in pairs if pair[0].partition(".")[0] in ours}
-    return tuple(sorted(found))
+    return found
 
 
 def _home(base: str, name: str) -> str:
@@ -127,13 +137,3 @@ def _home(base: str, name: str) -> str:
     if not name or not hasattr(module, "__path__"):
         return module.__name__
     return f"{base}.{name}" if value is None else str(getattr(value, "__module__", base))
-
-
-@functools.cache
-def _meaning(module: str) -> str:
-    tree = ast.parse(source_of(module))
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

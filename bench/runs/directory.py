@@ -20,7 +20,7 @@ LOGGER = logging.getLogger("aebench")
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecord:
     """What is recorded of a training, beside its weights.
 
     Attributes:
@@ -66,11 +66,11 @@ class RunDirectory:
         """Writes ``config.json``."""
         write_atomically(self.path / "config.json", canonical_json(description))
 
-    def save_training(self, weights: dict[str, Tensor], training: Training) -> None:
+    def save_training(self, weights: dict[str, Tensor], training: TrainingRecord) -> None:
         """Writes weights and record of a training that ended."""
         save_checkpoint(self.checkpoint, weights, asdict(training))
 
-    def training(self) -> tuple[dict[str, Tensor], Training | None]:
+    def training(self) -> tuple[dict[str, Tensor], TrainingRecord | None]:
         """Returns the weights and the record of the training; none where there is no whole one.
 
         Raises:
@@ -80,15 +80,16 @@ class RunDirectory:
             return {}, None
         try:
             weights, record = load_checkpoint(self.checkpoint)
-            known = {field.name for field in fields(Training)}
-            return weights, Training(**{k: v for k, v in record.items() if k in known})
+            known = {field.name for field in fields(TrainingRecord)}
+            return weights, TrainingRecord(**{k: v for k, v in record.items() if k in known})
         except OtherCheckpoint as error:
             raise UserError(str(error)) from error
-        except (BadCheckpoint, TypeError) as error:
-            bad = isinstance(error, BadCheckpoint)
-            why = error if bad else f"{self.checkpoint} is not the checkpoint of a run."
-            LOGGER.warning("aebench: %s The run is trained again.", why)
-            return {}, None
+        except BadCheckpoint as error:
+            why = str(error)
+        except TypeError:  # The record lacks something that every run has.
+            why = f"{self.checkpoint} is not the checkpoint of a run."
+        LOGGER.warning("aebench: %s The run is trained again.", why)
+        return {}, None
 
     def rows(self) -> list[Record]:
         """Returns the rows in ``result.json``, none where it is not whole.

@@ -12,6 +12,7 @@ from ..comparison.columns import FLOOR
 from ..errors import RunFailed
 from ..evaluation.evaluation import Evaluator, Item
 from ..evaluation.identity import evaluation_identity
+from ..evaluation.outputs import RealImages
 from ..evaluation.record import EvaluationRecord
 from ..files.locking import held
 from ..files.storage import write_atomically
@@ -29,23 +30,13 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class RealOutputs:
+class RealOutputs(RealImages):
     """Held-out real images in the place of generated ones."""
 
     data: Dataset
     settings: Evaluation
     densities: tuple[str, ...] = ()
     noise_sigma: float = 0.0
-
-    @property
-    def real(self) -> Tensor:
-        """The first test images."""
-        return self.data.test[: self.settings.images]
-
-    @property
-    def heldout(self) -> Tensor:
-        """The first validation images."""
-        return self.data.validation[: self.settings.images]
 
     def images(self, kind: str, density: str = "") -> Tensor:
         """Returns the held-out images, uint8 (N, C, H, W)."""

@@ -15,7 +15,7 @@ from ..suites.config import Config
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
     from ..data.dataset import Dataset
-    from .directory import Training
+    from .directory import TrainingRecord
 
 
 def place_columns(config: Config, data: Dataset, run: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def place_columns(config: Config, data: Dataset, run: str) -> dict[str, Any]:
 
 
 def base_columns(
-    config: Config, data: Dataset, objective: Objective, training: Training
+    config: Config, data: Dataset, objective: Objective, training: TrainingRecord
 ) -> dict[str, Any]:
     """Returns the columns that say what a run is and how it was trained.
 

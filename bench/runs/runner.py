@@ -22,10 +22,11 @@ from ..records.code import older_scheme, training_code
 from ..records.provenance import commit, device_name, versions
 from ..records.rows import SCHEMA
 from ..suites.config import Config
+from ..training.batches import check_batch_size
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
-from .directory import RunDirectory, Training
+from .directory import RunDirectory, TrainingRecord
 from .run_rows import base_columns, lost_row
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Run:
             outcome = "evaluated"
         return outcome
 
-    def _standing(self, training: Training) -> Outcome:
+    def _standing(self, training: TrainingRecord) -> Outcome:
         """Says whether today's code would train this run in the same way.
 
         Raises:
@@ -136,7 +137,7 @@ class Run:
 
     def _train(
         self, watch: Callable[[Progress], None] | None
-    ) -> tuple[dict[str, Tensor], Training]:
+    ) -> tuple[dict[str, Tensor], TrainingRecord]:
         description = self._description()
         self.directory.describe(description)
         trainer = Trainer(
@@ -153,7 +154,7 @@ class Run:
             trainer.run(watch)
         except Diverged as error:
             diverged = str(error)
-        training = Training(
+        training = TrainingRecord(
             diverged=diverged,
             training_code=self.training_code,
             data=self.data.digest,
@@ -171,7 +172,7 @@ class Run:
         return {k: v.cpu() for k, v in weights.items()}, training
 
     def _evaluate(
-        self, weights: dict[str, Tensor], training: Training, report: Callable[[str], None]
+        self, weights: dict[str, Tensor], training: TrainingRecord, report: Callable[[str], None]
     ) -> bool:
         """Writes the rows; returns whether anything was computed."""
         try:
@@ -213,7 +214,7 @@ class Run:
             train_labels=None if labels is None else labels[:count],
         )
 
-    def _write_lost(self, training: Training) -> None:
+    def _write_lost(self, training: TrainingRecord) -> None:
         base = base_columns(self.config, self.data, self.objective, training)
         row = lost_row(base, training.diverged)
         written = self.directory.rows()
@@ -251,11 +252,7 @@ def _build(config: Config, data: Dataset) -> Objective:
         **config.options,
     )
     images = min(config.training.train_images or len(data.train), len(data.train))
-    if config.training.batch_size > images:
-        raise ValueError(
-            f"'training.batch_size' is {config.training.batch_size}; expected at most the "
-            f"{images} training images."
-        )
+    check_batch_size(config.training.batch_size, images)
     return objective
 
 

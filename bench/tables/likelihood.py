@@ -12,6 +12,7 @@ from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 CONDITIONS = ("kind", "model", "space", "density")
+HEADERS = (*CONDITIONS, "K", "ESS")
 CAPTION = (
     "≤ in bits/dim and ≥ in nats mark a lower bound on the likelihood, which holds in "
     "expectation.",
@@ -49,9 +50,6 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
     lines = tuple((plain[method], line) for method, line in table.lines)
     return replace(table, notes=(*table.notes, *_warnings(rows)), lines=lines)
-
-
-HEADERS = (*CONDITIONS, "K", "ESS")
 
 
 def _conditions(rows: Rows) -> dict[str, Cell]:

@@ -15,9 +15,9 @@ from ..comparison.cells import (
 from ..comparison.columns import (
     columns_of,
     join,
-    method_labels,
     with_places,
     without_floor,
+    without_runs,
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
@@ -67,9 +67,8 @@ def noise_tables(rows: Rows) -> Iterator[Table]:
 def _with_level(rows: Rows) -> Rows:
     """Keeps rows with noise; the level is a column of its own and no part of the method."""
     levels, rest = without_setting(rows, "noise_sigma")
-    kept = rest.assign(level=levels)[[isinstance(level, int | float) for level in levels]]
-    # Without their runs, since those of two levels are no repetition of a method.
-    return kept.assign(method=method_labels(kept.assign(run="")))
+    levelled = [isinstance(level, int | float) for level in levels]
+    return without_runs(rest.assign(level=levels)[levelled])
 
 
 def _pivot(

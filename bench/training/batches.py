@@ -21,11 +21,7 @@ class Batches:
     """
 
     def __init__(self, data: Tensor, size: int, seed: int) -> None:
-        if size > len(data):
-            raise ValueError(
-                f"'training.batch_size' is {size}; "
-                f"expected at most the {len(data)} training images."
-            )
+        check_batch_size(size, len(data))
         self.data, self.size, self.seed = data, size, seed
         self.per_epoch = len(data) // size
         self._epoch = -1
@@ -41,3 +37,11 @@ class Batches:
             self._order, self._epoch = order.to(self.data.device), epoch
         chosen = self._order[position * self.size : (position + 1) * self.size]
         return torch.index_select(self.data, 0, chosen, out=out)
+
+
+def check_batch_size(size: int, images: int) -> None:
+    """Raises ValueError where a batch would be larger than the training data."""
+    if size > images:
+        raise ValueError(
+            f"'training.batch_size' is {size}; expected at most the {images} training images."
+        )
