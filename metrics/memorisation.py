@@ -37,16 +37,22 @@ def memorisation(
         >>> scores["nn_ratio"].value, scores["authpct"].value
         (0.0, 0.0)
     """
+    import torch
+
     from .neighbours import squared_kth, squared_radii
     from .screening import prepare
 
     sets = check_features(train=train, heldout=heldout, generated=generated)
     check_features(train=sets[0], vary=True)
     points, other, new = prepare(*sets)
+    radii = squared_radii(points, 1)
+    # The first of several nearest ones is found: the one farthest from its own, in any order.
+    order = np.argsort(-radii, kind="stable")
+    points = points[torch.as_tensor(order, device=points.exact.device)]
     to_train, nearest = squared_kth(new, points, 1)
     baseline, _ = squared_kth(other, points, 1)
     # The factor keeps a tie, which rounding may break, from counting as farther.
-    authentic = float((to_train > squared_radii(points, 1)[nearest] * (1.0 + 1e-12)).mean())
+    authentic = float((to_train > radii[order][nearest] * (1.0 + 1e-12)).mean())
     distances, expected = np.sqrt(to_train), np.sqrt(baseline)
     ratio = float(np.median(distances) / max(np.median(expected), np.finfo(float).tiny))
     return {
