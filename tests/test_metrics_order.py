@@ -7,6 +7,7 @@ import inspect
 import numpy as np
 import pytest
 from aebench.bench.evaluation.metric_lookup import compute_scores, metrics
+from aebench.metrics.prd import prd
 
 pytestmark = pytest.mark.sensitive
 CLASSES, DIMS = 5, 4
@@ -62,3 +63,14 @@ def test_the_order_of_rows_decides_no_score(name, kind):
                 if draws:
                     allowed += 4 * np.hypot(found.stderr or 0.0, expected.stderr or 0.0)
                 assert found.value == pytest.approx(expected.value, abs=allowed), score
+
+
+def test_prd_of_half_as_many_rows_sees_all_classes_of_sorted_real_rows():
+    generator = np.random.default_rng(0)
+    centres = 10 * generator.normal(size=(10, 16))
+    real = centres[np.repeat(np.arange(10), 100)] + generator.normal(size=(1000, 16))
+    generated = centres[generator.integers(10, size=500)] + generator.normal(size=(500, 16))
+    for order in (slice(None), generator.permutation(1000)):
+        scores = prd(real=real[order], generated=generated)
+        assert min(score.value for score in scores.values()) > 0.97
+        assert max(score.stderr for score in scores.values()) < 0.01

@@ -163,9 +163,7 @@ class Evaluator:
                 remember = remember_clusterings(self._clusterings)
                 with contextlib.suppress(ValueError), remember:
                     outputs = ItemOutputs(self._providers, item)
-                    real, generated = outputs["real"], outputs["generated"]
-                    count = min(len(real), len(generated))
-                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
 
