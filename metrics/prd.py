@@ -216,9 +216,7 @@ def _average_curve(labels: Labels, clusters: int) -> tuple[Floats, Floats]:
     return precision, recall
 
 
-def _labels(
-    real: Features, generated: Features, clusters: int, runs: int, seed: int
-) -> Labels:
+def _labels(real: Features, generated: Features, clusters: int, runs: int, seed: int) -> Labels:
     """Clusters the union once per run; labels of real and generated rows.
 
     One thread per run beats threads inside a run, whose steps are too small to share.
