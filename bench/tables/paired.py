@@ -20,8 +20,6 @@ from ..records.results import Rows, read_results
 if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
-# The suite's name may differ between two result sets; what was trained and scored may not.
-SAME = tuple(name for name in SCORE_KEY if name != "suite")
 HEADER = (
     *("objective", "dataset", "d", "images", "score", "first", "second"),
     *("difference", "verdict"),
@@ -91,7 +89,7 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
 
 def paired_scores(first: Rows, second: Rows) -> list[PairedScore]:
     """Returns the scores that both have with a shared seed, tested together."""
-    groups = [dict(iter(rows.groupby(list(SAME), dropna=False))) for rows in (first, second)]
+    groups = [dict(iter(rows.groupby(list(SCORE_KEY), dropna=False))) for rows in (first, second)]
     entries = []
     for key, own in groups[0].items():
         if key in groups[1]:
@@ -112,7 +110,7 @@ def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
 
 
 def _keys(rows: Rows) -> set[tuple[str, ...]]:
-    return {tuple(map(str, line)) for line in rows[list(SAME)].itertuples(index=False)}
+    return {tuple(map(str, line)) for line in rows[list(SCORE_KEY)].itertuples(index=False)}
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:
