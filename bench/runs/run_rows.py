@@ -26,7 +26,7 @@ def place_columns(config: Config, data: Dataset, run: str) -> dict[str, Any]:
         "scale": config.scale,
         "run": run,
         "dataset": config.dataset,
-        "split": config.split,
+        "split": data.split,
         "image_shape": "x".join(map(str, data.image_shape)),
     }
 
