@@ -132,7 +132,8 @@ def test_the_rows_of_a_run_name_the_shuffle_and_do_not_depend_on_the_order(
         ("latent_dim = 3", "latent_dim = 2"),
         (
             '["reconstruction"]',
-            '["reconstruction", "frechet"]\nlikelihood_images = 4\nlikelihood_k_images = 0\nannealing_images = 0',
+            '["reconstruction", "frechet"]\nlikelihood_images = 4\n'
+            "likelihood_k_images = 0\nannealing_images = 0",
         ),
     )
     train, test = (np.repeat(np.repeat(by_class(n), 2, 1), 2, 2)[:, :8, :8] for n in (20, 8))
