@@ -123,14 +123,14 @@ def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float
         >>> t_interval([1.0]) is None
         True
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     sample = np.array(list(values), dtype=float)
     if sample.size < 2:
         return None
     # The next score scatters by itself, on top of what is not known of the mean.
     error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
-    half = float(t.ppf(0.975, sample.size - 1) * error)
+    half = float(stdtrit(sample.size - 1, 0.975) * error)
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
