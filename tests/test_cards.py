@@ -78,7 +78,8 @@ def test_a_lost_run_and_remarks_are_named(tmp_path):
     rows.append(make_row(seed=1, status="diverged", metric="loss", reason="nan at step 412"))
     card = render_card(tmp_path, frame(rows))
     assert line_of(card, "1")[1] == "diverged"
-    assert "- diverged: nan at step 412" in card and "- fewer rows than features fd" in card
+    assert "- diverged: nan at step 412" in card
+    assert "value ¹" in card and "¹ fewer rows than" in card
     assert re.search(r"^\| loss", card, re.MULTILINE) is None
 
 

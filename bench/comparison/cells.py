@@ -127,8 +127,6 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
 
 def is_trusted(rows: Rows) -> pd.Series[bool]:
     """Returns which rows are no estimates, or estimates that are trusted."""
-    if "trusted" not in rows:  # SHIM
-        return rows["status"] != ""
     return rows["trusted"] != "no"
 
 
@@ -153,8 +151,6 @@ def compute_seconds(rows: Rows) -> float | None:
 
     None where a run has none: wall seconds are no substitute.
     """
-    if "compute_seconds" not in rows:  # SHIM
-        return None
     seconds = rows.drop_duplicates("run")["compute_seconds"]
     return float(seconds.mean()) if len(seconds) and seconds.notna().all() else None
 

@@ -38,8 +38,6 @@ from ..records.results import Rows, read_results
 if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
-# The suite's name may differ between two result sets; what was trained and scored may not.
-SAME = tuple(name for name in SCORE_KEY if name != "suite")
 DIFFERENT = "different"
 IMAGES_UNKNOWN = (
     "Where single images' likelihoods were not kept, ± is over the seeds alone, and no likelihood "
@@ -132,7 +130,7 @@ def paired_scores(
         second: Rows of the other.
         arrays: Log-likelihoods of single images of the first and of the second.
     """
-    groups = [dict(iter(rows.groupby(list(SAME), dropna=False))) for rows in (first, second)]
+    groups = [dict(iter(rows.groupby(list(SCORE_KEY), dropna=False))) for rows in (first, second)]
     entries = []
     for key, own in groups[0].items():
         if key in groups[1]:
@@ -174,7 +172,7 @@ def _gain(row: Mapping[Any, Any], first: Estimate, second: Estimate) -> Gain | N
 
 
 def _keys(rows: Rows) -> set[tuple[str, ...]]:
-    return {tuple(map(str, line)) for line in rows[list(SAME)].itertuples(index=False)}
+    return {tuple(map(str, line)) for line in rows[list(SCORE_KEY)].itertuples(index=False)}
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:
