@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..records.results import KEY, Rows
+from ..records.migration import SETTINGS
+from ..records.recipe import recipe_of
+from ..records.results import Rows
 from .labels import settings_of, variant_of, variant_text
 
 if TYPE_CHECKING:
@@ -16,7 +18,14 @@ if TYPE_CHECKING:
 
 IDENTITY = ("split", "image_shape", "features", "n_real", "n_generated", "measure")
 FLOOR = "floor"
-SCORE_KEY = tuple(name for name in KEY if name not in ("run", "seed"))
+# What makes two rows the same method, in every table, board, comparison and check: all settings
+# of training and evaluation but the seed, and the images' size, which the settings do not say.
+METHOD = ("recipe", "image_shape")
+# What makes two rows the same score of the same method: they differ in the seed alone.
+SCORE_KEY = (
+    *(*METHOD, "density", "images", "metric", "kind", "model", "samples_k", "n_real"),
+    *("n_generated", "features"),
+)
 # Scores that say how well a bound was estimated: heavy-tailed, and no property of the model.
 DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
 SETTING = ("suite", "scale", "dataset", "split", "latent_dim")
@@ -150,11 +159,13 @@ def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
 
     Returns:
         The setting of each row, ``None`` where its variant does not name it, and the rows with
-        the variants that remain.
+        the variants, and the recipes, that remain.
     """
     settings = [settings_of(text) for text in rows["variant"]]
     values = [own.pop(name, None) for own in settings]
-    return values, rows.assign(variant=[variant_of(own) for own in settings])
+    rest = rows.assign(variant=[variant_of(own) for own in settings])
+    recipes = [recipe_of(own) for own in rest[list(SETTINGS)].to_dict("records")]
+    return values, rest.assign(recipe=recipes)
 
 
 def without_runs(rows: Rows) -> Rows:

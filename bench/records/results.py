@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..files.csv_cells import csv_text as csv_text
 from ..files.csv_cells import from_cell
 from ..files.storage import canonical_json, write_atomically
+from .migration import OLDER_COLUMNS, OLDEST, migrated, with_lost_recipes
 from .rows import COLUMNS, SCHEMA, BadRow, OtherSchema, Row
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ NAMED = 3  # Warnings repeated in an error.
 NAME = re.compile(r"\w[\w.-]{0,199}")  # A run's name is the name of a folder.
 LARGEST = 2**63 - 1
 STATUSES = ("ok", "diverged", "failed", "not applicable")
+TRUSTED = ("yes", "no", "")
+READABLE = {SCHEMA: COLUMNS, OLDEST: OLDER_COLUMNS}
 # What makes a row that row: everything that is neither the score nor how it was come by.
 KEY = (
     *("suite", "scale", "run", "dataset", "split", "image_shape", "space", "objective"),
@@ -87,7 +90,8 @@ def read_results(directory: Path) -> Results:
         raise UserError(f"No result rows in '{directory}'. {found}")
     # The later one counts: runs are read after the table.
     unique = {tuple(record[name] for name in KEY): record for record in records}
-    return Results(frame(unique.values()), tuple(warnings), table_is_sound)
+    rows = frame(with_lost_recipes(unique.values()))
+    return Results(rows, tuple(warnings), table_is_sound)
 
 
 def has_results(folder: Path) -> bool:
@@ -124,27 +128,37 @@ def records_of(rows: pd.DataFrame) -> list[Record]:
 
 
 def check_record(record: Mapping[str, Any]) -> Record:
-    """Returns the record if it is a whole row of this schema.
+    """Returns the record if it is a whole row of this schema, or of an older one as it is.
 
     Raises:
         BadRow: A column is missing, unknown, of another type or contradicts the status.
     """
-    if record.get("schema") != SCHEMA:
-        raise OtherSchema(record.get("schema"))
-    missing = [name for name in COLUMNS if name not in record]
-    unknown = [name for name in record if name not in COLUMNS]
+    columns = _columns_of(record.get("schema"))
+    missing = [name for name in columns if name not in record]
+    unknown = [name for name in record if name not in columns]
     if missing or unknown:
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
-    for name in COLUMNS:
+    for name in columns:
         if not _is_typed(record[name], TYPES[name]):
             raise BadRow(f"column '{name}' is {record[name]!r}; expected {TYPES[name]}")
-    if not NAME.fullmatch(record["run"]):
-        raise BadRow(f"run is {record['run']!r}; expected letters, digits, '_', '-' and '.'")
-    if record["status"] not in STATUSES:
-        raise BadRow(f"status is {record['status']!r}; expected one of {', '.join(STATUSES)}")
+    for name in ("run", "recipe"):
+        if not NAME.fullmatch(record.get(name, record["run"])):
+            raise BadRow(f"{name} is {record[name]!r}; expected letters, digits, '_', '-' and '.'")
+    for name, known in (("status", STATUSES), ("trusted", TRUSTED)):
+        if record.get(name, known[-1]) not in known:
+            texts = ", ".join(text or "nothing" for text in known)
+            raise BadRow(f"{name} is {record[name]!r}; expected one of {texts}")
     if (record["status"] == "ok") != (record["value"] is not None):
         raise BadRow(f"value is {record['value']} with status '{record['status']}'")
-    return {name: _plain(record[name], TYPES[name]) for name in COLUMNS}
+    if record.get("trusted") == "no" and record["stderr"] is not None:
+        raise BadRow(f"stderr is {record['stderr']} of an estimate that is not trusted")
+    return {name: _plain(record[name], TYPES[name]) for name in columns}
+
+
+def _columns_of(schema: object) -> tuple[str, ...]:
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema not in READABLE:
+        raise OtherSchema(schema)
+    return READABLE[schema]
 
 
 def encode_result(run: str, records: Iterable[Mapping[str, Any]]) -> str:
@@ -154,8 +168,12 @@ def encode_result(run: str, records: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def decode_result(text: str) -> list[Record]:
-    """Returns the rows of a ``result.json``.
+def decode_result(text: str, folder: Path | None = None) -> list[Record]:
+    """Returns the rows of a ``result.json``; those of an older schema as rows of this one.
+
+    Args:
+        text: The file's.
+        folder: The run's directory, which says what older rows do not.
 
     Raises:
         OtherSchema: The text is of another version.
@@ -164,15 +182,18 @@ def decode_result(text: str) -> list[Record]:
     try:
         document = json.loads(text)
         rows = document["rows"]
-        if document["schema"] != SCHEMA:
-            raise OtherSchema(document["schema"])
+        _columns_of(document["schema"])
         if document["checksum"] != checksum(rows):
             raise BadRow("was edited after it was written (its checksum differs)")
-        return [check_record(row) for row in rows]
+        return [_todays(check_record(row), folder) for row in rows]
     except BadRow:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRow("is half-written or not a result file") from error
+
+
+def _todays(record: Record, folder: Path | None) -> Record:
+    return record if record["schema"] == SCHEMA else migrated(record, folder)
 
 
 def checksum(value: object) -> str:
@@ -204,7 +225,7 @@ def _read_run(run: Path, warnings: list[str]) -> list[Record]:
         warnings.append(f"Run '{run.name}' has no result.json: unfinished; `aebench run` goes on.")
         return []
     try:
-        return decode_result(path.read_text(encoding="utf-8"))
+        return decode_result(path.read_text(encoding="utf-8"), run)
     except (BadRow, UnicodeDecodeError) as error:
         warnings.append(f"'{path}': {error}; {again}")
         return []
@@ -228,7 +249,8 @@ def _read_table(path: Path, warnings: list[str]) -> list[Record]:
     bad = sum(not record for record in records)
     if lost > bad:
         warnings.append(f"'{path}': {lost - bad} rows were removed by hand; restore the file.")
-    return [record for record in records if record]
+    runs = path.parent / "runs"
+    return [_todays(record, runs / record["run"]) for record in records if record]
 
 
 def _sums(path: Path) -> set[str]:
@@ -250,8 +272,9 @@ def _record_of(
 def _checked_cells(cells: Mapping[Any, Any], known: set[str] | None) -> Record:
     if None in cells or None in cells.values():
         raise BadRow("has more or fewer cells than columns (half-written?)")
-    if cells.get("schema") != str(SCHEMA):
-        raise OtherSchema(cells.get("schema"))
+    schema = cells.get("schema")
+    if schema not in map(str, READABLE):
+        raise OtherSchema(schema)
     record = check_record({k: from_cell(v, TYPES.get(k, "str")) for k, v in cells.items()})
     if known is not None and checksum(record)[:16] not in known:
         raise BadRow("was edited by hand (its checksum is not in the .sha256 file beside it)")

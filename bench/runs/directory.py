@@ -35,6 +35,8 @@ class TrainingRecord:
         versions: Versions of the libraries, canonical JSON.
         best_step: Step with the lowest validation loss.
         best_loss: That loss, as ``repr`` writes it.
+        compute_seconds: CPU seconds of the process, on a GPU device seconds; none in records
+            of before they were measured.
     """
 
     diverged: str
@@ -48,6 +50,7 @@ class TrainingRecord:
     versions: str
     best_step: int = 0
     best_loss: str = ""
+    compute_seconds: float | None = None
 
 
 class RunDirectory:
@@ -98,7 +101,7 @@ class RunDirectory:
             UserError: A newer version wrote it.
         """
         try:
-            return decode_result(self._result.read_text(encoding="utf-8"))
+            return decode_result(self._result.read_text(encoding="utf-8"), self.path)
         except OtherSchema as error:
             if error.newer:
                 raise UserError(f"'{self._result}' has {error}.") from error

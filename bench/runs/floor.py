@@ -17,6 +17,7 @@ from ..files.locking import held
 from ..files.storage import write_atomically
 from ..interruption import check_stop
 from ..records.provenance import commit, device_name, versions
+from ..records.recipe import floor_settings
 from ..records.results import checksum, encode_result
 from ..suites.config import Config, Evaluation
 from .run_rows import place_columns
@@ -112,12 +113,13 @@ def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any
     texts = ("backbone", "backbone_hash", "variant", "selection")
     counts = ("latent_dim", "seed", "parameters_backbone", "parameters_outside", "steps")
     return {
-        **place_columns(config, data, run),
+        **place_columns(config, data, run, floor_settings(config.dataset, config.split)),
         **dict.fromkeys(texts, ""),
         **dict.fromkeys(counts, 0),
         "space": "unit",
         "objective": FLOOR,
         "train_seconds": 0.0,
+        "compute_seconds": None,
         "device": device_name(device),
         "commit": commit(),
         "versions": versions(),

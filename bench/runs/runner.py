@@ -16,11 +16,11 @@ from ..evaluation.evaluation import Evaluator
 from ..evaluation.identity import evaluation_identity, weights_digest
 from ..evaluation.outputs import Outputs
 from ..evaluation.record import EvaluationRecord
+from ..files import checkpoint
 from ..files.storage import canonical_json
 from ..interruption import check_stop
 from ..records.code import older_scheme, training_code
 from ..records.provenance import commit, device_name, versions
-from ..records.rows import SCHEMA
 from ..suites.config import Config
 from ..training.batches import check_batch_size
 from ..training.engine import driven
@@ -224,7 +224,7 @@ class Run:
 
     def _description(self) -> dict[str, Any]:
         return {
-            "schema": SCHEMA,
+            "schema": checkpoint.SCHEMA,
             "suite": self.config.suite,
             "config": self.config.training_record(),
             "hyperparameters": self.objective.hyperparameters,
