@@ -145,8 +145,9 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
     half = cell.half_width
     if cell.seeds == "1" and len(errors) == 1:
         half = NORMAL_95 * float(errors.iloc[0])
-    known = half is not None and cell.value is not None
-    ends = (cell.value - half, cell.value + half) if known else ()
+    ends: tuple[float, ...] = ()
+    if half is not None and cell.value is not None:
+        ends = (cell.value - half, cell.value + half)
     bounds = " to ".join(format_number(end, like=cell.value) for end in ends) or "-"
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
     start = (first["metric"], _of(first), cell, bounds)
