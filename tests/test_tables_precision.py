@@ -76,7 +76,7 @@ def test_the_page_says_how_far_a_lower_precision_moves_scores():
     assert "2 methods were trained in bfloat16 and in float32. They differ in 1 of 2" in sentence
     # Seeds 10 to 15 have a standard deviation of 1.871; the differences are 1.025 and 0.
     assert "the means differ by less than 0.27 standard deviations" in sentence
-    assert sentence in reading(rows)
+    assert sentence in reading(rows, [])
     few = frame(rows_of({"ae": ("bfloat16", 1.0)}, seeds=range(3)))
     assert "too few seeds for a test" in precision_reading(few)[0]
 

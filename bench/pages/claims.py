@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
+from ..comparison.gains import Arrays
 from ..comparison.significance import mean, separated_from_best
 from ..comparison.table import format_number
 from ..records.results import Rows
@@ -14,7 +16,7 @@ from .aef import MEANINGS as AEF_MEANINGS
 from .aef import aef_effects
 from .effects import Finding, judge, verdict_sentences
 from .likelihood import likelihood_reading
-from .methods import listed, untrusted
+from .methods import listed
 from .protocol import budget_sentences
 from .rae import MEANINGS as RAE_MEANINGS
 from .rae import Scores, Way, rae_effects, scores_of
@@ -22,13 +24,18 @@ from .rae import Scores, Way, rae_effects, scores_of
 MEANINGS = RAE_MEANINGS | AEF_MEANINGS
 
 
-def reading(rows: Rows) -> str:
-    """Returns paragraphs on what the rows say, each claim of the papers included."""
+def reading(rows: Rows, judged: Sequence[Finding]) -> str:
+    """Returns paragraphs on what the rows say.
+
+    Args:
+        rows: Result rows.
+        judged: What they decide of the papers' claims.
+    """
     placed = with_places(rows)
     paragraphs = [
         [sentence for scores in scores_of(placed) for sentence in _samples(scores)],
         likelihood_reading(placed),
-        verdict_sentences(findings(rows), MEANINGS),
+        verdict_sentences(judged, MEANINGS),
         precision_reading(rows),
     ]
     texts = (" ".join(filter(None, sentences)) for sentences in paragraphs)
@@ -41,12 +48,17 @@ def extent(rows: Rows) -> str:
     return " ".join([_counts(placed), *_outcomes(placed), *budget_sentences(rows)])
 
 
-def findings(rows: Rows) -> list[Finding]:
-    """Returns what the rows decide of the papers' claims, tested together."""
+def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
+    """Returns what the rows decide of the papers' claims, tested together.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
     placed = with_places(rows)
     effects = [effect for scores in scores_of(placed) for effect in rae_effects(scores)]
     order = list(MEANINGS)
-    effects = sorted([*effects, *aef_effects(placed)], key=lambda e: order.index(e.claim))
+    effects = sorted([*effects, *aef_effects(placed, arrays)], key=lambda e: order.index(e.claim))
     return judge(effects)
 
 
@@ -68,7 +80,7 @@ def _outcomes(placed: Rows) -> Iterator[str]:
     """Says by name which runs diverged, failed or have estimates that are not to be trusted."""
     trained = without_floor(placed)
     lost = {status: trained[trained["status"] == status] for status in ("diverged", "failed")} | {
-        "untrusted": trained[untrusted(trained)]
+        "untrusted": trained[~is_trusted(trained)]
     }
     if not len(lost["diverged"]) and not len(lost["failed"]):
         yield "No run diverged, and no score failed."

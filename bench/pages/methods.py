@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ..comparison.cells import seed_values
+from ..comparison.cells import is_trusted, seed_values
 from ..comparison.significance import Seeds
 from ..records.results import Rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_NAMED = 6
 
@@ -29,17 +26,12 @@ METHOD = ["method", *Method._fields[1:]]
 
 def usable(rows: Rows) -> Rows:
     """Keeps rows whose value may enter a mean: those in order, without untrusted estimates."""
-    return rows[(rows["status"] == "ok") & ~untrusted(rows)]
-
-
-def untrusted(rows: Rows) -> pd.Series[bool]:
-    """Returns which rows are estimates that are not to be trusted."""
-    return rows["trusted"] == "no"
+    return rows[(rows["status"] == "ok") & is_trusted(rows)]
 
 
 def by_method(rows: Rows) -> dict[Method, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
-    groups = usable(rows).groupby(METHOD, sort=True)
+    groups = rows.groupby(METHOD, sort=True)
     seeds = {Method(*map(str, key)): seed_values(own) for key, own in groups}
     return {method: values for method, values in seeds.items() if values}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..comparison.columns import without_floor
 from ..comparison.labels import settings_of, suite_titles
 from ..files.storage import write_atomically
+from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings
@@ -41,7 +42,7 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     found = [(directory, read_results(directory).rows) for directory in directories]
     claims = "\n".join(f"- {claim}: {meaning}." for claim, meaning in MEANINGS.items())
     parts = ["# Results", _table(HEADERS, [_line(rows) for _, rows in found]), PAPERS, claims]
-    parts += [VERDICTS, _table(("suite", *MEANINGS), [_verdicts(rows) for _, rows in found])]
+    parts += [VERDICTS, _table(("suite", *MEANINGS), [_verdicts(*own) for own in found])]
     for directory, rows in found:
         title = ", ".join(suite_titles(rows))
         link = f"[{title}]({directory.name}/README.md)" if directory.parent == out else title
@@ -71,8 +72,8 @@ def _line(rows: Rows) -> tuple[str, ...]:
     )
 
 
-def _verdicts(rows: Rows) -> tuple[str, ...]:
-    found = findings(rows)
+def _verdicts(directory: Path, rows: Rows) -> tuple[str, ...]:
+    found = findings(rows, read_per_image(directory))
     own = {claim: [f for f in found if f.effect.claim == claim] for claim in MEANINGS}
     cells = (claim_verdict(judged) if judged else "-" for judged in own.values())
     return ", ".join(suite_titles(rows)), *cells
