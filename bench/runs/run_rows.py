@@ -29,7 +29,7 @@ def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -
         "run": run,
         "recipe": recipe_of(settings),
         "dataset": config.dataset,
-        "split": config.split,
+        "split": data.split,
         "image_shape": "x".join(map(str, data.image_shape)),
     }
 
