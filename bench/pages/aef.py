@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from ..comparison.cells import one_likelihood
 from ..comparison.gains import Arrays, Estimate, Gain, dims_of, estimate_of, likelihood_gain
-from ..comparison.labels import metric_short, settings_of
+from ..comparison.labels import metric_short
 from ..comparison.significance import NORMAL_95, Seeds, half_width, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, paired
+from .methods import Method, by_method, lost_by_method, nearest, paired
 from .protocol import training_text
 
 CLAIM = "AEF"
@@ -39,8 +39,7 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
         rivals = {m: v for m, v in methods.items() if m.objective == "vae"}
         for method in methods:
             if rivals and method.objective.startswith("aef"):
-                distance = {rival: _settings_apart(method, rival) for rival in rivals}
-                same = [m for m in rivals if distance[m] == min(distance.values())]
+                same = nearest(method, list(rivals))
                 rival = min(same, key=lambda other: mean(rivals[other]))
                 effect = _effect(own, method, rival, arrays)
                 yield from [replace(effect, candidates=len(same))] if effect else []
@@ -93,8 +92,3 @@ def _image_error(gain: Gain, differences: Seeds) -> float:
     """Returns the part of a gain's error that is not the seeds'."""
     over_seeds = half_width(differences.values()) or 0.0
     return math.sqrt(max(0.0, (gain.half_width or 0.0) ** 2 - over_seeds**2)) / NORMAL_95
-
-
-def _settings_apart(first: Method, second: Method) -> int:
-    a, b = settings_of(first.variant), settings_of(second.variant)
-    return sum(a.get(name) != b.get(name) for name in a.keys() | b.keys())

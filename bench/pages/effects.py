@@ -19,8 +19,8 @@ HEADER = (
     *("training", "verdict"),
 )
 DETECTABLE = (
-    f"Detectable: the smallest effect that a test at this number of seeds finds with {POWER:.0%} "
-    "probability.",
+    "Detectable: the smallest effect, beyond what is claimed, that a test of this many seeds "
+    f"finds in {100 * POWER:.0f} % of cases."
 )
 
 
@@ -160,9 +160,9 @@ def claims_table(findings: Sequence[Finding]) -> Table:
         "Interval: Student's over these seeds"
         + (", joined for likelihoods with the error over test images." if images else "."),
         *(text for sign, text in LEGEND.items() if sign in signs),
-        *DETECTABLE,
+        DETECTABLE,
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
-        f"{count} comparison{'' if count == 1 else 's'}, {LEVEL:.0%}.",
+        f"{count} comparison{'' if count == 1 else 's'}, {100 * LEVEL:.0f} %.",
     )
     return text_table(CLAIMS, "Claims of the papers", HEADER, map(_line, findings), notes)
 
@@ -206,15 +206,19 @@ def _verdict(effect: Effect, p: float) -> tuple[str, str]:
 def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
     verdict, count = claim_verdict(findings), len(findings)
     found = [f.verdict for f in findings]
-    text = f"{claim} says that {meaning}. This is {verdict} here."
+    training = "; ".join(dict.fromkeys(f.effect.training for f in findings if f.effect.training))
+    text = f"{claim} says that {meaning}. This is {verdict}{f' at {training}' * bool(training)}."
     reasons = {f.reason for f in findings}
     if all(reason.endswith(" seeds") for reason in reasons):
         most = max(len(f.effect.differences) for f in findings)
         which = "Its one comparison has" if count == 1 else f"Its {count} comparisons have at most"
         return f"{text} {which} {most} of the {SEEDS_NEEDED} shared seeds needed."
+    if count == 1:
+        verb = {"supported": "supports it", "contradicted": "contradicts it"}
+        return f"{text} Its one comparison {verb.get(verdict, 'decides nothing')}."
     return (
-        f"{text} Of {count} comparison{'' if count == 1 else 's'}, "
-        f"{found.count('supported')} support it and {found.count('contradicted')} contradict it."
+        f"{text} Of {count} comparisons, {found.count('supported')} support it and "
+        f"{found.count('contradicted')} contradict it."
     )
 
 
