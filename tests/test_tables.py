@@ -3,6 +3,8 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
+import pytest
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables.likelihood import likelihood_tables
@@ -39,9 +41,10 @@ def test_the_wide_table_has_the_columns_and_row_order_of_table_1():
     assert cells_of(table)["vae", "outside backbone"].value == 784
 
 
-def test_the_mean_and_the_standard_deviation_are_over_the_seeds():
+def test_the_mean_and_students_interval_are_over_the_seeds():
     cell = seeds_cell({0: 1.0, 1: 2.0, 2: 3.0}, 3)
-    assert (cell.value, cell.deviation, cell.text) == (2.0, 1.0, "2.00 ± 1.00 (3)")
+    assert (cell.value, cell.text) == (2.0, "2.00 ± 2.48 (3)")
+    assert cell.half_width == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
     assert seeds_cell({0: 5.0}, 1).text == "5.00 (1)"
 
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SHOWN = (
-    *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "sd", "seeds"),
-    *("kind", "model", "parameters_backbone", "parameters_outside", "train_seconds", "suite"),
-    *("protocol", "run", "sheet"),
+    *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "half_width"),
+    *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
+    *("compute_seconds", "suite", "protocol", "run", "sheet"),
 )
 SHEET_WIDTH = 900
 SHEET_COLOURS = 64
@@ -55,7 +55,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
         entries += own
     # Suites that compare all families of objectives come first.
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
-    lines = [SHOWN, *([entry[name] for name in SHOWN] for entry in entries)]
+    lines = [[*SHOWN, "warnings"]]
+    lines += [[*(e[name] for name in SHOWN), " ".join(e["warnings"])] for e in entries]
     contents = {
         "leaderboard.csv": csv_text(lines),
         "leaderboard.md": "\n\n".join(_boards_markdown(entries)) + "\n",

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from ...metrics.devices import lacks_memory
 from ..comparison.columns import FLOOR
 from ..errors import RunFailed
 from ..evaluation.evaluation import Evaluator, Item
@@ -70,7 +69,9 @@ def write_floors(requests: Sequence[Request]) -> None:
             settings = _merged([r.config.evaluation for r in group])
             try:
                 _write_floor(group[0], settings, data, digest)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error):
+                    raise
                 raise RunFailed(
                     f"Floor of the scores on '{config.dataset}': out of memory on "
                     f"{group[0].device}, even for single images."

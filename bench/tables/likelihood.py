@@ -49,7 +49,7 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     )
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
     lines = tuple((plain[method], line) for method, line in table.lines)
-    return replace(table, notes=(*table.notes, *_warnings(rows)), lines=lines)
+    return replace(table, lines=lines)
 
 
 def _conditions(rows: Rows) -> dict[str, Cell]:
@@ -61,9 +61,3 @@ def _conditions(rows: Rows) -> dict[str, Cell]:
         "K": Cell(str(int(k.iloc[0])) if len(k) else "-"),
         "ESS": Cell("-" if size is None else format_number(size), size),
     }
-
-
-def _warnings(rows: Rows) -> list[str]:
-    doubtful = rows[(rows["reason"] != "") & (rows["status"] == "ok")]
-    reasons = doubtful.groupby("plain")["reason"].first()
-    return [f"{name}: {str(reason).rstrip('.')}." for name, reason in reasons.items()]
