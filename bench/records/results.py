@@ -146,6 +146,18 @@ def frame(records: Iterable[Mapping[str, Any]], recipes: Recipes | None = None) 
     return rows.sort_values(list(ORDER), kind="stable", ignore_index=True)
 
 
+def joined(many: Iterable[Rows]) -> Rows:
+    """Returns the rows of several folders as one frame; a run that lies in two counts once."""
+    parts = list(many)
+    recipes = {
+        recipe: json.loads(text)
+        for rows in parts
+        for recipe, text in zip(rows["recipe"], rows[SETTINGS], strict=True)
+        if text
+    }
+    return frame(without_repeats(r for rows in parts for r in records_of(rows)), recipes)
+
+
 def records_of(rows: pd.DataFrame) -> list[Record]:
     """Returns a data frame's lines as records with plain Python values, ``None`` where empty."""
     return [
@@ -248,7 +260,7 @@ def _checked_cells(cells: Mapping[Any, Any], known: set[str] | None) -> Record:
     if None in cells or None in cells.values():
         raise BadRow("has more or fewer cells than columns (half-written?)")
     schema = cells.get("schema")
-    if schema not in map(str, READABLE):
+    if str(schema) not in map(str, READABLE):
         raise OtherSchema(schema)
     record = check_record({k: from_cell(v, TYPES.get(k, "str")) for k, v in cells.items()})
     if known is not None and checksum(record)[:16] not in known:
