@@ -65,7 +65,7 @@ def test_a_difference_says_what_its_kinds_allow(first, second, direction):
         likelihoods("vae", np.ones((2, 9)), first), likelihoods("maf", 3 * np.ones((2, 9)), second)
     )
     assert (found.direction, found.value) == (direction, 2.0)
-    assert found.text.startswith(f"{direction} +2.00")
+    assert found.text.startswith(f"{direction} +2")
 
 
 def test_in_bits_an_upper_limit_becomes_a_lower_one():

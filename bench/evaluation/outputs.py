@@ -31,10 +31,14 @@ class RealImages:
     Attributes:
         data: The data set.
         settings: Counts.
+        copies: Whether reconstructions can be nothing but their images, see `Objective`.
+        warning: What is known against all scores.
     """
 
     data: Dataset
     settings: Evaluation
+    copies = False
+    warning = ""
 
     @property
     def real(self) -> Tensor:
@@ -72,6 +76,7 @@ class Outputs(RealImages):
         noise_sigma: float = 0.0,
     ) -> None:
         self.objective = objective.eval()
+        self.copies, self.warning = objective.copies, objective.warning
         self.noise_sigma = noise_sigma
         self.data, self.settings, self.seed = data, settings, seed
         self.device = next(objective.parameters()).device
