@@ -249,10 +249,10 @@ def test_a_suite_without_both_scores_has_no_table_of_pairs():
     assert [*pair_tables(frame(half))] == []
 
 
-def test_two_runs_of_the_same_method_and_seed_are_told_apart():
-    rows = [make_row(value=1.0, run="aaaaaaaa"), make_row(value=2.0, run="bbbbbbbb", steps=5)]
+def test_two_recipes_of_the_same_objective_and_seed_are_told_apart():
+    rows = [make_row(value=1.0, recipe="aaaaaaaa"), make_row(value=2.0, recipe="bbbbbbbb")]
     labels = [label for label, _ in next(wide_tables(frame(rows))).lines]
-    assert labels == ["ae #aaaaaa", "ae #bbbbbb"]
+    assert labels == ["ae (#aaaaaa)", "ae (#bbbbbb)"]
 
 
 def test_markup_in_names_cannot_break_the_forms():

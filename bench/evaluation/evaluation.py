@@ -33,6 +33,7 @@ DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
 COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
+VECTORS = "vectors"  # Their own features, whatever extractors a suite names.
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,10 @@ class Evaluator:
             **{
                 name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
                 for name in (*PAIRED, *MEMORISED, *DENOISED)
-                if name not in DENOISED or outputs.noise_sigma > 0
+                if name not in DENOISED or (outputs.noise_sigma > 0 and not outputs.are_vectors)
             },
-            "images": lambda item: outputs.real.float().numpy() / 255,
-            "reconstructions": lambda item: (
-                outputs.real.float() / 255
-                if outputs.objective.copies
-                else outputs.test_reconstructions
-            ).numpy(),
+            "images": lambda item: self._values(outputs.real),
+            "reconstructions": lambda item: self._values(self._reconstructions()),
             "codes": lambda item: outputs.test_codes.numpy(),
         }
 
@@ -129,7 +126,7 @@ class Evaluator:
             if not needs & (PAIRED | MEMORISED | DENOISED):
                 yield Item("test", name)
                 continue
-            for features in self.settings.features:
+            for features in self._feature_names():
                 for images, density in [("test", "")] if needs & DENOISED else sets:
                     if not needs & MEMORISED or images == "sample":
                         yield Item(images, name, density, features)
@@ -152,7 +149,7 @@ class Evaluator:
                 replace(score, value=None, stderr=None, status="not applicable", reason=COPY)
                 for score in scores
             ]
-        identity = self._extractor(item).identity if item.features else ""
+        identity = self._identity(item.features)
         n_real = len(self.outputs.real)
         n_generated = self._count(item) if item.features else n_real
         return [
@@ -168,21 +165,17 @@ class Evaluator:
 
         curves: dict[str, Tensor] = {}
         for item in self.scored_items():
-            first = self.settings.features[:1] == (item.features,)
+            first = self._feature_names()[:1] == (item.features,)
             if item.metric == CURVE and item.images == "sample" and first:
                 remember = remember_clusterings(self._clusterings)
                 with contextlib.suppress(ValueError), remember:
                     outputs = ItemOutputs(self._providers, item)
-                    real, generated = outputs["real"], outputs["generated"]
-                    count = min(len(real), len(generated))
-                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
 
     def _reconstructions(self) -> Tensor:
-        if self.outputs.copies:
-            return self.outputs.real.float() / 255
-        return self.outputs.test_reconstructions
+        return self.outputs.real if self.outputs.copies else self.outputs.test_reconstructions
 
     def _is_copy(self, item: Item) -> bool:
         """Whether an item scores reconstructions that can be nothing but their images."""
@@ -201,9 +194,12 @@ class Evaluator:
         which = f"{item.images}/{item.density}" if name == "generated" else ""
         key = (name, which, item.features)
         if key not in self._features:
-            self._features[key] = extract(
-                self._pixels(name, item), self._extractor(item), progress=lambda n: check_stop()
-            )
+            items = self._pixels(name, item)
+            if item.features == VECTORS:
+                self._features[key] = items.flatten(1).numpy()
+            else:
+                extractor = _built(item.features, self.device)
+                self._features[key] = extract(items, extractor, progress=lambda n: check_stop())
         return self._features[key]
 
     def _pixels(self, name: str, item: Item) -> Tensor:
@@ -217,8 +213,19 @@ class Evaluator:
             return self.outputs.real
         return self.outputs.data.train if name == "train" else self.outputs.heldout
 
-    def _extractor(self, item: Item) -> Extractor:
-        return _built(item.features, self.device)
+    def _values(self, items: Tensor) -> np.ndarray:
+        """Returns images in [0, 1], shape (N, C, H, W), or vectors as they are, shape (N, D)."""
+        if self.outputs.are_vectors:
+            return items.flatten(1).numpy()
+        return items.numpy() if items.is_floating_point() else items.float().numpy() / 255
+
+    def _feature_names(self) -> tuple[str, ...]:
+        return (VECTORS,) if self.outputs.are_vectors else self.settings.features
+
+    def _identity(self, features: str) -> str:
+        if features in ("", VECTORS):
+            return features and f"{features}:-"
+        return _built(features, self.device).identity
 
 
 def with_warning(row: Record, warning: str) -> Record:

@@ -21,7 +21,6 @@ from ..comparison.columns import (
     join,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import axis_title, metric_short
@@ -101,7 +100,7 @@ def _with_setting(rows: Rows, sweep: Sweep) -> Rows:
     found, rest = without_setting(rows, sweep.key)
     values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    varied = without_runs(rest.assign(setting=numbers))
+    varied = rest.assign(setting=numbers)
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..comparison.columns import with_places, without_floor
@@ -17,7 +17,7 @@ from ..records.results import Results, Rows, checksum, has_results, read_results
 from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
 from .claims import findings, reading
-from .effects import CLAIMS, claims_table
+from .effects import CLAIMS, Finding, claims_table
 from .staleness import staleness
 from .written import read_list, update_list
 
@@ -44,8 +44,9 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         written += write_results(directory / "results.csv", results.rows)
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
-    tables, notes = all_tables(results.rows, read_per_image(directory))
-    judged = findings(results.rows)
+    arrays = read_per_image(directory)
+    tables, notes = all_tables(results.rows, arrays)
+    judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
     made = [path for table in tables for path in write_table(directory / "tables", table)]
     runs = RunFiles(directory)
@@ -57,7 +58,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
-    page = render_page(results, tables, plots, warnings, shown)
+    page = render_page(results, judged, tables, plots, warnings, shown)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
@@ -109,6 +110,7 @@ def missing_runs(rows: Rows) -> list[str]:
 
 def render_page(
     results: Results,
+    judged: Sequence[Finding],
     tables: list[Table],
     plots: Iterable[Path],
     warnings: list[str],
@@ -124,7 +126,7 @@ def render_page(
     missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""
     parts = [
         f"# {_text(', '.join(suite_titles(rows)))}",
-        _text(reading(rows)),
+        _text(reading(rows, judged)),
         *(table.as_markdown().rstrip() for table in [*(first or tables[:1]), *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),

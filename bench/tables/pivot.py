@@ -18,7 +18,6 @@ from ..comparison.columns import (
     join,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
@@ -69,7 +68,7 @@ def _with_level(rows: Rows) -> Rows:
     """Keeps rows with noise; the level is a column of its own and no part of the method."""
     levels, rest = without_setting(rows, "noise_sigma")
     levelled = [isinstance(level, int | float) for level in levels]
-    return without_runs(rest.assign(level=levels)[levelled])
+    return rest.assign(level=levels)[levelled]
 
 
 def _pivot(
