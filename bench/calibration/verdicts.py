@@ -238,8 +238,8 @@ def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
         lines.append(f"**{kind}** is seen at every N by {names or 'no score'}.")
     better = judged[judged["verdict"].isin(["WRONG WAY", "flatters"])]
     worse = judged[judged["verdict"] == "moves"]
-    lines.append(f"**Flattered**, better under some damage than on real images: {_cases(better)}")
-    lines.append(f"**Not specific**, worse under damage of another kind: {_cases(worse)}")
+    lines.append(f"**Flattered**, better under some damage than on real images:{_cases(better)}")
+    lines.append(f"**Not specific**, worse under damage of another kind:{_cases(worse)}")
     known = ", ".join(f"{m} {r:.2f}" for m, r in sorted(ratios.items(), key=lambda i: -i[1]))
     lines.append(
         "**Standard errors**: the spread over disjoint repeats, divided by the reported standard "
@@ -263,4 +263,4 @@ def _cases(judged: pd.DataFrame) -> str:
         kinds = own.groupby("kind", sort=False)["n"].agg(lambda n: ", ".join(f"{v:,}" for v in n))
         told = ", ".join(f"{kind} (N = {counts})" for kind, counts in kinds.items())
         lines.append(f"\n  - {score} under {told}.")
-    return "".join(lines) or "no score."
+    return "".join(lines) or " no score."
