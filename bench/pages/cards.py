@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison.cells import score_cell
-from ..comparison.columns import SCORE, without_floor
+from ..comparison.columns import SCORE, method_labels, without_floor
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
@@ -27,7 +27,7 @@ from ..records.results import Rows, checksum
 CARDS = "cards"
 MODEL = (
     *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone", "backbone_hash"),
-    *("objective", "variant", "latent_dim", "selection"),
+    *("objective", "variant", "latent_dim", "selection", "recipe"),
 )
 LONGEST_NAME = 100
 NOTE = (
@@ -48,6 +48,7 @@ def write_cards(directory: Path, rows: Rows) -> list[Path]:
         The files written.
     """
     trained = without_floor(rows)
+    trained = trained.assign(method=method_labels(trained))
     models = {key: own for key, own in trained.groupby(list(MODEL), dropna=False)}
     names = card_names([dict(zip(MODEL, key, strict=True)) for key in models])
     paths = [directory / CARDS / f"{name}.md" for name in names]
@@ -79,6 +80,7 @@ def render_card(directory: Path, rows: Rows) -> str:
     settings = next(filter(None, map(files.record, names)), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
+    title = first.get("method", title)
     heading = f"{title} on {first['dataset']}, d = {first['latent_dim']} · {suite_title(first)}"
     pictures = [run for run in names if files.path(run, "samples.png")]
     sheets = sorted((directory / "plots").glob("sheet*.png"))
