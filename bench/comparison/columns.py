@@ -56,15 +56,13 @@ class Column:
 def with_places(rows: Rows) -> Rows:
     """Returns the rows with the columns ``place``, ``measure`` and ``method`` added.
 
-    ``measure`` is the space that a likelihood is a density in: unit and logit rows are both
-    converted to 8-bit pixels, so that they can be compared; it is empty for other scores.
+    ``measure`` is the space that a likelihood was trained in, empty for other scores. Unit and
+    logit rows are both densities of 8-bit pixels, but of unlike noise: the one cannot follow
+    dark and bright pixels as the other does, and whoever reads them as one column compares noise.
     """
     rows = spread_lost(rows)
     rows["place"] = [_place(i, d) for i, d in zip(rows["images"], rows["density"], strict=True)]
-    rows["measure"] = [
-        ("real" if space == "real" else "pixels") if kind else ""
-        for space, kind in zip(rows["space"], rows["kind"], strict=True)
-    ]
+    rows["measure"] = rows["space"].where(rows["kind"] != "", "")
     rows["method"] = method_labels(rows)
     return rows
 
@@ -159,7 +157,8 @@ def sort_places(places: Iterable[str]) -> list[str]:
     def rank(place: str) -> tuple[int, str]:
         if place.startswith("GMM"):
             return 2, f"{len(place):03d}{place}"
-        return {"Rec": 0, "N": 1, "Interp": 4, "bits/dim": 5}.get(place, 3), place
+        known = {"Rec": 0, "N": 1, "Interp": 4, "bits/dim": 5}
+        return known.get(place.partition(",")[0], 3), place
 
     return sorted(set(places), key=rank)
 

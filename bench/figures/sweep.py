@@ -111,15 +111,10 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
     import pandas as pd
 
     panels: dict[tuple[str, str], list[Rows]] = {}
-    # Bits/dim of pixels and of logits lie far apart, since their noise models differ.
-    split = rows["metric"].iloc[0] == "bits_per_dim" and rows["space"].nunique() > 1
-    for (dataset, space), own in rows.groupby(
-        ["dataset", rows["space"] if split else pd.Series("", rows.index, name="space")]
-    ):
+    for dataset, own in rows.groupby("dataset"):
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
                 detail = f", d = {size}" if sweep else ""
-                detail += f", {space}" if space else ""
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)

@@ -31,9 +31,9 @@ MODEL = (
 )
 LONGEST_NAME = 100
 NOTE = (
-    "Values are means over runs ± standard deviation (count of runs). The 95 % interval is "
-    "Student's over runs. With one run it follows from the score's own standard error, where the "
-    "score has one.",
+    "Values are means over runs ± half the width of their 95 % interval (count of runs).",
+    "The interval is Student's over runs. Likelihoods add the error over test images.",
+    "With one run it follows from the score's own standard error, where the score has one.",
 )
 
 
@@ -147,9 +147,10 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
     half = cell.half_width
     if cell.seeds == "1" and len(errors) == 1:
         half = NORMAL_95 * float(errors.iloc[0])
-    known = half is not None and cell.value is not None
-    ends = (cell.value - half, cell.value + half) if known else ()
-    bounds = " to ".join(format_number(end, like=cell.value) for end in ends) or "-"
+    bounds = "-"
+    if half is not None and cell.value is not None:
+        ends = cell.value - half, cell.value + half
+        bounds = " to ".join(format_number(end, like=cell.value) for end in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
     start = (first["metric"], _of(first), cell, bounds)
     return (*start, first["better"], first["unit"], kind, _identity(first))

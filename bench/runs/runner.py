@@ -23,6 +23,7 @@ from ..records.code import older_scheme, training_code
 from ..records.provenance import commit, device_name, versions
 from ..suites.config import Config
 from ..training.batches import check_batch_size
+from ..training.engine import driven
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
@@ -190,7 +191,7 @@ class Run:
         fitted = load_densities(folder, identity)
         sigma = self.config.training.noise_sigma
         outputs = Outputs(
-            self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma
+            self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma, driven
         )
         base = base_columns(self.config, self.data, self.objective, training)
         evaluator = Evaluator(outputs, base, settings, known, self.request.device)
