@@ -8,10 +8,11 @@ import numpy as np
 from aebench.bench.records import results
 
 DEFAULTS = {
-    "schema": 1,
+    "schema": 2,
     "suite": "quick",
     "scale": "small",
     "run": "",
+    "recipe": "",
     "dataset": "fashion-mini",
     "split": "default",
     "image_shape": "1x28x28",
@@ -34,6 +35,7 @@ DEFAULTS = {
     "model": "",
     "samples_k": None,
     "ess_median": None,
+    "trusted": "",
     "n_real": 1000,
     "n_generated": 1000,
     "features": "lite0@64:579344248a93",
@@ -43,6 +45,7 @@ DEFAULTS = {
     "parameters_outside": 0,
     "steps": 1000,
     "train_seconds": 12.5,
+    "compute_seconds": 11.5,
     "device": "cpu",
     "commit": "0123456",
     "versions": '{"torch":"2.11"}',
@@ -51,14 +54,20 @@ DEFAULTS = {
 
 
 def make_row(**columns):
-    """Returns one whole row; the run's digest follows from what identifies the run."""
+    """Returns one whole row; the digests of run and recipe follow from what identifies them."""
     row = DEFAULTS | columns
     if not row["run"]:
         names = ("suite", "dataset", "space", "backbone", "objective", "variant", "latent_dim")
         text = json.dumps([row[name] for name in names] + [row["seed"]])
         row["run"] = f"{zlib.crc32(text.encode()):08x}" * 2
+    if not row["recipe"]:
+        names = (*("dataset", "split", "space", "backbone", "backbone_hash", "objective"),)
+        names += (*("variant", "latent_dim", "selection", "steps"),)
+        row["recipe"] = f"{zlib.crc32(json.dumps([row[n] for n in names]).encode()):08x}" * 2
     if row["status"] != "ok":
         row["value"] = None
+    if row["kind"] == "lower bound" and "trusted" not in columns:
+        row["trusted"] = "yes"
     return row
 
 

@@ -101,7 +101,7 @@ def test_a_cut_csv_line_is_named(tmp_path):
 
 def test_another_schema_is_named_with_both_versions(tmp_path):
     document = json.loads(encode_result("r", [make_row()]))
-    with pytest.raises(BadRow, match="schema 7; this version reads schema 1"):
+    with pytest.raises(BadRow, match="schema 7; this version reads schema 2"):
         decode_result(json.dumps(document | {"schema": 7}))
 
 

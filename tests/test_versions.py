@@ -14,6 +14,7 @@ from aebench.bench.evaluation import identity as evaluation_identity
 from aebench.bench.files import checkpoint
 from aebench.bench.files.checkpoint import load_checkpoint, save_checkpoint
 from aebench.bench.files.storage import canonical_json
+from aebench.bench.records.recipe import recipe_of
 from aebench.bench.records.results import checksum, decode_result, read_results, records_of
 from aebench.bench.records.rows import SCHEMA
 from aebench.bench.runs import runner
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.sensitive
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(GOLDEN.glob("schema-*"))
 WHOLE, HALF = "6af1dce43fb040c9", "1bbd0bcb22e7d59d"
+TOO_OLD = 0
 
 
 @pytest.fixture(params=VERSIONS, ids=[path.name for path in VERSIONS])
@@ -44,13 +46,12 @@ def _codes(monkeypatch, out):
 
 
 def _values(path):
-    rows = decode_result(path.read_text(encoding="utf-8"))
+    rows, _ = decode_result(path.read_text(encoding="utf-8"))
     return {(r["metric"], r["images"], r["density"]): r["value"] for r in rows}
 
 
 def test_there_is_a_golden_folder_of_todays_schema():
     assert f"schema-{SCHEMA}" in [path.name for path in VERSIONS]
-    assert SCHEMA == checkpoint.SCHEMA, "two schemas need two names of folders"
 
 
 def test_a_run_of_a_version_is_complete_and_stays_as_it_is(golden, aebench, monkeypatch):
@@ -70,8 +71,11 @@ def test_a_run_of_a_version_is_evaluated_again_by_todays_code_and_not_trained(
     result = out / "runs" / WHOLE / "result.json"
     before = _values(result)
     monkeypatch.setattr(Trainer, "run", lambda self, watch: pytest.fail("it was trained again"))
+    # Whatever today's code is, here it is not that which wrote the folder.
+    monkeypatch.setattr(runner, "training_code", lambda *parts: "other")
+    monkeypatch.setattr(evaluation_identity, "evaluation_code", lambda parts, likelihoods: "other")
     code, told = aebench(suite, "--seeds", "0", out=out)
-    assert code == 0 and "1 stale (old layout)" in told and "--rerun-stale" in told
+    assert code == 0 and "1 stale" in told and "--rerun-stale" in told
     after = _values(result)
     assert {name: after[name] for name in before} == pytest.approx(before, rel=1e-3)
 
@@ -107,7 +111,7 @@ def _as_schema(path, schema):
         save_checkpoint(path, tensors, record)
 
 
-@pytest.mark.parametrize("schema", [0, SCHEMA + 1])
+@pytest.mark.parametrize("schema", [0, checkpoint.SCHEMA + 1])
 @pytest.mark.parametrize(
     ("run", "seed", "name"),
     [(WHOLE, "0", "checkpoint.safetensors"), (HALF, "1", "state.safetensors")],
@@ -146,16 +150,18 @@ def test_rows_of_a_newer_version_are_refused_with_what_helps_and_kept(golden, ae
     assert path.read_bytes() == before
 
 
-def test_rows_of_an_older_version_are_made_anew_from_the_checkpoint(golden, aebench, monkeypatch):
+def test_rows_of_a_version_too_old_to_read_are_made_anew_from_the_checkpoint(
+    golden, aebench, monkeypatch
+):
     suite, out = golden
     _codes(monkeypatch, out)
     path = out / "runs" / WHOLE / "result.json"
     before = _values(path)
-    _rows_as_schema(path, SCHEMA - 1)
+    _rows_as_schema(path, TOO_OLD)
     record = out / "runs" / WHOLE / "evaluation.json"
     document = json.loads(record.read_text(encoding="utf-8"))
     del document["checksum"]
-    document["schema"] = SCHEMA - 1
+    document["schema"] = TOO_OLD
     digest = hashlib.sha256(canonical_json(document).encode()).hexdigest()
     record.write_text(json.dumps({**document, "checksum": digest}), encoding="utf-8")
     code, told = aebench(suite, "--seeds", "0", out=out)
@@ -165,14 +171,15 @@ def test_rows_of_an_older_version_are_made_anew_from_the_checkpoint(golden, aebe
     assert {row["schema"] for row in rows} == {SCHEMA}
 
 
-@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+@pytest.mark.parametrize("schema", [TOO_OLD, SCHEMA + 1])
 def test_a_report_leaves_a_table_of_another_version_as_it_is_and_says_what_helps(golden, schema):
     _, out = golden
     for path in (out / "runs").glob("*/result.json"):
         _rows_as_schema(path, schema)
     table = out / "results.csv"
     text = table.read_text(encoding="utf-8").splitlines(keepends=True)
-    changed = [text[0], text[1], *(line.replace("1,", f"{schema},", 1) for line in text[2:])]
+    rest = [f"{schema},{line.partition(',')[2]}" for line in text[2:]]
+    changed = [text[0], text[1], *rest]
     table.write_text("".join(changed), encoding="utf-8")
     results = read_results(out)
     assert len(results.rows) == 1 and not results.table_is_sound
@@ -181,6 +188,29 @@ def test_a_report_leaves_a_table_of_another_version_as_it_is_and_says_what_helps
     assert all("`aebench run`" in warning for warning in told)
     newer = schema > SCHEMA
     assert all(("pip install --upgrade aebench" in warning) == newer for warning in told)
+
+
+def test_rows_of_a_version_are_read_as_rows_of_today(golden):
+    _, out = golden
+    rows = read_results(out).rows
+    assert set(rows["schema"]) == {SCHEMA}
+    trained = rows[rows["objective"] == "ae"]
+    assert set(trained["recipe"]) == {recipe_of(_settings_of_the_suite())}
+    assert set(rows["trusted"]) == {""}
+
+
+def _settings_of_the_suite():
+    """Returns what the suite beside the golden rows says, written out by hand."""
+    training = {"steps": 8, "batch_size": 20, "train_images": 100, "validate_every": 4}
+    training |= {"learning_rate": 1e-3, "plateau_patience": 5, "plateau_threshold": 1e-4}
+    training |= {"gradient_clip": 0.0, "noise_sigma": 0.0, "selection": "best validation loss"}
+    evaluation = {"likelihood_validation_images": 500, "annealing_steps": 50}
+    evaluation |= {"annealing_chains": 8, "second_stage_steps": 0, "interpolation": "spherical"}
+    return {
+        **{"dataset": "digits", "split": "default", "backbone": "mlp", "objective": "ae"},
+        **{"backbone_options": {"hidden": 8}, "options": {}, "latent_dim": 3, "space": "unit"},
+        **{"training": training, "evaluation": evaluation},
+    }
 
 
 def test_a_state_of_a_version_is_read_with_its_identity(golden):

@@ -32,6 +32,7 @@ MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
+VECTORS = "vectors"  # Their own features, whatever extractors a suite names.
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ class Evaluator:
             **{
                 name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
                 for name in (*PAIRED, *MEMORISED, *DENOISED)
-                if name not in DENOISED or outputs.noise_sigma > 0
+                if name not in DENOISED or (outputs.noise_sigma > 0 and not outputs.are_vectors)
             },
-            "images": lambda item: outputs.real.float().numpy() / 255,
-            "reconstructions": lambda item: outputs.test_reconstructions.numpy(),
+            "images": lambda item: self._values(outputs.real),
+            "reconstructions": lambda item: self._values(outputs.test_reconstructions),
             "codes": lambda item: outputs.test_codes.numpy(),
         }
 
@@ -124,7 +125,7 @@ class Evaluator:
             if not needs & (PAIRED | MEMORISED | DENOISED):
                 yield Item("test", name)
                 continue
-            for features in self.settings.features:
+            for features in self._feature_names():
                 for images, density in [("test", "")] if needs & DENOISED else sets:
                     if not needs & MEMORISED or images == "sample":
                         yield Item(images, name, density, features)
@@ -142,7 +143,7 @@ class Evaluator:
                 metric.name, None, None, metric.unit, metric.better, "failed", str(error)
             )
             scores = [failed]
-        identity = self._extractor(item).identity if item.features else ""
+        identity = self._identity(item.features)
         n_real = len(self.outputs.real)
         n_generated = self._count(item) if item.features else n_real
         return [
@@ -158,14 +159,12 @@ class Evaluator:
 
         curves: dict[str, Tensor] = {}
         for item in self.scored_items():
-            first = self.settings.features[:1] == (item.features,)
+            first = self._feature_names()[:1] == (item.features,)
             if item.metric == CURVE and item.images == "sample" and first:
                 remember = remember_clusterings(self._clusterings)
                 with contextlib.suppress(ValueError), remember:
                     outputs = ItemOutputs(self._providers, item)
-                    real, generated = outputs["real"], outputs["generated"]
-                    count = min(len(real), len(generated))
-                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
 
@@ -180,9 +179,12 @@ class Evaluator:
         which = f"{item.images}/{item.density}" if name == "generated" else ""
         key = (name, which, item.features)
         if key not in self._features:
-            self._features[key] = extract(
-                self._pixels(name, item), self._extractor(item), progress=lambda n: check_stop()
-            )
+            items = self._pixels(name, item)
+            if item.features == VECTORS:
+                self._features[key] = items.flatten(1).numpy()
+            else:
+                extractor = _built(item.features, self.device)
+                self._features[key] = extract(items, extractor, progress=lambda n: check_stop())
         return self._features[key]
 
     def _pixels(self, name: str, item: Item) -> Tensor:
@@ -194,8 +196,19 @@ class Evaluator:
             return self.outputs.real
         return self.outputs.data.train if name == "train" else self.outputs.heldout
 
-    def _extractor(self, item: Item) -> Extractor:
-        return _built(item.features, self.device)
+    def _values(self, items: Tensor) -> np.ndarray:
+        """Returns images in [0, 1], shape (N, C, H, W), or vectors as they are, shape (N, D)."""
+        if self.outputs.are_vectors:
+            return items.flatten(1).numpy()
+        return items.numpy() if items.is_floating_point() else items.float().numpy() / 255
+
+    def _feature_names(self) -> tuple[str, ...]:
+        return (VECTORS,) if self.outputs.are_vectors else self.settings.features
+
+    def _identity(self, features: str) -> str:
+        if features in ("", VECTORS):
+            return features and f"{features}:-"
+        return _built(features, self.device).identity
 
 
 def score_row(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.storage import canonical_json, write_atomically
+from ..records.migration import OLDEST, migrated
 from ..records.results import Record, checksum
 from ..records.rows import SCHEMA
 
@@ -43,9 +44,12 @@ class EvaluationRecord:
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             stored = document.pop("checksum")
-            same = document["schema"] == SCHEMA and document["identity"] == self.identity
-            if stored != checksum(document) or not same:
+            if stored != checksum(document) or document["identity"] != self.identity:
                 return {}
-            return dict(document["items"])
+            schema, items = document["schema"], dict(document["items"])
+            if schema == OLDEST:
+                # A run gives its rows the recipe and whatever else they share.
+                return {key: [migrated(row, {}) for row in rows] for key, rows in items.items()}
+            return items if schema == SCHEMA else {}
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return {}

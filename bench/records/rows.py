@@ -6,8 +6,9 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2
 Status = Literal["ok", "diverged", "failed", "not applicable"]
+Trusted = Literal["yes", "no", ""]
 
 
 class BadRow(ValueError):
@@ -37,6 +38,8 @@ class Row:
         suite: Name of the suite that the run belongs to.
         scale: The suite's size preset: ``smoke``, ``small`` or ``full``.
         run: Digest of the training settings; it names the run's directory.
+        recipe: Digest of every setting of training and evaluation but the seed: rows of one
+            recipe are one method.
         dataset: Name of the data set, view included (``mnist-32`` is padded).
         split: Name of the train/validation/test split.
         image_shape: ``CxHxW``.
@@ -59,6 +62,8 @@ class Row:
         model: For likelihoods ``native`` or ``completed``; else empty.
         samples_k: Importance samples for each image.
         ess_median: Median effective sample size over images.
+        trusted: For estimates ``yes`` or ``no``, else empty. One that is not trusted has a value
+            and no standard error, and enters no difference, mark, rank or claim.
         n_real: Count of real images.
         n_generated: Count of generated images.
         features: Identity of the feature extractor, digest of its weights included; empty
@@ -69,6 +74,8 @@ class Row:
         parameters_outside: Trainable parameters that the objective adds.
         steps: Optimiser steps taken.
         train_seconds: Wall-clock seconds of training.
+        compute_seconds: CPU seconds of the process's training on a CPU, device seconds on a GPU;
+            ``None`` in rows that were made before it was measured.
         device: Name of the device trained on.
         commit: Git commit of the code, with ``+`` when the tree had changes.
         versions: Versions of Python and the main libraries, canonical JSON.
@@ -79,6 +86,7 @@ class Row:
     suite: str
     scale: str
     run: str
+    recipe: str
     dataset: str
     split: str
     image_shape: str
@@ -101,6 +109,7 @@ class Row:
     model: str = ""
     samples_k: int | None = None
     ess_median: float | None = None
+    trusted: Trusted = ""
     n_real: int | None = None
     n_generated: int | None = None
     features: str = ""
@@ -110,6 +119,7 @@ class Row:
     parameters_outside: int
     steps: int
     train_seconds: float
+    compute_seconds: float | None
     device: str
     commit: str
     versions: str

@@ -57,23 +57,26 @@ def check_exact(baseline: Path) -> Exact:
     return Exact(tuple(broken), len(expected["metrics"]) + len(digests), tuple(notes))
 
 
-def write_expected(baseline: Path, data: Iterable[str]) -> list[Path]:
+def write_expected(baseline: Path, data: Iterable[str]) -> tuple[list[Path], list[str]]:
     """Writes the expected values of the first layer, and the features if there are none yet.
 
     Args:
         baseline: The baseline's folder.
         data: Data sets with their splits, such as ``fashion-mini/default``.
+
+    Returns:
+        The files, and a note on each split that is not here and will not be checked.
     """
     features, expected = baseline / FEATURES, baseline / EXPECTED
     if not features.is_file():
         stream = io.BytesIO()
         np.savez_compressed(stream, **made_features())  # type: ignore[arg-type]
         write_atomically(features, stream.getvalue())
-    digests, _ = split_digests(data)
+    digests, notes = split_digests(data)
     content = {"metrics": metric_values(read_features(features)), "data": digests}
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(expected, f"{text}\n")
-    return [features, expected]
+    return [features, expected], notes
 
 
 def metric_values(arrays: Mapping[str, Any]) -> dict[str, float]:
@@ -133,13 +136,14 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
 def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Returns the digest of each data set's split that is here, and a note on each that is not."""
     from ..data.dataset import load_dataset
+    from ..data.splits import SHUFFLED
 
     digests: dict[str, str] = {}
     notes: list[str] = []
     for name in sorted(set(names)):
         dataset, _, split = name.rpartition("/")
         try:
-            digests[name] = load_dataset(dataset, split).digest
+            digests[name] = load_dataset(dataset, split.removesuffix(SHUFFLED)).digest
         except UserError as error:
             notes.append(f"Split {name} was not checked: {error}")
     return digests, notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..files.checkpoint import BadCheckpoint, OtherCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import canonical_json, write_atomically
+from ..records.recipe import Settings
 from ..records.results import Record, decode_result, encode_result
 from ..records.rows import BadRow, OtherSchema
 
@@ -35,6 +36,8 @@ class TrainingRecord:
         versions: Versions of the libraries, canonical JSON.
         best_step: Step with the lowest validation loss.
         best_loss: That loss, as ``repr`` writes it.
+        compute_seconds: CPU seconds of the process, on a GPU device seconds; none in records
+            of before they were measured.
     """
 
     diverged: str
@@ -48,6 +51,7 @@ class TrainingRecord:
     versions: str
     best_step: int = 0
     best_loss: str = ""
+    compute_seconds: float | None = None
 
 
 class RunDirectory:
@@ -98,7 +102,7 @@ class RunDirectory:
             UserError: A newer version wrote it.
         """
         try:
-            return decode_result(self._result.read_text(encoding="utf-8"))
+            return decode_result(self._result.read_text(encoding="utf-8"), self.path)[0]
         except OtherSchema as error:
             if error.newer:
                 raise UserError(f"'{self._result}' has {error}.") from error
@@ -106,6 +110,6 @@ class RunDirectory:
         except (OSError, BadRow, UnicodeDecodeError):
             return []
 
-    def write_rows(self, rows: list[Record]) -> None:
-        """Writes ``result.json``."""
-        write_atomically(self._result, encode_result(self.path.name, rows))
+    def write_rows(self, rows: list[Record], settings: Settings) -> None:
+        """Writes ``result.json``: the rows, and the settings that their recipe stands for."""
+        write_atomically(self._result, encode_result(self.path.name, rows, settings))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...models.backbones.backbone import count_parameters
 from ..files.storage import canonical_json
 from ..records.provenance import now
+from ..records.recipe import Settings, recipe_of, recipe_settings
 from ..records.results import Record
 from ..records.rows import SCHEMA, Row
 from ..suites.config import Config
@@ -18,15 +20,16 @@ if TYPE_CHECKING:
     from .directory import TrainingRecord
 
 
-def place_columns(config: Config, data: Dataset, run: str) -> dict[str, Any]:
+def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -> dict[str, Any]:
     """Returns the columns that say what was asked for and on which data."""
     return {
         "schema": SCHEMA,
         "suite": config.suite,
         "scale": config.scale,
         "run": run,
+        "recipe": recipe_of(settings),
         "dataset": config.dataset,
-        "split": config.split,
+        "split": data.split,
         "image_shape": "x".join(map(str, data.image_shape)),
     }
 
@@ -45,7 +48,9 @@ def base_columns(
     total = count_parameters(objective)
     shared = count_parameters(objective.backbone)
     network = canonical_json(config.backbone_options) if config.backbone_options else ""
-    return place_columns(config, data, config.digest) | {
+    compute = training.compute_seconds
+    settings = run_settings(config, data, objective)
+    return place_columns(config, data, config.digest, settings) | {
         "space": objective.space.name,
         "backbone": f"{config.backbone} {network}".strip(),
         "backbone_hash": training.structure,
@@ -58,10 +63,22 @@ def base_columns(
         "parameters_outside": total - shared,
         "steps": training.steps,
         "train_seconds": round(training.seconds, 3),
+        "compute_seconds": None if compute is None else round(compute, 3),
         "device": training.device,
         "commit": training.commit,
         "versions": training.versions,
     }
+
+
+def run_settings(config: Config, data: Dataset, objective: Objective) -> Settings:
+    """Returns the settings of a run that its recipe is the digest of."""
+    return recipe_settings(
+        config.training_record(),
+        dataclasses.asdict(config.evaluation),
+        space=objective.space.name,
+        split=data.split,
+        data=data.digest,
+    )
 
 
 def variant(config: Config) -> str:

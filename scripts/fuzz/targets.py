@@ -272,7 +272,7 @@ def _row(seed: int, status: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, kind in results.TYPES.items():
         row[name] = 1 if kind.startswith("int") else 1.5 if kind.startswith("float") else "a"
-    row |= {"schema": SCHEMA, "seed": seed, "status": status, "run": "ab" * 8}
+    row |= {"schema": SCHEMA, "seed": seed, "status": status, "run": "ab" * 8, "trusted": ""}
     row["value"] = 1.5 if status == "ok" else None
     return row
 
