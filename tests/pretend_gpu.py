@@ -136,7 +136,7 @@ class Gpu(TorchDispatchMode):
         if torch.is_inference_mode_enabled() and _is_composite(function):
             with self:
                 return function.decompose(*args, **kwargs)
-        leaves = tree_leaves((args, kwargs))
+        leaves = _leaves(args) + _leaves(kwargs.values())
         there = [x for x in leaves if isinstance(x, GpuTensor)]
         here = [x for x in leaves if isinstance(x, Tensor) and not isinstance(x, GpuTensor)]
         device = kwargs.get("device")
@@ -146,7 +146,8 @@ class Gpu(TorchDispatchMode):
         if name == "aten::_fused_adam_" and there:
             _check_layouts(*args[:4])
         if there or on_gpu:
-            result = self._compute(function, *tree_map(_inner, (args, dict(kwargs))))
+            inner = {name: _inner(value) for name, value in kwargs.items()}
+            result = self._compute(function, _inner(args), inner)
         else:
             result = function(*args, **kwargs)
         return _outcome(function, args, kwargs, result) if on_gpu else result
@@ -211,8 +212,7 @@ class Recording:
         result = function(*args, **kwargs)
         if torch.Tag.inplace_view not in function.tags:
             # As the tensors are now: a shape may be changed in place later.
-            kept = tree_map(_as_it_is, (args, kwargs, result))
-            self.steps.append((function, *kept))
+            self.steps.append((function, *_as_they_are(args, kwargs, result)))
         return result
 
     def undo(self) -> None:
@@ -236,12 +236,22 @@ _MACHINES: list[Gpu] = []
 _GENERATORS: weakref.WeakValueDictionary[int, GpuGenerator] = weakref.WeakValueDictionary()
 
 
+def _leaves(values: Any) -> list[Any]:
+    """Returns the arguments of an operation, those within lists too."""
+    found = []
+    for value in values:
+        found += value if isinstance(value, (list, tuple)) else [value]
+    return found
+
+
 def _inner(value: Any) -> Any:
-    return value.inner if isinstance(value, GpuTensor) else value
+    if isinstance(value, GpuTensor):
+        return value.inner
+    return type(value)(map(_inner, value)) if type(value) in (list, tuple) else value
 
 
-def _as_it_is(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
+def _as_they_are(*trees: Any) -> Any:
+    return tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, trees)
 
 
 def _tensors(tree: Any) -> list[Tensor]:
