@@ -10,9 +10,13 @@ from ..comparison.significance import mean
 from ..comparison.table import format_number
 from ..records.results import Rows
 from .aef import BITS
-from .methods import METHOD, by_method, listed, usable
+from .methods import METHOD, by_method, listed, seeds_text, usable
 
 PLACE = ["dataset", "latent_dim", "space"]
+MODELS = {
+    "native": "models as trained",
+    "completed": "models that got a density and noise after training",
+}
 UNIFORM = 8.0  # Bits/dim of noise that is uniform over the 256 values of a pixel.
 
 
@@ -22,30 +26,28 @@ def likelihood_reading(placed: Rows) -> list[str]:
     Args:
         placed: Result rows with their place and method.
     """
-    rows = usable(one_likelihood(placed))
-    if not len(rows):
-        return []
-    return [*_lowest(rows), *_no_better_than_noise(rows), *_annealing(placed)]
+    rows = one_likelihood(placed)
+    return [*_lowest(rows), *_no_better_than_noise(usable(rows)), *_annealing(placed)]
 
 
 def _lowest(rows: Rows) -> Iterator[str]:
-    """The lowest mean of each data set, latent size and space, with its kind."""
-    for key, own in rows.groupby(PLACE, sort=True):
-        dataset, size, space = cast("tuple[str, int, str]", key)
-        for model, text in (("native", "of models as trained"), ("completed", "of models that")):
-            methods = by_method(own[own["model"] == model])
-            if not methods:
-                continue
-            best = min(methods, key=lambda method: mean(methods[method]))
-            seeds = len(methods[best])
-            first = own[(own["method"] == best.name) & (own["model"] == model)].iloc[0].to_dict()
-            sign = bound_sign(first | {"model": ""})
-            after = f"{text} got a density and noise after training" if model != "native" else text
-            yield (
-                f"On {dataset} with d = {size} and in the {space} space, the lowest mean {BITS} "
-                f"{after} is {sign}{format_number(mean(methods[best]))} over {seeds} "
-                f"seed{'' if seeds == 1 else 's'}, of {best.name}."
-            )
+    """The lowest mean of each data set, latent size, space and way to have a likelihood."""
+    for key, own in rows.groupby([*PLACE, "model"], sort=True):
+        dataset, size, space, model = cast("tuple[str, int, str, str]", key)
+        methods = by_method(own)
+        if not methods:
+            continue
+        best = min(methods, key=lambda method: mean(methods[method]))
+        mine = own["method"] == best.name
+        first = own[mine].iloc[0].to_dict()
+        value = bound_sign(first | {"model": ""}) + format_number(mean(methods[best]))
+        seeds = seeds_text(methods[best], own["seed"].nunique())
+        yield (
+            f"On {dataset} with d = {size} and in the {space} space, the lowest mean {BITS} of "
+            f"{MODELS[model]} is {value} over {seeds}, of {best.name}."
+        )
+        if first["kind"] == "exact" and (own.loc[~mine, "kind"] == "lower bound").any():
+            yield "Others have bounds only, and their true values may be lower."
 
 
 def _no_better_than_noise(rows: Rows) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from ..comparison.cells import (
     compute_seconds,
     image_error,
+    likelihood_places,
     lost_text,
     method_order,
     seed_values,
@@ -48,7 +49,8 @@ def board_entries(rows: Rows) -> list[Entry]:
     entries: list[Entry] = []
     for part in suite_parts(without_floor(rows)):
         placed = with_places(part.rows)
-        placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
+        likelihood = placed["kind"] != ""
+        placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
         board |= placed["metric"] == "bits_per_dim"
         for metric in SCORES:
