@@ -294,7 +294,15 @@ def pretend_gpu(patch: Any) -> Iterator[Gpu]:
     patch.setattr(torch, "Generator", _AnyGenerator)
     cuda = GRAPHS["Cuda"](gpu)
     for name in (
-        *("Stream", "CUDAGraph", "default_generators", "current_stream", "stream", "graph"),
+        *(
+            "Stream",
+            "Event",
+            "CUDAGraph",
+            "default_generators",
+            "current_stream",
+            "stream",
+            "graph",
+        ),
         "graph_pool_handle",
     ):
         patch.setattr(torch.cuda, name, getattr(cuda, name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -102,10 +103,26 @@ class _Stream:
         pass
 
 
+class _Event:
+    """Stands in for ``torch.cuda.Event``: work is done when it is asked for."""
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = time.process_time()
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, end: _Event) -> float:
+        return 1000 * (end.at - self.at)
+
+
 class Cuda:
     """Stands in for what of ``torch.cuda`` a recording needs, as in torch 2.11 where one fails."""
 
-    Stream = _Stream
+    Stream, Event = _Stream, _Event
 
     def __init__(self, gpu: Any) -> None:
         self.gpu = gpu
