@@ -12,6 +12,7 @@ from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
+from ..files.written import read_list, update_list
 from ..records.per_image import read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
 from ..tables.gains import gain_tables
@@ -19,7 +20,6 @@ from .cards import CARDS, write_cards
 from .claims import findings, reading
 from .effects import CLAIMS, Finding, claims_table
 from .staleness import staleness
-from .written import read_list, update_list
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
