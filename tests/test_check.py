@@ -267,7 +267,7 @@ def test_what_a_baseline_sees_is_said_when_it_is_written_and_before_it_is_used(t
 def test_a_damaged_baseline_is_refused(tmp_path, baseline):
     table = baseline / "results.csv"
     table.write_text(table.read_text().replace(",rae-gp,", ",rae,", 1))
-    with pytest.raises(UserError, match="is not whole: .*edited by hand"):
+    with pytest.raises(UserError, match=r"is not whole: .*edited by hand"):
         check(tmp_path, baseline, table_rows(seeds=(7,)))
 
 

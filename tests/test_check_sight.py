@@ -181,7 +181,7 @@ def test_two_seeds_are_said_to_show_gross_changes_alone():
 
 
 def test_a_score_of_one_seed_among_others_is_named_as_not_tested():
-    rows = table(range(3)) + [make_row(objective="iwae", images="sample", seed=0)]
+    rows = [*table(range(3)), make_row(objective="iwae", images="sample", seed=0)]
     found = compare_trained(frame(rows), frame(rows))
     assert found.untested == ("fashion-mini iwae d = 16 sample fd",)
     assert "1 scores cannot be tested" in render_sight(found)
