@@ -45,7 +45,8 @@ def density_coverage(
         Density, at least 0 and possibly above 1, and coverage in [0, 1].
 
     Raises:
-        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal real rows or rows that are not
+            finite.
 
     Example:
         >>> import numpy as np

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +13,23 @@ import torch
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("aebench")
+# torch's own words, on a CPU and a GPU, and the libraries' for work space that they cannot have.
+# Where memory is short, their handles cannot be made either.
+NO_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|"
+    r"\b(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_\w*(ALLOC\w*_FAILED|NOT_INITIALIZED)\b"
+)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Says whether memory did not suffice, that of the GPU's libraries included.
+
+    Example:
+        >>> lacks_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling x"))
+        True
+    """
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or (isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error))))
 
 
 def in_batches(compute: Callable[[int, int], T], count: int, size: int) -> list[T]:
@@ -26,7 +44,7 @@ def in_batches(compute: Callable[[int, int], T], count: int, size: int) -> list[
         size: Most things at once.
 
     Raises:
-        torch.OutOfMemoryError: Memory does not suffice for a single one.
+        RuntimeError: Memory does not suffice for a single one, see `lacks_memory`.
 
     Example:
         >>> in_batches(lambda start, stop: stop - start, 5, 2)
@@ -38,8 +56,8 @@ def in_batches(compute: Callable[[int, int], T], count: int, size: int) -> list[
         stop = min(start + size, count)
         try:
             done.append(compute(start, stop))
-        except torch.OutOfMemoryError:
-            if stop - start <= 1:
+        except (RuntimeError, MemoryError) as error:
+            if stop - start <= 1 or not lacks_memory(error):
                 raise
             size = (stop - start) // 2
         else:

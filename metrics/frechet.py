@@ -9,6 +9,8 @@ import numpy as np
 from .arrays import BadInput, Features, blocks, check_features, float64, is_tensor
 from .registry import Estimate, register
 
+SAME = "the sets have the same mean and covariance: no error can be given"
+ROUNDING = 1e-9  # of the total variance, and of its root in means
 SINGULAR = "fewer rows than features: the covariances are singular, the bias is large"
 
 
@@ -24,14 +26,18 @@ def frechet(*, real: Features, generated: Features) -> dict[str, Estimate]:
     """Scores the Fréchet distance, with the infinitesimal jackknife's standard error.
 
     The standard error is that of the value at these counts; the bias of about c/N + c'/M is not
-    in it. Where a set has fewer rows than features no standard error is given.
+    in it. Where a set has fewer rows than features no standard error is given, nor where the
+    moments agree, as those of a set with itself do: there the first order vanishes.
     """
     real, generated = check_features(real=real, generated=generated)
     if min(len(real), len(generated)) <= real.shape[1]:
         return {"fd": Estimate(frechet_distance(real=real, generated=generated), None, SINGULAR)}
     pair = moments(real), moments(generated)
+    value = distance_of_moments(*pair)
+    if agree(*pair):
+        return {"fd": Estimate(value, None, SAME)}
     errors = moment_standard_errors(real, generated, *pair)
-    return {"fd": Estimate(distance_of_moments(*pair), float(np.hypot(*errors)))}
+    return {"fd": Estimate(value, float(np.hypot(*errors)))}
 
 
 def frechet_distance(*, real: Features, generated: Features) -> float:
@@ -114,6 +120,14 @@ def moments(features: Features) -> Moments:
         centred = float64(block) - mean
         scatter = scatter + centred.T @ centred
     return Moments(mean, scatter / (count - 1))
+
+
+def agree(first: Moments, second: Moments) -> bool:
+    """Says whether two means and covariances are the same but for rounding."""
+    total = float(first.cov.diagonal().sum() + second.cov.diagonal().sum())
+    shift = float(abs(first.mean - second.mean).max())
+    change = float(abs(first.cov - second.cov).max())
+    return shift**2 <= ROUNDING**2 * total and change <= ROUNDING * total
 
 
 def root_factor(cov: Any) -> Any:  # noqa: ANN401

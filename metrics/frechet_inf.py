@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .arrays import BadInput, Features, Floats, check_features, to_floats
-from .frechet import distance_of_moments, moment_standard_errors, moments
+from .frechet import SAME, agree, distance_of_moments, moment_standard_errors, moments
 from .registry import Estimate, register
 
 CUSTOMARY_SMALLEST = 5000
@@ -19,12 +19,12 @@ class Extrapolation(NamedTuple):
     Attributes:
         value: The intercept at 1/n = 0.
         slope: The bias, times n.
-        stderr: The standard error of ``value``.
+        stderr: The standard error of ``value``, or ``None`` for a set and itself.
     """
 
     value: float
     slope: float
-    stderr: float
+    stderr: float | None
 
 
 @register("frechet-inf", unit="squared feature units", better="lower")
@@ -32,10 +32,10 @@ def frechet_inf(*, real: Features, generated: Features, seed: int = 0) -> dict[s
     """Scores FD∞ against the given real images; only the generated side's bias is removed."""
     estimate = frechet_distance_infinite(real=real, generated=generated, seed=seed)
     smallest = _smallest(len(generated))
-    reason = ""
+    reason = SAME if estimate.stderr is None else ""
     if smallest <= real.shape[1]:
         reason = f"extrapolated from {smallest} rows, not more than the {real.shape[1]} features"
-    return {"fd_inf": Estimate(estimate.value, estimate.stderr, reason)}
+    return {"fd_inf": Estimate.of_distance(estimate.value, estimate.stderr, reason)}
 
 
 def frechet_distance_infinite(
@@ -55,6 +55,8 @@ def frechet_distance_infinite(
     is taken as given. With ``debias="both"`` it goes, too: the real set is cut to the same share,
     and the standard error counts both sets as samples. The 1/n law bends where n is not well
     above the number of features.
+
+    The distance of a set to itself is 0: it has no bias to remove.
 
     References:
         Effectively Unbiased FID and Inception Score (Chong and Forsyth, 2020),
@@ -88,7 +90,9 @@ def frechet_distance_infinite(
         )
     counts = _counts(len(generated), points, smallest)  # linear in n, as published
     generator = np.random.default_rng(seed)
-    whole = moments(real)
+    whole, evaluated = moments(real), moments(generated)
+    if agree(whole, evaluated):
+        return Extrapolation(0.0, 0.0, None)
     distances = []
     for count in counts:
         # Sorted, so that blocks are read in the order in which they lie.
@@ -100,7 +104,7 @@ def frechet_distance_infinite(
             part = whole
         distances.append(distance_of_moments(part, moments(generated[rows])))
     value, slope = extrapolate(counts, np.array(distances))
-    errors = moment_standard_errors(real, generated, whole, moments(generated))
+    errors = moment_standard_errors(real, generated, whole, evaluated)
     if debias == "generated":
         errors = (0.0, errors[1])
     stderr = float(np.hypot(*errors)) * inflation(counts)

@@ -27,15 +27,17 @@ def kernel(
     """Scores KID over random subsets (``kid``) and over all rows (``kid_full``).
 
     Standard errors are the delete-group jackknife's; that of ``kid`` adds the spread of the
-    subsets. Where a set has fewer rows than a subset, ``kid`` is left out.
+    subsets, if there is more than one. Where a set has fewer rows than a subset, ``kid`` is left
+    out.
     """
     full, error = kernel_distance_jackknife(real=real, generated=generated)
-    scores = {"kid_full": Estimate(full, error)}
+    scores = {"kid_full": Estimate.of_distance(full, error)}
     if min(len(real), len(generated)) >= subset_size:
         value, spread = kernel_distance(
             real=real, generated=generated, subsets=subsets, subset_size=subset_size, seed=seed
         )
-        scores["kid"] = Estimate(value, float(np.hypot(error, spread / subsets**0.5)))
+        error = None if error is None else float(np.hypot(error, spread / subsets**0.5))
+        scores["kid"] = Estimate.of_distance(value, error)
     return scores
 
 
@@ -64,7 +66,8 @@ def kernel_distance(
         seed: Seed of the random subsets.
 
     Returns:
-        The mean over the subsets and their standard deviation with divisor S (0 for ``"full"``).
+        The mean over the subsets and their standard deviation with divisor S; 0 for ``"full"``
+        and where both sets have no more rows than a subset, for then there is but one.
 
     Raises:
         BadInput: Wrong shapes, fewer rows than a subset or rows that are not finite.
@@ -84,6 +87,8 @@ def kernel_distance(
         return kernel_distance_jackknife(real=real, generated=generated, groups=1)[0], 0.0
     if isinstance(subsets, tuple):
         pairs = _check_indices(subsets, len(real), len(generated))
+    elif len(real) == len(generated) == subset_size:
+        pairs = _draw_subsets(subset_size, subset_size, 1, subset_size, seed)
     else:
         count = 100 if subsets is None else subsets
         pairs = _draw_subsets(len(real), len(generated), count, subset_size, seed)
@@ -93,7 +98,7 @@ def kernel_distance(
 
 def kernel_distance_jackknife(
     *, real: Features, generated: Features, groups: int = GROUPS, seed: int = 0
-) -> tuple[float, float]:
+) -> tuple[float, float | None]:
     """Computes the full-sample kernel distance and its delete-group jackknife standard error.
 
     The kernel is summed over pairs of groups once; every delete-group value follows from those
@@ -102,7 +107,7 @@ def kernel_distance_jackknife(
     Args:
         real: Features of real images, shape (N, F).
         generated: Features of generated images, shape (M, F).
-        groups: Number of groups in each set, or 1 for no standard error (0 is returned).
+        groups: Number of groups in each set, or 1 for no standard error.
         seed: Seed of the groups.
 
     Returns:
@@ -121,7 +126,7 @@ def kernel_distance_jackknife(
     keep = np.ones(groups)
     value = _combine(sums, sizes, keep, keep)
     if groups == 1:
-        return value, 0.0
+        return value, None
     drops = 1.0 - np.eye(groups)  # each line leaves one group out
     without_real = [_combine(sums, sizes, drop, keep) for drop in drops]
     without_generated = [_combine(sums, sizes, keep, drop) for drop in drops]

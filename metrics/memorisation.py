@@ -25,11 +25,12 @@ def memorisation(
     Returns:
         ``nn_ratio``: the median distance of a generated image to its nearest training image,
         over the same of held-out images; 1 for fresh images of the same distribution, 0 for
-        copies. ``authpct``: the share of generated images that are farther from their nearest
-        training image than this one is from its own nearest training image.
+        copies. None where most held-out images are copies themselves. ``authpct``: the share of
+        generated images that are farther from their nearest training image than this one is
+        from its own nearest training image.
 
     Raises:
-        BadInput: Wrong shapes, too few or equal rows, or rows that are not finite.
+        BadInput: Wrong shapes, too few or equal training rows, or rows that are not finite.
 
     Example:
         >>> train, heldout, fresh = np.random.default_rng(0).normal(size=(3, 200, 2))
@@ -37,31 +38,39 @@ def memorisation(
         >>> scores["nn_ratio"].value, scores["authpct"].value
         (0.0, 0.0)
     """
+    import torch
+
     from .neighbours import squared_kth, squared_radii
     from .screening import prepare
 
     sets = check_features(train=train, heldout=heldout, generated=generated)
     check_features(train=sets[0], vary=True)
     points, other, new = prepare(*sets)
+    radii = squared_radii(points, 1)
+    # The first of several nearest ones is found: the one farthest from its own, in any order.
+    order = np.argsort(-radii, kind="stable")
+    points = points[torch.as_tensor(order, device=points.exact.device)]
     to_train, nearest = squared_kth(new, points, 1)
     baseline, _ = squared_kth(other, points, 1)
     # The factor keeps a tie, which rounding may break, from counting as farther.
-    authentic = float((to_train > squared_radii(points, 1)[nearest] * (1.0 + 1e-12)).mean())
+    authentic = float((to_train > radii[order][nearest] * (1.0 + 1e-12)).mean())
     distances, expected = np.sqrt(to_train), np.sqrt(baseline)
-    ratio = float(np.median(distances) / max(np.median(expected), np.finfo(float).tiny))
     return {
-        "nn_ratio": Estimate(ratio, _ratio_error(distances, expected)),
+        "nn_ratio": _ratio(distances, expected),
         "authpct": Estimate.of_share(authentic, len(to_train)),
     }
 
 
-def _ratio_error(first: Floats, second: Floats, resamples: int = 200) -> float:
-    """Computes the bootstrap standard error of a ratio of medians."""
+def _ratio(first: Floats, second: Floats, resamples: int = 200) -> Estimate:
+    """Returns the ratio of medians with its bootstrap standard error."""
+    if not np.median(second) > 0.0:
+        return Estimate(float("nan"), None, "most held-out images are training images")
     generator = np.random.default_rng(0)
-    tiny = np.finfo(float).tiny
-    ratios = [
-        np.median(generator.choice(first, len(first)))
-        / max(np.median(generator.choice(second, len(second))), tiny)
-        for _ in range(resamples)
-    ]
-    return float(np.std(ratios, ddof=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [
+            np.median(generator.choice(first, len(first)))
+            / np.median(generator.choice(second, len(second)))
+            for _ in range(resamples)
+        ]
+        error = float(np.std(ratios, ddof=1))
+    return Estimate(float(np.median(first) / np.median(second)), error)

@@ -55,7 +55,8 @@ def ball_hits(
         Generated rows in balls around real rows, and real rows in balls around generated rows.
 
     Raises:
-        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal real rows or rows that are not
+            finite.
 
     Example:
         >>> real = np.array([[0.0], [1.0], [2.0]])
@@ -63,7 +64,8 @@ def ball_hits(
         >>> hits.per_point.tolist(), hits.per_ball.tolist()
         ([2, 2], [1, 2, 1])
     """
-    sets = check_features(real=real, generated=generated, minimum=k + 1, vary=True)
+    check_features(real=real, minimum=k + 1, vary=True)
+    sets = check_features(real=real, generated=generated, minimum=k + 1)
     left, right = prepare(*sets)
     radii = squared_radii(left, k), squared_radii(right, k) if both else None
     return count_hits(left, right, real_radii=radii[0], generated_radii=radii[1], strict=strict)
@@ -102,8 +104,10 @@ def squared_radii(points: Points, k: int) -> Floats:
     chosen = _select(pairs[:, 0], exact, k - nearer.sum(1))
     result: Floats = exact.cpu().numpy()[chosen]
     if keep < count - 1:
-        # Where the last one kept is a candidate, the first one dropped may be one, too.
-        again = candidates[:, -1].nonzero()[:, 0]
+        # Where the last one kept is a candidate, the first one dropped may be one, too; but none
+        # is nearer than a copy, of which collapsed samples have many.
+        positive = torch.from_numpy(result > 0.0).to(device)
+        again = (candidates[:, -1] & positive).nonzero()[:, 0]
         if len(again):
             result[again.cpu().numpy()] = squared_kth(points, points, k, itself=again)[0]
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +18,8 @@ from .seeding import seed_centres
 
 EPSILON = 1e-10  # keeps slopes off 0 and infinity, and F-scores from 0 / 0, as published
 RESAMPLES = 50
-Clusterings: TypeAlias = dict[tuple[Any, ...], np.ndarray[Any, Any]]
+Labels: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+Clusterings: TypeAlias = dict[tuple[Any, ...], Labels]
 _CLUSTERINGS: ContextVar[Clusterings | None] = ContextVar("clusterings", default=None)
 
 
@@ -42,12 +43,10 @@ def prd(
 ) -> dict[str, Estimate]:
     """Scores F_8 (weights recall) and F_1/8 (weights precision) of the averaged PRD curve.
 
-    Sets of different sizes are cut to the smaller one. The standard error is the bootstrap's
-    over images, with the clusterings held fixed.
+    The standard error is the bootstrap's over images, with the clusterings held fixed, and the
+    clusterings' own, from their spread.
     """
-    real, generated = check_features(real=real, generated=generated, minimum=clusters, vary=True)
-    count = min(len(real), len(generated))
-    labels = _labels(real[:count], generated[:count], clusters, runs, seed)
+    labels = _labels(real, generated, clusters, runs, seed)
     values = prd_f_beta(*_average_curve(labels, clusters))
     errors = prd_standard_errors(labels, clusters=clusters, resamples=RESAMPLES, seed=seed)
     names = ("prd_f8", "prd_f1/8")
@@ -100,11 +99,12 @@ def prd_from_histograms(
 def prd_curve(
     *, real: Features, generated: Features, clusters: int = 20, runs: int = 10, seed: int = 0
 ) -> tuple[Floats, Floats]:
-    """Computes the PRD curve of two equally large feature sets, averaged over clusterings.
+    """Computes the PRD curve of two feature sets, averaged over clusterings.
 
     Each run clusters the union by mini-batch k-means at the reference settings, with random
-    state ``seed + run``; precision and recall are averaged at each angle. Memory is one
-    float64 copy of the union and some 10,000 rows for each thread.
+    state ``seed + run``; precision and recall are averaged at each angle. A set's histogram is
+    its shares of the clusters, so the sets may have different sizes; the published protocol has
+    equal ones. Memory is one float64 copy of the union and some 10,000 rows for each thread.
 
     References:
         Assessing Generative Models via Precision and Recall (Sajjadi et al., 2018),
@@ -112,7 +112,7 @@ def prd_curve(
 
     Args:
         real: Features of real images, shape (N, F).
-        generated: Features of generated images, shape (N, F).
+        generated: Features of generated images, shape (M, F).
         clusters: Number of clusters K.
         runs: Number of clusterings.
         seed: Random state of the first clustering.
@@ -121,7 +121,7 @@ def prd_curve(
         Precision and recall in [0, 1], shape (1001,) each.
 
     Raises:
-        BadInput: Different counts, fewer rows than clusters, equal rows or bad values.
+        BadInput: Fewer rows than clusters, equal real rows or bad values.
 
     Example:
         >>> import numpy as np
@@ -130,14 +130,6 @@ def prd_curve(
         >>> float(precision.max()), float(recall.max())
         (0.0, 0.0)
     """
-    real, generated = check_features(real=real, generated=generated, minimum=clusters, vary=True)
-    if len(real) != len(generated):
-        raise BadInput(
-            f"'generated' has {len(generated)} rows and 'real' has {len(real)}; "
-            "expected equally many for a PRD curve."
-        )
-    if runs < 1 or clusters < 2:
-        raise BadInput(f"'runs' is {runs}, 'clusters' is {clusters}; expected at least 1 and 2.")
     return _average_curve(_labels(real, generated, clusters, runs, seed), clusters)
 
 
@@ -169,38 +161,46 @@ def prd_f_beta(precision: Features, recall: Features, beta: float = 8) -> tuple[
 
 
 def curve_from_labels(
-    labels: np.ndarray[Any, Any], clusters: int, weights: Floats | None = None
+    labels: Sequence[np.ndarray[Any, Any]], clusters: int, weights: Sequence[Floats] | None = None
 ) -> tuple[Floats, Floats]:
-    """Computes the PRD curve from cluster labels of real and generated rows, shape (2, N)."""
-    weigh = [None, None] if weights is None else list(weights)
+    """Computes the PRD curve from cluster labels of real rows, shape (N,), and generated, (M,)."""
     real, generated = (
         np.bincount(row, weights=weight, minlength=clusters)
-        for row, weight in zip(labels, weigh, strict=True)
+        for row, weight in zip(labels, weights or (None, None), strict=True)
     )
     return prd_from_histograms(real=real, generated=generated)
 
 
 def prd_standard_errors(
-    labels: np.ndarray[Any, Any], *, clusters: int, resamples: int, seed: int
+    labels: Labels, *, clusters: int, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """Computes bootstrap standard errors of F_8 and F_1/8, with the clusterings held fixed.
+    """Computes standard errors of F_8 and F_1/8: over images and over clusterings.
+
+    The images' is the bootstrap's, with the clusterings held fixed; the clusterings' is that of
+    the mean of single runs.
 
     Args:
-        labels: Cluster of each real and each generated row in each run, shape (R, 2, N).
+        labels: Cluster of each real row in each run, shape (R, N), and of each generated row,
+            shape (R, M).
         clusters: Number of clusters.
         resamples: Number of resamples, shared by the runs.
         seed: Seed of the resamples.
     """
     generator = np.random.default_rng(seed)
-    count = labels.shape[2]
+    counts = [rows.shape[1] for rows in labels]
+    runs = list(zip(*labels, strict=True))
     values = []
     for _ in range(resamples):
         # How often each row is drawn, real and generated: labels are counted with these weights.
-        weights = generator.multinomial(count, np.full(count, 1.0 / count), size=2).astype(float)
-        curves = [curve_from_labels(run, clusters, weights) for run in labels]
+        weights = [generator.multinomial(n, np.full(n, 1.0 / n)).astype(float) for n in counts]
+        curves = [curve_from_labels(run, clusters, weights) for run in runs]
         precision, recall = np.mean(curves, axis=0)
         values.append(prd_f_beta(precision, recall))
-    f8, f1_8 = np.std(values, axis=0, ddof=1)
+    variances = np.var(values, axis=0, ddof=1)
+    if len(runs) > 1:
+        single = [prd_f_beta(*curve_from_labels(run, clusters)) for run in runs]
+        variances = variances + np.var(single, axis=0, ddof=1) / len(runs)
+    f8, f1_8 = np.sqrt(variances)
     return float(f8), float(f1_8)
 
 
@@ -210,35 +210,39 @@ def _f_beta(precision: Floats, recall: Floats, beta: float) -> float:
     return float(scores.max())
 
 
-def _average_curve(labels: np.ndarray[Any, Any], clusters: int) -> tuple[Floats, Floats]:
-    curves = np.array([curve_from_labels(run, clusters) for run in labels])
-    precision, recall = curves.mean(axis=0)
+def _average_curve(labels: Labels, clusters: int) -> tuple[Floats, Floats]:
+    curves = [curve_from_labels(run, clusters) for run in zip(*labels, strict=True)]
+    precision, recall = np.mean(curves, axis=0)
     return precision, recall
 
 
-def _labels(
-    real: Features, generated: Features, clusters: int, runs: int, seed: int
-) -> np.ndarray[Any, Any]:
-    """Clusters the union once per run; labels of real and generated rows, shape (runs, 2, N).
+def _labels(real: Features, generated: Features, clusters: int, runs: int, seed: int) -> Labels:
+    """Clusters the union once per run; labels of real and generated rows.
 
     One thread per run beats threads inside a run, whose steps are too small to share.
     """
+    if runs < 1 or clusters < 2:
+        raise BadInput(f"'runs' is {runs}, 'clusters' is {clusters}; expected at least 1 and 2.")
+    check_features(real=real, minimum=clusters, vary=True)
+    real, generated = check_features(real=real, generated=generated, minimum=clusters)
     # The reference stacks the generated set first. A constant feature moves no distance.
     union = np.concatenate([to_numpy(generated), to_numpy(real)], dtype=np.float64)
     varies = (union != union[0]).any(axis=0)
     if not varies.all():
         union = np.compress(varies, union, axis=1)
     known = _CLUSTERINGS.get()
-    if known is None:
-        return _cluster(union, clusters, runs, seed)
-    key = (hashlib.sha256(union.data).hexdigest(), clusters, runs, seed)
-    if key not in known:
-        known[key] = _cluster(union, clusters, runs, seed)
-    return known[key]
+    key = (hashlib.sha256(union.data).hexdigest(), len(generated), clusters, runs, seed)
+    if known is not None and key in known:
+        return known[key]
+    labels = _cluster(union, clusters, runs, seed)
+    found = labels[:, len(generated) :], labels[:, : len(generated)]
+    if known is not None:
+        known[key] = found
+    return found
 
 
 def _cluster(union: Floats, clusters: int, runs: int, seed: int) -> np.ndarray[Any, Any]:
-    """Does what `_labels` says, on the stacked sets."""
+    """Clusters the stacked sets; labels of all rows, shape (runs, N)."""
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -253,9 +257,7 @@ def _cluster(union: Floats, clusters: int, runs: int, seed: int) -> np.ndarray[A
         threadpool_limits(1),
         ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool,
     ):
-        labels = list(pool.map(cluster, range(runs)))
-    # The generated half was stacked first; the result has the real one first.
-    return np.array(labels).reshape(runs, 2, -1)[:, ::-1]
+        return np.array(list(pool.map(cluster, range(runs))))
 
 
 def _mass(name: str, histogram: Features) -> Floats:

@@ -46,7 +46,8 @@ def precision_recall(
         Precision and recall, both in [0, 1].
 
     Raises:
-        BadInput: Wrong shapes, fewer than k + 1 rows, equal rows or rows that are not finite.
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal real rows or rows that are not
+            finite.
 
     Example:
         >>> import numpy as np

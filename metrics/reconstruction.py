@@ -1,4 +1,4 @@
-"""Reconstruction errors on images in [0, 1], averaged over images."""
+"""Reconstruction errors on images in [0, 1], or on vectors, averaged over images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from .arrays import BadInput, Features, Floats, check_finite, to_numpy
 from .registry import Estimate, register
 
 IMAGES_PER_BLOCK = 1024
+NO_IMAGES = Estimate(float("nan"), None, "needs images, not vectors")
 
 
 @register("reconstruction", unit="intensity, squared in mse and sse", better="lower")
 def reconstruction(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
-    """Averages four errors over images, shape (N, C, H, W), in [0, 1].
+    """Averages four errors over images in [0, 1], shape (N, C, H, W), or vectors, shape (N, D).
 
     ``mse`` and ``mae`` are per value; ``sse`` is the sum of squares of an image, and ``l2`` its
     square root before averaging, as in RAE's code.
@@ -35,8 +36,10 @@ def reconstruction(*, images: Features, reconstructions: Features) -> dict[str, 
 def psnr(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
     """Averages over images the peak signal-to-noise ratio ``-10 log10 MSE``, with peak 1.
 
-    Infinite where an image is reproduced exactly.
+    Infinite where an image is reproduced exactly. Vectors have no peak.
     """
+    if to_numpy(images).ndim == 2:
+        return {"psnr": NO_IMAGES}
     with np.errstate(divide="ignore"):
         values = -10.0 * np.log10(squared_errors(images, reconstructions))
     exact = int(np.isinf(values).sum())
@@ -57,6 +60,8 @@ def ssim(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
         BadInput: Wrong shapes, values outside [0, 1], or images smaller than 11 pixels.
     """
     left, right = _check_images(images, reconstructions)
+    if left.ndim == 2:
+        return {"ssim": NO_IMAGES}
     if left.ndim != 4 or min(left.shape[2:]) < 11:
         raise BadInput(f"'images' has shape {left.shape}; expected (N, C, H, W), H and W from 11.")
     import torch
@@ -75,7 +80,7 @@ def squared_errors(images: Features, reconstructions: Features) -> Floats:
     """Computes the mean squared error of each image, shape (N,).
 
     Args:
-        images: Images in [0, 1], shape (N, ...).
+        images: Images in [0, 1], shape (N, ...), or any vectors, shape (N, D).
         reconstructions: Their reconstructions, same shape, any finite values.
 
     Raises:
@@ -109,7 +114,7 @@ def _check_images(images: Features, reconstructions: Features) -> tuple[Any, Any
             raise BadInput(f"'{name}' has type {array.dtype}; expected floats in [0, 1].")
         check_finite(name, array)
     low, high = float(left.min()), float(left.max())
-    if low < 0.0 or high > 1.0:
+    if left.ndim > 2 and (low < 0.0 or high > 1.0):
         guess = (
             " They look like 0 to 255: divide by 255."
             if low >= 0.0 and 2.0 < high <= 256.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from .arrays import Floats
 
+BELOW_ZERO = "below 0 by more than chance: generated rows are copies of real ones"
 Better = Literal["higher", "lower", "closer", "none"]
 
 
@@ -23,7 +25,8 @@ class Estimate:
 
     Attributes:
         value: The score, in the metric's unit.
-        stderr: Its standard error, in the same unit, or ``None`` where none can be given.
+        stderr: Its standard error, in the same unit, or ``None`` where none can be given. One
+            of 0 says that the sample shows no spread, which is not to know the error: ``None``.
         reason: A warning that goes into the row, empty where there is none.
     """
 
@@ -31,11 +34,26 @@ class Estimate:
     stderr: float | None = None
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        if self.stderr is not None and not 0.0 < self.stderr < math.inf:
+            object.__setattr__(self, "stderr", None)
+
     @classmethod
     def of_mean(cls, values: Floats) -> Estimate:
         """Returns the mean of independent values, with its standard error from two values on."""
         error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
         return cls(float(values.mean()), error)
+
+    @classmethod
+    def of_distance(cls, value: float, stderr: float | None, reason: str = "") -> Estimate:
+        """Returns an unbiased distance; its error is not known where chance does not explain it.
+
+        Distances of independent samples fall below 0 by chance alone. Where a value is further
+        below than three standard errors, the rows are copies in part, and the error is wrong.
+        """
+        if stderr is not None and value < -3.0 * stderr:
+            return cls(value, None, reason or BELOW_ZERO)
+        return cls(value, stderr, reason)
 
     @classmethod
     def of_share(cls, share: float, count: int) -> Estimate:

@@ -41,10 +41,10 @@ def test_scores_have_the_interval_over_seeds_their_conditions_and_their_kind(tmp
     card = render_card(tmp_path, frame(r | {"backbone_hash": "ab" * 8} for r in rows))
     conditions = "lite0@64:579344248a93, real 1000, generated 1000"
     found = line_of(card, "fd")
-    assert found[:4] == ["reconstruction", "2.00 ± 1.00 (3)", "-0.48 to 4.48", "lower"]
+    assert found[:4] == ["reconstruction", "2.00 ± 2.48 (3)", "-0.48 to 4.48", "lower"]
     assert found[-1] == conditions
     found = line_of(card, "bits_per_dim")
-    assert found[1:3] == ["c ≤ 5.00 (1)", "4.90 to 5.10"]
+    assert found[1:3] == ["c ≤ 5.00 ± 0.10 (1)", "4.90 to 5.10"]
     assert found[-2:] == ["lower bound, completed", "real 1000, K 500"]
 
 
@@ -78,7 +78,8 @@ def test_a_lost_run_and_remarks_are_named(tmp_path):
     rows.append(make_row(seed=1, status="diverged", metric="loss", reason="nan at step 412"))
     card = render_card(tmp_path, frame(rows))
     assert line_of(card, "1")[1] == "diverged"
-    assert "- diverged: nan at step 412" in card and "- fewer rows than features fd" in card
+    assert "- diverged: nan at step 412" in card
+    assert "value ¹" in card and "¹ fewer rows than" in card
     assert re.search(r"^\| loss", card, re.MULTILINE) is None
 
 

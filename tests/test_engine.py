@@ -1,7 +1,5 @@
 import json
 import logging
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +14,6 @@ from aebench.models.spaces.space import check_unit_range
 from aebench.models.switches import VALUE_CHECKS
 
 pytestmark = pytest.mark.sensitive
-TapeRecorder = runpy.run_path(str(Path(__file__).parent / "recording.py"))["TapeRecorder"]
 SHAPE = (1, 8, 8)
 STEPS = 24
 IMAGES = torch.randint(0, 256, (60, *SHAPE), dtype=torch.uint8, generator=torch.manual_seed(0))
@@ -42,51 +39,9 @@ def _trainer(folder, objective, *, clip=0.0, precision="float32", **options):
     )
 
 
-def _record_on_tape(trainer, monkeypatch):
-    recorder = TapeRecorder(trainer)
-    monkeypatch.setattr(trainer.engine, "recorder", recorder)
-    monkeypatch.setattr(trainer, "_checks", VALUE_CHECKS.off)
-    return recorder
-
-
 def _curve(trainer):
     lines = [json.loads(line) for line in trainer.log.path.read_text().splitlines()]
     return [x["loss"] for x in lines if x["split"] == "validation"]
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES.names())
-def test_a_replayed_training_is_the_one_taken_step_by_step(objective, tmp_path, monkeypatch):
-    plain = _trainer(tmp_path / "plain", objective, clip=50.0)
-    plain.run()
-    replayed = _trainer(tmp_path / "replayed", objective, clip=50.0)
-    recorder = _record_on_tape(replayed, monkeypatch)
-    replayed.run()
-    assert replayed.engine.refused == ""
-    assert recorder.taken == WARM_UP + 1
-    assert recorder.replayed == STEPS - WARM_UP
-    for name, value in plain.objective.state_dict().items():
-        found = replayed.objective.state_dict()[name]
-        torch.testing.assert_close(found, value, rtol=1e-6, atol=1e-7, msg=name)
-    assert _curve(replayed) == pytest.approx(_curve(plain), rel=1e-6)
-    assert replayed.log.path.read_text().count("\n") == plain.log.path.read_text().count("\n")
-
-
-def test_a_replayed_training_goes_on_from_its_state(tmp_path, monkeypatch):
-    whole = _trainer(tmp_path / "whole", "vae")
-    whole.run()
-    first = _trainer(tmp_path / "cut", "vae")
-    _record_on_tape(first, monkeypatch)
-    first._initialise()
-    for _ in range(11):
-        first.train_step()
-    first.validate_every = 10**9
-    first.save()
-    second = _trainer(tmp_path / "cut", "vae")
-    _record_on_tape(second, monkeypatch)
-    second.run()
-    assert second.engine.refused == ""
-    for name, value in whole.objective.state_dict().items():
-        torch.testing.assert_close(second.objective.state_dict()[name], value, msg=name)
 
 
 class _Counter:

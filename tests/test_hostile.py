@@ -387,13 +387,18 @@ def test_links_in_a_folder_of_images_lead_to_no_loop_and_no_device(tmp_path):
         Image.fromarray(IMAGES[at]).save(folder / f"{at}.png")
     Image.fromarray(IMAGES[9]).save(other / "9.png")
     (folder / "loop").symlink_to(folder)
-    (folder / "self").symlink_to(folder / "self")
-    (folder / "gone.png").symlink_to(tmp_path / "gone.png")
-    (folder / "zero.png").symlink_to("/dev/zero")
     (folder / "other").symlink_to(other)
-    os.mkfifo(folder / "pipe.png")
     data = load_dataset(f"folder:{folder}")
-    assert sum(map(len, (data.train, data.validation, data.test))) == 4
+    assert sum(map(len, (data.train, data.validation, data.test))) == 5
+    for name, target in (("self", "self"), ("gone.png", "no.png"), ("zero.png", "/dev/zero")):
+        (folder / name).symlink_to(target)
+        with pytest.raises(UserError, match=f"{name} is (a link to|neither)"):
+            load_dataset(f"folder:{folder}")
+        (folder / name).unlink()
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(UserError, match=r"pipe\.png is neither a file nor a folder"):
+        load_dataset(f"folder:{folder}")
+    (folder / "pipe.png").unlink()
     (folder / "secret.png").symlink_to(Path(__file__))
     with pytest.raises(UserError, match=r"secret\.png is not an image"):
         load_dataset(f"folder:{folder}")

@@ -64,9 +64,9 @@ def test_different_numbers_of_features_are_refused(score):
 
 
 @pytest.mark.parametrize("score", [prd_curve, precision_recall, density_coverage])
-def test_constant_features_are_refused_where_there_is_no_score(score):
-    with pytest.raises(ValueError, match="All 30 rows of 'generated' are equal"):
-        score(real=GOOD, generated=np.ones_like(GOOD))
+def test_real_features_that_do_not_vary_are_refused(score):
+    with pytest.raises(ValueError, match="All 30 rows of 'real' are equal"):
+        score(real=np.ones_like(GOOD), generated=GOOD)
 
 
 def test_text_and_booleans_are_refused():
@@ -105,9 +105,9 @@ def test_bad_subsets_are_refused():
         kernel_distance(**sets, subsets=([[0, 1]], [[0, 30]]))
 
 
-def test_prd_refuses_unequal_counts_and_impossible_histograms():
-    with pytest.raises(ValueError, match="'generated' has 29 rows and 'real' has 30"):
-        prd_curve(real=GOOD, generated=GOOD[:29])
+def test_prd_refuses_impossible_clusterings_and_histograms():
+    with pytest.raises(ValueError, match="'runs' is 10, 'clusters' is 1; expected at least 1"):
+        prd_curve(real=GOOD, generated=GOOD, clusters=1)
     with pytest.raises(ValueError, match="Histogram 'generated' is not a row of finite masses"):
         prd_from_histograms(real=[1.0, 1.0], generated=[-1.0, 2.0])
     with pytest.raises(ValueError, match="'generated' has 3 bins and 'real' has 2"):

@@ -134,8 +134,9 @@ def test_prd_gives_dropped_modes_high_precision_and_low_recall():
     assert 0 < scores["prd_f8"].stderr < 0.1
 
 
-def test_prd_is_the_reference_procedure_with_a_seed():
-    sets = {"real": normal(0, 200, 5), "generated": normal(1, 200, 5) * 0.7}
+@pytest.mark.parametrize("count", [200, 90])
+def test_prd_is_the_reference_procedure_with_a_seed(count):
+    sets = {"real": normal(0, 200, 5), "generated": normal(1, count, 5) * 0.7}
     expected = reference_prd(sets["generated"], sets["real"], seeds=range(4, 7))
     curve = prd_curve(**sets, runs=3, seed=4)
     np.testing.assert_allclose(curve, expected, atol=1e-12)

@@ -1,3 +1,4 @@
+import hashlib
 import runpy
 import shutil
 import subprocess
@@ -5,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from aebench.bench.files.written import LIST, read_list
 from aebench.bench.pages import report
-from aebench.bench.pages.claims import reading
 from aebench.bench.pages.report import build_report, missing_runs, provenance_block, suite_folders
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
-frame, make_row, table_rows, likelihood_rows, write_runs = (
-    FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows", "write_runs")
+frame, make_row, table_rows, write_runs = (
+    FACTORY[name] for name in ("frame", "make_row", "table_rows", "write_runs")
 )
 SHEET = ("test", "reconstruction")
 OBJECTIVES = ("vae", "rae", "ae")
@@ -80,80 +81,6 @@ def test_a_csv_with_edited_rows_is_left_alone_and_named_on_the_page(tmp_path, no
     assert "edited by hand" in page and "results.csv was left as it is" in page
 
 
-def test_the_reading_counts_for_how_many_objectives_the_mixture_helps():
-    rows = table_rows(objectives=OBJECTIVES, noise=0)
-    assert "lowers the FD of 3 of 3 methods: RAE claim i holds" in reading(frame(rows))
-    for row in rows:
-        if row["objective"] == "ae" and row["density"] == "gmm-10":
-            row["value"] += 100
-    text = reading(frame(rows))
-    assert "lowers the FD of 2 of 3 methods, but not of ae: RAE claim i fails" in text
-
-
-def test_the_reading_names_the_lowest_samples_and_follows_the_numbers():
-    rows = table_rows(objectives=OBJECTIVES, noise=0)
-    text = reading(frame(rows))
-    assert "the lowest Fréchet distance (FD) of samples is 33.00, of rae with gmm-10" in text
-    assert "claim ii holds" in text and "the FD of ae is 1.03 times that of rae" in text
-    assert "Interpolations of 1 of 1 RAE variants" in text and "claim iv holds" in text
-    for row in rows:
-        if row["objective"] == "rae":
-            row["value"] += 50
-    text = reading(frame(rows))
-    assert "of ae with gmm-10" in text and "claim ii fails" in text and "claim iv fails" in text
-
-
-def test_the_reading_compares_interpolations_with_the_vae_of_the_unit_space():
-    rows = table_rows(objectives=OBJECTIVES, noise=0)
-    other = [row | {"space": "logit", "run": row["run"][::-1]} for row in rows]
-    rows += [row for row in other if row["objective"] == "vae"]
-    assert "a lower FD than those of vae (unit): RAE claim iv holds" in reading(frame(rows))
-
-
-def test_the_reading_tests_only_with_five_seeds():
-    three, six = (frame(table_rows(objectives=OBJECTIVES, seeds=range(n))) for n in (3, 6))
-    assert "too few seeds for a test" in reading(three)
-    assert "Paired tests (Holm-corrected) separate 3 of 3 pairs" in reading(six)
-
-
-def test_more_monte_carlo_samples_are_compared_where_the_suite_has_them():
-    rows = [make_row(objective="vae", value=30.0)]
-    rows += [make_row(objective="vae", variant='{"samples":10}', value=25.0)]
-    text = reading(frame(rows))
-    assert "is 25.00 with 10 Monte-Carlo samples and 30.00 with 1: RAE claim v holds" in text
-    assert "claim v" not in reading(frame(rows[:1]))
-    other = make_row(objective="vae", variant='{"beta":2.0,"samples":10}', value=1.0)
-    assert "is 25.00 with 10" in reading(frame([*rows, other]))
-
-
-def test_the_reading_compares_aef_with_the_vae_under_one_estimator():
-    text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})))
-    assert "bits/dim (exact), of aef-center." in text
-    assert "holds: 1 of 1 cases reach it" in text
-    text = reading(frame(likelihood_rows(seeds=(0,), levels={"vae": 3.0, "aef-center": 4.0})))
-    assert "fails: 0 of 1 cases" in text
-    levels = {"vae": 4.0, "aef-center": 3.0, "aef-linear": 3.99}
-    rows = likelihood_rows(seeds=(0, 1), sizes=(2, 8), levels=levels)
-    assert "holds in part: 2 of 4 cases" in reading(frame(rows))
-
-
-def test_the_reading_takes_the_gain_over_the_vae_with_its_sign():
-    rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
-    for row in rows:
-        row["value"] = {"vae": 5.0, "aef-center": 4.25}[row["objective"]]
-    assert "+0.750 by aef-center at d = 8" in reading(frame(rows))
-
-
-def test_the_reading_says_how_far_annealing_moves_the_bounds():
-    rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
-    vae = next(row for row in rows if row["objective"] == "vae")
-    extra = {"metric": "log_prob_gain_from_annealing", "value": 0.25, "kind": ""}
-    gap = {"metric": "bracket_gap", "value": 1.5, "kind": ""}
-    text = reading(frame([*rows, vae | extra, vae | gap]))
-    assert "by 0.250 to 0.250 nats" in text
-    assert "1.50 nats in the median and 1.50 at most" in text
-
-
 def test_missing_seeds_and_diverged_runs_are_named():
     rows = table_rows(objectives=("vae", "ae"))
     rows = [row for row in rows if (row["objective"], row["seed"]) != ("ae", 1)]
@@ -174,3 +101,65 @@ def test_a_folder_of_suites_is_reported_suite_by_suite(tmp_path):
         write_runs(tmp_path / name, [make_row(suite=name)], arrays=False, log=False)
     assert suite_folders(tmp_path) == [tmp_path / "one", tmp_path / "two"]
     assert suite_folders(tmp_path / "one") == [tmp_path / "one"]
+
+
+def test_tables_and_plots_that_the_rows_no_longer_give_go_and_no_other_file(tmp_path, no_plots):
+    rows = table_rows(objectives=("vae", "ae"), metrics=("fd", "mse"), seeds=(0,))
+    write_runs(tmp_path, rows, arrays=False, log=False)
+    plot = tmp_path / "plots" / "old.png"
+    plot.parent.mkdir()
+    plot.write_bytes(b"a plot of a former report")
+    own = [tmp_path / "tables" / "own.md", tmp_path / "plots" / "own.png", tmp_path / "notes.txt"]
+    build_report(tmp_path)
+    for path in own:
+        path.write_text("a user's file")
+    with (tmp_path / LIST).open("a") as file:
+        file.write(f"{hashlib.sha256(plot.read_bytes()).hexdigest()}  plots/old.png\n")
+        file.write(f"{hashlib.sha256(own[2].read_bytes()).hexdigest()}  tables/../notes.txt\n")
+    gone = [tmp_path / "tables" / f"mse.{ending}" for ending in ("csv", "md", "tex")]
+    assert all(path.is_file() for path in [*own, *gone])
+    gone[0].write_text("changed by a user")
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "results.csv").unlink()
+    write_runs(tmp_path, [row for row in rows if row["metric"] == "fd"], arrays=False, log=False)
+    build_report(tmp_path)
+    assert [path.is_file() for path in gone] == [True, False, False]
+    assert not plot.exists() and all(path.read_text() == "a user's file" for path in own)
+    assert "mse" not in (tmp_path / "README.md").read_text()
+
+
+def test_the_list_of_what_was_written_holds_under_its_own_checksums(tmp_path, no_plots):
+    write_runs(tmp_path, table_rows(objectives=("ae",), seeds=(0,)), arrays=False, log=False)
+    build_report(tmp_path)
+    found = read_list(tmp_path)
+    assert {"tables/fd.csv", "tables/fd.md", "tables/fd.tex"} <= found.keys()
+    for name, digest in found.items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+
+
+def test_without_runs_the_plots_that_need_them_stay_and_stay_listed(tmp_path):
+    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
+    build_report(tmp_path)
+    before = read_list(tmp_path)
+    assert "plots/sheet.png" in before
+    shutil.rmtree(tmp_path / "runs")
+    build_report(tmp_path)
+    assert read_list(tmp_path) == before and (tmp_path / "plots/sheet.pdf").is_file()
+
+
+def test_a_lost_seed_is_named_in_its_own_space():
+    rows = table_rows(objectives=("ae",), seeds=(0, 1))
+    rows += [
+        r | {"space": "logit", "run": r["run"][::-1], "recipe": "c" * 16}
+        for r in rows
+        if r["seed"] == 0
+    ]
+    assert any(
+        "'ae (logit)' has no run of seeds [1]" in note for note in missing_runs(frame(rows))
+    )
+
+
+def test_a_failure_names_the_score_that_failed():
+    row = make_row(metric="fd", status="failed", reason="Images have nan values.", images="sample")
+    [note] = missing_runs(frame([row]))
+    assert note.startswith("'ae' (seed 0, run ") and "fd failed: Images have nan values." in note

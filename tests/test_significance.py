@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from aebench.bench.comparison.significance import (
-    bootstrap_interval,
+    half_width,
     holm,
     paired_p_value,
     rank_intervals,
@@ -65,12 +65,37 @@ def test_rank_intervals_overlap_exactly_where_the_test_does_not_decide():
     assert set(rank_intervals(few, "lower").values()) == {(1, 3)}
 
 
-def test_the_bootstrap_interval_covers_the_mean_and_repeats():
-    values = [1.0, 2.0, 4.0, 3.0]
-    low, high = bootstrap_interval(values)
-    assert low < 2.5 < high and (low, high) == bootstrap_interval(values)
-    assert 1.0 < low and high < 4.0
-    assert bootstrap_interval([2.0]) == (2.0, 2.0)
+@pytest.mark.parametrize("count", [3, 5, 10])
+def test_the_shown_interval_covers_the_mean_19_times_in_20_at_few_seeds(count):
+    draws = np.random.default_rng(7).normal(size=(2000, count))
+    covered = [abs(values.mean()) <= half_width(values) for values in draws]
+    # Five standard deviations of a share among 2,000.
+    assert np.mean(covered) == pytest.approx(0.95, abs=5 * np.sqrt(0.05 * 0.95 / 2000))
+
+
+@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize("seed_spread", [0.05, 0.3, 2.0])
+def test_the_interval_of_a_likelihood_covers_other_seeds_and_other_images(count, seed_spread):
+    draw = np.random.default_rng(11)
+    images = 100
+    covered = []
+    for _ in range(1000):
+        image = draw.normal(size=images)
+        values = (
+            image + draw.normal(0, seed_spread, (count, 1)) + draw.normal(size=(count, images))
+        )
+        errors = values.std(axis=1, ddof=1) / np.sqrt(images)
+        half = half_width(values.mean(axis=1), float(errors.mean()))
+        covered.append(abs(values.mean()) <= half)
+    # Never too narrow; it may be too wide, since each error holds a part of the other.
+    assert np.mean(covered) > 0.95 - 5 * np.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_one_seed_has_the_interval_over_images_alone_and_two_errors_add_in_squares():
+    assert half_width([3.0]) is None
+    assert half_width([3.0], 0.5) == pytest.approx(1.96 * 0.5, rel=1e-4)
+    over_seeds = half_width([1.0, 2.0, 4.0])
+    assert half_width([1.0, 2.0, 4.0], 0.5) == pytest.approx(np.hypot(over_seeds, 0.98), rel=1e-4)
 
 
 def test_the_interval_of_one_more_seed_is_wider_than_the_means():

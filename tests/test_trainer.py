@@ -292,7 +292,8 @@ def _spoil(trainer, step, name="distortion", value=math.nan):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_bad_term_ends_the_run_with_its_name_and_step(tmp_path, step, value):
     trainer = _trainer(tmp_path / "b")
-    name = next(iter(trainer._terms(trainer._prepare(IMAGES[:8], trainer.noise), trainer.noise)))
+    x = trainer.work.prepare(IMAGES[:8], trainer.noise)
+    name = next(iter(trainer.objective.terms(x, trainer.noise)))
     _spoil(trainer, step, name, value)
     with pytest.raises(Diverged, match=f"Term '{name}' of the loss is not finite at step {step}"):
         trainer.run()

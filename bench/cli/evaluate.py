@@ -69,6 +69,8 @@ def as_table(record: dict[str, Any]) -> str:
         f"features   {record['features']}, resize {record['resize']}, "
         f"quantisation {record['quantisation']}, seed {record['seed']}"
     ]
+    if "pairs" in record:
+        head += [f"pairs      {record['pairs']}"]
     rows = [
         [
             s["label"],

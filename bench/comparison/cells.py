@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..records.results import Rows
 from .columns import FLOOR, Column, join, with_places, without_floor
-from .labels import objective_order, suite_title
-from .significance import separated_from_best
-from .table import Cell, Table, file_name, seeds_cell
+from .footnotes import UNTRUSTED
+from .labels import metric_short, objective_order, suite_title
+from .significance import mean, separated_from_best
+from .table import Cell, Table, file_name, format_number, seeds_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The N column holds what the objective samples from: its prior or second stage, else a Gaussian.
 NORMAL = ("second-stage", "prior", "gaussian")
 NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
-OVER_SEEDS = "Mean ± standard deviation over seeds (count of seeds)."
+OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
+NOISE_BITS = "Uniform noise has 8 bits/dim: a model above that is worse than noise."
+TRAINED_NOISE = (
+    "In unit space a native model keeps the pixel noise that its weights were trained with; only "
+    "completed models have theirs fitted."
+)
+OVER_IMAGES = "Likelihoods: ± covers the error over test images too; with one seed that alone."
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,7 @@ def score_table(
     return Table(
         file_name(stem, part.suffix),
         f"{what} · {groups} · {part.title}",
-        (*filter(None, notes), OVER_SEEDS, mark_note(reasons)),
+        (*filter(None, notes), *interval_notes(rows), mark_note(reasons)),
         "objective",
         (*(header for header, _ in columns), *(("", name) for name in more)),
         tuple((m, (*cells, *(own[m] for own in more.values()))) for m, cells in lines.items()),
@@ -120,16 +130,53 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
 
 
+def is_trusted(rows: Rows) -> pd.Series[bool]:
+    """Returns which rows are no estimates, or estimates that are trusted."""
+    return rows["trusted"] != "no"
+
+
 def seed_values(rows: Rows) -> dict[int, float]:
-    """Returns the value of each seed whose row is in order."""
-    good = rows[rows["status"] == "ok"]
-    return {int(s): float(v) for s, v in zip(good["seed"], good["value"], strict=True)}
+    """Returns the value of each seed whose row is in order and trusted."""
+    return _values(rows[(rows["status"] == "ok") & is_trusted(rows)])
+
+
+def image_error(rows: Rows) -> float | None:
+    """Returns the standard error over test images of likelihoods' mean over seeds.
+
+    All seeds are scored on the same images, so that errors over images do not average out. None
+    for other scores, and where no error is known.
+    """
+    good = rows[(rows["kind"] != "") & (rows["status"] == "ok") & is_trusted(rows)]
+    errors = good["stderr"].dropna()
+    return float(errors.mean()) if len(errors) else None
+
+
+def compute_seconds(rows: Rows) -> float | None:
+    """Returns the mean over runs of CPU seconds of the process, or device seconds on a GPU.
+
+    None where a run has none: wall seconds are no substitute.
+    """
+    seconds = rows.drop_duplicates("run")["compute_seconds"]
+    return float(seconds.mean()) if len(seconds) and seconds.notna().all() else None
 
 
 def lost_text(rows: Rows) -> str:
     """Returns how many seeds went wrong in which way, such as ``"1 diverged"``."""
-    counts = Counter(str(s) for s in rows["status"] if s in ("diverged", "failed"))
+    states = rows["status"].where(is_trusted(rows), "untrusted")
+    counts = Counter(str(s) for s in states if s in ("diverged", "failed", "untrusted"))
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+
+def warnings_of(rows: Rows) -> tuple[str, ...]:
+    """Returns the warnings kept with scores that have a value, each once."""
+    good = rows[rows["status"] == "ok"]
+    untrusted = (UNTRUSTED,) if not is_trusted(good).all() else ()
+    return (*untrusted, *dict.fromkeys(str(reason) for reason in good["reason"] if reason))
+
+
+def interval_notes(rows: Rows) -> list[str]:
+    """Returns the sentences of a caption on what stands behind ±."""
+    return [OVER_SEEDS, *([OVER_IMAGES] if (rows["kind"] != "").any() else [])]
 
 
 def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
@@ -140,9 +187,18 @@ def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
         return Cell("n/a", seeds="not applicable")
     if (rows["objective"] == FLOOR).all():
         expected = 0
-    cell = seeds_cell(seed_values(rows), expected, lost_text(rows), mark)
-    first = rows.iloc[0]
-    return replace(cell, text=bound_sign(first.to_dict()) + cell.text) if first["kind"] else cell
+    cell = seeds_cell(seed_values(rows), expected, lost_text(rows), mark, image_error(rows))
+    doubtful = _values(rows[(rows["status"] == "ok") & ~is_trusted(rows)])
+    if cell.value is None and doubtful:  # Shown, but neither a mean of trusted ones nor ranked.
+        text = f"{format_number(mean(doubtful))} ({cell.seeds})"
+        cell = replace(cell, text=text)
+    first = rows.iloc[0].to_dict()
+    sign = bound_sign(first) if first["kind"] else ""
+    return replace(cell, text=sign + cell.text, warnings=warnings_of(rows))
+
+
+def _values(rows: Rows) -> dict[int, float]:
+    return {int(s): float(v) for s, v in zip(rows["seed"], rows["value"], strict=True)}
 
 
 def bound_sign(row: Mapping[Any, Any]) -> str:
@@ -153,19 +209,35 @@ def bound_sign(row: Mapping[Any, Any]) -> str:
     return letter + ("≤ " if row["better"] == "lower" else "≥ ")
 
 
-def one_likelihood(rows: Rows) -> Rows:
-    """Keeps one bits/dim row for each run: native before completed, then the most samples."""
-    own = rows[rows["metric"] == "bits_per_dim"].copy()
+def noise_notes(rows: Rows) -> list[str]:
+    """Returns what a caption says of bits per dimension, depending on the spaces among rows."""
+    bits = rows[rows["metric"].str.startswith("bits_per_dim")]
+    native = (bits["model"] == "native") & (bits["space"] == "unit")
+    return [
+        *([NOISE_BITS] if len(bits) else []),
+        *([TRAINED_NOISE] if native.any() else []),
+    ]
+
+
+def likelihood_places(rows: Rows) -> list[str]:
+    """Returns what heads each likelihood's column: the score and the space of its density."""
+    pairs = zip(rows["metric"], rows["space"], strict=True)
+    return [f"{metric_short(metric)}, {space}" for metric, space in pairs]
+
+
+def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
+    """Keeps one likelihood for each run: native before completed, then the most samples."""
+    own = rows[rows["metric"] == metric].copy()
     if len(own) == 0:
         return own
-    own["place"] = "bits/dim"
-    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[0])
+    own["place"] = likelihood_places(own)
+    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[-1])
     own = own[(own["n_real"] == images) | own["n_real"].isna()]
     order = own.assign(
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
-    return own.loc[order.drop_duplicates(["dataset", "method", "latent_dim", "seed"]).index]
+    return own.loc[order.drop_duplicates("run").index]
 
 
 def method_order(rows: Rows) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 LEVEL = 0.05
 SEEDS_NEEDED = 5
+NORMAL_95 = 1.959963984540054
 Seeds = Mapping[int, float]
 
 
@@ -121,29 +123,45 @@ def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float
         >>> t_interval([1.0]) is None
         True
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     sample = np.array(list(values), dtype=float)
     if sample.size < 2:
         return None
     # The next score scatters by itself, on top of what is not known of the mean.
     error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
-    half = float(t.ppf(0.975, sample.size - 1) * error)
+    half = float(stdtrit(sample.size - 1, 0.975) * error)
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
-def bootstrap_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Returns the percentile bootstrap interval of the mean, repeatable from run to run.
+def half_width(values: Iterable[float], image_error: float | None = None) -> float | None:
+    """Returns the half-width of the 95 % interval of a mean over seeds, and over images.
 
-    One value has no interval: both ends are that value.
+    The interval over seeds is Student's. All seeds are scored on the same images, so the error
+    over images is one more source beside them; the two half-widths are joined as independent.
+
+    References:
+        Construction of confidence limits about effect measures: a general approach
+        (Zou, Donner, 2008), for the sum of two quantities.
+
+    Args:
+        values: The score of each seed.
+        image_error: Standard error of the mean over test images; none where it is not wanted.
+
+    Returns:
+        With one seed the part over images alone; none where nothing is known.
+
+    Example:
+        >>> round(half_width([1.0, 3.0, 2.0]), 2), round(half_width([1.0], 0.5), 2)
+        (2.48, 0.98)
+        >>> half_width([1.0]) is None
+        True
     """
-    sample = np.asarray(values, dtype=float)
-    if sample.size < 2:
-        return float(sample[0]), float(sample[0])
-    generator = np.random.default_rng(0)
-    means = generator.choice(sample, size=(2000, sample.size)).mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    interval = t_interval(values)
+    over_images = None if image_error is None else NORMAL_95 * image_error
+    if interval is None:
+        return over_images
+    return math.hypot((interval[1] - interval[0]) / 2, over_images or 0.0)
 
 
 def _shared_text(shared: int, candidates: Mapping[str, Seeds]) -> str:

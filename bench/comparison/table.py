@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,15 @@ import numpy as np
 from ...models.registry import Registry
 from ..files.storage import write_atomically
 from ..records.results import csv_text
+from .footnotes import Footnotes
+from .significance import half_width
 
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
     | {"±": r"$\pm$", "≤": r"$\le$", "∞": r"$\infty$", "↓": r"$\downarrow$", "↑": r"$\uparrow$"}
+    | {"†": r"$^\dagger$"}
+    | {own: f"$^{{{at}}}$" for at, own in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {"≥": r"$\ge$", "→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
 
@@ -31,16 +35,18 @@ class Cell:
     Attributes:
         text: What is shown, without marks.
         value: The mean over seeds, where the cell is a number.
-        deviation: The standard deviation over seeds (divisor n - 1), from two seeds on.
+        half_width: The half-width of the mean's 95 % interval.
         seeds: The count of seeds, such as ``3`` or ``2/3``.
         mark: ``best``, ``tie`` or empty.
+        warnings: What is to be known of the number; the table shows them as footnotes.
     """
 
     text: str = ""
     value: float | None = None
-    deviation: float | None = None
+    half_width: float | None = None
     seeds: str = ""
     mark: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,12 @@ class Table:
     splits: tuple[str, ...] = ()
 
     def as_csv(self) -> str:
-        """Returns mean, standard deviation, seeds and mark of each cell as CSV."""
-        header: list[object] = [self.corner]
-        counted = [any(c[at].seeds for _, c in self.lines) for at in range(len(self.columns))]
-        for (group, name), full in zip(self.columns, counted, strict=True):
-            base = f"{group} {name}".strip()
-            header += [base, *(f"{base} {part}" for part in ("sd", "seeds", "mark") if full)]
-        lines: list[list[object]] = [header]
-        for label, cells in self.lines:
-            line: list[object] = [label]
-            for cell, full in zip(cells, counted, strict=True):
-                text = "" if cell.text.startswith("-") else cell.text
-                line.append(text if cell.value is None else cell.value)
-                line += [cell.deviation, cell.seeds, cell.mark] if full else []
-            lines.append(line)
-        return csv_text(lines)
+        """Returns each cell as CSV: mean, half-width of its interval, seeds, mark, warnings."""
+        cells = [[line[at] for _, line in self.lines] for at in range(len(self.columns))]
+        columns: list[list[object]] = [[self.corner, *(label for label, _ in self.lines)]]
+        for (group, name), own in zip(self.columns, cells, strict=True):
+            columns += _csv_columns(f"{group} {name}".strip(), own)
+        return csv_text(list(zip(*columns, strict=True)))
 
     def as_markdown(self) -> str:
         """Returns the table as GitHub Markdown with title and caption."""
@@ -88,26 +85,33 @@ class Table:
 
         groups = {group for group, _ in self.columns if group}
         few = len(groups) < 2
+        notes = self._footnotes
         names = [n if few or not group else f"{group}: {n}" for group, n in self.columns]
+        names = [f"{name}{notes.header(at)}" for at, name in enumerate(names)]
+        cells = self._rendered(notes, _markdown_cell)
         data = [
-            [markdown_text(label), *(_markdown_cell(cell) for cell in cells)]
-            for label, cells in self.lines
+            [markdown_text(line[0]), *own] for line, own in zip(self.lines, cells, strict=True)
         ]
         header = [markdown_text(name) for name in [self.corner, *names]]
         align = ("left", *("right" for _ in names))
         body = pd.DataFrame(data, columns=header).to_markdown(
             index=False, disable_numparse=True, colalign=align
         )
-        caption = " ".join(markdown_text(note) for note in (*self.notes, *self.splits))
+        sentences = (*self.notes, *notes.sentences, *self.splits)
+        caption = " ".join(markdown_text(sentence) for sentence in sentences)
         return f"**{markdown_text(self.title)}**\n\n{body}\n\n{caption}\n"
 
     def as_latex(self) -> str:
         """Returns the table as a LaTeX float; it needs the packages booktabs and graphicx."""
         import pandas as pd
 
-        header = [(_latex(group), _latex(name)) for group, name in self.columns]
+        notes = self._footnotes
+        header = [
+            (_latex(group), _latex(f"{name}{notes.header(at)}"))
+            for at, (group, name) in enumerate(self.columns)
+        ]
         frame = pd.DataFrame(
-            [[_latex_cell(cell) for cell in cells] for _, cells in self.lines],
+            self._rendered(notes, _latex_cell),
             index=pd.Index([_latex(label) for label, _ in self.lines]),
             columns=pd.MultiIndex.from_tuples(header),
         )
@@ -117,8 +121,24 @@ class Table:
             multicol_align="c",
             position="tbp",
             position_float="centering",
-            caption=_latex(" ".join([self.title + ".", *self.notes, *self.splits])),
+            caption=_latex(
+                " ".join([self.title + ".", *self.notes, *notes.sentences, *self.splits])
+            ),
             label=f"tab:{self.name}",
+        )
+
+    def _rendered(self, notes: Footnotes, render: Callable[[Cell, str], str]) -> list[list[str]]:
+        return [
+            [render(cell, notes.cell(at, cell.warnings)) for at, cell in enumerate(cells)]
+            for _, cells in self.lines
+        ]
+
+    @property
+    def _footnotes(self) -> Footnotes:
+        columns = ([line[at] for _, line in self.lines] for at in range(len(self.columns)))
+        return Footnotes(
+            [c.warnings for c in column if c.warnings or (c.seeds and c.value is not None)]
+            for column in columns
         )
 
 
@@ -162,14 +182,21 @@ def write_table(folder: Path, table: Table) -> list[Path]:
     return paths
 
 
-def seeds_cell(seeds: Mapping[int, float], expected: int, lost: str = "", mark: str = "") -> Cell:
-    """Returns the cell of a score over seeds: mean ± standard deviation (count).
+def seeds_cell(
+    seeds: Mapping[int, float],
+    expected: int,
+    lost: str = "",
+    mark: str = "",
+    image_error: float | None = None,
+) -> Cell:
+    """Returns the cell of a score over seeds: mean ± half-width of its interval (count).
 
     Args:
         seeds: The score of each seed that has one.
         expected: How many seeds there should be.
         lost: Why some are missing, such as ``"1 diverged"``.
         mark: ``best``, ``tie`` or empty.
+        image_error: Standard error of the mean over test images, where it is to be counted.
     """
     values = list(seeds.values())
     count = f"{len(values)}" if len(values) >= expected else f"{len(values)}/{expected}"
@@ -177,9 +204,23 @@ def seeds_cell(seeds: Mapping[int, float], expected: int, lost: str = "", mark: 
     if not values:
         return Cell(f"- ({shown})", seeds=shown)
     mean = float(np.mean(values))
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    spread = "" if deviation is None else f" ± {format_number(deviation, like=mean)}"
-    return Cell(f"{format_number(mean)}{spread} ({shown})", mean, deviation, shown, mark)
+    half = half_width(values, image_error)
+    return Cell(
+        f"{format_number(mean)}{spread_text(half, mean)} ({shown})", mean, half, shown, mark
+    )
+
+
+def spread_text(half: float | None, mean: float) -> str:
+    """Returns a half-width as it stands behind a mean: never as 0 where it is not.
+
+    Example:
+        >>> spread_text(0.098, 4.73), spread_text(0.0021, 4.73), spread_text(None, 4.73)
+        (' ± 0.10', ' ± 0.002', '')
+    """
+    if half is None:
+        return ""
+    text = format_number(half, like=mean)
+    return f" ± {half:.1g}" if half and float(text) == 0 else f" ± {text}"
 
 
 def format_number(value: float, like: float | None = None) -> str:
@@ -212,15 +253,28 @@ def markdown_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _csv_columns(name: str, cells: Sequence[Cell]) -> Iterator[list[object]]:
+    texts = ["" if cell.text.startswith("-") else cell.text for cell in cells]
+    values = [t if c.value is None else c.value for c, t in zip(cells, texts, strict=True)]
+    yield [name, *values]
+    if any(cell.seeds for cell in cells):
+        yield [f"{name} half-width", *(cell.half_width for cell in cells)]
+        yield [f"{name} seeds", *(cell.seeds for cell in cells)]
+        yield [f"{name} mark", *(cell.mark for cell in cells)]
+    if any(cell.warnings for cell in cells):
+        yield [f"{name} warnings", *(" ".join(cell.warnings) for cell in cells)]
+
+
+def _markdown_cell(cell: Cell, notes: str) -> str:
     text = markdown_text(cell.text)
-    return {"best": f"**{text}**", "tie": f"*{text}*"}.get(cell.mark, text)
+    return {"best": f"**{text}**", "tie": f"*{text}*"}.get(cell.mark, text) + notes
 
 
 def _latex(text: str) -> str:
     return " ".join(text.split()).translate(LATEX)
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: Cell, notes: str) -> str:
     text = _latex(cell.text)
-    return {"best": rf"\textbf{{{text}}}", "tie": rf"\textit{{{text}}}"}.get(cell.mark, text)
+    marked = {"best": rf"\textbf{{{text}}}", "tie": rf"\textit{{{text}}}"}.get(cell.mark, text)
+    return marked + notes.translate(LATEX)

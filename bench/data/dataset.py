@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,7 @@ from ...models.registry import Registry
 from ..errors import UserError
 from .places import Lookup, MissingData
 from .source import Content, Part, State
-from .splits import SPLITS, Dataset, Shape, divide
+from .splits import SHUFFLED, SPLITS, Dataset, Shape, divide
 
 if TYPE_CHECKING:
     import torch
@@ -82,8 +83,9 @@ class Source(ABC):
 
     def load(self, split: str = "default") -> Dataset:
         """Reads the data set and splits it."""
-        train, validation, test = divide(self.read(), split)
-        return assemble(self, train, validation, test, split)
+        content = self.read()
+        train, validation, test = divide(content, split)
+        return assemble(self, train, validation, test, split + SHUFFLED * content.shuffled)
 
 
 class FolderSource(Source):
@@ -153,7 +155,7 @@ class PaddedView(Source):
         content = self.base.read()
         validation = None if content.validation is None else pad(content.validation)
         train, test = pad(content.train), pad(content.test)
-        return Content(train, test, validation, content.held_out, content.aef_fraction)
+        return replace(content, train=train, test=test, validation=validation)
 
     def where(self) -> str:
         """Returns where the base is."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files.arrays import read_arrays, to_images
+from .folder_files import image_paths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +17,22 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 SLACK = 1e-3  # A sigmoid or a resize may step over [0, 1] by rounding.
 
 
-def read_set(path: Path) -> np.ndarray:
+@dataclass(frozen=True)
+class GivenSet:
+    """Images or features as somebody gave them.
+
+    Attributes:
+        path: Where they were read.
+        items: Images as uint8 (N, C, H, W); or features (N, F).
+        names: The files' paths below the folder, with slashes; none for rows of an array.
+    """
+
+    path: Path
+    items: np.ndarray
+    names: tuple[str, ...] = ()
+
+
+def read_set(path: Path) -> GivenSet:
     """Returns what the path holds: images, or features that somebody has extracted.
 
     Args:
@@ -24,34 +41,26 @@ def read_set(path: Path) -> np.ndarray:
             (N, H, W), (N, C, H, W) or (N, H, W, C), or features as floats of shape (N, F).
 
     Returns:
-        Images as uint8 (N, C, H, W), floats rounded to nearest; or features as they are, (N, F).
+        Images, floats rounded to nearest; or features as they are.
 
     Raises:
         UserError: There is nothing to read, fewer than two images, or something else than
             images or features.
     """
     if path.is_dir():
-        items = read_folder(path)
+        paths = image_paths(path)
+        names = tuple(file.relative_to(path).as_posix() for file in paths)
+        found = GivenSet(path, _read_files(path, paths), names)
     elif not path.exists():
         raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
     elif path.suffix in ARRAY_SUFFIXES:
-        items = read_array(path)
+        found = GivenSet(path, read_array(path))
     else:
         raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
-    if len(items) < 2:
-        count = "1 image" if len(items) == 1 else f"{len(items)} images"
+    if len(found.items) < 2:
+        count = "1 image" if len(found.items) == 1 else f"{len(found.items)} images"
         raise UserError(f"{path} holds {count}; expected at least 2.")
-    return items
-
-
-def image_paths(folder: Path) -> list[Path]:
-    """Returns all files below a folder, sorted; hidden files and folders are passed over."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    return found
 
 
 def read_folder(folder: Path) -> np.ndarray:
@@ -60,9 +69,12 @@ def read_folder(folder: Path) -> np.ndarray:
     Raises:
         UserError: The folder is empty, or a file is not an image of the first one's shape.
     """
+    return _read_files(folder, image_paths(folder))
+
+
+def _read_files(folder: Path, paths: list[Path]) -> np.ndarray:
     from .image_files import read_images
 
-    paths = image_paths(folder)
     if not paths:
         raise UserError(f"{folder} holds no file; expected images.")
     return read_images(paths)
@@ -75,11 +87,13 @@ def read_array(path: Path) -> np.ndarray:
         UserError: The file holds several arrays, or one that is neither images nor features.
     """
     arrays = read_arrays(path)
-    if len(arrays) > 1 and "images" in arrays:
-        arrays = {"images": arrays["images"]}
+    if "images" in arrays:
+        arrays.pop("labels", None)
     if len(arrays) != 1:
         names = ", ".join(sorted(arrays)) or "none"
-        raise UserError(f"{path} holds the arrays {names}; expected one, or one named 'images'.")
+        raise UserError(
+            f"{path} holds the arrays {names}; expected one, or 'images' and their 'labels'."
+        )
     (array,) = arrays.values()
     if array.ndim == 2 and array.dtype.kind == "f":
         return array
@@ -109,12 +123,6 @@ def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
     if low < 0 or high > 255:
         raise UserError(
             f"{path} has {array.dtype} values from {low} to {high}; expected 0 to 255."
-        )
-    # As grey levels these would be all but black, and every score would be quietly wrong.
-    if (low, high) == (0, 1):
-        raise UserError(
-            f"{path} has {array.dtype} values 0 and 1 only; these look like binary images: "
-            "multiply them by 255."
         )
     return array.astype(np.uint8)
 

@@ -21,8 +21,8 @@ class Arrays(Source):
     """Images in uint8, or vectors in floating point, from a file of arrays.
 
     An .npz file with ``train`` and ``test`` (and perhaps ``validation``; each with
-    ``..._labels`` if wanted) is split so. One array alone is shuffled and split as a folder of
-    images is.
+    ``..._labels`` if wanted) is split so. One array alone is split as a folder of images is.
+    Each part is shuffled, and the order of its rows does not matter.
     """
 
     name = "npz:PATH"
@@ -60,16 +60,20 @@ class Arrays(Source):
                 f"{origin} holds {', '.join(sorted(arrays)) or 'nothing'}; "
                 "expected one array, or 'train' and 'test'."
             )
-        images = {
-            part: to_images(arrays[part], f"{origin}: '{part}'")
+        known = {name for part in PARTS if part in arrays for name in (part, f"{part}_labels")}
+        if unread := sorted(arrays.keys() - known):
+            raise UserError(
+                f"{origin} holds also {', '.join(unread)}; expected only {', '.join(PARTS)} "
+                "and their ..._labels."
+            )
+        given = {
+            part: Part(
+                to_images(arrays[part], f"{origin}: '{part}'"), _labels(arrays, part, origin)
+            )
             for part in PARTS
             if part in arrays
         }
-        content = from_parts(images, origin)
-        label = {part: _labels(arrays, part, origin) for part in images}
-        validation = content.validation and Part(content.validation.images, label["validation"])
-        train, test = (Part(images[part], label[part]) for part in ("train", "test"))
-        return Content(train, test, validation, content.held_out)
+        return from_parts(given, origin)
 
 
 def _labels(arrays: dict[str, np.ndarray], part: str, origin: str) -> np.ndarray | None:

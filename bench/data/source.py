@@ -32,6 +32,8 @@ class Content:
         validation: The validation images, where the split is official.
         held_out: Count of images at the end of ``train`` that the default split holds out.
         aef_fraction: Share of ``train`` that the split ``aef`` holds out at random.
+        shuffled: Whether all parts are in the order of their content, as a user's own data are;
+            an official set keeps the order in which it was published.
     """
 
     train: Part
@@ -39,6 +41,7 @@ class Content:
     validation: Part | None = None
     held_out: int = 10_000
     aef_fraction: float = 0.1
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 SPLITS = ("default", "aef")
+SHUFFLED = ", shuffled"
+"""What is added to the split's name where the data set came in no order of its own."""
 AEF_SPLIT_SEED = 3
 
 Shape = tuple[int, int, int]
@@ -37,7 +39,7 @@ class Dataset:
         alpha: Bound of the affine map before the logit, AEF's convention.
         preset: Whose released RAE weights apply: ``mnist``, ``cifar10`` or ``celeba``.
         default_space: ``unit`` or, for vectors and ground truth, ``real``.
-        split: ``default`` or ``aef``.
+        split: ``default`` or ``aef``, as ``default, shuffled`` for a user's own data.
         log_density: Exact log p(x) in nats of x of shape (B, C, H, W), float64 of shape (B,);
             only for ground truth.
         truth: The distribution itself with its parameters; only for ground truth.

@@ -24,6 +24,8 @@ def save_artefacts(
 ) -> None:
     """Writes ``densities.safetensors``, ``arrays.npz`` and ``samples.png``, each atomically.
 
+    Vectors have no picture.
+
     Args:
         folder: The run's directory.
         outputs: What the run produces.
@@ -35,16 +37,18 @@ def save_artefacts(
         for name, density in outputs.fitted.items()
         for key, value in density.state().items()
     }
-    sheet = outputs.sheet()
+    sheet = {} if outputs.are_vectors else outputs.sheet()
     write_atomically(folder / "arrays.npz", _npz(sheet | figure_arrays(outputs) | curves))
-    write_atomically(folder / "samples.png", _png(_grid(sheet)))
+    if sheet:
+        write_atomically(folder / "samples.png", _png(_grid(sheet)))
     record = {"identity": identity, "sheet": _shown(outputs)}
     save_checkpoint(folder / "densities.safetensors", tensors, record)
 
 
 def has_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> bool:
-    """Returns whether all three files are there and show what is asked for."""
-    if not all((folder / name).is_file() for name in ("arrays.npz", "samples.png")):
+    """Returns whether all files are there and show what is asked for."""
+    names = ("arrays.npz",) if outputs.are_vectors else ("arrays.npz", "samples.png")
+    if not all((folder / name).is_file() for name in names):
         return False
     try:
         record = load_checkpoint(folder / "densities.safetensors")[1]

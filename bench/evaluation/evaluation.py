@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
+COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
+VECTORS = "vectors"  # Their own features, whatever extractors a suite names.
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ class Evaluator:
             **{
                 name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
                 for name in (*PAIRED, *MEMORISED, *DENOISED)
-                if name not in DENOISED or outputs.noise_sigma > 0
+                if name not in DENOISED or (outputs.noise_sigma > 0 and not outputs.are_vectors)
             },
-            "images": lambda item: outputs.real.float().numpy() / 255,
-            "reconstructions": lambda item: outputs.test_reconstructions.numpy(),
+            "images": lambda item: self._values(outputs.real),
+            "reconstructions": lambda item: self._values(self._reconstructions()),
             "codes": lambda item: outputs.test_codes.numpy(),
         }
 
@@ -107,7 +109,7 @@ class Evaluator:
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
             rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
-        return rows
+        return [with_warning(row, self.outputs.warning) for row in rows]
 
     def items(self) -> Iterator[Item]:
         """Yields what the settings ask for, as far as this run has it."""
@@ -124,7 +126,7 @@ class Evaluator:
             if not needs & (PAIRED | MEMORISED | DENOISED):
                 yield Item("test", name)
                 continue
-            for features in self.settings.features:
+            for features in self._feature_names():
                 for images, density in [("test", "")] if needs & DENOISED else sets:
                     if not needs & MEMORISED or images == "sample":
                         yield Item(images, name, density, features)
@@ -142,7 +144,12 @@ class Evaluator:
                 metric.name, None, None, metric.unit, metric.better, "failed", str(error)
             )
             scores = [failed]
-        identity = self._extractor(item).identity if item.features else ""
+        if self._is_copy(item):
+            scores = [
+                replace(score, value=None, stderr=None, status="not applicable", reason=COPY)
+                for score in scores
+            ]
+        identity = self._identity(item.features)
         n_real = len(self.outputs.real)
         n_generated = self._count(item) if item.features else n_real
         return [
@@ -158,16 +165,23 @@ class Evaluator:
 
         curves: dict[str, Tensor] = {}
         for item in self.scored_items():
-            first = self.settings.features[:1] == (item.features,)
+            first = self._feature_names()[:1] == (item.features,)
             if item.metric == CURVE and item.images == "sample" and first:
                 remember = remember_clusterings(self._clusterings)
                 with contextlib.suppress(ValueError), remember:
                     outputs = ItemOutputs(self._providers, item)
-                    real, generated = outputs["real"], outputs["generated"]
-                    count = min(len(real), len(generated))
-                    curve = prd_curve(real=real[:count], generated=generated[:count])
+                    curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
+
+    def _reconstructions(self) -> Tensor:
+        return self.outputs.real if self.outputs.copies else self.outputs.test_reconstructions
+
+    def _is_copy(self, item: Item) -> bool:
+        """Whether an item scores reconstructions that can be nothing but their images."""
+        needs = set(find_metric(item.metric).needs)
+        through = item.images == "reconstruction" or bool(needs & (DENOISED | {"reconstructions"}))
+        return through and self.outputs.copies
 
     def _count(self, item: Item) -> int:
         try:
@@ -180,22 +194,45 @@ class Evaluator:
         which = f"{item.images}/{item.density}" if name == "generated" else ""
         key = (name, which, item.features)
         if key not in self._features:
-            self._features[key] = extract(
-                self._pixels(name, item), self._extractor(item), progress=lambda n: check_stop()
-            )
+            items = self._pixels(name, item)
+            if item.features == VECTORS:
+                self._features[key] = items.flatten(1).numpy()
+            else:
+                extractor = _built(item.features, self.device)
+                self._features[key] = extract(items, extractor, progress=lambda n: check_stop())
         return self._features[key]
 
     def _pixels(self, name: str, item: Item) -> Tensor:
         if name == "denoised" or (name == "generated" and item.images == "test"):
             return self.outputs.denoised
+        if name == "generated" and self._is_copy(item):
+            return self.outputs.heldout
         if name == "generated":
             return self.outputs.images(item.images, item.density)
         if name in ("real", "clean"):
             return self.outputs.real
         return self.outputs.data.train if name == "train" else self.outputs.heldout
 
-    def _extractor(self, item: Item) -> Extractor:
-        return _built(item.features, self.device)
+    def _values(self, items: Tensor) -> np.ndarray:
+        """Returns images in [0, 1], shape (N, C, H, W), or vectors as they are, shape (N, D)."""
+        if self.outputs.are_vectors:
+            return items.flatten(1).numpy()
+        return items.numpy() if items.is_floating_point() else items.float().numpy() / 255
+
+    def _feature_names(self) -> tuple[str, ...]:
+        return (VECTORS,) if self.outputs.are_vectors else self.settings.features
+
+    def _identity(self, features: str) -> str:
+        if features in ("", VECTORS):
+            return features and f"{features}:-"
+        return _built(features, self.device).identity
+
+
+def with_warning(row: Record, warning: str) -> Record:
+    """Returns a row with one more warning, where it has a value and there is a warning."""
+    if not warning or row["status"] != "ok":
+        return row
+    return row | {"reason": "; ".join(filter(None, (row["reason"], warning)))}
 
 
 def score_row(

@@ -24,16 +24,25 @@ BLOCK = 4096
 
 def figure_arrays(outputs: Outputs) -> dict[str, Tensor]:
     """Returns all arrays that this run's figures can show, by the names that they look for."""
-    arrays: dict[str, Tensor] = {}
+    flat = outputs.objective.code_dim == 2
+    arrays = flat_codes(outputs) if flat else {}
+    if outputs.are_vectors:
+        return arrays | flat_vectors(outputs)
     if outputs.noise_sigma > 0:
         arrays[f"denoising_{outputs.noise_sigma:g}"] = denoising_strip(outputs)
-    if outputs.objective.code_dim == 2:
-        arrays |= flat_codes(outputs)
+    if flat:
         simple = [d for d in ("prior", "gaussian") if d in outputs.densities]
         arrays |= {f"grid2d_{d}": decoded_grid(outputs, d) for d in simple}
-    if outputs.data.default_space != "real":
-        arrays |= {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.densities}
-    return arrays
+    return arrays | {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.densities}
+
+
+def flat_vectors(outputs: Outputs) -> dict[str, Tensor]:
+    """Returns real and generated vectors of two numbers, (N, 2); none of other lengths."""
+    if len(outputs.real[0].flatten()) != 2:
+        return {}
+    sets = {"real": outputs.real, "reconstruction": outputs.images("reconstruction")}
+    sets |= {f"sample_{d}": outputs.images("sample", d) for d in outputs.densities}
+    return {f"vectors_{name}": values[:CODES].flatten(1) for name, values in sets.items()}
 
 
 def denoising_strip(outputs: Outputs) -> Tensor:

@@ -91,11 +91,8 @@ def _score(metric: Metric, name: str, value: float | Estimate) -> Score:
     if not math.isfinite(estimate.value):
         reason = estimate.reason or f"the value is {estimate.value}"
         return Score(name, None, None, metric.unit, metric.better, "not applicable", reason)
-    stderr = estimate.stderr
-    if stderr is not None and not math.isfinite(stderr):
-        stderr = None
     return Score(
-        *(name, float(estimate.value), stderr, metric.unit, metric.better),
+        *(name, float(estimate.value), estimate.stderr, metric.unit, metric.better),
         status="ok",
         reason=estimate.reason,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ...metrics.devices import in_batches
 from ...metrics.features.quantisation import quantise
 from ...models.densities.density import Density, build_density
-from ...models.densities.second_stage import BETA
+from ...models.densities.second_stage import BETA, Drive, one_by_one
 from ...models.objectives.denoising import add_noise
 from ...models.objectives.objective import Objective
 from ...models.streams import stream, stream_seed
@@ -31,10 +32,19 @@ class RealImages:
     Attributes:
         data: The data set.
         settings: Counts.
+        copies: Whether reconstructions can be nothing but their images, see `Objective`.
+        warning: What is known against all scores.
     """
 
     data: Dataset
     settings: Evaluation
+    copies = False
+    warning = ""
+
+    @property
+    def are_vectors(self) -> bool:
+        """Whether the data are real numbers without a range, and so no pictures."""
+        return self.data.default_space == "real"
 
     @property
     def real(self) -> Tensor:
@@ -60,6 +70,7 @@ class Outputs(RealImages):
         seed: The run's one seed.
         fitted: Densities restored from an earlier evaluation, by name.
         noise_sigma: Standard deviation of the noise of the denoising protocol; 0 without it.
+        drive: How the steps of a density that is trained are carried out.
     """
 
     def __init__(
@@ -70,8 +81,11 @@ class Outputs(RealImages):
         seed: int,
         fitted: dict[str, Density] | None = None,
         noise_sigma: float = 0.0,
+        drive: Drive = one_by_one,
     ) -> None:
         self.objective = objective.eval()
+        self.copies, self.warning = objective.copies, objective.warning
+        self.drive = drive
         self.noise_sigma = noise_sigma
         self.data, self.settings, self.seed = data, settings, seed
         self.device = next(objective.parameters()).device
@@ -103,10 +117,11 @@ class Outputs(RealImages):
     def density(self, name: str) -> Density:
         """Returns a density, fitted to the codes of the training split."""
         if name not in self.fitted:
-            options: dict[str, float | None] = {}
+            options: dict[str, Any] = {}
             if name == "second-stage":
                 steps = self.settings.second_stage_steps or None
                 options = {"beta": BETA[self.data.preset], "max_steps": steps}
+                options |= {"device": self.device, "drive": self.drive}
             density = build_density(name, **options)
             # The prior takes nothing from codes but their size.
             codes = self.test_codes if density.needs_prior else self.train_codes
@@ -115,7 +130,7 @@ class Outputs(RealImages):
         return self.fitted[name]
 
     def images(self, kind: str, density: str = "") -> Tensor:
-        """Returns a generated set, uint8 (N, C, H, W): reconstruction, sample or interpolation."""
+        """Returns a generated set as `decode` does: reconstruction, sample or interpolation."""
         if (kind, density) not in self._generated:
             self._generated[kind, density] = self._generate(kind, density)
         return self._generated[kind, density]
@@ -129,7 +144,7 @@ class Outputs(RealImages):
 
     @cached_property
     def test_reconstructions(self) -> Tensor:
-        """Reconstructions of the first test images, float32 in [0, 1], (N, C, H, W)."""
+        """Reconstructions of the first test images, float32, images in [0, 1], (N, C, H, W)."""
         return self._decode_float(self._through(self.test_codes))
 
     @cached_property
@@ -145,15 +160,16 @@ class Outputs(RealImages):
         return self.decode(self._through(codes))
 
     def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
-        """Returns decoded draws from a density, uint8 (count, C, H, W)."""
+        """Returns decoded draws from a density, (count, C, H, W) as `decode`."""
         generator = stream(self.seed, f"evaluation/sample/{density}")
         # Codes come from the CPU's generator: the same samples on every device.
         codes = self.density(density).sample(count, generator)
         return self.decode(temperature * codes)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Returns decoded images rounded to uint8, (N, C, H, W)."""
-        return quantise(self._decode_float(codes))
+        """Returns decoded images rounded to uint8, or vectors as float32, (N, C, H, W)."""
+        decoded = self._decode_float(codes)
+        return decoded if self.are_vectors else quantise(decoded)
 
     def encode(self, stored: Tensor, name: str) -> Tensor:
         """Returns codes (N, L) of stored data, on the CPU."""

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...metrics.extractor import Extractor
+    from ..data.images import GivenSet
     from .metric_lookup import Score
 
 DEFAULT_FEATURES = "lite0@64"
 GIVEN = "given"
+PAIRED = {"images", "reconstructions"}
 
 
 def evaluate(
@@ -49,19 +51,20 @@ def evaluate(
     """
     from ..data.images import read_set
 
-    sets = {"real": read_set(real), "generated": read_set(generated)}
-    check_pair(sets, {"real": real, "generated": generated})
+    given = {"real": read_set(real), "generated": read_set(generated)}
+    check_pair(given)
+    pairs, conditions = make_pairs(given, names)
+    sets = {name: in_order(name, found.items) for name, found in given.items()}
     if sets["real"].ndim == 2:
         if features is not None:
             raise UserError(f"{real} holds features, not images; leave out '--features'.")
         outputs: dict[str, Any] = dict(sets)
-        conditions = {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
+        conditions |= {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
         published = False
     else:
         extractor = choose_extractor(features or DEFAULT_FEATURES, weights, device, download)
-        outputs = extract_both(sets, extractor)
-        outputs |= as_pairs(sets)
-        conditions = {
+        outputs = extract_both(sets, extractor) | pairs
+        conditions |= {
             "features": extractor.identity,
             "resize": extractor.resize,
             "quantisation": "8 bits, floats rounded to nearest",
@@ -77,12 +80,17 @@ def evaluate(
     }
 
 
-def check_pair(sets: dict[str, np.ndarray], paths: dict[str, Path]) -> None:
+def check_pair(given: dict[str, GivenSet]) -> None:
     """Checks that two sets can be compared; grey and colour of one size can.
 
     Raises:
-        UserError: Images against features, or images of different sizes.
+        UserError: Images against features, images of different sizes, or values whose range
+            cannot be right.
     """
+    from ..data.ranges import check_ranges
+
+    paths = {name: found.path for name, found in given.items()}
+    sets = {name: found.items for name, found in given.items()}
     real, generated = sets["real"], sets["generated"]
     if real.ndim != generated.ndim:
         kinds = {n: "features" if sets[n].ndim == 2 else "images" for n in sets}
@@ -96,6 +104,8 @@ def check_pair(sets: dict[str, np.ndarray], paths: dict[str, Path]) -> None:
             f"{paths['real']} holds images of {sizes['real']} pixels and {paths['generated']} "
             f"of {sizes['generated']}; expected one size."
         )
+    if real.ndim == 4:
+        check_ranges({str(paths[name]): items for name, items in sets.items()})
 
 
 def choose_extractor(name: str, weights: Path | None, device: str, download: bool) -> Extractor:
@@ -142,12 +152,40 @@ def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str,
             raise UserError(str(error)) from error
 
 
-def as_pairs(sets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns both sets as images and their reconstructions where the shapes allow it."""
-    if sets["real"].shape != sets["generated"].shape:
-        return {}
-    names = {"images": "real", "reconstructions": "generated"}
-    return {name: sets[at].astype("float32") / 255 for name, at in names.items()}
+def in_order(name: str, items: np.ndarray) -> np.ndarray:
+    """Returns a set's rows in the order of their content, so that no other decides a score.
+
+    Raises:
+        UserError: A row of features is not finite; the message counts rows as they were given.
+    """
+    from ...metrics.arrays import check_finite
+    from ..data.order import content_order
+
+    try:
+        check_finite(name, items)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return items[content_order(items)]
+
+
+def make_pairs(
+    given: dict[str, GivenSet], names: list[str]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Returns images and their reconstructions, float32 in [0, 1], and how they were paired.
+
+    Both are empty unless one of the named metrics needs pairs.
+
+    Raises:
+        UserError: It does, and the sets do not pair.
+    """
+    from .metric_lookup import find_metric
+    from .pairs import paired
+
+    if not any(PAIRED.intersection(find_metric(name).needs) for name in names):
+        return {}, {}
+    first, second, how = paired(given["real"], given["generated"])
+    arrays = {"images": first, "reconstructions": second}
+    return {n: a.astype("float32") / 255 for n, a in arrays.items()}, {"pairs": how}
 
 
 def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:

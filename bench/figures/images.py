@@ -116,7 +116,7 @@ def _latent_figure(found: Pictures, title: str) -> Figure:
             _draw_codes(axis, saved)
             _draw_contours(axis, saved, density)
             axis.set_title(TITLES.get(density, density))
-        line[0].set_ylabel(f"{wrapped(method, 1.8)}\n$z_2$")
+        line[0].set_ylabel(f"{wrapped(method, 1.8)}\nz₂")
     for axis in axes[-1]:
         axis.set_xlabel("z₁ (latent units)")
     title_above(figure, f"Codes of test images · {title}\ncontours: 50, 90, 99 % of the mass")
@@ -126,8 +126,10 @@ def _latent_figure(found: Pictures, title: str) -> Figure:
 def _draw_codes(axis: Axes, saved: dict[str, Array]) -> None:
     codes = saved["codes2d"][:2000]
     labels = saved.get("labels")
-    colour = labels[: len(codes)] if labels is not None else "#0072B2"
-    axis.scatter(codes[:, 0], codes[:, 1], c=colour, s=3, cmap="viridis", alpha=0.6, lw=0)
+    look: dict[str, Any] = {"color": "#0072B2"}
+    if labels is not None:
+        look = {"c": labels[: len(codes)], "cmap": "viridis"}
+    axis.scatter(codes[:, 0], codes[:, 1], s=3, alpha=0.6, lw=0, **look)
     reach = max(LIMIT, float(np.quantile(np.abs(codes), 0.995)) * 1.1)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 

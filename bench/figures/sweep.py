@@ -9,6 +9,8 @@ import numpy as np
 
 from ..comparison.cells import (
     has_several_sizes,
+    image_error,
+    is_trusted,
     method_order,
     normal_column,
     one_likelihood,
@@ -19,11 +21,10 @@ from ..comparison.columns import (
     join,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import axis_title, metric_short
-from ..comparison.significance import bootstrap_interval
+from ..comparison.significance import half_width
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLACES = {"N": "samples, N(0,I) / N", "Rec": "reconstructions", "test": "test images"}
-CAPTION = "Points: mean over seeds; bars: 95 % bootstrap interval of the mean."
+CAPTION = (
+    "Points: mean over seeds; bars: Student's 95 % interval of the mean, for likelihoods with "
+    "the error over test images."
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def _with_setting(rows: Rows, sweep: Sweep) -> Rows:
     found, rest = without_setting(rows, sweep.key)
     values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    varied = without_runs(rest.assign(setting=numbers))
+    varied = rest.assign(setting=numbers)
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]
@@ -107,15 +111,10 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
     import pandas as pd
 
     panels: dict[tuple[str, str], list[Rows]] = {}
-    # Bits/dim of pixels and of logits lie far apart, since their noise models differ.
-    split = rows["metric"].iloc[0] == "bits_per_dim" and rows["space"].nunique() > 1
-    for (dataset, space), own in rows.groupby(
-        ["dataset", rows["space"] if split else pd.Series("", rows.index, name="space")]
-    ):
+    for dataset, own in rows.groupby("dataset"):
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
                 detail = f", d = {size}" if sweep else ""
-                detail += f", {space}" if space else ""
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)
@@ -133,19 +132,20 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
 
 def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
     x = "setting" if sweep else "latent_dim"
-    good = rows[rows["status"] == "ok"]
+    good = rows[(rows["status"] == "ok") & is_trusted(rows)]
     ticks = sorted(set(good[x]))
     methods = method_order(good) if len(good) else []
     looks = looks_of(good)
     shift = np.linspace(-0.12, 0.12, len(methods)) if len(methods) > 1 else [0.0]
     for at, method in enumerate(methods):
         own = good[good["method"] == method]
-        groups = {float(v): list(own[own[x] == v]["value"]) for v in sorted(set(own[x]))}
+        groups = {float(v): own[own[x] == v] for v in sorted(set(own[x]))}
         places = [ticks.index(value) + float(shift[at]) for value in groups]
         xs = list(groups) if sweep and sweep.logarithmic else places
-        means = np.array([np.mean(values) for values in groups.values()])
-        ends = np.array([bootstrap_interval(values) for values in groups.values()])
-        errors = np.abs(ends.T - means)
+        means = [float(same["value"].mean()) for same in groups.values()]
+        halves = [half_width(same["value"], image_error(same)) for same in groups.values()]
+        # One seed has no interval: a point without a bar.
+        errors = [np.nan if half is None else half for half in halves]
         name = ", ".join(filter(None, (method, " / ".join(sorted(set(own["kind"]) - {""})))))
         axis.errorbar(xs, means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
     if sweep and sweep.logarithmic:

@@ -8,18 +8,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..comparison.cells import bound_sign, lost_text
-from ..comparison.columns import SCORE, without_floor
+from ..comparison.cells import score_cell
+from ..comparison.columns import SCORE, method_labels, without_floor
 from ..comparison.labels import suite_title, variant_text
-from ..comparison.significance import t_interval
+from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
+    Cell,
     Table,
     file_name,
     format_number,
     markdown_text,
-    seeds_cell,
     text_table,
 )
 from ..figures.run_files import RunFiles
@@ -29,13 +27,13 @@ from ..records.results import Rows, checksum
 CARDS = "cards"
 MODEL = (
     *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone", "backbone_hash"),
-    *("objective", "variant", "latent_dim", "selection"),
+    *("objective", "variant", "latent_dim", "selection", "recipe"),
 )
 LONGEST_NAME = 100
 NOTE = (
-    "Values are means over runs ± standard deviation (count of runs). The 95 % interval is "
-    "Student's over runs. With one run it follows from the score's own standard error, where the "
-    "score has one.",
+    "Values are means over runs ± half the width of their 95 % interval (count of runs).",
+    "The interval is Student's over runs. Likelihoods add the error over test images.",
+    "With one run it follows from the score's own standard error, where the score has one.",
 )
 
 
@@ -50,6 +48,7 @@ def write_cards(directory: Path, rows: Rows) -> list[Path]:
         The files written.
     """
     trained = without_floor(rows)
+    trained = trained.assign(method=method_labels(trained))
     models = {key: own for key, own in trained.groupby(list(MODEL), dropna=False)}
     names = card_names([dict(zip(MODEL, key, strict=True)) for key in models])
     paths = [directory / CARDS / f"{name}.md" for name in names]
@@ -81,6 +80,7 @@ def render_card(directory: Path, rows: Rows) -> str:
     settings = next(filter(None, map(files.record, names)), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
+    title = first.get("method", title)
     heading = f"{title} on {first['dataset']}, d = {first['latent_dim']} · {suite_title(first)}"
     pictures = [run for run in names if files.path(run, "samples.png")]
     sheets = sorted((directory / "plots").glob("sheet*.png"))
@@ -141,19 +141,18 @@ def _scores_table(rows: Rows) -> Table:
     return text_table("scores", "Scores", header, (_score_line(own) for _, own in scores), NOTE)
 
 
-def _score_line(rows: Rows) -> tuple[str, ...]:
+def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
     first = rows.iloc[0].to_dict()
-    good = rows[rows["status"] == "ok"]
-    values = [float(value) for value in good["value"]]
-    cell = seeds_cell(dict(enumerate(values)), 0, lost_text(rows))
-    shown = bound_sign(first) + cell.text if values else "n/a"
-    found = t_interval(values)
-    if len(values) == 1 and np.isfinite(good["stderr"].iloc[0]):
-        half = 1.96 * float(good["stderr"].iloc[0])
-        found = values[0] - half, values[0] + half
-    bounds = " to ".join(format_number(bound, like=cell.value) for bound in found or ()) or "-"
+    cell, errors = score_cell(rows, 0), rows["stderr"].dropna()
+    half = cell.half_width
+    if cell.seeds == "1" and len(errors) == 1:
+        half = NORMAL_95 * float(errors.iloc[0])
+    bounds = "-"
+    if half is not None and cell.value is not None:
+        ends = cell.value - half, cell.value + half
+        bounds = " to ".join(format_number(end, like=cell.value) for end in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
-    start = (first["metric"], _of(first), shown, bounds)
+    start = (first["metric"], _of(first), cell, bounds)
     return (*start, first["better"], first["unit"], kind, _identity(first))
 
 
@@ -169,11 +168,12 @@ def _identity(row: Mapping[Any, Any]) -> str:
 
 def _reasons(rows: Rows) -> str:
     lines = []
-    for (status, reason), own in rows[rows["reason"] != ""].groupby(["status", "reason"]):
-        records = own.to_dict("records")
-        scores = dict.fromkeys(f"{row['metric']} ({_of(row)})" for row in records)
-        kind = "" if status == "ok" else f"{status}: "
-        lines.append(f"- {markdown_text(f'{kind}{reason}')} {markdown_text('; '.join(scores))}")
+    # Warnings about scores that have a value are footnotes of their table.
+    lost = rows[(rows["reason"] != "") & (rows["status"] != "ok")]
+    for (status, reason), own in lost.groupby(["status", "reason"]):
+        scores = dict.fromkeys(f"{r['metric']} ({_of(r)})" for r in own.to_dict("records"))
+        text = markdown_text(f"{status}: {reason}")
+        lines.append(f"- {text} {markdown_text('; '.join(scores))}")
     return "**Remarks**\n\n" + "\n".join(lines) if lines else ""
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..comparison.columns import without_floor
+from ..comparison.cells import compute_seconds
+from ..comparison.columns import with_places, without_floor
 from ..comparison.labels import settings_of, suite_titles
 from ..files.storage import write_atomically
+from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results
 from ..suites.suite_files import suite_names
-from .claims import reading
+from .claims import MEANINGS, extent, findings, seeds_range
+from .effects import claim_verdict
+from .protocol import training_text
 
-HEADERS = ("suite", "runs", "objectives", "seeds", "training hours", "device", "torch", "commits")
-CLAIMS = """The RAE paper (Ghosh et al., ICLR 2020) makes five claims that rows can speak to:
-
-- i: A mixture of ten Gaussians fitted to the codes gives better samples than one Gaussian or the \
-prior.
-- ii: The best samples are those of a RAE variant with the mixture.
-- iii: A plain autoencoder with the mixture comes close.
-- iv: RAE interpolations are better than those of VAEs.
-- v: More Monte-Carlo samples improve a VAE's reconstructions.
-
-The AEF paper (Silvestri et al., ICLR 2023) claims a strikingly higher log-likelihood than that \
-of architecturally identical VAEs."""
+HEADERS = ("suite", "runs", "objectives", "seeds", "compute hours", "device", "torch", "commits")
+PAPERS = (
+    "The RAE paper (Ghosh et al., ICLR 2020) makes five claims that rows can speak to, the AEF "
+    "paper (Silvestri et al., ICLR 2023) one:"
+)
+VERDICTS = (
+    "What each suite says of them, computed from its rows. A claim is contradicted where one of "
+    "its comparisons is, and supported where all are. A suite's page shows every comparison with "
+    "its interval."
+)
 
 
 def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
@@ -40,13 +42,16 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
         UserError: A folder does not exist or has no rows.
     """
     found = [(directory, read_results(directory).rows) for directory in directories]
-    lines = [_line(rows) for _, rows in found]
-    table = [HEADERS, ("---",) * len(HEADERS), *lines]
-    parts = ["# Results", CLAIMS, "\n".join(f"| {' | '.join(line)} |" for line in table)]
+    claims = "\n".join(f"- {claim}: {meaning}." for claim, meaning in MEANINGS.items())
+    parts = ["# Results", _table(HEADERS, [_line(rows) for _, rows in found]), PAPERS, claims]
+    parts += [
+        VERDICTS,
+        _table(("suite", *MEANINGS, "training"), [_verdicts(*own) for own in found]),
+    ]
     for directory, rows in found:
         title = ", ".join(suite_titles(rows))
         link = f"[{title}]({directory.name}/README.md)" if directory.parent == out else title
-        parts += [f"## {link}", reading(rows)]
+        parts += [f"## {link}", extent(rows)]
     ran = {name for _, rows in found for name in rows["suite"]}
     missing = [f"`{name}`" for name in suite_names() if name not in ran]
     if missing:
@@ -59,14 +64,26 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
 def _line(rows: Rows) -> tuple[str, ...]:
     trained = without_floor(rows)
     runs = trained.drop_duplicates("run")
+    seconds = compute_seconds(runs)
     torch = sorted({str(settings_of(text).get("torch", "")) for text in runs["versions"]} - {""})
     return (
         ", ".join(suite_titles(rows)),
         str(len(runs)),
         str(trained["objective"].nunique()),
-        str(trained["seed"].nunique()),
-        f"{runs['train_seconds'].sum() / 3600:.2f}",
+        seeds_range(with_places(trained)).partition(" seed")[0],
+        "-" if seconds is None else f"{seconds * len(runs) / 3600:.2f}",
         ", ".join(sorted(set(runs["device"]))),
         ", ".join(torch),
         ", ".join(sorted({f"`{commit}`" for commit in runs["commit"] if commit})),
     )
+
+
+def _verdicts(directory: Path, rows: Rows) -> tuple[str, ...]:
+    found = findings(rows, read_per_image(directory))
+    own = {claim: [f for f in found if f.effect.claim == claim] for claim in MEANINGS}
+    cells = (claim_verdict(judged) if judged else "-" for judged in own.values())
+    return ", ".join(suite_titles(rows)), *cells, training_text(rows)
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines))

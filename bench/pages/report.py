@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..comparison.columns import without_floor
+from ..comparison.columns import with_places, without_floor
+from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
 from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
+from ..files.written import read_list, update_list
+from ..records.per_image import read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
+from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
-from .claims import reading
+from .claims import findings, reading
+from .effects import CLAIMS, Finding, claims_table
 from .staleness import staleness
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     """Writes results.csv, tables/, plots/ and README.md of a results folder.
+
+    Tables, plots and cards that a former report wrote, and that the rows no longer give, go.
 
     Args:
         directory: The results folder; rows come from its runs and its results.csv.
@@ -37,19 +44,25 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         written += write_results(directory / "results.csv", results.rows)
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
-    tables, notes = all_tables(results.rows)
-    for table in tables:
-        written += write_table(directory / "tables", table)
+    arrays = read_per_image(directory)
+    tables, notes = all_tables(results.rows, arrays)
+    judged = findings(results.rows, arrays)
+    tables += [claims_table(judged)] if judged else []
+    made = [path for table in tables for path in write_table(directory / "tables", table)]
     runs = RunFiles(directory)
     plots = write_figures(results.rows, runs, directory / "plots")
+    made += plots
     if not (directory / "runs").is_dir():  # Without arrays the pictures there are the newest.
         plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
+        made += [directory / name for name in read_list(directory) if name.startswith("plots/")]
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
-    page = render_page(results, tables, plots, warnings, shown)
+    page = render_page(results, judged, tables, plots, warnings, shown)
     write_atomically(directory / "README.md", page)
-    return [*written, *plots, *shown, directory / "README.md"]
+    listed = update_list(directory, [*made, *shown])
+    files = [*written, *made, *plots, *shown, directory / "README.md", listed]
+    return list(dict.fromkeys(files))
 
 
 def suite_folders(directory: Path) -> list[Path]:
@@ -59,37 +72,45 @@ def suite_folders(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
 
 
-def all_tables(rows: Rows) -> tuple[list[Table], list[str]]:
-    """Returns every table that the rows allow, and notes on columns that had to be split."""
+def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
+    """Returns every table that the rows allow, and notes on columns that had to be split.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images.
+    """
     if not len(without_floor(rows)):
         return [], ["There are only floor rows: no objective has been scored yet."]
     tables = [table for _, make in TABLES.items() for table in make(rows)]
+    tables += gain_tables(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
 def missing_runs(rows: Rows) -> list[str]:
-    """Names the seeds that other objectives of the same suite, data set and latent size have."""
-    trained = without_floor(rows)
+    """Names lost seeds, which other methods of the same suite and size have, and failed scores."""
+    trained = without_floor(with_places(rows))
     found = []
     places = ["suite", "scale", "dataset", "latent_dim"]
     for (suite, scale, dataset, size), part in trained.groupby(places):
         seeds = set(part["seed"])
-        for (objective, variant), own in part.groupby(["objective", "variant"]):
+        for method, own in part.groupby("method"):
             lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
             if lost:
-                name = " ".join(filter(None, (str(objective), str(variant))))
                 where = f"{suite} ({scale}), {dataset}, d = {size}"
-                found.append(f"{where}: '{name}' has no run of seeds {lost}.")
+                found.append(f"{where}: '{method}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):
-        bad = trained[trained["status"] == status].drop_duplicates("run")
-        for row in bad.to_dict("records"):
-            name = f"'{row['objective']}' (seed {row['seed']}, run {row['run'][:12]})"
-            found.append(f"{name} {status}: {row['reason']}")
+        bad = trained[trained["status"] == status]
+        for (_, run, reason), own in bad.groupby(["method", "run", "reason"]):
+            row = own.iloc[0]
+            scores = f"{', '.join(sorted(set(own['metric'])))} " if status == "failed" else ""
+            name = f"'{row['method']}' (seed {row['seed']}, run {str(run)[:12]})"
+            found.append(f"{name}: {scores}{status}: {reason}")
     return found
 
 
 def render_page(
     results: Results,
+    judged: Sequence[Finding],
     tables: list[Table],
     plots: Iterable[Path],
     warnings: list[str],
@@ -98,14 +119,15 @@ def render_page(
     """Returns the report's page in Markdown."""
     rows = results.rows
     scores = ("fd", "bits_per_dim")
+    claims = [table for table in tables if table.name == CLAIMS]
     first = [table for score in scores for table in tables if table.name.startswith(score)]
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
     sheets = [name for name in pictures if name.startswith("sheet")]
     missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""
     parts = [
         f"# {_text(', '.join(suite_titles(rows)))}",
-        _text(reading(rows)),
-        *(table.as_markdown().rstrip() for table in first or tables[:1]),
+        _text(reading(rows, judged)),
+        *(table.as_markdown().rstrip() for table in [*(first or tables[:1]), *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),
         _links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]),

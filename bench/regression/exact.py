@@ -136,13 +136,14 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
 def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Returns the digest of each data set's split that is here, and a note on each that is not."""
     from ..data.dataset import load_dataset
+    from ..data.splits import SHUFFLED
 
     digests: dict[str, str] = {}
     notes: list[str] = []
     for name in sorted(set(names)):
         dataset, _, split = name.rpartition("/")
         try:
-            digests[name] = load_dataset(dataset, split).digest
+            digests[name] = load_dataset(dataset, split.removesuffix(SHUFFLED)).digest
         except UserError as error:
             notes.append(f"Split {name} was not checked: {error}")
     return digests, notes

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 2.0
 DETERMINISTIC = "AEBENCH_DETERMINISTIC"
-MEMORY = ("out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
     Raises:
         Stopped: A stop was asked for.
     """
+    from ...metrics.devices import lacks_memory
     from ..files.locking import held
     from .runner import Run
 
@@ -100,7 +100,7 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
         where = f" '{error.filename}'" if error.filename else ""
         return Done(request, "failed", RunFailed(f"{error.strerror or error}{where}."))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(m in str(error) for m in MEMORY):
+        if not lacks_memory(error):
             raise
         told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
         return Done(request, "failed", RunFailed(told))
@@ -115,6 +115,7 @@ def set_up_torch() -> None:
     torch.set_num_threads(threads())
     set_products("ieee")
     if os.environ.get(DETERMINISTIC):
+        ask_for_determinism()
         torch.use_deterministic_algorithms(True)
 
 

@@ -7,24 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
+from ..comparison.cells import (
+    compute_seconds,
+    image_error,
+    likelihood_places,
+    lost_text,
+    method_order,
+    seed_values,
+    suite_parts,
+    warnings_of,
+)
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.labels import score_title
-from ..comparison.significance import rank_intervals
-from ..comparison.table import Table, format_number, text_table
+from ..comparison.significance import half_width, rank_intervals
+from ..comparison.table import Cell, Table, format_number, spread_text, text_table
 from ..records.results import Rows
 
 Entry = dict[str, Any]
 SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
 HEADER = (
-    *("rank", "objective", "mean ± sd (seeds)", "kind", "model"),
-    *("parameters", "outside", "train s"),
+    *("rank", "objective", "mean ± 95 % (seeds)", "kind", "model"),
+    *("parameters", "outside", "compute s"),
 )
 NOTES = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
     "entry may hold every rank.",
     "Nothing is ranked ahead of a lower bound on a likelihood, since the truth may be better.",
+    "± is the half-width of Student's 95 % interval of the mean over seeds. Likelihoods add the "
+    "error over test images, and with one seed have that alone.",
     "Entries are compared only with entries of the same board: same suite and scale, data set, "
     "backbone, score and protocol.",
 )
@@ -38,7 +49,8 @@ def board_entries(rows: Rows) -> list[Entry]:
     entries: list[Entry] = []
     for part in suite_parts(without_floor(rows)):
         placed = with_places(part.rows)
-        placed.loc[placed["metric"] == "bits_per_dim", "place"] = "bits/dim"
+        likelihood = placed["kind"] != ""
+        placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
         board |= placed["metric"] == "bits_per_dim"
         for metric in SCORES:
@@ -56,7 +68,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
     return [
         text_table(
             *("leaderboard", board, HEADER, map(_board_line, own)),
-            notes=(f"Protocol: {own[0]['protocol']}.", NOTES[0]),
+            notes=(f"Protocol: {own[0]['protocol']}.", NOTES[0], NOTES[-1]),
         )
         for board, own in boards.items()
     ]
@@ -93,6 +105,8 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
 def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, count: int) -> Entry:
     first = rows.sort_values("seed", kind="stable").iloc[0]
     values = list(seeds.values())
+    half = half_width(values, image_error(rows)) if values else None
+    seconds = compute_seconds(rows)
     low, high = rank or (count + 1, count + 1)
     return {
         "objective": str(first["method"]),
@@ -100,13 +114,14 @@ def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, co
         "rank_low": low,
         "rank_high": high,
         "mean": float(f"{np.mean(values):.6g}") if values else None,
-        "sd": float(f"{np.std(values, ddof=1):.3g}") if len(values) > 1 else None,
+        "half_width": None if half is None else float(f"{half:.3g}"),
         "seeds": len(values),
         "kind": str(first["kind"]),
         "model": str(first["model"]),
         "parameters_backbone": int(first["parameters_backbone"]),
         "parameters_outside": int(first["parameters_outside"]),
-        "train_seconds": round(float(rows["train_seconds"].mean()), 1),
+        "compute_seconds": None if seconds is None else round(seconds, 1),
+        "warnings": warnings_of(rows),
         "run": str(first["run"]),
     }
 
@@ -115,10 +130,15 @@ def _rank_text(rank: tuple[int, int]) -> str:
     return f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]} to {rank[1]}"
 
 
-def _board_line(entry: Entry) -> tuple[str, ...]:
-    spread = f" ± {format_number(entry['sd'], like=entry['mean'])}" if entry["sd"] else ""
-    mean = "-" if entry["mean"] is None else format_number(entry["mean"])
-    score = f"{mean}{spread} ({entry['seeds']})"
-    numbers = (entry["parameters_backbone"], entry["parameters_outside"], entry["train_seconds"])
-    texts = (entry["rank"], entry["objective"], score, entry["kind"], entry["model"])
-    return (*texts, *(f"{number:,}" for number in numbers))
+def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
+    shown = entry["mean"]
+    number = "-" if shown is None else format_number(shown)
+    spread = "" if shown is None else spread_text(entry["half_width"], shown)
+    # The count makes the cell one of a score, whose warnings the table collects.
+    count = str(entry["seeds"])
+    warnings = tuple(entry["warnings"])
+    score = Cell(f"{number}{spread} ({count})", shown, seeds=count, warnings=warnings)
+    seconds = "-" if entry["compute_seconds"] is None else f"{entry['compute_seconds']:,}"
+    parameters = (f"{entry[name]:,}" for name in ("parameters_backbone", "parameters_outside"))
+    texts = (entry["rank"], entry["objective"])
+    return (*texts, score, entry["kind"], entry["model"], *parameters, seconds)

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import seed_values
-from ..comparison.columns import SCORE_KEY
+from ..comparison.cells import seed_values, warnings_of
+from ..comparison.columns import SCORE_KEY, method_labels
+from ..comparison.gains import (
+    LEGEND,
+    NO_CLAIM,
+    Arrays,
+    Estimate,
+    Gain,
+    dims_of,
+    estimate_of,
+    likelihood_gain,
+)
 from ..comparison.labels import suite_title
-from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, paired_p_value
+from ..comparison.significance import (
+    LEVEL,
+    SEEDS_NEEDED,
+    Seeds,
+    half_width,
+    holm,
+    paired_p_value,
+)
 from ..comparison.table import Cell, Table, format_number, text_table
 from ..errors import UserError
+from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results
 
 if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
+DIFFERENT = "different"
+MOST_NAMED = 5
+IMAGES_UNKNOWN = (
+    "Where single images' likelihoods were not kept, ± is over the seeds alone, and no likelihood "
+    "is called better or worse."
+)
 HEADER = (
     *("objective", "dataset", "d", "images", "score", "first", "second"),
     *("difference", "verdict"),
@@ -35,12 +60,16 @@ class PairedScore:
         first: The first's value for each seed.
         second: The second's value for each seed.
         p_value: That both are alike, corrected for the number of scores.
+        gain: For likelihoods the difference with its direction, in the row's unit.
+        warnings: What is kept with the scores of the first and of the second.
     """
 
     row: Mapping[Any, Any]
     first: Seeds
     second: Seeds
     p_value: float
+    gain: Gain | None = None
+    warnings: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     @property
     def shared(self) -> list[int]:
@@ -62,9 +91,15 @@ class PairedScore:
         if self.p_value >= LEVEL:
             return "no difference seen"
         if self.row["better"] not in ("lower", "higher"):
-            return "different"
-        lower = bool(self.differences.mean() < 0)
-        return "better" if lower == (self.row["better"] == "lower") else "worse"
+            return DIFFERENT
+        moved = float(self.differences.mean())
+        if self.gain is not None:
+            if self.gain.direction == NO_CLAIM or not self.gain.images:
+                return DIFFERENT
+            moved = self.gain.sign
+        if moved == 0:
+            return "no difference seen"
+        return "better" if (moved < 0) == (self.row["better"] == "lower") else "worse"
 
 
 def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
@@ -73,54 +108,105 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     Raises:
         UserError: A folder is missing or empty, or no score is in both with a shared seed.
     """
-    a, b = read_results(first), read_results(second)
-    notes = [*a.warnings, *b.warnings]
-    scores = paired_scores(a.rows, b.rows)
+    found = [read_results(first), read_results(second)]
+    a, b = with_methods([results.rows for results in found])
+    scores = paired_scores(a, b, (read_per_image(first), read_per_image(second)))
+    alone = [_alone(path, own, other) for path, own, other in ((first, a, b), (second, b, a))]
     if not scores:
-        raise UserError(f"'{first}' and '{second}' share no score of the same seed.")
-    title = f"{second} minus {first} · {suite_title(a.rows.iloc[0].to_dict())}"
-    table = paired_table("compare", title, scores)
-    keys = [_keys(rows) for rows in (a.rows, b.rows)]
-    for path, own, other in ((first, keys[0], keys[1]), (second, keys[1], keys[0])):
-        if own - other:
-            notes.append(f"{len(own - other)} scores are only in '{path}'.")
-    return table, notes
+        raise UserError(
+            f"'{first}' and '{second}' share no score of the same method and seed. "
+            f"{' '.join(filter(None, alone))}"
+        )
+    title = f"{second} minus {first} · {suite_title(a.iloc[0].to_dict())}"
+    notes = [warning for results in found for warning in results.warnings]
+    return paired_table("compare", title, scores), [*notes, *filter(None, alone)]
 
 
-def paired_scores(first: Rows, second: Rows) -> list[PairedScore]:
-    """Returns the scores that both have with a shared seed, tested together."""
+def with_methods(many: Sequence[Rows]) -> list[Rows]:
+    """Returns several results with the column ``method``, whose names tell all of them apart."""
+    import pandas as pd
+
+    labels = iter(method_labels(pd.concat(many, ignore_index=True)))
+    return [rows.assign(method=list(islice(labels, len(rows)))) for rows in many]
+
+
+def paired_scores(
+    first: Rows, second: Rows, arrays: tuple[Arrays, Arrays] = ({}, {})
+) -> list[PairedScore]:
+    """Returns the scores that both have with a shared seed, tested together.
+
+    Args:
+        first: Rows of one result set.
+        second: Rows of the other.
+        arrays: Log-likelihoods of single images of the first and of the second.
+    """
     groups = [dict(iter(rows.groupby(list(SCORE_KEY), dropna=False))) for rows in (first, second)]
     entries = []
     for key, own in groups[0].items():
         if key in groups[1]:
             x, y = seed_values(own), seed_values(groups[1][key])
             if x.keys() & y.keys():
-                entries.append((own.iloc[0].to_dict(), x, y))
-    adjusted = holm([paired_p_value(x, y) for _, x, y in entries])
-    return [PairedScore(*entry, p) for entry, p in zip(entries, adjusted, strict=True)]
+                entries.append((x, y, own, groups[1][key]))
+    adjusted = holm([paired_p_value(x, y) for x, y, _, _ in entries])
+    scores = []
+    for (x, y, own, other), p in zip(entries, adjusted, strict=True):
+        estimates = (
+            estimate_of(own, arrays[0], brackets=first),
+            estimate_of(other, arrays[1], brackets=second),
+        )
+        row = own.iloc[0].to_dict()
+        warnings = (warnings_of(own), warnings_of(other))
+        scores.append(PairedScore(row, x, y, p, _gain(row, *estimates), warnings))
+    return scores
 
 
 def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
     """Returns the table of paired scores."""
+    shown = list(scores)
+    found = {score.gain.direction for score in shown if score.gain is not None}
+    alone = any(score.gain is not None and not score.gain.images for score in shown)
     notes = (
-        "Means over the shared seeds, count in brackets; difference ± its standard deviation.",
+        "Means over the shared seeds, count in brackets. Difference ± half-width of its 95 % "
+        "interval: Student's over the seeds, joined for likelihoods with the error over images.",
         f"Verdict: paired t-test, Holm-corrected, from {SEEDS_NEEDED} shared seeds on.",
+        *(text for sign, text in LEGEND.items() if sign in found),
+        *((IMAGES_UNKNOWN,) if alone else ()),
     )
-    return text_table(name, title, HEADER, map(_line, scores), notes)
+    return text_table(name, title, HEADER, map(_line, shown), notes)
 
 
-def _keys(rows: Rows) -> set[tuple[str, ...]]:
-    return {tuple(map(str, line)) for line in rows[list(SCORE_KEY)].itertuples(index=False)}
+def _gain(row: Mapping[Any, Any], first: Estimate, second: Estimate) -> Gain | None:
+    found = likelihood_gain(first, second) if row["kind"] else None
+    in_bits = found is not None and str(row["metric"]).startswith("bits_per_dim")
+    return found.in_bits(dims_of(row)) if found is not None and in_bits else found
+
+
+def _alone(path: Path, own: Rows, other: Rows) -> str:
+    """Returns how many scores only one result set has, and of which methods."""
+    keys = [
+        list(map(tuple, rows[list(SCORE_KEY)].astype(str).to_numpy())) for rows in (own, other)
+    ]
+    lacking = set(keys[0]) - set(keys[1])
+    methods = sorted({m for m, key in zip(own["method"], keys[0], strict=True) if key in lacking})
+    shown = ", ".join(methods[:MOST_NAMED]) + (", ..." if len(methods) > MOST_NAMED else "")
+    return f"{len(lacking)} scores are only in '{path}', of {shown}." if lacking else ""
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:
     row, difference = score.row, score.differences
     moved, count = float(difference.mean()), len(difference)
-    spread = f" ± {difference.std(ddof=1):.3g}" if count > 1 else ""
     pair = (score.first, score.second)
     means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
-    method = " ".join(filter(None, (row["objective"], row["variant"], row["space"])))
+    method = " ".join(filter(None, (row["method"], row["space"])))
     scored = " ".join(filter(None, (row["images"], row["density"])))
     names = (method, row["dataset"], row["latent_dim"], scored, row["metric"])
-    numbers = (Cell(f"{format_number(mean)} ({count})", mean) for mean in means)
-    return (*names, *numbers, Cell(f"{moved:+.4g}{spread}", moved), score.verdict)
+    numbers = (
+        Cell(f"{format_number(mean)} ({count})", mean, seeds=str(count), warnings=warnings)
+        for mean, warnings in zip(means, score.warnings, strict=True)
+    )
+    half = half_width(difference)
+    spread = "" if half is None else f" ± {half:.3g}"
+    change = Cell(f"{moved:+.4g}{spread}", moved)
+    if score.gain is not None:
+        change = Cell(score.gain.text, score.gain.value)
+    return (*names, *numbers, change, score.verdict)

@@ -57,8 +57,10 @@ def _pair_cell(precision: Cell, recall: Cell) -> Cell:
         return replace(precision, mark="")
     marks = {precision.mark, recall.mark}
     mark = "" if "" in marks else "best" if marks == {"best"} else "tie"
-    return Cell(f"{_number(precision)} / {_number(recall)} ({precision.seeds})", mark=mark)
+    warnings = tuple(dict.fromkeys((*precision.warnings, *recall.warnings)))
+    text = f"{_number(precision)} / {_number(recall)} ({precision.seeds})"
+    return Cell(text, mark=mark, warnings=warnings)
 
 
 def _number(cell: Cell) -> str:
-    return f"{cell.value:.3f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.3f}")
+    return f"{cell.value:.3f}" + ("" if cell.half_width is None else f" ± {cell.half_width:.3f}")

@@ -9,7 +9,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..comparison.cells import lost_text, method_order, seed_values, suite_parts
+from ..comparison.cells import (
+    OVER_IMAGES,
+    OVER_SEEDS,
+    bound_sign,
+    image_error,
+    lost_text,
+    method_order,
+    seed_values,
+    suite_parts,
+    warnings_of,
+)
 from ..comparison.columns import with_places, without_floor
 from ..comparison.significance import t_interval
 from ..comparison.table import (
@@ -17,7 +27,6 @@ from ..comparison.table import (
     Cell,
     Table,
     file_name,
-    format_number,
     seeds_cell,
     text_table,
 )
@@ -101,6 +110,8 @@ def published_tables(rows: Rows) -> Iterator[Table]:
 
 HEADER = ("what", "published", "ours", "difference", "inside seed interval", "notes")
 CAPTION = (
+    f"Ours: {OVER_SEEDS[0].lower()}{OVER_SEEDS[1:]}",
+    OVER_IMAGES,
     "Difference: ours minus published, only where features and counts are the same.",
     "Inside: the published value lies in the 95 % t-interval for one more seed of ours.",
     "Values in brackets were recalled, not read, and are never differenced.",
@@ -153,11 +164,12 @@ def _line(value: Published, rows: Rows) -> Line:
 
 
 def _ours(rows: Rows) -> Cell:
-    """Returns the cell of our own mean, its spread and its count of seeds."""
-    cell = seeds_cell(seed_values(rows), 0)
+    """Returns the cell of our own mean, its interval and its count of seeds."""
+    cell = seeds_cell(seed_values(rows), 0, image_error=image_error(rows))
     if cell.value is None:
         return Cell(lost_text(rows) or "-", seeds=cell.seeds)
-    return replace(cell, text=f"{format_number(cell.value)} ({cell.seeds})")
+    sign = bound_sign(rows.iloc[0].to_dict()) if rows["kind"].iloc[0] else ""
+    return replace(cell, text=sign + cell.text, warnings=warnings_of(rows))
 
 
 def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:

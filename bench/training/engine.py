@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .state import training_tensors
 
 # Libraries choose their kernels and allocate their work space in the first steps, which a graph
 # must not record.
@@ -42,11 +47,15 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.stream = torch.cuda.Stream(device)
+        self.index = self.stream.device.index or 0
 
     def take(self, body: Body) -> None:
         """Carries out a step on the stream."""
-        with self._apart():
+        current = torch.cuda.current_stream(self.stream.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
             body()
+        current.wait_stream(self.stream)
 
     def record(self, body: Body, generator: torch.Generator) -> Body:
         """Returns the replay of one step.
@@ -54,21 +63,31 @@ class CudaGraphs:
         Raises:
             RuntimeError: The step waits for the device or cannot be recorded otherwise.
         """
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         graph.register_generator_state(generator)
         # Other threads, such as the progress bar's, do not touch what is recorded.
         mode = "thread_local"
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode=mode):
-            body()
+        try:
+            # The outer block puts the current stream back also where the inner one fails.
+            with (
+                torch.cuda.stream(self.stream),
+                torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode=mode),
+            ):
+                body()
+        except BaseException:
+            self._recover(generator, pool)
+            raise
         return graph.replay
 
-    @contextlib.contextmanager
-    def _apart(self) -> Iterator[None]:
-        current = torch.cuda.current_stream(self.stream.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            yield
-        current.wait_stream(self.stream)
+    def _recover(self, generator: torch.Generator, pool: tuple[int, int]) -> None:
+        """Ends by hand what torch 2.11 leaves open where a recording fails."""
+        for stuck in (generator, torch.cuda.default_generators[self.index]):
+            # A copy is not in recording mode; the old state goes with the graph.
+            stuck.graphsafe_set_state(stuck.clone_state())
+        # Refused where the pool was closed after all.
+        with contextlib.suppress(RuntimeError):
+            torch._C._cuda_endAllocateToPool(self.index, pool)
+            torch._C._cuda_releasePool(self.index, pool)
 
 
 class Engine:
@@ -114,6 +133,10 @@ class Engine:
         else:
             self._record(self.recorder)
 
+    def forget(self) -> None:
+        """Drops the recorded step and its memory; a further step is recorded anew."""
+        self.replay = None
+
     def _record(self, recorder: Recorder) -> None:
         before = self._copy()
         places = self._places()
@@ -122,11 +145,13 @@ class Engine:
         after = self._copy()
         self._put_back(before)
         try:
-            replay = recorder.record(self.body, self.generator)
+            with _no_collection():
+                replay = recorder.record(self.body, self.generator)
             replay()
             self.refused = self._objection(before, after, places)
         except (RuntimeError, ValueError, FloatingPointError) as error:
-            self.refused = str(error).partition("\n")[0] or repr(error)
+            first = _first_cause(error)
+            self.refused = str(first).partition("\n")[0] or repr(first)
         if not self.refused:
             self.replay = replay
             return
@@ -175,6 +200,26 @@ class Engine:
         return ""
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps Python from collecting garbage inside: freeing a graph would end a recording."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Returns the error that led to an error: the end of a failed recording fails as well."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
 def _groups(values: dict[str, Tensor]) -> dict[str, list[str]]:
     """Returns names by kind: what is before the first dot, with what follows the last number.
 
@@ -195,9 +240,22 @@ def _joined(values: dict[str, Tensor], names: list[str]) -> Tensor:
 
 def recorder_for(device: torch.device) -> Recorder | None:
     """Returns how steps are recorded on a device; None on a CPU and where it was declined."""
-    if device.type != "cuda" or os.environ.get(EAGER):
+    if device.type == "cpu" or os.environ.get(EAGER):
         return None
     return CudaGraphs(device)
+
+
+def driven(body: Body, module: nn.Module, optimiser: Optimizer, noise: torch.Generator) -> Body:
+    """Returns what carries out a training's step: a replay on a GPU, the step itself elsewhere.
+
+    Args:
+        body: One step; see `Engine`.
+        module: What it trains.
+        optimiser: What it trains with.
+        noise: The source of all its noise, on the device that it is trained on.
+    """
+    tensors = functools.partial(training_tensors, module, optimiser)
+    return Engine(body, tensors, noise, recorder_for(noise.device)).step
 
 
 def decline_graphs() -> None:

@@ -15,7 +15,7 @@ from ..files.storage import canonical_json
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.nn import Parameter
+    from torch.nn import Module, Parameter
     from torch.optim import Adam, Optimizer
 
 VARIABLE = "AEBENCH_SAVE_SECONDS"
@@ -124,7 +124,7 @@ def adam(parameters: Iterable[Parameter], rate: float, device: torch.device) -> 
     from torch.optim import Adam
 
     # The fused kernel is one call instead of one for each parameter.
-    if device.type != "cuda":
+    if device.type == "cpu":
         return Adam(parameters, lr=rate, fused=True)
     return Adam(parameters, lr=tensor(rate, device=device), fused=True, capturable=True)
 
@@ -144,14 +144,31 @@ def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
     return {f"{i}.{key}": value for i, entries in state.items() for key, value in entries.items()}
 
 
+def training_tensors(module: Module, optimiser: Optimizer) -> dict[str, Tensor]:
+    """Returns weights, buffers and the optimiser's state by name, the tensors themselves."""
+    values = {f"weight.{k}": v.detach() for k, v in module.named_parameters()}
+    values |= {f"buffer.{k}": v for k, v in module.named_buffers()}
+    return values | {f"optimiser.{k}": v for k, v in optimiser_tensors(optimiser).items()}
+
+
 def restore_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor], rate: float) -> None:
     """Puts back what `optimiser_tensors` returned, and the learning rate."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, _, key = name.partition(".")
-        entries.setdefault(int(index), {})[key] = value
+        entries.setdefault(int(index), {})[key] = _laid_out_as(parameters[int(index)], value)
     optimiser.load_state_dict({**optimiser.state_dict(), "state": entries})
     set_rate(optimiser, rate)
+
+
+def _laid_out_as(parameter: Parameter, value: Tensor) -> Tensor:
+    """Returns a moment in its parameter's layout, which a file does not keep."""
+    from torch import empty_like
+
+    if value.shape != parameter.shape:
+        return value
+    return empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.objectives.denoising import add_noise
+from ...metrics.devices import lacks_memory
 from ...models.objectives.objective import Objective
 from ...models.streams import stream
-from ...models.switches import VALUE_CHECKS
 from ..errors import UserError
 from ..interruption import check_stop, stop_requested
 from ..suites.config import Training
 from .batches import Batches
+from .clock import ComputeClock
 from .engine import Engine, recorder_for
 from .plateau import Plateau
-from .precision import computing_in
+from .precision import computing_in, lay_out
 from .state import (
     LOGGER,
     SavedStates,
@@ -35,6 +35,7 @@ from .state import (
     save_seconds,
     set_rate,
 )
+from .step import TrainingStep
 from .term_sums import Diverged, TermSums
 
 
@@ -80,29 +81,31 @@ class Trainer:
         seconds_to_save: float | None = None,
     ) -> None:
         device = next(objective.parameters()).device
-        if device.type == "cuda":
-            objective.to(memory_format=torch.channels_last)
+        lay_out(objective, training.precision)
         self.objective, self.training, self.seed = objective, training, seed
         self.validation = validation.to(device)
         own = train[: training.train_images or None].to(device)
         self.batches = Batches(own, training.batch_size, seed)
-        # One tensor that every batch is copied into: a recorded step reads the same address each
-        # time.
-        self.pixels = own[: training.batch_size].clone()
         self.device = device
         self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
         self.states = SavedStates(folder, identity)
         self.log = TrainingLog(folder / "log.jsonl")
         self.validate_every = training.validate_every or self.batches.per_epoch
-        self.parameters = list(objective.parameters())
-        self.optimiser = adam(self.parameters, training.learning_rate, device)
+        self.optimiser = adam(objective.parameters(), training.learning_rate, device)
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
         self.step, self.seconds = 0, 0.0
+        self.clock = ComputeClock(device)
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.best_step = float("inf"), 0
         self.sums = TermSums(device)
-        self.engine = Engine(self._step, self._state, self.noise, recorder_for(device))
+        pixels = own[: training.batch_size].clone()
+        self.work = TrainingStep(
+            objective, training, pixels, self.optimiser, self.noise, self.sums
+        )
+        # Of the step alone, not of the trainer: a trainer is freed with its last reference, and
+        # with it the data, the recorded step and its memory.
+        self.engine = Engine(self.work.take, self.work.tensors, self.noise, recorder_for(device))
 
     def run(self, report: Callable[[Progress], None] | None = None) -> None:
         """Trains to the last step, from the saved state if there is one.
@@ -117,16 +120,21 @@ class Trainer:
             self._initialise()
         with computing_in(self.training.precision, self.objective.backbone):
             self._go_on(report)
+        self.engine.forget()
+        lay_out(self.objective)
 
     def _go_on(self, report: Callable[[Progress], None] | None) -> None:
         started = saved = time.monotonic()
         first, before = self.step, self.seconds
         while self.step < self.training.steps:
-            self.train_step()
+            with self.clock.running():
+                self.train_step()
             last = self.step == self.training.steps
             self.seconds = before + time.monotonic() - started
             if self.step % self.validate_every == 0 or last:
-                loss = self._validate()
+                with self.clock.running():
+                    loss = self._validate()
+                self.clock.read()  # The validation has waited for the device anyway.
                 if report is not None:
                     done = (self.step - first) * self.training.batch_size
                     rate = done / max(time.monotonic() - started, 1e-9)
@@ -159,7 +167,7 @@ class Trainer:
             # A stream of its own: data-dependent initialisation must not shift the training's
             # noise.
             generator = stream(self.seed, "init/space", self.device)
-            self.objective.initialise(self._prepare(pixels, generator), generator)
+            self.objective.initialise(self.work.prepare(pixels, generator), generator)
 
     def train_step(self) -> None:
         """Takes one step on the next batch, without validation or a saved state.
@@ -169,46 +177,23 @@ class Trainer:
         """
         if not self.objective.training:
             self.objective.train()
-        self.batches.at(self.step, out=self.pixels)
-        self.engine.step()
+        self.batches.at(self.step, out=self.work.pixels)
+        with self._told():
+            self.engine.step()
         self.step += 1
 
-    def _step(self) -> None:
-        """One step on ``pixels``: on the device alone, so that it can be replayed."""
-        with self._checks():
-            terms = self._terms(self._prepare(self.pixels, self.noise), self.noise)
-        loss = self.objective.total(terms).mean()
-        for parameter in self.parameters:
-            # By assignment: the optimiser's own method does the same with bookkeeping for each
-            # parameter.
-            parameter.grad = None
-        loss.backward()
-        if self.training.gradient_clip > 0:
-            torch.nn.utils.clip_grad_norm_(
-                self.parameters, self.training.gradient_clip, foreach=True
-            )
-        self.optimiser.step()
-        self.sums.add(terms)
-
-    def _checks(self) -> contextlib.AbstractContextManager[None]:
-        # On a GPU each check makes the host wait; all terms are looked at at each validation.
-        return contextlib.nullcontext() if self.device.type == "cpu" else VALUE_CHECKS.off()
-
-    def _state(self) -> dict[str, Tensor]:
-        """Returns all that a step changes, the tensors themselves."""
-        values = {f"weight.{k}": v.detach() for k, v in self.objective.named_parameters()}
-        values |= {f"buffer.{k}": v for k, v in self.objective.named_buffers()}
-        values |= {f"optimiser.{k}": v for k, v in optimiser_tensors(self.optimiser).items()}
-        return values | self.sums.tensors()
-
-    def _terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Says where a training diverged if that is why something inside failed."""
         try:
-            return self.objective.terms(x, generator)
+            yield
         except FloatingPointError as error:
             raise Diverged(f"{error} Step {self.step + 1}.") from error
         # A library may refuse nan weights with an error of its own; then the term that went wrong
         # first is what the user should hear of.
         except (ValueError, RuntimeError) as error:
+            if lacks_memory(error):
+                raise
             self.sums.check()
             lost = [n for n, p in self.objective.named_parameters() if not p.isfinite().all()]
             if not lost:
@@ -216,12 +201,6 @@ class Trainer:
             raise Diverged(
                 f"Weights '{lost[0]}' are not finite after step {self.step}, and so no term is."
             ) from error
-
-    def _prepare(self, data: Tensor, generator: torch.Generator) -> Tensor:
-        x = self.objective.space.prepare(data, generator)
-        if self.training.noise_sigma > 0:
-            x = add_noise(x, self.training.noise_sigma, generator)
-        return x
 
     def _validate(self) -> float:
         self.sums.check()
@@ -255,24 +234,27 @@ class Trainer:
             # Batch statistics need two images; a last single one is left out, as in the training.
             if len(data) < 2 and count:
                 continue
-            terms = self._terms(self._prepare(data, generator), generator)
+            with self._told(), self.work.checks():
+                terms = self.objective.terms(self.work.prepare(data, generator), generator)
             for name, value in terms.items():
                 totals[name] = totals.get(name, value.new_zeros((), dtype=torch.float64))
                 totals[name] = totals[name] + value.double().sum()
             count += len(data)
-        return {name: float(total) / count for name, total in totals.items()}
+        return {name: total / count for name, total in _numbers(totals).items()}
 
     @torch.no_grad()
     def _diagnostics(self) -> dict[str, float | None]:
         data = self.validation[: self.training.batch_size]
-        x = self._prepare(data, stream(self.seed, "evaluation/diagnostics", self.device))
-        values = {k: float(v) for k, v in self.objective.diagnostics(x).items()}
+        with self.work.checks():
+            x = self.work.prepare(data, stream(self.seed, "evaluation/diagnostics", self.device))
+            values = _numbers(self.objective.diagnostics(x))
         return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
     def _record(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "compute_seconds": self.clock.read(),
             "log_bytes": self.log.size,
             "best_loss": repr(self.best_loss),
             "best_step": self.best_step,
@@ -303,5 +285,14 @@ class Trainer:
         self.step = int(record["step"])
         self.sums.restore(tensors["sums"], tensors["first_bad"], list(record["names"]), self.step)
         self.seconds = float(record["seconds"])
+        self.clock.seconds = record.get("compute_seconds")
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])
+
+
+def _numbers(values: dict[str, Tensor]) -> dict[str, float]:
+    """Returns scalars as numbers; the host waits for the device once."""
+    if not values:
+        return {}
+    joined = torch.stack([value.double() for value in values.values()])
+    return dict(zip(values, joined.tolist(), strict=True))

@@ -1,0 +1,224 @@
+"""Differences of log-likelihoods: paired over seeds and test images, with what they prove."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...metrics.bits_per_dim import bits_per_dim
+from ..records.per_image import PerImage, ScoreKey, of_row
+from ..records.results import Rows
+from .cells import is_trusted
+from .significance import NORMAL_95, half_width
+
+Line = Mapping[str, Any]
+Arrays = Mapping[ScoreKey, PerImage]
+EXACT, AT_MOST, AT_LEAST, BETWEEN, NO_CLAIM = "=", "≤", "≥", "to", "?"
+LEGEND = {
+    EXACT: "=: both likelihoods are exact.",
+    AT_MOST: "≤: the true difference is at most this, since one side is only a bound.",
+    AT_LEAST: "≥: the true difference is at least this, since one side is only a bound.",
+    BETWEEN: (
+        "to: annealing bounds the true difference from both sides, as far as its gap on "
+        "simulated data holds for test images."
+    ),
+    NO_CLAIM: "?: a difference of two bounds, which says nothing of the true difference.",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The log-likelihood of one method.
+
+    Attributes:
+        values: Nats per image for each seed; a lower bound is what the truth may lie above.
+        images: Those of single images for each seed, as far as they were kept.
+        counts: The count of test images for each seed.
+        gap: How far the truth may lie above: 0 where exact, infinite for a mere bound, the gap
+            of the bracket on simulated data where annealing gave one.
+        gap_error: The gap's standard error.
+    """
+
+    values: Mapping[int, float]
+    images: Mapping[int, PerImage]
+    counts: Mapping[int, int]
+    gap: float
+    gap_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference of two likelihoods, second minus first.
+
+    Attributes:
+        value: Mean over shared seeds and images, in nats per image unless converted.
+        half_width: Half-width of its 95 % interval over images and, from two seeds on, over
+            seeds; without the images' part where `images` is 0; none where nothing is known.
+        below: By how much the true difference may be smaller; infinite where nothing limits it.
+        above: By how much it may be larger.
+        seeds: The seeds that both have.
+        images: How many test images both were scored on; 0 where they were not kept.
+    """
+
+    value: float
+    half_width: float | None
+    below: float
+    above: float
+    seeds: tuple[int, ...]
+    images: int
+
+    @property
+    def direction(self) -> str:
+        """What the difference says of the true one: a key of `LEGEND`.
+
+        Exact minus a lower bound is an upper limit of a gain, a lower bound minus exact a lower.
+        """
+        if self.below == self.above == 0:
+            return EXACT
+        if math.isinf(self.below):
+            return NO_CLAIM if math.isinf(self.above) else AT_MOST
+        return AT_LEAST if math.isinf(self.above) else BETWEEN
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """What the true difference lies in with 95 % confidence, infinite where nothing is known.
+
+        An error over seeds alone says nothing of other images, one seed nothing of others.
+        """
+        if self.half_width is None or self.images == 0 or len(self.seeds) < 2:
+            return -math.inf, math.inf
+        spread = self.half_width
+        return self.value - self.below - spread, self.value + self.above + spread
+
+    @property
+    def sign(self) -> int:
+        """1 where the true difference is surely above 0, -1 where surely below, else 0."""
+        low, high = self.interval
+        return 1 if low > 0 else -1 if high < 0 else 0
+
+    @property
+    def text(self) -> str:
+        """The difference as it stands in a table, such as ``"≤ +3.10 ± 0.42"``."""
+        spread = "" if self.half_width is None else f" ± {self._number(self.half_width)}"
+        if self.direction != BETWEEN:
+            return f"{self.direction} {self._number(self.value, '+')}{spread}"
+        ends = (self.value - self.below, self.value + self.above)
+        low, high = (self._number(end, "+") for end in ends)
+        return f"{low} to {high}{spread}"
+
+    def _number(self, number: float, sign: str = "") -> str:
+        """Returns a number with as many decimals as show two digits of the error and the gap."""
+        gap = self.below + self.above
+        known = [size for size in (self.half_width, gap) if size and math.isfinite(size)]
+        size = min(known) if known else abs(self.value) or 1.0
+        decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
+        return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
+
+    def in_bits(self, dims: int) -> Gain:
+        """Returns the difference in bits per dimension, where lower is better.
+
+        Args:
+            dims: Values per image.
+        """
+        bits = bits_per_dim(1.0, dims=dims) - bits_per_dim(0.0, dims=dims)
+        half = None if self.half_width is None else bits * self.half_width
+        below, above = bits * self.above, bits * self.below
+        return replace(self, value=-bits * self.value, half_width=half, below=below, above=above)
+
+
+def estimate_of(rows: Rows, arrays: Arrays, brackets: Rows | None = None) -> Estimate:
+    """Returns the likelihood of one method from its rows, those that are trusted.
+
+    Args:
+        rows: Rows of one likelihood score of one method, a row a seed, in nats or bits.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+        brackets: Rows among which those of an annealed bound's bracket are looked for.
+    """
+    records = _records(rows[(rows["status"] == "ok") & is_trusted(rows)])
+    images = {int(row["seed"]): of_row(row, arrays) for row in records}
+    gap, error = _gap(records, brackets)
+    return Estimate(
+        {int(row["seed"]): _nats(row) for row in records},
+        {seed: kept for seed, kept in images.items() if kept is not None},
+        {int(row["seed"]): int(row["n_real"]) for row in records},
+        gap,
+        error,
+    )
+
+
+def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
+    """Returns by how much the second has more log-likelihood, over shared seeds and images.
+
+    Both must be of one data set, split and space. Returns none where they share no seed, or
+    were scored on other images and single images were not kept.
+    """
+    seeds = tuple(sorted(first.values.keys() & second.values.keys()))
+    paired = [_paired(first.images.get(s), second.images.get(s)) for s in seeds]
+    shared = set.intersection(*map(set, paired)) if paired else set()
+    below, above = first.gap, second.gap
+    if shared:
+        table = np.array([[own[image] for image in sorted(shared)] for own in paired])
+        over_images = table.mean(axis=0)
+        error = over_images.std(ddof=1) / math.sqrt(len(shared)) if len(shared) > 1 else None
+        half = half_width(table.mean(axis=1), error)
+        value = float(table.mean())
+    elif seeds and all(first.counts[s] == second.counts[s] for s in seeds):
+        differences = [second.values[s] - first.values[s] for s in seeds]
+        half, value = half_width(differences), float(np.mean(differences))
+    else:
+        return None
+    if half is not None:
+        gaps = (first.gap_error, second.gap_error)
+        half = math.hypot(half, *(NORMAL_95 * error for error in gaps))
+    return Gain(value, half, below, above, seeds, len(shared))
+
+
+def _paired(first: PerImage | None, second: PerImage | None) -> dict[int, float]:
+    """Returns second minus first, in nats, for each test image that both have."""
+    if first is None or second is None:
+        return {}
+    values = [
+        dict(zip(kept.images.tolist(), kept.values.astype(float).tolist(), strict=True))
+        for kept in (first, second)
+    ]
+    return {image: values[1][image] - values[0][image] for image in values[0].keys() & values[1]}
+
+
+def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
+    if all(row["kind"] == "exact" for row in records):
+        return 0.0, 0.0
+    if brackets is None or not all(str(row["metric"]).endswith("_annealed") for row in records):
+        return math.inf, 0.0
+    good = brackets[(brackets["status"] == "ok") & is_trusted(brackets)]
+    gaps = {_model(row): row for row in _records(good[good["metric"] == "bracket_gap"])}
+    if not all(_model(row) in gaps for row in records):
+        return math.inf, 0.0
+    own = [gaps[_model(row)] for row in records]
+    values, errors = ([float(row[name]) for row in own] for name in ("value", "stderr"))
+    # An estimated gap may fall below 0; the ends of a bracket do not cross.
+    return max(0.0, float(np.mean(values))), float(np.nan_to_num(np.mean(errors)))
+
+
+def _records(rows: Rows) -> list[Line]:
+    return [{str(name): value for name, value in r.items()} for r in rows.to_dict("records")]
+
+
+def _model(row: Line) -> tuple[str, ...]:
+    return str(row["run"]), str(row["density"]), str(row["model"])
+
+
+def _nats(row: Line) -> float:
+    if not str(row["metric"]).startswith("bits_per_dim"):
+        return float(row["value"])
+    dims = dims_of(row)
+    none = bits_per_dim(0.0, dims=dims)
+    return (none - float(row["value"])) / (bits_per_dim(1.0, dims=dims) - none)
+
+
+def dims_of(row: Mapping[Any, Any]) -> int:
+    """Returns the count of values in a row's images."""
+    return math.prod(int(size) for size in str(row["image_shape"]).split("x"))

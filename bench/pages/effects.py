@@ -1,0 +1,256 @@
+"""Effects that claims speak of: paired differences, their interval, and what they decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
+from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, half_width, holm, mean
+from ..comparison.table import Cell, Table, format_number, text_table
+
+CLAIMS = "claims"
+POWER = 0.8
+HEADER = (
+    *("claim", "comparison", "where", "effect", "95 % interval", "detectable", "unit", "seeds"),
+    *("training", "verdict"),
+)
+DETECTABLE = (
+    "Detectable: the smallest effect, beyond what is claimed, that a test of this many seeds "
+    f"finds in {100 * POWER:.0f} % of cases."
+)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison that a claim speaks of.
+
+    Attributes:
+        claim: Name of the claim, such as ``RAE i``.
+        comparison: What is compared, such as ``rae: gmm-10 instead of gaussian``.
+        where: Data set, and whatever else sets the rows apart.
+        unit: Unit of the differences.
+        differences: The effect for each seed that both sides have; positive is the claim's way.
+        least: What the effect must exceed to support the claim.
+        candidates: Of how many comparisons this one was chosen by its values.
+        below: By how much the true effect may be smaller, since a bound stands on one side;
+            infinite where nothing limits it.
+        above: By how much it may be larger.
+        image_error: Standard error over test images of the mean effect, where it is known.
+        lost: How many seeds of either side went wrong, such as ``1 diverged``.
+        doubt: Why this comparison decides nothing, whatever its seeds say.
+        training: What was run of the published training steps.
+    """
+
+    claim: str
+    comparison: str
+    where: str
+    unit: str
+    differences: Seeds
+    least: float = 0.0
+    candidates: int = 1
+    below: float = 0.0
+    above: float = 0.0
+    image_error: float = 0.0
+    lost: str = ""
+    doubt: str = ""
+    training: str = ""
+
+    @property
+    def value(self) -> float:
+        """The mean effect; nan without a shared seed."""
+        return mean(self.differences)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean effect, none from fewer than two seeds."""
+        values = list(self.differences.values())
+        half = half_width(values, self.image_error) if len(values) > 1 else None
+        return None if half is None else (self.value - half, self.value + half)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean effect over seeds and images; nan from one seed."""
+        values = np.array(list(self.differences.values()))
+        if len(values) < 2:
+            return float("nan")
+        return float(np.hypot(values.std(ddof=1) / np.sqrt(len(values)), self.image_error))
+
+    @property
+    def distance(self) -> float:
+        """How far the nearer end of what the effect may be lies from ``least``, with its sign.
+
+        0 where ``least`` lies between the ends.
+        """
+        low, high = (self.value + change - self.least for change in (-self.below, self.above))
+        return low if low > 0 else high if high < 0 else 0.0
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, for an effect of ``least``; 1 where nothing may be decided."""
+        from scipy.special import stdtr
+
+        count = len(self.differences)
+        if count < SEEDS_NEEDED or self.doubt:
+            return 1.0
+        distance, error = abs(self.distance), self.error
+        if error <= 1e-12 * max(1.0, distance):  # Differences that are all alike.
+            return 0.0 if distance > 1e-12 else 1.0
+        return min(1.0, self.candidates * 2 * float(stdtr(count - 1, -distance / error)))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An effect and what it decides among the others of its page.
+
+    Attributes:
+        effect: The effect.
+        verdict: ``supported``, ``contradicted`` or ``undecided``.
+        reason: Why it is undecided, else empty.
+        detectable: The smallest effect that this many seeds detect; None from fewer than three.
+    """
+
+    effect: Effect
+    verdict: str
+    reason: str
+    detectable: float | None
+
+
+def judge(effects: Sequence[Effect]) -> list[Finding]:
+    """Returns a finding for each effect; tests are Holm-corrected over all of them."""
+    adjusted = holm([effect.p_value for effect in effects])
+    level = LEVEL / max(1, len(effects))
+    return [
+        Finding(
+            effect, *_verdict(effect, p), smallest_detectable(effect, level / effect.candidates)
+        )
+        for effect, p in zip(effects, adjusted, strict=True)
+    ]
+
+
+def smallest_detectable(effect: Effect, level: float) -> float | None:
+    """Returns the distance from ``least`` that a two-sided t-test finds in 4 of 5 cases.
+
+    The differences are taken to scatter as those of the effect do.
+
+    Args:
+        effect: The effect; from fewer than three seeds its scatter is unknown.
+        level: The test's level, corrected for the number of comparisons.
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    freedom = len(effect.differences) - 1
+    if freedom < 2:
+        return None
+    critical = float(stdtrit(freedom, 1 - level / 2))
+    # Beyond the critical value lies this much of a t-distribution that is shifted by so much.
+    return float(nctdtrinc(freedom, 1 - POWER, critical)) * effect.error
+
+
+def claims_table(findings: Sequence[Finding]) -> Table:
+    """Returns the table of findings, a line for each."""
+    count, signs = len(findings), {_direction(finding.effect) for finding in findings}
+    images = any(finding.effect.image_error for finding in findings)
+    notes = (
+        "Effect: mean paired difference over the seeds that both have; positive is the claim's "
+        "way.",
+        "Interval: Student's over these seeds"
+        + (", joined for likelihoods with the error over test images." if images else "."),
+        *(text for sign, text in LEGEND.items() if sign in signs),
+        DETECTABLE,
+        f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
+        f"{count} comparison{'' if count == 1 else 's'}, {100 * LEVEL:.0f} %.",
+    )
+    return text_table(CLAIMS, "Claims of the papers", HEADER, map(_line, findings), notes)
+
+
+def verdict_sentences(findings: Sequence[Finding], meanings: dict[str, str]) -> list[str]:
+    """Returns a sentence or two on each claim that has findings.
+
+    A claim is contradicted where one of its comparisons is, and supported where all are.
+
+    Args:
+        findings: What was found.
+        meanings: For each claim what it says.
+    """
+    claims = dict.fromkeys(finding.effect.claim for finding in findings)
+    return [
+        _claim_text(claim, meanings[claim], [f for f in findings if f.effect.claim == claim])
+        for claim in claims
+    ]
+
+
+def claim_verdict(findings: Iterable[Finding]) -> str:
+    """Returns the verdict on a claim from those on its comparisons."""
+    verdicts = {finding.verdict for finding in findings}
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "supported" if verdicts == {"supported"} else "undecided"
+
+
+def _verdict(effect: Effect, p: float) -> tuple[str, str]:
+    count = len(effect.differences)
+    if count < SEEDS_NEEDED:
+        return "undecided", f"{count} of {SEEDS_NEEDED} seeds"
+    if effect.doubt:
+        return "undecided", effect.doubt
+    if p >= LEVEL:
+        bounds = (effect.below or effect.above) and effect.distance == 0
+        return "undecided", "only a bound" if bounds else "not separated"
+    return ("supported" if effect.distance > 0 else "contradicted"), ""
+
+
+def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
+    verdict, count = claim_verdict(findings), len(findings)
+    found = [f.verdict for f in findings]
+    training = "; ".join(dict.fromkeys(f.effect.training for f in findings if f.effect.training))
+    text = f"{claim} says that {meaning}. This is {verdict}{f' at {training}' * bool(training)}."
+    reasons = {f.reason for f in findings}
+    if all(reason.endswith(" seeds") for reason in reasons):
+        most = max(len(f.effect.differences) for f in findings)
+        which = "Its one comparison has" if count == 1 else f"Its {count} comparisons have at most"
+        return f"{text} {which} {most} of the {SEEDS_NEEDED} shared seeds needed."
+    if count == 1:
+        verb = {"supported": "supports it", "contradicted": "contradicts it"}
+        return f"{text} Its one comparison {verb.get(verdict, 'decides nothing')}."
+    return (
+        f"{text} Of {count} comparisons, {found.count('supported')} support it and "
+        f"{found.count('contradicted')} contradict it."
+    )
+
+
+def _direction(effect: Effect) -> str:
+    """Returns what the effect says of the true one, a key of ``LEGEND``; empty where all."""
+    if effect.below == effect.above == 0:
+        return ""
+    if math.isinf(effect.below):
+        return NO_CLAIM if math.isinf(effect.above) else AT_MOST
+    return AT_LEAST if math.isinf(effect.above) else BETWEEN
+
+
+def _shown(effect: Effect) -> Cell:
+    sign, value = _direction(effect), effect.value
+    if sign == BETWEEN:
+        ends = (_signed(value - effect.below), _signed(value + effect.above))
+        return Cell(f"{ends[0]} to {ends[1]}", value)
+    return Cell(f"{sign} {_signed(value)}".strip(), value)
+
+
+def _line(finding: Finding) -> tuple[object, ...]:
+    effect = finding.effect
+    interval = effect.interval
+    bounds = "-" if interval is None else f"{_signed(interval[0])} to {_signed(interval[1])}"
+    least = f" (more than {_signed(effect.least)} is claimed)" if effect.least else ""
+    smallest = "-" if finding.detectable is None else format_number(finding.detectable)
+    seeds = f"{len(effect.differences)}{f', {effect.lost}' if effect.lost else ''}"
+    verdict = f"{finding.verdict}{f' ({finding.reason})' if finding.reason else ''}"
+    start = (effect.claim, f"{effect.comparison}{least}", effect.where, _shown(effect), bounds)
+    return (*start, smallest, effect.unit, seeds, effect.training or "-", verdict)
+
+
+def _signed(value: float) -> str:
+    text = format_number(value)
+    return text if text.startswith("-") else f"+{text}"

@@ -1,0 +1,86 @@
+"""What the rows say on likelihood, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from ..comparison.cells import bound_sign, one_likelihood
+from ..comparison.significance import mean
+from ..comparison.table import format_number
+from ..records.results import Rows
+from .aef import BITS
+from .methods import METHOD, by_method, listed, seeds_text, usable
+
+PLACE = ["dataset", "latent_dim", "space"]
+MODELS = {
+    "native": "models as trained",
+    "completed": "models that got a density and noise after training",
+}
+UNIFORM = 8.0  # Bits/dim of noise that is uniform over the 256 values of a pixel.
+
+
+def likelihood_reading(placed: Rows) -> list[str]:
+    """Returns sentences on bits per dimension, none without such rows.
+
+    Args:
+        placed: Result rows with their place and method.
+    """
+    rows = one_likelihood(placed)
+    return [*_lowest(rows), *_no_better_than_noise(usable(rows)), *_annealing(placed)]
+
+
+def _lowest(rows: Rows) -> Iterator[str]:
+    """The lowest mean of each data set, latent size, space and way to have a likelihood."""
+    for key, own in rows.groupby([*PLACE, "model"], sort=True):
+        dataset, size, space, model = cast("tuple[str, int, str, str]", key)
+        methods = by_method(own)
+        if not methods:
+            continue
+        best = min(methods, key=lambda method: mean(methods[method]))
+        mine = own["method"] == best.name
+        first = own[mine].iloc[0].to_dict()
+        value = bound_sign(first | {"model": ""}) + format_number(mean(methods[best]))
+        seeds = seeds_text(methods[best], own["seed"].nunique())
+        yield (
+            f"On {dataset} with d = {size} and in the {space} space, the lowest mean {BITS} of "
+            f"{MODELS[model]} is {value} over {seeds}, of {best.name}."
+        )
+        if first["kind"] == "exact" and (own.loc[~mine, "kind"] == "lower bound").any():
+            yield "Others have bounds only, and their true values may be lower."
+
+
+def _no_better_than_noise(rows: Rows) -> Iterator[str]:
+    pixels = rows[rows["space"] != "real"]
+    means = {
+        str(key[0]): float(own["value"].mean())
+        for key, own in pixels.groupby([*METHOD, "dataset", "latent_dim"], sort=True)
+    }
+    worse = [name for name, value in means.items() if value >= UNIFORM]
+    if worse:
+        verb = "has" if len(worse) == 1 else "have"
+        yield (
+            f"{listed(worse)} {verb} {UNIFORM:g} {BITS} or more, which is no better than uniform "
+            "noise."
+        )
+
+
+def _annealing(placed: Rows) -> Iterator[str]:
+    """How far the bounds are from the truth, where annealing can tell."""
+    gains = usable(placed[placed["metric"] == "log_prob_gain_from_annealing"])["value"].dropna()
+    gaps = usable(placed[placed["metric"] == "bracket_gap"])["value"].dropna()
+    if not len(gains) or not len(gaps):
+        return
+    low, middle, high = (format_number(v) for v in (gains.min(), gains.median(), gains.max()))
+    below = int((gains < 0).sum())
+    yield (
+        f"Annealing checks the tightest importance bounds of {len(gains)} models. It moves them "
+        f"by {low} to {high} nats per image, {middle} in the median."
+    )
+    if below:
+        yield f"In {below} of these cases it ends below the bound and cannot check it."
+    yield (
+        "On simulated data it brackets the true likelihood within "
+        f"{format_number(gaps.median())} nats in the median and {format_number(gaps.max())} at "
+        "most."
+    )
