@@ -19,7 +19,8 @@ def published_steps(suite: str) -> int | None:
 
     Suites are packaged ones; of another suite nothing is known.
     """
-    if suite not in suite_names() or not read_suite_file(suite)[1].get("paper"):
+    about = read_suite_file(suite)[1] if suite in suite_names() else {}
+    if about.get("budget") or not about.get("paper"):
         return None
     with suppress(UserError):
         configs = load_suite(suite, settings={"scale": PUBLISHED}).configs
