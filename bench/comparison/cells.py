@@ -225,19 +225,19 @@ def likelihood_places(rows: Rows) -> list[str]:
     return [f"{metric_short(metric)}, {space}" for metric, space in pairs]
 
 
-def one_likelihood(rows: Rows) -> Rows:
-    """Keeps one bits/dim row for each run: native before completed, then the most samples."""
-    own = rows[rows["metric"] == "bits_per_dim"].copy()
+def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
+    """Keeps one likelihood for each run: native before completed, then the most samples."""
+    own = rows[rows["metric"] == metric].copy()
     if len(own) == 0:
         return own
     own["place"] = likelihood_places(own)
-    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[0])
+    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[-1])
     own = own[(own["n_real"] == images) | own["n_real"].isna()]
     order = own.assign(
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
-    return own.loc[order.drop_duplicates(["dataset", "method", "latent_dim", "seed"]).index]
+    return own.loc[order.drop_duplicates("run").index]
 
 
 def method_order(rows: Rows) -> list[str]:

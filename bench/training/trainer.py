@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..interruption import check_stop, stop_requested
 from ..suites.config import Training
 from .batches import Batches
+from .clock import ComputeClock
 from .engine import Engine, recorder_for
 from .plateau import Plateau
 from .precision import computing_in, lay_out
@@ -94,6 +95,7 @@ class Trainer:
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
         self.step, self.seconds = 0, 0.0
+        self.clock = ComputeClock(device)
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.best_step = float("inf"), 0
         self.sums = TermSums(device)
@@ -125,11 +127,14 @@ class Trainer:
         started = saved = time.monotonic()
         first, before = self.step, self.seconds
         while self.step < self.training.steps:
-            self.train_step()
+            with self.clock.running():
+                self.train_step()
             last = self.step == self.training.steps
             self.seconds = before + time.monotonic() - started
             if self.step % self.validate_every == 0 or last:
-                loss = self._validate()
+                with self.clock.running():
+                    loss = self._validate()
+                self.clock.read()  # The validation has waited for the device anyway.
                 if report is not None:
                     done = (self.step - first) * self.training.batch_size
                     rate = done / max(time.monotonic() - started, 1e-9)
@@ -249,6 +254,7 @@ class Trainer:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "compute_seconds": self.clock.read(),
             "log_bytes": self.log.size,
             "best_loss": repr(self.best_loss),
             "best_step": self.best_step,
@@ -279,6 +285,7 @@ class Trainer:
         self.step = int(record["step"])
         self.sums.restore(tensors["sums"], tensors["first_bad"], list(record["names"]), self.step)
         self.seconds = float(record["seconds"])
+        self.clock.seconds = record.get("compute_seconds")
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])
 
