@@ -45,15 +45,11 @@ def wild(name: str) -> Any:
         flow_layers=2,
         flow_hidden=32,
     ).double()
-    for module in objective.prior_flow.modules():
+    for module in objective.modules():
         if isinstance(module, ActNorm):
             module.get_buffer("initialised").fill_(True)
     for parameter in objective.prior_flow.parameters():
         parameter.data.mul_(1.4)
-    for flow in (getattr(objective, "posterior_flow", None), getattr(objective, "core_flow", None)):
-        for module in flow.modules() if flow is not None else ():
-            if isinstance(module, ActNorm):
-                module.get_buffer("initialised").fill_(True)
     objective.space.initialise(torch.randn(50, 1, 1, VALUES).double())
     weight = torch.randn(VALUES, DIMS, generator=seeded(1)).double() / DIMS**0.5
     weight[:, SEEN:] = 0  # In the other directions the posterior is the prior.
