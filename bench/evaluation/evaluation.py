@@ -14,6 +14,7 @@ from ...metrics.extractor import Extractor, build_extractor
 from ...metrics.memory import Memory, remembering
 from ...metrics.prd import prd_curve
 from ..interruption import check_stop
+from ..records.per_image import FILE
 from ..records.provenance import now
 from ..records.results import Record
 from ..records.rows import Row
@@ -92,7 +93,11 @@ class Evaluator:
     ) -> None:
         self.outputs, self.base, self.settings = outputs, dict(base), settings
         self.record, self.device = record, device
-        self.likelihoods = LikelihoodRows(outputs, base)
+        self.likelihoods = LikelihoodRows(outputs, base, record.path.with_name(FILE))
+        for item in self.items():
+            own = record.items.get(item.key, [])
+            if item.metric == LIKELIHOOD and not self.likelihoods.have_images(own):
+                del record.items[item.key]
         self._features: dict[tuple[str, str, str], Tensor] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
@@ -112,6 +117,7 @@ class Evaluator:
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
             rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
+        self.likelihoods.keep(rows)
         return [with_warning(row, self.outputs.warning) for row in rows]
 
     def items(self) -> Iterator[Item]:
