@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.comparison.columns import with_places
 from aebench.bench.pages.aef import aef_effects
 from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.effects import (
@@ -16,6 +18,7 @@ from aebench.bench.pages.effects import (
     judge,
     smallest_detectable,
 )
+from aebench.bench.records.per_image import PerImage, key_of
 from scipy import stats
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -30,10 +33,28 @@ def effect_of(values, **columns):
     return Effect(**fields | {"differences": dict(enumerate(values))} | columns)
 
 
-def verdicts_of(rows, claim):
+def text_of(rows, arrays=None):
+    own = frame(rows)
+    return reading(own, findings(own, arrays or {}))
+
+
+def arrays_of(rows, spread=1.0):
+    """Log-likelihoods of 50 test images whose means are the rows' bits/dim."""
+    noise = np.random.default_rng(5).normal(size=50)
+    found = {}
+    for row in rows:
+        if row["metric"] == "bits_per_dim":
+            nats = (8 - row["value"]) * 784 * np.log(2)
+            values = (nats + spread * (noise - noise.mean())).astype(np.float32)
+            images = np.arange(50, dtype=np.int32)
+            found[key_of(frame([row]).iloc[0].to_dict())] = PerImage(images, values, row["kind"])
+    return found
+
+
+def verdicts_of(rows, claim, arrays=None):
     return {
         f.effect.comparison: (f.verdict, f.reason)
-        for f in findings(frame(rows))
+        for f in findings(frame(rows), arrays or {})
         if f.effect.claim == claim
     }
 
@@ -45,12 +66,12 @@ def values_of(rows, **columns):
 
 @pytest.mark.parametrize("seeds", [1, 3, 4])
 def test_fewer_than_five_seeds_decide_no_claim(seeds):
-    found = findings(frame(table_rows(objectives=OBJECTIVES, seeds=range(seeds))))
+    found = findings(frame(table_rows(objectives=OBJECTIVES, seeds=range(seeds))), {})
     assert len(found) == 3 + 1 + 1 + 1
     assert {f.verdict for f in found} == {"undecided"}
     assert {f.reason for f in found} == {f"{seeds} of 5 seeds"}
-    text = reading(frame(table_rows(objectives=OBJECTIVES, seeds=range(seeds))))
-    assert "This is undecided here." in text
+    text = text_of(table_rows(objectives=OBJECTIVES, seeds=range(seeds)))
+    assert "This is undecided at 1000 steps" in text.replace("1,000", "1000")
     assert "This is supported" not in text and "This is contradicted" not in text
 
 
@@ -60,7 +81,7 @@ def test_the_effect_and_its_interval_are_those_of_the_paired_t_test():
         values_of(rows, objective="ae", density=name) for name in ("gaussian", "gmm-10")
     )
     test = stats.ttest_rel(single, mixture)
-    effects = [f.effect for f in findings(frame(rows))]
+    effects = [f.effect for f in findings(frame(rows), {})]
     [found] = [e for e in effects if e.comparison == "ae: gmm-10 instead of gaussian"]
     assert found.value == pytest.approx(np.mean(single) - np.mean(mixture))
     assert found.interval == pytest.approx(tuple(test.confidence_interval(0.95)))
@@ -75,7 +96,7 @@ def test_six_clear_seeds_support_a_claim_and_turned_around_contradict_it():
         if row["objective"] == "ae" and row["density"] == "gmm-10":
             row["value"] += 100
     assert verdicts_of(rows, "RAE i")["ae: gmm-10 instead of gaussian"] == ("contradicted", "")
-    text = reading(frame(rows))
+    text = text_of(rows)
     assert "Of 3 comparisons, 2 support it and 1 contradict it." in text
 
 
@@ -93,7 +114,9 @@ def test_a_lost_seed_is_counted_and_leaves_too_few():
     for row in rows:
         if (row["objective"], row["density"], row["seed"]) == ("ae", "gmm-10", 0):
             row |= {"status": "failed", "value": None, "reason": "Images have nan values."}
-    found = {f.effect.comparison: f for f in findings(frame(rows)) if f.effect.claim == "RAE i"}
+    found = {
+        f.effect.comparison: f for f in findings(frame(rows), {}) if f.effect.claim == "RAE i"
+    }
     lost = found["ae: gmm-10 instead of gaussian"]
     assert lost.verdict == "undecided" and lost.effect.lost == "ae: 1 failed"
 
@@ -131,18 +154,23 @@ def test_the_detectable_effect_is_found_in_four_of_five_cases():
 
 
 @pytest.mark.parametrize(
-    ("limit", "higher", "lower"),
+    ("below", "above", "higher", "lower"),
     [
-        ("", "supported", "contradicted"),
-        ("≤", "undecided", "contradicted"),
-        ("≥", "supported", "undecided"),
-        ("~", "undecided", "undecided"),
+        (0, 0, "supported", "contradicted"),
+        (np.inf, 0, "undecided", "contradicted"),
+        (0, np.inf, "supported", "undecided"),
+        (np.inf, np.inf, "undecided", "undecided"),
+        (0.5, 0.5, "supported", "contradicted"),
+        (1.5, 0.5, "undecided", "contradicted"),
+        (0.5, 1.5, "supported", "undecided"),
     ],
 )
-def test_a_bound_decides_only_on_its_own_side(limit, higher, lower):
+def test_a_bound_decides_only_on_its_own_side(below, above, higher, lower):
     values = np.array([1.0, 1.1, 0.9, 1.05, 0.95])
-    up, down = (judge([effect_of(sign * values, limit=limit)])[0] for sign in (1, -1))
-    assert (up.verdict, down.verdict) == (higher, lower)
+    for sign, verdict in ((1, higher), (-1, lower)):
+        [found] = judge([effect_of(sign * values, below=below, above=above)])
+        assert found.verdict == verdict
+        assert found.reason == ("only a bound" if verdict == "undecided" else "")
 
 
 def test_a_claim_is_contradicted_by_one_comparison_and_supported_by_all():
@@ -156,8 +184,7 @@ def test_a_claim_is_contradicted_by_one_comparison_and_supported_by_all():
 def test_the_error_over_test_images_widens_the_interval():
     values = [1.0, 1.2, 0.8, 1.1, 0.9]
     plain, wide = effect_of(values), effect_of(values, image_error=0.5)
-    seeds = np.std(values, ddof=1) / np.sqrt(5)
-    half = stats.t.ppf(0.975, 4) * np.sqrt(seeds**2 + 0.25)
+    half = np.hypot(stats.t.ppf(0.975, 4) * stats.sem(values), stats.norm.ppf(0.975) * 0.5)
     assert wide.interval == pytest.approx((1 - half, 1 + half))
     assert plain.interval[0] > wide.interval[0] and wide.p_value > plain.p_value
 
@@ -210,13 +237,12 @@ def test_samples_that_beat_the_reconstructions_decide_nothing_and_are_named():
             row["value"] += row["seed"] / 10
     reason = "the better one beats its own reconstructions"
     assert verdicts_of(rows, "RAE i")["rae: gmm-10 instead of gaussian"] == ("undecided", reason)
-    text = reading(frame(rows))
-    assert "Samples of rae with gaussian and rae with gmm-10 have a lower FD than" in text
-    assert "vae with" not in text.partition("Samples of")[2].partition(".")[0]
+    text = text_of(rows)
+    assert "reconstructions of real images: rae with gaussian and rae with gmm-10." in text
 
 
 def test_a_model_that_loses_to_noise_is_said_so():
-    text = reading(frame(likelihood_rows(levels={"vae": 8.7, "aef-center": 4.0})))
+    text = text_of(likelihood_rows(levels={"vae": 8.7, "aef-center": 4.0}))
     assert "vae has 8 bits/dim or more, which is no better than uniform noise." in text
     assert "aef-center has" not in text
 
@@ -225,43 +251,67 @@ def test_the_gain_over_the_vae_has_its_sign_and_its_direction():
     rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0, "aef-linear": 4.0})
     for row in rows:
         row["value"] = {"vae": 5.0, "aef-center": 4.25, "aef-linear": 4.5}[row["objective"]]
-    from aebench.bench.comparison.columns import with_places
+    effects = aef_effects(with_places(frame(rows)), arrays_of(rows))
+    found = {e.comparison.partition(" ")[0]: e for e in effects}
+    center, linear = found["aef-center"], found["aef-linear"]
+    assert center.value == pytest.approx(0.75, abs=1e-6)
+    # The VAE's own bound may hide a better likelihood, and so may the other flow's.
+    assert (center.below, center.above) == (np.inf, 0)
+    assert linear.value == pytest.approx(0.5, abs=1e-6)
+    assert (linear.below, linear.above) == (np.inf, np.inf)
+    text = claims_table(judge([center, linear])).as_markdown()
+    assert "≤ +0.750" in text and "? +0.500" in text
 
-    found = {e.comparison.partition(" ")[0]: e for e in aef_effects(with_places(frame(rows)))}
-    assert found["aef-center"].value == pytest.approx(0.75)
-    assert found["aef-center"].limit == "≤"  # The VAE's own bound may hide a better likelihood.
-    assert found["aef-linear"].value == pytest.approx(0.5) and found["aef-linear"].limit == "~"
+
+def test_the_error_of_a_gain_is_that_over_seeds_and_test_images():
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 4.4, "aef-center": 4.39})
+    arrays = arrays_of(rows)
+    for at, (key, kept) in enumerate(arrays.items()):  # Another spread over images for each.
+        moved = kept.values + np.float32(20 * (at < 6)) * np.sin(np.arange(50), dtype=np.float32)
+        moved += np.float32(kept.values.mean(dtype=float) - moved.mean(dtype=float))
+        arrays[key] = dataclasses.replace(kept, values=moved)
+    [effect] = aef_effects(with_places(frame(rows)), arrays)
+    both = {
+        k: [a.values.astype(float) for key, a in arrays.items() if key.kind == k]
+        for k in ("exact", "lower bound")
+    }
+    gaps = (np.array(both["exact"]) - np.array(both["lower bound"])) / (784 * np.log(2))
+    seeds = stats.t.ppf(0.975, 5) * stats.sem(gaps.mean(axis=1))
+    images = stats.norm.ppf(0.975) * stats.sem(gaps.mean(axis=0))
+    half = np.hypot(seeds, images)
+    assert effect.interval == pytest.approx((gaps.mean() - half, gaps.mean() + half), rel=1e-4)
 
 
 def test_a_flow_is_compared_with_the_vae_of_its_own_settings():
     rows = likelihood_rows(seeds=(0,), levels={"vae": 5.0, "aef-center": 4.0})
     rows += [row | {"variant": '{"precision":"bfloat16"}', "run": ""} for row in rows]
-    rows = [make_row(**row) for row in rows]
-    from aebench.bench.comparison.columns import with_places
-
-    found = {e.comparison for e in aef_effects(with_places(frame(rows)))}
+    rows = [make_row(**row | {"recipe": ""}) for row in rows]
+    found = {e.comparison for e in aef_effects(with_places(frame(rows)), arrays_of(rows))}
     low = "(precision=bfloat16)"
     assert found == {f"aef-center {low} instead of vae {low}", "aef-center instead of vae"}
 
 
 def test_a_gain_that_is_at_most_small_contradicts_a_striking_one():
-    levels = {"vae": 4.4, "aef-center": 4.39}
-    found = verdicts_of(likelihood_rows(seeds=range(6), levels=levels), "AEF")
-    assert found == {"aef-center instead of vae": ("contradicted", "")}
-    levels = {"vae": 5.4, "aef-center": 4.39}
-    found = verdicts_of(likelihood_rows(seeds=range(6), levels=levels), "AEF")
-    assert found == {"aef-center instead of vae": ("undecided", "only a limit")}
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 4.4, "aef-center": 4.39})
+    comparison = "aef-center instead of vae"
+    found = verdicts_of(rows, "AEF", arrays_of(rows))
+    assert found == {comparison: ("contradicted", "")}
+    missing = verdicts_of(rows, "AEF")  # Nothing is known of the error over test images.
+    assert missing == {comparison: ("undecided", "single images were not kept")}
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 5.4, "aef-center": 4.39})
+    found = verdicts_of(rows, "AEF", arrays_of(rows))
+    assert found == {comparison: ("undecided", "only a bound")}
 
 
 def test_failed_diverged_and_untrusted_runs_are_counted_by_name():
     rows = table_rows(objectives=("vae", "ae"), seeds=(0, 1, 2))
-    assert "No run diverged, and no score failed." in reading(frame(rows))
+    assert "No run diverged, and no score failed." in text_of(rows)
     for row in rows:
         if row["objective"] == "ae" and row["images"] == "sample" and row["seed"] < 2:
             row |= {"status": "failed", "value": None, "reason": "Images have nan values."}
     rows.append(make_row(objective="rae", status="diverged", images="test", metric="loss"))
     rows += likelihood_rows(seeds=(0, 1, 2), levels={"vae-iaf": 4.0}, trusted="no")
-    text = reading(frame(rows))
+    text = text_of(rows)
     assert "No run diverged" not in text
     assert "1 run diverged: rae (unit) (1)." in text or "1 run diverged: rae (1)." in text
     assert "2 runs have scores that failed: ae" in text and "(2)." in text
@@ -271,7 +321,7 @@ def test_failed_diverged_and_untrusted_runs_are_counted_by_name():
 def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():
     rows = likelihood_rows(seeds=range(6), levels={"vae": 5.0, "aef-center": 4.9})
     rows += likelihood_rows(seeds=range(6), levels={"aef-linear": 1.0}, trusted="no")
-    text = reading(frame(rows))
+    text = text_of(rows)
     assert "of aef-center." in text and "of aef-linear." not in text
     assert list(verdicts_of(rows, "AEF")) == ["aef-center instead of vae"]
 
@@ -279,15 +329,15 @@ def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():
 def test_the_counts_of_seeds_are_those_of_each_method():
     rows = table_rows(objectives=("vae",), seeds=(0, 1, 2))
     rows += table_rows(objectives=("ae",), seeds=(0,))[1:]
-    assert "with 1 to 3 seeds each" in reading(frame(rows))
+    assert "with 1 to 3 seeds each" in text_of(rows)
 
 
 def test_the_lowest_samples_are_named_with_what_the_seeds_say_of_them():
     rows = table_rows(objectives=OBJECTIVES, seeds=range(6))
-    text = reading(frame(rows))
+    text = text_of(rows)
     assert "over 6 seeds, of rae with gmm-10." in text
     assert "Paired tests separate it from all 5 others." in text
-    text = reading(frame(table_rows(objectives=OBJECTIVES)))
+    text = text_of(table_rows(objectives=OBJECTIVES))
     assert "Nothing is said of its rank: all rows share only 3 of the 5 seeds needed." in text
 
 
@@ -297,16 +347,61 @@ def test_the_annealed_checks_that_end_below_the_bound_are_counted():
     for row, value in zip(gains, (0.25, -0.75), strict=True):
         row["value"] = value
     gaps = [r | {"metric": "bracket_gap", "value": 1.5, "kind": ""} for r in rows]
-    text = reading(frame([*rows, *gains, *gaps]))
+    text = text_of([*rows, *gains, *gaps])
     assert "by -0.750 to 0.250 nats" in text and "In 1 of these cases it ends below" in text
     assert "1.50 nats in the median and 1.50 at most" in text
 
 
 def test_the_table_shows_each_comparison_with_interval_seeds_share_and_verdict():
     rows = table_rows(objectives=OBJECTIVES, seeds=range(6))
-    found = findings(frame(rows))
+    found = findings(frame(rows), {})
     table = claims_table(found)
     assert len(table.lines) == len(found)
     text = table.as_markdown()
     assert f"Holm-corrected for {len(found)} comparisons" in text
     assert "supported" in text and " to +" in text
+
+
+def test_a_mean_over_fewer_seeds_than_there_are_says_so():
+    rows = table_rows(objectives=("ae", "vae"), seeds=range(4))
+    rows = [r for r in rows if not (r["objective"] == "ae" and r["seed"] == 3)]
+    for row in rows:
+        row["value"] -= 20 * (row["objective"] == "ae")
+    assert "over 3 of 4 seeds, of ae with gmm-10." in text_of(rows)
+
+
+def test_interpolations_are_compared_with_the_vae_of_the_same_settings():
+    rows = table_rows(objectives=("rae", "vae"), seeds=range(5))[1:]
+    low = [r | {"variant": '{"precision":"bfloat16"}', "run": "", "recipe": ""} for r in rows]
+    found = verdicts_of([*rows, *(make_row(**row) for row in low)], "RAE iv")
+    text = "(precision=bfloat16)"
+    assert found.keys() == {"rae instead of vae", f"rae {text} instead of vae {text}"}
+
+
+def test_bounds_beside_an_exact_best_may_be_better_and_that_is_said():
+    both = likelihood_rows(levels={"vae": 4.6, "aef-center": 4.3})
+    exact = likelihood_rows(levels={"aef-corner": 4.6, "aef-center": 4.3})
+    sentence = "Others have bounds only, and their true values may be lower."
+    assert sentence in text_of(both) and sentence not in text_of(exact)
+
+
+@pytest.mark.parametrize(
+    ("suite", "steps", "sentence", "training"),
+    [
+        (  # Its file says 50,000 steps at the published scale.
+            *("rae-table1-mnist", 800, "This is 1.6 % of the published 50,000."),
+            "800 steps (1.6 % of published)",
+        ),
+        ("quick", 900, "This is a budget of its own, since", "900 steps (own budget)"),
+        ("somebodys-own", 900, "Runs of somebodys-own (scale: small) had 900", "900 steps"),
+    ],
+)
+def test_pages_say_the_share_of_the_published_steps_or_the_budget(
+    suite, steps, sentence, training
+):
+    rows = table_rows(objectives=OBJECTIVES, suite=suite, steps=steps)
+    text = text_of(rows)
+    assert sentence in text and f"This is undecided at {training}." in text
+    assert {f.effect.training for f in findings(frame(rows), {})} == {training}
+    if suite == "somebodys-own":
+        assert "published" not in text and "budget" not in text

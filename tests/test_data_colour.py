@@ -162,6 +162,9 @@ def test_celebahq_is_split_through_the_index_and_resized(root):
     reds = [int(part[0, 0, 9, 9]) for part in (data.train, data.validation, data.test)]
     assert reds == [80, 160, 0]
     assert data.image_shape == (3, 32, 32)
+    (folder / "images" / "1.png").write_bytes((folder / "images" / "00002.png").read_bytes())
+    with pytest.raises(UserError, match=r"images has 00001\.png and 1\.png; keep one"):
+        CelebAHq(32, partition_md5=None).load()
 
 
 def write_imagenet(folder, count=200):

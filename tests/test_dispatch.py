@@ -303,6 +303,28 @@ def test_the_result_file_is_whole_at_every_moment(requests):
     assert json.loads(result.read_text())["rows"]
 
 
+def test_asking_for_determinism_by_the_variable_alone_sets_what_cublas_needs(tmp_path):
+    command = (
+        "import os, torch; from aebench.bench.runs.dispatch import set_up_torch\n"
+        "set_up_torch()\n"
+        "print(torch.are_deterministic_algorithms_enabled(),"
+        " os.environ.get('CUBLAS_WORKSPACE_CONFIG'), torch.cuda.is_initialized())\n"
+    )
+    found = []
+    for asked in ({}, {dispatch.DETERMINISTIC: "1"}):
+        kept = {k: v for k, v in os.environ.items() if k != "CUBLAS_WORKSPACE_CONFIG"}
+        done = subprocess.run(
+            [sys.executable, "-c", command],
+            env={**kept, **asked},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split())
+    # Either of the two values in which cuBLAS repeats its results; it is read when CUDA starts.
+    assert found == [["False", "None", "False"], ["True", ":4096:8", "False"]]
+
+
 def test_deterministic_algorithms_are_on_in_workers_where_they_were_asked_for(tmp_path):
     command = (
         "import multiprocessing as m; from aebench.bench.runs import dispatch\n"

@@ -312,7 +312,7 @@ def test_a_number_no_column_can_hold_is_a_row_left_out(tmp_path):
 
 def test_a_table_that_is_no_text_is_named_and_the_rows_before_it_are_read(tmp_path):
     rows = frame([make_row(seed=seed) for seed in (0, 1)])
-    path, sums = results.write_results(tmp_path / "results.csv", rows)
+    path, sums, _ = results.write_results(tmp_path / "results.csv", rows)
     path.write_bytes(path.read_bytes() + b"\xff\xfe\n")
     sums.write_bytes(sums.read_bytes() + b"\xff\n")
     with pytest.raises(UserError, match="the rest is left out"):
@@ -387,13 +387,18 @@ def test_links_in_a_folder_of_images_lead_to_no_loop_and_no_device(tmp_path):
         Image.fromarray(IMAGES[at]).save(folder / f"{at}.png")
     Image.fromarray(IMAGES[9]).save(other / "9.png")
     (folder / "loop").symlink_to(folder)
-    (folder / "self").symlink_to(folder / "self")
-    (folder / "gone.png").symlink_to(tmp_path / "gone.png")
-    (folder / "zero.png").symlink_to("/dev/zero")
     (folder / "other").symlink_to(other)
-    os.mkfifo(folder / "pipe.png")
     data = load_dataset(f"folder:{folder}")
-    assert sum(map(len, (data.train, data.validation, data.test))) == 4
+    assert sum(map(len, (data.train, data.validation, data.test))) == 5
+    for name, target in (("self", "self"), ("gone.png", "no.png"), ("zero.png", "/dev/zero")):
+        (folder / name).symlink_to(target)
+        with pytest.raises(UserError, match=f"{name} is (a link to|neither)"):
+            load_dataset(f"folder:{folder}")
+        (folder / name).unlink()
+    os.mkfifo(folder / "pipe.png")
+    with pytest.raises(UserError, match=r"pipe\.png is neither a file nor a folder"):
+        load_dataset(f"folder:{folder}")
+    (folder / "pipe.png").unlink()
     (folder / "secret.png").symlink_to(Path(__file__))
     with pytest.raises(UserError, match=r"secret\.png is not an image"):
         load_dataset(f"folder:{folder}")

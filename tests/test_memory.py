@@ -42,12 +42,62 @@ def test_the_ranges_follow_each_other_whatever_the_memory(count):
     assert too_large == sorted(too_large, reverse=True) and len(too_large) <= 5
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory():
-    def compute(start, stop):
-        raise RuntimeError("a bug")
+# In the words of torch 2.11 and of the libraries that it calls.
+SHORT = [
+    torch.OutOfMemoryError("Allocation failed."),
+    MemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] data. DefaultCPUAllocator: can't allocate "
+                 "memory: you tried to allocate 8 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `x`"),
+]  # fmt: skip
 
-    with pytest.raises(RuntimeError, match="a bug"):
+
+@pytest.mark.parametrize("error", SHORT, ids=lambda error: str(error)[:40])
+def test_a_range_is_halved_whatever_the_words_for_too_little_memory(error):
+    def compute(start, stop):
+        if stop - start > 3:
+            raise error
+        return stop - start
+
+    assert in_batches(compute, 8, 8) == [2, 2, 2, 2]
+    with pytest.raises(type(error)):
+        in_batches(lambda start, stop: compute(0, 9), 8, 8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("a bug"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_BAD_PARAM"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+        ValueError("out of memory"),
+    ],
+)
+def test_other_errors_are_not_taken_for_a_lack_of_memory(error):
+    tried = []
+
+    def compute(start, stop):
+        tried.append(stop - start)
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
         in_batches(compute, 8, 4)
+    assert tried == [4]
+
+
+def test_a_run_says_so_where_a_library_of_the_gpu_lacks_memory(suite_file, aebench, monkeypatch):
+    def short(self, x, *arguments):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
+
+    monkeypatch.setattr(VAE, "decode", short)
+    code, told = aebench(suite_file(('["ae", "vae"]', '"vae"')))
+    assert code == 1 and "run 'vae digits d=3 s=0': out of memory on cpu" in told
 
 
 def test_an_evaluation_that_runs_out_of_memory_goes_on_in_smaller_batches_with_the_same_rows(

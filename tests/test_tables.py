@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
+from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.likelihood import likelihood_tables
 from aebench.bench.tables.pairs import pair_tables
 from aebench.bench.tables.pivot import grid_tables, noise_tables
@@ -127,13 +128,18 @@ def test_two_scales_get_two_tables():
 
 def test_kind_model_samples_and_ess_stand_beside_a_likelihood():
     cells = cells_of(next(likelihood_tables(frame(likelihood_rows()))))
-    assert cells["aef-center", "kind"].text == "exact"
-    assert cells["aef-center", "K"].text == "-"
-    assert cells["vae", "kind"].text == "lower bound" and cells["vae", "K"].text == "500"
-    assert cells["ae", "model"].text == "completed" and cells["ae", "ESS"].value == 41.0
-    assert cells["vae", "bits/dim"].text.startswith("≤ ")
-    assert cells["ae", "bits/dim"].text.startswith("c ≤ ")
-    assert not cells["aef-center", "bits/dim"].text.startswith("≤")
+    assert cells["aef-center (logit)", "kind"].text == "exact"
+    assert cells["aef-center (logit)", "K"].text == "-"
+    assert (
+        cells["vae (logit)", "kind"].text == "lower bound"
+        and cells["vae (logit)", "K"].text == "500"
+    )
+    assert (
+        cells["ae (unit)", "model"].text == "completed" and cells["ae (unit)", "ESS"].value == 41.0
+    )
+    assert cells["vae (logit)", "bits/dim, logit"].text.startswith("≤ ")
+    assert cells["ae (unit)", "bits/dim, unit"].text.startswith("c ≤ ")
+    assert not cells["aef-center (logit)", "bits/dim, logit"].text.startswith("≤")
 
 
 def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_ones():
@@ -143,25 +149,38 @@ def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_
     assert set(marks.values()) == {""}
     rows = likelihood_rows(seeds=range(6), levels={"aef-center": 5.0, "vae": 4.0})
     marks = {k: c.mark for k, c in cells_of(next(likelihood_tables(frame(rows)))).items()}
-    assert marks["vae", "bits/dim"] == "best"
+    assert marks["vae", "bits/dim, logit"] == "best"
 
 
 def test_likelihoods_over_other_test_images_have_their_own_column():
     rows = likelihood_rows() + likelihood_rows(n_real=50, samples_k=5000)
     table = next(likelihood_tables(frame(rows)))
-    groups = [group for group, name in table.columns if name == "bits/dim"]
-    assert groups == ["fashion-mini [n_real=1000]", "fashion-mini [n_real=50]"]
+    groups = [group for group, name in table.columns if name == "bits/dim, logit"]
+    assert sorted(groups) == ["fashion-mini [n_real=1000]", "fashion-mini [n_real=50]"]
 
 
-def test_unit_and_logit_likelihoods_share_a_column_but_real_ones_do_not():
-    rows = likelihood_rows() + likelihood_rows(levels={"vae": 2.0}, space="real")
-    table = next(likelihood_tables(frame(rows)))
-    assert sum(name == "bits/dim" for _, name in table.columns) == 2
+def test_likelihoods_of_each_space_have_their_own_column_in_every_table():
+    rows = likelihood_rows() + likelihood_rows(levels={"vae": 9.0}, space="unit")
+    rows += likelihood_rows(levels={"vae": 2.0}, space="real") + table_rows(latent_dim=8)
+    wanted = ["bits/dim, logit", "bits/dim, real", "bits/dim, unit"]
+    for make in (likelihood_tables, wide_tables):
+        table = next(make(frame(rows)))
+        names = [name for _, name in table.columns if name.startswith("bits/dim")]
+        assert sorted(names) == wanted
+        assert "¹ worse than uniform noise over the pixels, which has 8 bits/dim." in (
+            table.as_markdown()
+        )
+        worse = {key[0] for key, cell in cells_of(table).items() if cell.warnings}
+        assert worse == {"vae (unit)"}
+    places = {e["place"] for e in board_entries(frame(rows)) if e["place"].startswith("bits")}
+    assert sorted(places) == wanted
 
 
 def test_the_grid_has_a_column_for_each_latent_size():
     table = next(grid_tables(frame(likelihood_rows(sizes=(2, 8, 32)))))
-    assert [name for _, name in table.columns] == ["d = 2", "d = 8", "d = 32"]
+    assert [name for _, name in table.columns] == [
+        f"d = {size}, {space}" for space in ("logit", "unit") for size in (2, 8, 32)
+    ]
     tables = [*likelihood_tables(frame(likelihood_rows(sizes=(2, 8, 32))))]
     assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
 
@@ -239,10 +258,10 @@ def test_a_suite_without_both_scores_has_no_table_of_pairs():
     assert [*pair_tables(frame(half))] == []
 
 
-def test_two_runs_of_the_same_method_and_seed_are_told_apart():
-    rows = [make_row(value=1.0, run="aaaaaaaa"), make_row(value=2.0, run="bbbbbbbb", steps=5)]
+def test_two_recipes_of_the_same_objective_and_seed_are_told_apart():
+    rows = [make_row(value=1.0, recipe="aaaaaaaa"), make_row(value=2.0, recipe="bbbbbbbb")]
     labels = [label for label, _ in next(wide_tables(frame(rows))).lines]
-    assert labels == ["ae #aaaaaa", "ae #bbbbbb"]
+    assert labels == ["ae (#aaaaaa)", "ae (#bbbbbb)"]
 
 
 def test_markup_in_names_cannot_break_the_forms():
@@ -288,3 +307,60 @@ def test_a_metric_that_only_failed_has_no_table_beside_those_of_scores():
     known = [make_row(objective=name, metric="fd") for name in ("ae", "vae")]
     assert [table.name for table in wide_tables(frame([*known, failed]))] == ["fd"]
     assert [table.name for table in wide_tables(frame([failed]))] == ["frechet"]
+
+
+def test_warnings_kept_with_scores_are_footnotes_with_each_text_once():
+    reason = "fewer rows than features: the covariances are singular, the bias is large"
+    rows = table_rows(objectives=("vae", "ae"), reason=reason)
+    text = next(wide_tables(frame(rows))).as_markdown()
+    assert text.count(reason) == 1 and f"¹ {reason}." in text
+    assert all(f"{name} ¹" in text for name in ("Rec", "GMM-10", "Interp"))
+    rows = [r | {"reason": ""} if r["objective"] == "vae" else r for r in rows]
+    table = next(wide_tables(frame(rows)))
+    [line] = [x for x in table.as_markdown().splitlines() if x.startswith("| ae")]
+    assert line.count(" ¹ |") == 4 and "Rec ¹" not in table.as_markdown()
+    assert "$^{1}$" in table.as_latex() and reason in table.as_csv()
+
+
+def test_warnings_that_differ_in_numbers_alone_are_one_footnote_with_their_range():
+    rows = likelihood_rows()
+    for at, row in enumerate(rows):
+        if row["objective"] == "vae":
+            row["reason"] = f"{at + 2} samples on 9 images"
+    text = next(likelihood_tables(frame(rows))).as_markdown()
+    assert "¹ 2 to 4 samples on 9 images." in text and "² " not in text
+
+
+def test_an_untrusted_estimate_is_shown_as_such_without_interval_mark_or_rank():
+    rows = likelihood_rows(seeds=range(6), levels={"aef-center": 4.4, "vae": 4.0})
+    doubtful = [r | {"trusted": "no"} if r["kind"] == "lower bound" else r for r in rows]
+    table = next(likelihood_tables(frame(doubtful)))
+    cell = cells_of(table)["vae", "bits/dim, logit"]
+    assert cell.text.startswith("≤ 3.69") and "±" not in cell.text and cell.mark == ""
+    assert cell.value is None and "(0/6, 6 untrusted) †" in table.as_markdown()
+    assert table.as_markdown().count("† Not trusted: the effective sample size") == 1
+    ranks = {e["objective"]: e["rank"] for e in board_entries(frame(doubtful))}
+    assert ranks == {"aef-center": "-", "vae": "6 untrusted"}
+    some = [
+        r | {"trusted": "no"} if (r["objective"], r["seed"]) == ("vae", 5) else r for r in rows
+    ]
+    cell = cells_of(next(likelihood_tables(frame(some))))["vae", "bits/dim, logit"]
+    kept = [r["value"] for r in some if r["objective"] == "vae" and r["trusted"] != "no"]
+    assert cell.value == np.mean(kept) and cell.seeds == "5/6, 1 untrusted"
+
+
+def test_the_interval_of_a_likelihood_covers_the_error_over_test_images():
+    rows = likelihood_rows(levels={"aef-center": 4.73}, value=4.73, stderr=0.05)
+    cell = cells_of(next(likelihood_tables(frame(rows))))["aef-center", "bits/dim, logit"]
+    assert cell.text == "4.73 ± 0.10 (3)"
+    [entry] = board_entries(frame(rows))
+    assert entry["half_width"] == pytest.approx(0.098)
+
+
+def test_cost_is_compute_seconds_and_never_wall_seconds():
+    table = next(wide_tables(frame(table_rows(objectives=("vae", "ae")))))
+    assert cells_of(table)["vae", "compute s"].value == 11.5
+    rows = [r | {"compute_seconds": None} if r["seed"] == 1 else r for r in table_rows()]
+    table = next(wide_tables(frame(rows)))
+    assert cells_of(table)["vae", "compute s"].text == "-"
+    assert {e["compute_seconds"] for e in board_entries(frame(rows))} == {None}

@@ -46,7 +46,7 @@ def _codes(monkeypatch, out):
 
 
 def _values(path):
-    rows = decode_result(path.read_text(encoding="utf-8"))
+    rows, _ = decode_result(path.read_text(encoding="utf-8"))
     return {(r["metric"], r["images"], r["density"]): r["value"] for r in rows}
 
 

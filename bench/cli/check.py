@@ -17,13 +17,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a Markdown diff; returns 1 only where something got worse."""
-    from ..regression.check import check_results, render_outcome, update_baseline
+    """Prints what the check can see, then a Markdown diff.
+
+    Returns:
+        1 where something got worse or is missing, else 0.
+    """
+    from ..regression.check import read_pair, update_baseline
+    from ..regression.outcome import render_outcome, render_sight
 
     if args.update:
-        for path in update_baseline(args.directory, args.against, args.reason):
-            sys.stdout.write(f"{path}\n")
+        written = update_baseline(args.directory, args.against, args.reason)
+        sys.stdout.write("".join(f"{path}\n" for path in written.paths))
+        sys.stdout.write("".join(f"- {note}\n" for note in written.notes))
+        sys.stdout.write(render_sight(written.trained))
         return 0
-    outcome = check_results(args.directory, args.against)
+    pair = read_pair(args.directory, args.against)
+    sys.stdout.write(f"{render_sight(pair.trained)}\n")
+    sys.stdout.flush()
+    outcome = pair.check()
     sys.stdout.write(render_outcome(outcome))
     return int(outcome.is_regression)

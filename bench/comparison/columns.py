@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..files.storage import canonical_json
 from ..records.migration import SETTINGS
-from ..records.recipe import recipe_of
+from ..records.recipe import Settings, recipe_notes, recipe_of, without_name
 from ..records.results import Rows
 from .labels import settings_of, variant_of, variant_text
 
@@ -28,6 +29,8 @@ SCORE_KEY = (
 )
 # Scores that say how well a bound was estimated: heavy-tailed, and no property of the model.
 DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
+# Rows that differ in one of these never share a column.
+IN_ONE_COLUMN = ("dataset", "split", "image_shape", "backbone_hash", "latent_dim")
 SETTING = ("suite", "scale", "dataset", "split", "latent_dim")
 SCORE = (
     *("density", "images", "metric", "unit", "better", "kind", "model", "samples_k"),
@@ -53,15 +56,13 @@ class Column:
 def with_places(rows: Rows) -> Rows:
     """Returns the rows with the columns ``place``, ``measure`` and ``method`` added.
 
-    ``measure`` is the space that a likelihood is a density in: unit and logit rows are both
-    converted to 8-bit pixels, so that they can be compared; it is empty for other scores.
+    ``measure`` is the space that a likelihood was trained in, empty for other scores. Unit and
+    logit rows are both densities of 8-bit pixels, but of unlike noise: the one cannot follow
+    dark and bright pixels as the other does, and whoever reads them as one column compares noise.
     """
     rows = spread_lost(rows)
     rows["place"] = [_place(i, d) for i, d in zip(rows["images"], rows["density"], strict=True)]
-    rows["measure"] = [
-        ("real" if space == "real" else "pixels") if kind else ""
-        for space, kind in zip(rows["space"], rows["kind"], strict=True)
-    ]
+    rows["measure"] = rows["space"].where(rows["kind"] != "", "")
     rows["method"] = method_labels(rows)
     return rows
 
@@ -79,7 +80,10 @@ def spread_lost(rows: Rows) -> Rows:
     parts = [rows[~lost]]
     for row in rows[lost].to_dict("records"):
         like = parts[0][(parts[0][list(SETTING)] == [row[n] for n in SETTING]).all(axis=1)]
-        own = like[(like["objective"] == row["objective"]) & (like["variant"] == row["variant"])]
+        own = like[like["recipe"] == row["recipe"]]
+        if len(own) == 0:
+            alike = (like["objective"] == row["objective"]) & (like["variant"] == row["variant"])
+            own = like[alike]
         if len(own) == 0:
             own = without_floor(like[like["kind"] == ""])
         scores = own[list(SCORE)].drop_duplicates()
@@ -91,24 +95,33 @@ def spread_lost(rows: Rows) -> Rows:
 
 
 def method_labels(rows: Rows) -> list[str]:
-    """Returns a row label for each row: the objective and whatever else tells rows apart."""
-    varied = {
-        name: rows.groupby("objective")[name].transform("nunique") > 1
-        for name in ("space", "selection")
-    }
-    labels = []
-    for at, row in enumerate(rows.to_dict("records")):
-        notes = [variant_text(row["variant"])]
-        notes += [row[name] for name in varied if varied[name].iloc[at]]
-        notes = [note for note in notes if note]
-        labels.append(row["objective"] + (f" ({'; '.join(notes)})" if notes else ""))
-    rows = rows.assign(label=labels)
-    one_run = ["dataset", "backbone_hash", "latent_dim", "label", "seed"]
-    repeated = rows.groupby(one_run)["run"].transform("nunique") > 1
-    return [
-        f"{label} #{run[:6]}" if again else label
-        for label, run, again in zip(labels, rows["run"], repeated, strict=True)
+    """Returns a row label for each row: the objective and whatever else tells methods apart.
+
+    Where they would share a column, rows have one label if and only if they have one recipe.
+    """
+    varied = {"selection": rows.groupby("objective")["selection"].transform("nunique") > 1}
+    # Where rows have several spaces, a method without its space would be read as like the others.
+    trained = rows["objective"] != FLOOR
+    varied = {"space": trained & (rows.loc[trained, "space"].nunique() > 1)} | varied
+    notes = [
+        [variant_text(row["variant"]), *(row[name] for name in varied if varied[name].iloc[at])]
+        for at, row in enumerate(rows.to_dict("records"))
     ]
+    labels = map(_label, rows["objective"], notes)
+    alike = rows.assign(label=list(labels)).groupby([*IN_ONE_COLUMN, "label"], dropna=False)
+    for places in alike.indices.values():
+        own = rows.iloc[places]
+        if own["recipe"].nunique() > 1:
+            texts = dict(zip(own["recipe"], own["settings"], strict=True))
+            told = recipe_notes({recipe: settings_of(text) for recipe, text in texts.items()})
+            for at, recipe in zip(places, own["recipe"], strict=True):
+                notes[at].append(told[recipe])
+    return list(map(_label, rows["objective"], notes))
+
+
+def _label(objective: str, notes: Iterable[str]) -> str:
+    found = "; ".join(filter(None, notes))
+    return f"{objective} ({found})" if found else objective
 
 
 def columns_of(rows: Rows) -> tuple[list[Column], list[str]]:
@@ -144,7 +157,8 @@ def sort_places(places: Iterable[str]) -> list[str]:
     def rank(place: str) -> tuple[int, str]:
         if place.startswith("GMM"):
             return 2, f"{len(place):03d}{place}"
-        return {"Rec": 0, "N": 1, "Interp": 4, "bits/dim": 5}.get(place, 3), place
+        known = {"Rec": 0, "N": 1, "Interp": 4, "bits/dim": 5}
+        return known.get(place.partition(",")[0], 3), place
 
     return sorted(set(places), key=rank)
 
@@ -159,21 +173,21 @@ def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
 
     Returns:
         The setting of each row, ``None`` where its variant does not name it, and the rows with
-        the variants, and the recipes, that remain.
+        the variants, recipes and methods that remain.
     """
     settings = [settings_of(text) for text in rows["variant"]]
     values = [own.pop(name, None) for own in settings]
     rest = rows.assign(variant=[variant_of(own) for own in settings])
-    recipes = [recipe_of(own) for own in rest[list(SETTINGS)].to_dict("records")]
-    return values, rest.assign(recipe=recipes)
+    less = [_settings_without(name, row) for row in rest.to_dict("records")]
+    texts = [canonical_json(own) for own in less]
+    rest = rest.assign(recipe=[recipe_of(own) for own in less], settings=texts)
+    return values, rest.assign(method=method_labels(rest))
 
 
-def without_runs(rows: Rows) -> Rows:
-    """Names the methods by their settings alone: two runs of one name are no repetition here.
-
-    For rows whose variants have lost a setting, so that runs with its values share a name.
-    """
-    return rows.assign(method=method_labels(rows.assign(run="")))
+def _settings_without(name: str, row: Mapping[Any, Any]) -> Settings:
+    """Returns what a row's recipe stands for without one setting; its columns' if not known."""
+    known = settings_of(row["settings"])
+    return without_name(known, name) if "options" in known else {n: row[n] for n in SETTINGS}
 
 
 def join(first: Rows, second: Rows) -> Rows:

@@ -32,16 +32,16 @@ class Footnotes:
     """
 
     def __init__(self, columns: Iterable[Iterable[Iterable[str]]]) -> None:
-        cells = [[{_form(text): text for text in own} for own in column] for column in columns]
+        cells = [[list(own) for own in column] for column in columns]
         texts: dict[str, list[str]] = {}
-        for form, text in (pair for column in cells for own in column for pair in own.items()):
-            texts.setdefault(form, []).append(text)
+        for text in (text for column in cells for own in column for text in own):
+            texts.setdefault(_form(text), []).append(text)
         forms = [form for form in texts if form != UNTRUSTED]
         self._marks = {form: str(at + 1).translate(DIGITS) for at, form in enumerate(forms)}
         if UNTRUSTED in texts:
             self._marks = {UNTRUSTED: DAGGER, **self._marks}
         self._headers = [
-            [form for form in forms if column and all(form in own for own in column)]
+            [f for f in forms if column and all(f in map(_form, own) for own in column)]
             for column in cells
         ]
         self.sentences = tuple(

@@ -14,9 +14,8 @@ from ..records.per_image import PerImage, ScoreKey, of_row
 from ..records.results import Rows
 from .cells import is_trusted
 from .significance import NORMAL_95, half_width
-from .table import format_number, spread_text
 
-Line = Mapping[Any, Any]
+Line = Mapping[str, Any]
 Arrays = Mapping[ScoreKey, PerImage]
 EXACT, AT_MOST, AT_LEAST, BETWEEN, NO_CLAIM = "=", "≤", "≥", "to", "?"
 LEGEND = {
@@ -104,11 +103,20 @@ class Gain:
     @property
     def text(self) -> str:
         """The difference as it stands in a table, such as ``"≤ +3.10 ± 0.42"``."""
-        spread = spread_text(self.half_width, self.value)
+        spread = "" if self.half_width is None else f" ± {self._number(self.half_width)}"
         if self.direction != BETWEEN:
-            return f"{self.direction} {_signed(self.value)}{spread}"
-        ends = (_signed(self.value - self.below), _signed(self.value + self.above))
-        return f"{ends[0]} to {ends[1]}{spread}"
+            return f"{self.direction} {self._number(self.value, '+')}{spread}"
+        ends = (self.value - self.below, self.value + self.above)
+        low, high = (self._number(end, "+") for end in ends)
+        return f"{low} to {high}{spread}"
+
+    def _number(self, number: float, sign: str = "") -> str:
+        """Returns a number with as many decimals as show two digits of the error and the gap."""
+        gap = self.below + self.above
+        known = [size for size in (self.half_width, gap) if size and math.isfinite(size)]
+        size = min(known) if known else abs(self.value) or 1.0
+        decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
+        return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
 
     def in_bits(self, dims: int) -> Gain:
         """Returns the difference in bits per dimension, where lower is better.
@@ -130,7 +138,7 @@ def estimate_of(rows: Rows, arrays: Arrays, brackets: Rows | None = None) -> Est
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
         brackets: Rows among which those of an annealed bound's bracket are looked for.
     """
-    records = rows[(rows["status"] == "ok") & is_trusted(rows)].to_dict("records")
+    records = _records(rows[(rows["status"] == "ok") & is_trusted(rows)])
     images = {int(row["seed"]): of_row(row, arrays) for row in records}
     gap, error = _gap(records, brackets)
     return Estimate(
@@ -186,13 +194,17 @@ def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
     if brackets is None or not all(str(row["metric"]).endswith("_annealed") for row in records):
         return math.inf, 0.0
     good = brackets[(brackets["status"] == "ok") & is_trusted(brackets)]
-    gaps = {_model(row): row for row in good[good["metric"] == "bracket_gap"].to_dict("records")}
+    gaps = {_model(row): row for row in _records(good[good["metric"] == "bracket_gap"])}
     if not all(_model(row) in gaps for row in records):
         return math.inf, 0.0
     own = [gaps[_model(row)] for row in records]
     values, errors = ([float(row[name]) for row in own] for name in ("value", "stderr"))
     # An estimated gap may fall below 0; the ends of a bracket do not cross.
     return max(0.0, float(np.mean(values))), float(np.nan_to_num(np.mean(errors)))
+
+
+def _records(rows: Rows) -> list[Line]:
+    return [{str(name): value for name, value in r.items()} for r in rows.to_dict("records")]
 
 
 def _model(row: Line) -> tuple[str, ...]:
@@ -207,10 +219,6 @@ def _nats(row: Line) -> float:
     return (none - float(row["value"])) / (bits_per_dim(1.0, dims=dims) - none)
 
 
-def dims_of(row: Line) -> int:
+def dims_of(row: Mapping[Any, Any]) -> int:
     """Returns the count of values in a row's images."""
     return math.prod(int(size) for size in str(row["image_shape"]).split("x"))
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else ''}{format_number(value)}"

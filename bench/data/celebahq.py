@@ -51,7 +51,10 @@ class CelebAHq(FolderSource):
     def _read_from(self, folder: Path) -> Content:
         partition = read_partition(folder, self._partition_md5)
         originals = read_index(folder / INDEX)
-        files = {int(path.stem): path for path in _images(folder)}
+        files: dict[int, Path] = {}
+        for path in _images(folder):
+            if (twin := files.setdefault(int(path.stem), path)) != path:
+                raise UserError(f"{folder / IMAGES} has {twin.name} and {path.name}; keep one.")
         parts = []
         for part in (0, 1, 2):
             chosen = [i for i in sorted(originals) if partition.get(originals[i]) == part]
@@ -91,7 +94,7 @@ def read_index(path: Path) -> dict[int, str]:
 def _images(folder: Path) -> list[Path]:
     return [
         path
-        for path in (folder / IMAGES).glob("*")
+        for path in sorted((folder / IMAGES).glob("*"))
         if path.suffix in SUFFIXES and path.stem.isdecimal()
     ]
 

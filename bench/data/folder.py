@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .dataset import Source, register
+from .folder_files import visible
 from .images import read_folder
 from .order import shuffled
+from .ranges import check_ranges
 from .source import Content, Part
 
 if TYPE_CHECKING:
     import numpy as np
+
+PART_NAMES = {"train", "validation", "valid", "val", "test"}
 
 
 class Folder(Source):
@@ -44,12 +48,17 @@ class Folder(Source):
         if not path.is_dir():
             raise UserError(f"{path} is not there; expected a folder of images.")
         parts = {part: path / part for part in ("train", "validation", "test")}
+        names = {entry.name for entry in visible(path)}
         if parts["train"].is_dir() and parts["test"].is_dir():
-            extra = [entry.name for entry in _visible(path) if entry.name not in parts]
-            if extra:
+            if extra := sorted(names - parts.keys()):
                 raise UserError(f"{path} has '{extra[0]}' beside the folders train and test.")
-            given = {n: Part(read_folder(part)) for n, part in parts.items() if part.is_dir()}
+            given = {name: Part(read_folder(at)) for name, at in parts.items() if name in names}
             content = from_parts(given, str(path))
+        elif names and names <= PART_NAMES:
+            raise UserError(
+                f"{path} holds {', '.join(sorted(names))}; expected train and test (and perhaps "
+                "validation), or one folder of images."
+            )
         else:
             content = from_one(read_folder(path), str(path))
         self.alpha = alpha_for(content)
@@ -64,29 +73,29 @@ def from_parts(parts: dict[str, Part], origin: str) -> Content:
     """Returns given parts, of which ``validation`` may be absent, each of them shuffled.
 
     Raises:
-        UserError: The parts differ in the shape of their images.
+        UserError: The parts differ in shape or scale, or their range cannot be right.
     """
     shapes = {name: part.images.shape[1:] for name, part in parts.items()}
     for name, shape in shapes.items():
         if shape != shapes["train"]:
             raise UserError(f"{origin}: '{name}' holds {shape}; expected {shapes['train']}.")
+    check_ranges({f"{origin}: '{name}'": part.images for name, part in parts.items()})
     held_out = max(1, len(parts["train"].images) // 10)
-    return Content(
-        **{name: shuffled(part) for name, part in parts.items()},
-        held_out=held_out,
-        shuffled=True,
-    )
+    mixed = {name: shuffled(part) for name, part in parts.items()}
+    own = mixed.get("validation")
+    return Content(mixed["train"], mixed["test"], own, held_out, shuffled=True)
 
 
 def from_one(images: np.ndarray, origin: str) -> Content:
     """Returns one set of images, shuffled: a tenth each to validate and to test.
 
     Raises:
-        UserError: There are fewer than three images.
+        UserError: There are fewer than three images, or their range cannot be right.
     """
     count = len(images)
     if count < 3:
         raise UserError(f"{origin} holds {count} images; expected at least 3.")
+    check_ranges({origin: images})
     tenth = max(1, count // 10)
     everything = shuffled(Part(images))
     train, test = (everything.take(part) for part in (slice(-tenth), slice(-tenth, None)))
@@ -96,10 +105,6 @@ def from_one(images: np.ndarray, origin: str) -> Content:
 def alpha_for(content: Content) -> float:
     """Returns AEF's alpha: 1e-6 for grey, 0.05 for colour."""
     return 1e-6 if content.train.images.shape[1] == 1 else 0.05
-
-
-def _visible(path: Path) -> list[Path]:
-    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
 
 
 register(Folder())

@@ -24,15 +24,25 @@ def image_paths(folder: Path) -> list[Path]:
     return sorted(_below(folder, {}, frozenset()))
 
 
+def visible(folder: Path) -> list[os.DirEntry[str]]:
+    """Returns what lies in a folder, hidden entries left out, sorted by name.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
+    return sorted(found, key=lambda entry: entry.name)
+
+
 def _below(
     folder: Path, known: dict[Identity, Path], around: frozenset[Identity]
 ) -> Iterator[Path]:
-    try:
-        about = folder.stat()
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
+    entries = visible(folder)
+    about = folder.stat()
     identity = (about.st_dev, about.st_ino)
     if identity in around:
         return
@@ -42,8 +52,7 @@ def _below(
             "remove the link, or copy them."
         )
     for entry in entries:
-        if not entry.name.startswith("."):
-            yield from _one(entry, known, around | {identity})
+        yield from _one(entry, known, around | {identity})
 
 
 def _one(

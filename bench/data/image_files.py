@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
-import threading
 import warnings
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .whole_image import UNREADABLE, whole_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 LARGEST_PIXELS = 4096 * 4096
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")
 """What is read at all: Pillow would run Ghostscript on an EPS file."""
-GREY, COLOUR = ("1", "L"), ("RGB", "P")
-
-# Pillow's readers fail on a damaged file in many ways.
-_UNREADABLE = (
-    *(OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, IndexError, TypeError),
-    *(AttributeError, RuntimeError, OverflowError, MemoryError, ZeroDivisionError, zlib.error),
-)
-_OPENING = threading.Lock()
-
 Change = Callable[["Image.Image"], "Image.Image"]
 
 
@@ -47,48 +37,49 @@ def read_image(
 
     Raises:
         UserError: The file is no image of a known format, damaged, larger than 4096x4096
-            pixels, neither grey nor RGB, or of another size.
+            pixels, of another size, or holds more than one opaque 8-bit picture in grey or RGB.
     """
     import numpy as np
     from PIL import Image
 
     try:
-        with _opened(path) as image:
-            _check(image, path, size)
-            image.load()
-            small = image.convert("L" if image.mode in GREY else "RGB")
+        # From memory: of a file Pillow would first take whatever length a chunk declares.
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, path, size)
+            picture = whole_picture(image, content, path)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{path} claims too many pixels; expected at most 4096x4096.") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = re.sub(r" <_io.*>", "", " ".join(str(error).split())) or type(error).__name__
         raise UserError(f"{path} is not an image that can be read: {reason}.") from None
-    array = np.asarray(change(small) if change else small)
+    array = np.asarray(change(picture) if change else picture)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def _opened(path: Path) -> Image.Image:
-    """Opens an image without unpacking it; filters of warnings belong to all threads."""
-    from PIL import Image
-
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # From memory: of a file Pillow would first take whatever length a chunk declares.
-        return Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS)
-
-
-def _check(image: Image.Image, path: Path, size: tuple[int, int] | None) -> None:
+def _check_size(image: Image.Image, path: Path, size: tuple[int, int] | None) -> None:
     if image.width * image.height > LARGEST_PIXELS:
         raise UserError(
             f"{path} is {image.height}x{image.width} pixels; expected at most 4096x4096."
         )
-    if image.mode not in GREY + COLOUR:
-        raise UserError(f"{path} has mode {image.mode}; expected 8-bit grey or RGB.")
     if size is not None and (image.height, image.width) != size:
         raise UserError(
             f"{path} is {image.height}x{image.width} pixels; expected {size[0]}x{size[1]}."
         )
 
 
+@contextmanager
+def _warnings_as_errors() -> Iterator[None]:
+    """Makes Pillow refuse what it would skip with a warning; in all threads."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("error", category=UserWarning, module="PIL")
+        yield
+
+
+@_warnings_as_errors()
 def read_images(
     paths: Sequence[Path], size: tuple[int, int] | None = None, change: Change | None = None
 ) -> np.ndarray:

@@ -87,11 +87,13 @@ def read_array(path: Path) -> np.ndarray:
         UserError: The file holds several arrays, or one that is neither images nor features.
     """
     arrays = read_arrays(path)
-    if len(arrays) > 1 and "images" in arrays:
-        arrays = {"images": arrays["images"]}
+    if "images" in arrays:
+        arrays.pop("labels", None)
     if len(arrays) != 1:
         names = ", ".join(sorted(arrays)) or "none"
-        raise UserError(f"{path} holds the arrays {names}; expected one, or one named 'images'.")
+        raise UserError(
+            f"{path} holds the arrays {names}; expected one, or 'images' and their 'labels'."
+        )
     (array,) = arrays.values()
     if array.ndim == 2 and array.dtype.kind == "f":
         return array
@@ -121,12 +123,6 @@ def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
     if low < 0 or high > 255:
         raise UserError(
             f"{path} has {array.dtype} values from {low} to {high}; expected 0 to 255."
-        )
-    # As grey levels these would be all but black, and every score would be quietly wrong.
-    if (low, high) == (0, 1):
-        raise UserError(
-            f"{path} has {array.dtype} values 0 and 1 only; these look like binary images: "
-            "multiply them by 255."
         )
     return array.astype(np.uint8)
 

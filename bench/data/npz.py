@@ -60,6 +60,12 @@ class Arrays(Source):
                 f"{origin} holds {', '.join(sorted(arrays)) or 'nothing'}; "
                 "expected one array, or 'train' and 'test'."
             )
+        known = {name for part in PARTS if part in arrays for name in (part, f"{part}_labels")}
+        if unread := sorted(arrays.keys() - known):
+            raise UserError(
+                f"{origin} holds also {', '.join(unread)}; expected only {', '.join(PARTS)} "
+                "and their ..._labels."
+            )
         given = {
             part: Part(
                 to_images(arrays[part], f"{origin}: '{part}'"), _labels(arrays, part, origin)

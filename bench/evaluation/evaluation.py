@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ...metrics.extractor import Extractor, build_extractor
 from ...metrics.memory import Memory, remembering
 from ...metrics.prd import prd_curve
 from ..interruption import check_stop
+from ..records.per_image import FILE
 from ..records.provenance import now
 from ..records.results import Record
 from ..records.rows import Row
@@ -33,6 +34,7 @@ MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
+COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
 MADE = frozenset({"generated", "denoised"})
 FEATURES = Memory(8)  # Of real images, shared by the runs of this process.
 STATISTICS = Memory(64)
@@ -91,7 +93,11 @@ class Evaluator:
     ) -> None:
         self.outputs, self.base, self.settings = outputs, dict(base), settings
         self.record, self.device = record, device
-        self.likelihoods = LikelihoodRows(outputs, base)
+        self.likelihoods = LikelihoodRows(outputs, base, record.path.with_name(FILE))
+        for item in self.items():
+            own = record.items.get(item.key, [])
+            if item.metric == LIKELIHOOD and not self.likelihoods.have_images(own):
+                del record.items[item.key]
         self._features: dict[tuple[str, str, str], Tensor] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
@@ -100,7 +106,7 @@ class Evaluator:
                 if name not in DENOISED or (outputs.noise_sigma > 0 and not outputs.are_vectors)
             },
             "images": lambda item: self._values(outputs.real),
-            "reconstructions": lambda item: self._values(outputs.test_reconstructions),
+            "reconstructions": lambda item: self._values(self._reconstructions()),
             "codes": lambda item: outputs.test_codes.numpy(),
         }
 
@@ -111,7 +117,8 @@ class Evaluator:
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
             rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
-        return rows
+        self.likelihoods.keep(rows)
+        return [with_warning(row, self.outputs.warning) for row in rows]
 
     def items(self) -> Iterator[Item]:
         """Yields what the settings ask for, as far as this run has it."""
@@ -146,6 +153,11 @@ class Evaluator:
                 metric.name, None, None, metric.unit, metric.better, "failed", str(error)
             )
             scores = [failed]
+        if self._is_copy(item):
+            scores = [
+                replace(score, value=None, stderr=None, status="not applicable", reason=COPY)
+                for score in scores
+            ]
         identity = self._identity(item.features)
         n_real = len(self.outputs.real)
         n_generated = self._count(item) if item.features else n_real
@@ -169,6 +181,15 @@ class Evaluator:
                     curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
+
+    def _reconstructions(self) -> Tensor:
+        return self.outputs.real if self.outputs.copies else self.outputs.test_reconstructions
+
+    def _is_copy(self, item: Item) -> bool:
+        """Whether an item scores reconstructions that can be nothing but their images."""
+        needs = set(find_metric(item.metric).needs)
+        through = item.images == "reconstruction" or bool(needs & (DENOISED | {"reconstructions"}))
+        return through and self.outputs.copies
 
     def _count(self, item: Item) -> int:
         try:
@@ -202,6 +223,8 @@ class Evaluator:
     def _pixels(self, name: str, item: Item) -> Tensor:
         if name == "denoised" or (name == "generated" and item.images == "test"):
             return self.outputs.denoised
+        if name == "generated" and self._is_copy(item):
+            return self.outputs.heldout
         if name == "generated":
             return self.outputs.images(item.images, item.density)
         if name in ("real", "clean"):
@@ -221,6 +244,13 @@ class Evaluator:
         if features in ("", VECTORS):
             return features and f"{features}:-"
         return _built(features, self.device).identity
+
+
+def with_warning(row: Record, warning: str) -> Record:
+    """Returns a row with one more warning, where it has a value and there is a warning."""
+    if not warning or row["status"] != "ok":
+        return row
+    return row | {"reason": "; ".join(filter(None, (row["reason"], warning)))}
 
 
 def score_row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ...metrics.devices import in_batches
 from ...metrics.features.quantisation import quantise
 from ...models.densities.density import Density, build_density
-from ...models.densities.second_stage import BETA
+from ...models.densities.second_stage import BETA, Drive, one_by_one
 from ...models.objectives.denoising import add_noise
 from ...models.objectives.objective import Objective
 from ...models.streams import stream, stream_seed
@@ -31,10 +32,14 @@ class RealImages:
     Attributes:
         data: The data set.
         settings: Counts.
+        copies: Whether reconstructions can be nothing but their images, see `Objective`.
+        warning: What is known against all scores.
     """
 
     data: Dataset
     settings: Evaluation
+    copies = False
+    warning = ""
 
     @property
     def are_vectors(self) -> bool:
@@ -65,6 +70,7 @@ class Outputs(RealImages):
         seed: The run's one seed.
         fitted: Densities restored from an earlier evaluation, by name.
         noise_sigma: Standard deviation of the noise of the denoising protocol; 0 without it.
+        drive: How the steps of a density that is trained are carried out.
     """
 
     def __init__(
@@ -75,8 +81,11 @@ class Outputs(RealImages):
         seed: int,
         fitted: dict[str, Density] | None = None,
         noise_sigma: float = 0.0,
+        drive: Drive = one_by_one,
     ) -> None:
         self.objective = objective.eval()
+        self.copies, self.warning = objective.copies, objective.warning
+        self.drive = drive
         self.noise_sigma = noise_sigma
         self.data, self.settings, self.seed = data, settings, seed
         self.device = next(objective.parameters()).device
@@ -108,10 +117,11 @@ class Outputs(RealImages):
     def density(self, name: str) -> Density:
         """Returns a density, fitted to the codes of the training split."""
         if name not in self.fitted:
-            options: dict[str, float | None] = {}
+            options: dict[str, Any] = {}
             if name == "second-stage":
                 steps = self.settings.second_stage_steps or None
                 options = {"beta": BETA[self.data.preset], "max_steps": steps}
+                options |= {"device": self.device, "drive": self.drive}
             density = build_density(name, **options)
             # The prior takes nothing from codes but their size.
             codes = self.test_codes if density.needs_prior else self.train_codes

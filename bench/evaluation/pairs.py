@@ -43,14 +43,17 @@ def paired(real: GivenSet, generated: GivenSet) -> tuple[np.ndarray, np.ndarray,
             f"Of {real.path} and {generated.path} only one is a folder, whose files have names; "
             "pairs need two folders or two arrays."
         )
-    if real.names:
-        rows = _by_name(real, generated)
-        how = "by name, numbers as numbers, extensions aside"
-    else:
-        rows = _by_row(real, generated)
-        how = "by row"
-    first, second = real.items[rows[0]], generated.items[rows[1]]
-    return first, second, f"{len(first)} {how}"
+    if not real.names:
+        counts = len(real.items), len(generated.items)
+        if counts[0] != counts[1]:
+            raise UserError(
+                f"{real.path} holds {counts[0]} images and {generated.path} {counts[1]}; "
+                "pairs need as many."
+            )
+        return real.items, generated.items, f"{counts[0]} by row"
+    rows = _by_name(real, generated)
+    how = f"{len(real.items)} by name, numbers as numbers, extensions aside"
+    return real.items[rows[0]], generated.items[rows[1]], how
 
 
 def name_key(name: str) -> Key:
@@ -96,13 +99,3 @@ def _keys(items: GivenSet) -> dict[Key, int]:
                 "extensions aside and numbers as numbers."
             )
     return known
-
-
-def _by_row(real: GivenSet, generated: GivenSet) -> tuple[slice, slice]:
-    counts = len(real.items), len(generated.items)
-    if counts[0] != counts[1]:
-        raise UserError(
-            f"{real.path} holds {counts[0]} images and {generated.path} {counts[1]}; "
-            "pairs need as many."
-        )
-    return slice(None), slice(None)

@@ -48,7 +48,8 @@ class EvaluationRecord:
                 return {}
             schema, items = document["schema"], dict(document["items"])
             if schema == OLDEST:
-                return {key: [migrated(row) for row in rows] for key, rows in items.items()}
+                # A run gives its rows the recipe and whatever else they share.
+                return {key: [migrated(row, {}) for row in rows] for key, rows in items.items()}
             return items if schema == SCHEMA else {}
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return {}

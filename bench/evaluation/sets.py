@@ -84,8 +84,11 @@ def check_pair(given: dict[str, GivenSet]) -> None:
     """Checks that two sets can be compared; grey and colour of one size can.
 
     Raises:
-        UserError: Images against features, or images of different sizes.
+        UserError: Images against features, images of different sizes, or values whose range
+            cannot be right.
     """
+    from ..data.ranges import check_ranges
+
     paths = {name: found.path for name, found in given.items()}
     sets = {name: found.items for name, found in given.items()}
     real, generated = sets["real"], sets["generated"]
@@ -101,6 +104,8 @@ def check_pair(given: dict[str, GivenSet]) -> None:
             f"{paths['real']} holds images of {sizes['real']} pixels and {paths['generated']} "
             f"of {sizes['generated']}; expected one size."
         )
+    if real.ndim == 4:
+        check_ranges({str(paths[name]): items for name, items in sets.items()})
 
 
 def choose_extractor(name: str, weights: Path | None, device: str, download: bool) -> Extractor:

@@ -11,7 +11,6 @@ from ..comparison.columns import (
     method_labels,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import part_title, settings_of, variant_of
@@ -57,7 +56,7 @@ def shortened(rows: Rows, without: str = "") -> Rows:
     shared = {key for key, found in values.items() if [*found.values()] == [counts[key[0]]]}
     kept = [{k: v for k, v in own.items() if (o, k) not in shared} for o, own in pairs]
     rows = rows.assign(variant=[variant_of(own) for own in kept])
-    return without_runs(rows) if without else rows.assign(method=method_labels(rows))
+    return rows.assign(method=method_labels(rows))
 
 
 def looks_of(rows: Rows) -> dict[str, dict[str, Any]]:

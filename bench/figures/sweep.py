@@ -21,7 +21,6 @@ from ..comparison.columns import (
     join,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import axis_title, metric_short
@@ -101,7 +100,7 @@ def _with_setting(rows: Rows, sweep: Sweep) -> Rows:
     found, rest = without_setting(rows, sweep.key)
     values = [sweep.default if value is None else value for value in found]
     numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    varied = without_runs(rest.assign(setting=numbers))
+    varied = rest.assign(setting=numbers)
     varied = varied[varied["setting"].notna()]
     counts = varied.groupby("method")["setting"].transform("nunique")
     return varied[counts > 2]
@@ -112,15 +111,10 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
     import pandas as pd
 
     panels: dict[tuple[str, str], list[Rows]] = {}
-    # Bits/dim of pixels and of logits lie far apart, since their noise models differ.
-    split = rows["metric"].iloc[0] == "bits_per_dim" and rows["space"].nunique() > 1
-    for (dataset, space), own in rows.groupby(
-        ["dataset", rows["space"] if split else pd.Series("", rows.index, name="space")]
-    ):
+    for dataset, own in rows.groupby("dataset"):
         for size, same in own.groupby("latent_dim"):
             for column in columns_of(same)[0]:
                 detail = f", d = {size}" if sweep else ""
-                detail += f", {space}" if space else ""
                 _, bracket, identity = column.group.partition(" [")
                 group = f"{dataset}{bracket}{identity}"
                 panels.setdefault((group + detail, column.place), []).append(column.rows)

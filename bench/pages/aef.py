@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ..comparison.cells import one_likelihood
-from ..comparison.labels import metric_short, settings_of
-from ..comparison.significance import Seeds, mean
+from ..comparison.gains import Arrays, Estimate, Gain, dims_of, estimate_of, likelihood_gain
+from ..comparison.labels import metric_short
+from ..comparison.significance import NORMAL_95, Seeds, half_width, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, paired
+from .methods import Method, by_method, lost_by_method, nearest, paired
 from .protocol import training_text
 
 CLAIM = "AEF"
@@ -23,49 +26,69 @@ MEANINGS = {
 PLACE = ["suite", "scale", "dataset", "split", "backbone_hash", "latent_dim"]
 
 
-def aef_effects(placed: Rows) -> Iterator[Effect]:
+def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
     """Yields the gain of each flow over the VAE of its network, as trained and in one space.
 
     Args:
         placed: Result rows with their place and method.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
-    rows = one_likelihood(placed)
-    rows = rows[(rows["model"] == "native") & (rows["space"] == "logit")]
-    for _, own in rows.groupby(PLACE, sort=True):
-        methods = by_method(own)
+    native = placed[(placed["model"] == "native") & (placed["space"] == "logit")]
+    for _, own in native.groupby(PLACE, sort=True):
+        methods = by_method(one_likelihood(own))
         rivals = {m: v for m, v in methods.items() if m.objective == "vae"}
         for method in methods:
             if rivals and method.objective.startswith("aef"):
-                yield _gain(own, method, methods[method], rivals)
+                same = nearest(method, list(rivals))
+                rival = min(same, key=lambda other: mean(rivals[other]))
+                effect = _effect(own, method, rival, arrays)
+                yield from [replace(effect, candidates=len(same))] if effect else []
 
 
-def _gain(rows: Rows, method: Method, values: Seeds, rivals: Mapping[Method, Seeds]) -> Effect:
-    distance = {rival: _settings_apart(method, rival) for rival in rivals}
-    same = [rival for rival in rivals if distance[rival] == min(distance.values())]
-    rival = min(same, key=lambda other: mean(rivals[other]))
-    first = rows.iloc[0]
+def _effect(rows: Rows, method: Method, rival: Method, arrays: Arrays) -> Effect | None:
+    first = rows.iloc[0].to_dict()
+    own, other = (_estimate(rows, name, arrays) for name in (method.name, rival.name))
+    found = likelihood_gain(own, other)
+    if found is None:
+        return None
+    gain = found.in_bits(dims_of(first))
+    differences = _by_seed(gain, own, other, dims_of(first))
     lost = lost_by_method(rows)
     return Effect(
         claim=CLAIM,
         comparison=f"{method.name} instead of {rival.name}",
         where=f"{first['dataset']}, d = {first['latent_dim']}",
         unit=BITS,
-        differences=paired(rivals[rival], values),
+        differences=differences,
         least=STRIKING,
-        candidates=len(same),
-        limit=_limit(rows, rival, method),
+        below=gain.below,
+        above=gain.above,
+        image_error=_image_error(gain, differences),
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in (method, rival) if m.name in lost),
+        doubt="" if gain.images else "single images were not kept",
         training=training_text(rows),
     )
 
 
-def _limit(rows: Rows, rival: Method, method: Method) -> str:
-    """Returns on which side of the true gain a difference of these two stands."""
-    kinds = [set(rows.loc[rows["method"] == m.name, "kind"]) for m in (rival, method)]
-    bounds = tuple(kind != {"exact"} for kind in kinds)
-    return {(False, False): "", (True, False): "≤", (False, True): "≥", (True, True): "~"}[bounds]
+def _estimate(rows: Rows, name: str, arrays: Arrays) -> Estimate:
+    """Returns a method's likelihood: annealed where that has both ends, else the best bound."""
+    own = rows[rows["method"] == name]
+    annealed = estimate_of(own[own["metric"] == "log_prob_annealed"], arrays, brackets=rows)
+    return (
+        annealed
+        if annealed.gap < math.inf and annealed.values
+        else estimate_of(one_likelihood(own), arrays)
+    )
 
 
-def _settings_apart(first: Method, second: Method) -> int:
-    a, b = settings_of(first.variant), settings_of(second.variant)
-    return sum(a.get(name) != b.get(name) for name in a.keys() | b.keys())
+def _by_seed(gain: Gain, first: Estimate, second: Estimate, dims: int) -> dict[int, float]:
+    """Returns each seed's gain, moved so that their mean is that over the shared images."""
+    nats = paired(first.values, second.values)
+    bits = {seed: value / (dims * math.log(2)) for seed, value in nats.items()}
+    return {seed: value + gain.value - mean(bits) for seed, value in bits.items()}
+
+
+def _image_error(gain: Gain, differences: Seeds) -> float:
+    """Returns the part of a gain's error that is not the seeds'."""
+    over_seeds = half_width(differences.values()) or 0.0
+    return math.sqrt(max(0.0, (gain.half_width or 0.0) ** 2 - over_seeds**2)) / NORMAL_95

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison.cells import score_cell
-from ..comparison.columns import SCORE, without_floor
+from ..comparison.columns import SCORE, method_labels, without_floor
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
@@ -27,13 +27,13 @@ from ..records.results import Rows, checksum
 CARDS = "cards"
 MODEL = (
     *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone", "backbone_hash"),
-    *("objective", "variant", "latent_dim", "selection"),
+    *("objective", "variant", "latent_dim", "selection", "recipe"),
 )
 LONGEST_NAME = 100
 NOTE = (
-    "Values are means over runs ± standard deviation (count of runs). The 95 % interval is "
-    "Student's over runs. With one run it follows from the score's own standard error, where the "
-    "score has one.",
+    "Values are means over runs ± half the width of their 95 % interval (count of runs).",
+    "The interval is Student's over runs. Likelihoods add the error over test images.",
+    "With one run it follows from the score's own standard error, where the score has one.",
 )
 
 
@@ -48,6 +48,7 @@ def write_cards(directory: Path, rows: Rows) -> list[Path]:
         The files written.
     """
     trained = without_floor(rows)
+    trained = trained.assign(method=method_labels(trained))
     models = {key: own for key, own in trained.groupby(list(MODEL), dropna=False)}
     names = card_names([dict(zip(MODEL, key, strict=True)) for key in models])
     paths = [directory / CARDS / f"{name}.md" for name in names]
@@ -79,6 +80,7 @@ def render_card(directory: Path, rows: Rows) -> str:
     settings = next(filter(None, map(files.record, names)), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
+    title = first.get("method", title)
     heading = f"{title} on {first['dataset']}, d = {first['latent_dim']} · {suite_title(first)}"
     pictures = [run for run in names if files.path(run, "samples.png")]
     sheets = sorted((directory / "plots").glob("sheet*.png"))
@@ -145,9 +147,10 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
     half = cell.half_width
     if cell.seeds == "1" and len(errors) == 1:
         half = NORMAL_95 * float(errors.iloc[0])
-    known = half is not None and cell.value is not None
-    ends = (cell.value - half, cell.value + half) if known else ()
-    bounds = " to ".join(format_number(end, like=cell.value) for end in ends) or "-"
+    bounds = "-"
+    if half is not None and cell.value is not None:
+        ends = cell.value - half, cell.value + half
+        bounds = " to ".join(format_number(end, like=cell.value) for end in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
     start = (first["metric"], _of(first), cell, bounds)
     return (*start, first["better"], first["unit"], kind, _identity(first))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
+from ..comparison.gains import Arrays
 from ..comparison.significance import mean, separated_from_best
 from ..comparison.table import format_number
 from ..records.results import Rows
@@ -14,25 +16,35 @@ from .aef import MEANINGS as AEF_MEANINGS
 from .aef import aef_effects
 from .effects import Finding, judge, verdict_sentences
 from .likelihood import likelihood_reading
-from .methods import listed, untrusted
+from .methods import listed, seeds_text
 from .protocol import budget_sentences
+from .rae import INTERPOLATION, Scores, Way, rae_effects, scores_of
 from .rae import MEANINGS as RAE_MEANINGS
-from .rae import Scores, Way, rae_effects, scores_of
 
 MEANINGS = RAE_MEANINGS | AEF_MEANINGS
 
 
-def reading(rows: Rows) -> str:
-    """Returns paragraphs on what the rows say, each claim of the papers included."""
+def reading(rows: Rows, judged: Sequence[Finding]) -> str:
+    """Returns paragraphs on what the rows say.
+
+    Args:
+        rows: Result rows.
+        judged: What they decide of the papers' claims.
+    """
     placed = with_places(rows)
-    paragraphs = [
-        [sentence for scores in scores_of(placed) for sentence in _samples(scores)],
+    parts = [
+        [" ".join(_samples(scores)) for scores in scores_of(placed)],
         likelihood_reading(placed),
-        verdict_sentences(findings(rows), MEANINGS),
+        verdict_sentences(judged, MEANINGS),
         precision_reading(rows),
     ]
-    texts = (" ".join(filter(None, sentences)) for sentences in paragraphs)
-    return "\n\n".join(filter(None, (extent(rows), *texts)))
+    return "\n\n".join([extent(rows), *filter(None, map(_list, parts))])
+
+
+def _list(items: Iterable[str]) -> str:
+    """Returns items as a list of the page, one alone as a paragraph."""
+    found = [item for item in items if item]
+    return "\n".join(f"- {item}" for item in found) if len(found) > 1 else "".join(found)
 
 
 def extent(rows: Rows) -> str:
@@ -41,12 +53,17 @@ def extent(rows: Rows) -> str:
     return " ".join([_counts(placed), *_outcomes(placed), *budget_sentences(rows)])
 
 
-def findings(rows: Rows) -> list[Finding]:
-    """Returns what the rows decide of the papers' claims, tested together."""
+def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
+    """Returns what the rows decide of the papers' claims, tested together.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
     placed = with_places(rows)
     effects = [effect for scores in scores_of(placed) for effect in rae_effects(scores)]
     order = list(MEANINGS)
-    effects = sorted([*effects, *aef_effects(placed)], key=lambda e: order.index(e.claim))
+    effects = sorted([*effects, *aef_effects(placed, arrays)], key=lambda e: order.index(e.claim))
     return judge(effects)
 
 
@@ -54,21 +71,25 @@ def _counts(placed: Rows) -> str:
     trained = without_floor(placed)
     if not len(trained):
         return "There are only floor rows: no objective has been scored yet."
-    setting = ["suite", "scale", "dataset", "backbone_hash", "latent_dim", "method"]
-    seeds = trained.groupby(setting)["seed"].nunique()
-    low, high = int(seeds.min()), int(seeds.max())
-    counts = f"{low} seed{'' if low == 1 else 's'}" if low == high else f"{low} to {high} seeds"
     return (
         f"{trained['run'].nunique()} runs of {trained['objective'].nunique()} objectives on "
-        f"{', '.join(sorted(trained['dataset'].unique()))} with {counts} each."
+        f"{', '.join(sorted(trained['dataset'].unique()))} with {seeds_range(trained)} each."
     )
+
+
+def seeds_range(placed: Rows) -> str:
+    """Returns how many seeds the methods have, such as ``1 to 3 seeds``."""
+    setting = ["suite", "scale", "dataset", "backbone_hash", "latent_dim", "method"]
+    seeds = placed.groupby(setting)["seed"].nunique()
+    low, high = int(seeds.min()), int(seeds.max())
+    return f"{low} seed{'' if low == 1 else 's'}" if low == high else f"{low} to {high} seeds"
 
 
 def _outcomes(placed: Rows) -> Iterator[str]:
     """Says by name which runs diverged, failed or have estimates that are not to be trusted."""
     trained = without_floor(placed)
     lost = {status: trained[trained["status"] == status] for status in ("diverged", "failed")} | {
-        "untrusted": trained[untrusted(trained)]
+        "untrusted": trained[~is_trusted(trained)]
     }
     if not len(lost["diverged"]) and not len(lost["failed"]):
         yield "No run diverged, and no score failed."
@@ -96,10 +117,10 @@ def _samples(scores: Scores) -> Iterator[str]:
     if not samples:
         return
     best = min(samples, key=lambda way: mean(samples[way]))
-    seeds = len(samples[best])
+    seeds = seeds_text(samples[best], scores.seeds)
     yield (
         f"On {scores.where} the lowest mean Fréchet distance (FD) of samples is "
-        f"{format_number(mean(samples[best]))} over {seeds} seed{'' if seeds == 1 else 's'}, of "
+        f"{format_number(mean(samples[best]))} over {seeds}, of "
         f"{_way(best)}."
     )
     others = len(samples) - 1
@@ -111,15 +132,13 @@ def _samples(scores: Scores) -> Iterator[str]:
             yield f"Paired tests separate it from all {others} others."
         else:
             yield f"Paired tests do not separate it from {len(tied) - 1} of the {others} others."
-    fooled = [
-        _way(w) for w in sorted(samples) if scores.beats_its_reconstructions(w[0], samples[w])
-    ]
-    if fooled:
+    if scores.fooled:
         yield (
-            f"Samples of {listed(fooled)} have a lower FD than the same model's reconstructions "
-            "of real images. There a low FD is no sign of good samples."
+            "FD rates these above their own model's reconstructions of real images: "
+            f"{listed([_way(way) for way in scores.fooled])}. There a low FD is no sign of good "
+            "images."
         )
 
 
 def _way(way: Way) -> str:
-    return f"{way[0].name} with {way[1]}"
+    return f"{way[0].name} {'' if way[1] == INTERPOLATION else 'with '}{way[1]}"

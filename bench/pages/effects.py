@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, holm, mean
+from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
+from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, half_width, holm, mean
 from ..comparison.table import Cell, Table, format_number, text_table
 
 CLAIMS = "claims"
@@ -17,8 +19,8 @@ HEADER = (
     *("training", "verdict"),
 )
 DETECTABLE = (
-    f"Detectable: the smallest effect that a test at this number of seeds finds with {POWER:.0%} "
-    "probability.",
+    "Detectable: the smallest effect, beyond what is claimed, that a test of this many seeds "
+    f"finds in {100 * POWER:.0f} % of cases."
 )
 
 
@@ -34,8 +36,9 @@ class Effect:
         differences: The effect for each seed that both sides have; positive is the claim's way.
         least: What the effect must exceed to support the claim.
         candidates: Of how many comparisons this one was chosen by its values.
-        limit: ``≤`` where the effect is only an upper limit of the true one, ``≥`` where it is a
-            lower limit, ``~`` where it is neither; empty where it is the effect.
+        below: By how much the true effect may be smaller, since a bound stands on one side;
+            infinite where nothing limits it.
+        above: By how much it may be larger.
         image_error: Standard error over test images of the mean effect, where it is known.
         lost: How many seeds of either side went wrong, such as ``1 diverged``.
         doubt: Why this comparison decides nothing, whatever its seeds say.
@@ -49,7 +52,8 @@ class Effect:
     differences: Seeds
     least: float = 0.0
     candidates: int = 1
-    limit: str = ""
+    below: float = 0.0
+    above: float = 0.0
     image_error: float = 0.0
     lost: str = ""
     doubt: str = ""
@@ -61,6 +65,13 @@ class Effect:
         return mean(self.differences)
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean effect, none from fewer than two seeds."""
+        values = list(self.differences.values())
+        half = half_width(values, self.image_error) if len(values) > 1 else None
+        return None if half is None else (self.value - half, self.value + half)
+
+    @property
     def error(self) -> float:
         """Standard error of the mean effect over seeds and images; nan from one seed."""
         values = np.array(list(self.differences.values()))
@@ -69,15 +80,13 @@ class Effect:
         return float(np.hypot(values.std(ddof=1) / np.sqrt(len(values)), self.image_error))
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """Student's 95 % interval of the mean effect, none from fewer than two seeds."""
-        from scipy.special import stdtrit
+    def distance(self) -> float:
+        """How far the nearer end of what the effect may be lies from ``least``, with its sign.
 
-        count = len(self.differences)
-        if count < 2:
-            return None
-        half = float(stdtrit(count - 1, 1 - LEVEL / 2)) * self.error
-        return self.value - half, self.value + half
+        0 where ``least`` lies between the ends.
+        """
+        low, high = (self.value + change - self.least for change in (-self.below, self.above))
+        return low if low > 0 else high if high < 0 else 0.0
 
     @property
     def p_value(self) -> float:
@@ -87,7 +96,7 @@ class Effect:
         count = len(self.differences)
         if count < SEEDS_NEEDED or self.doubt:
             return 1.0
-        distance, error = abs(self.value - self.least), self.error
+        distance, error = abs(self.distance), self.error
         if error <= 1e-12 * max(1.0, distance):  # Differences that are all alike.
             return 0.0 if distance > 1e-12 else 1.0
         return min(1.0, self.candidates * 2 * float(stdtr(count - 1, -distance / error)))
@@ -143,15 +152,17 @@ def smallest_detectable(effect: Effect, level: float) -> float | None:
 
 def claims_table(findings: Sequence[Finding]) -> Table:
     """Returns the table of findings, a line for each."""
-    count = len(findings)
+    count, signs = len(findings), {_direction(finding.effect) for finding in findings}
+    images = any(finding.effect.image_error for finding in findings)
     notes = (
         "Effect: mean paired difference over the seeds that both have; positive is the claim's "
         "way.",
-        "Interval: Student's t over these seeds.",
-        *(_limits(findings)),
-        *DETECTABLE,
+        "Interval: Student's over these seeds"
+        + (", joined for likelihoods with the error over test images." if images else "."),
+        *(text for sign, text in LEGEND.items() if sign in signs),
+        DETECTABLE,
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
-        f"{count} comparison{'' if count == 1 else 's'}, {LEVEL:.0%}.",
+        f"{count} comparison{'' if count == 1 else 's'}, {100 * LEVEL:.0f} %.",
     )
     return text_table(CLAIMS, "Claims of the papers", HEADER, map(_line, findings), notes)
 
@@ -187,37 +198,45 @@ def _verdict(effect: Effect, p: float) -> tuple[str, str]:
     if effect.doubt:
         return "undecided", effect.doubt
     if p >= LEVEL:
-        return "undecided", "not separated"
-    if effect.value > effect.least:
-        upper = effect.limit in ("≤", "~")
-        return ("undecided", "only a limit") if upper else ("supported", "")
-    lower = effect.limit in ("≥", "~")
-    return ("undecided", "only a limit") if lower else ("contradicted", "")
+        bounds = (effect.below or effect.above) and effect.distance == 0
+        return "undecided", "only a bound" if bounds else "not separated"
+    return ("supported" if effect.distance > 0 else "contradicted"), ""
 
 
 def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
     verdict, count = claim_verdict(findings), len(findings)
     found = [f.verdict for f in findings]
-    text = f"{claim} says that {meaning}. This is {verdict} here."
+    training = "; ".join(dict.fromkeys(f.effect.training for f in findings if f.effect.training))
+    text = f"{claim} says that {meaning}. This is {verdict}{f' at {training}' * bool(training)}."
     reasons = {f.reason for f in findings}
     if all(reason.endswith(" seeds") for reason in reasons):
         most = max(len(f.effect.differences) for f in findings)
         which = "Its one comparison has" if count == 1 else f"Its {count} comparisons have at most"
         return f"{text} {which} {most} of the {SEEDS_NEEDED} shared seeds needed."
+    if count == 1:
+        verb = {"supported": "supports it", "contradicted": "contradicts it"}
+        return f"{text} Its one comparison {verb.get(verdict, 'decides nothing')}."
     return (
-        f"{text} Of {count} comparison{'' if count == 1 else 's'}, "
-        f"{found.count('supported')} support it and {found.count('contradicted')} contradict it."
+        f"{text} Of {count} comparisons, {found.count('supported')} support it and "
+        f"{found.count('contradicted')} contradict it."
     )
 
 
-def _limits(findings: Iterable[Finding]) -> list[str]:
-    meanings = {
-        "≤": "≤: the true effect is at most this, since a bound stands on one side.",
-        "≥": "≥: the true effect is at least this, since a bound stands on one side.",
-        "~": "~: a difference of two bounds; the true effect may lie on either side.",
-    }
-    used = {finding.effect.limit for finding in findings}
-    return [text for sign, text in meanings.items() if sign in used]
+def _direction(effect: Effect) -> str:
+    """Returns what the effect says of the true one, a key of ``LEGEND``; empty where all."""
+    if effect.below == effect.above == 0:
+        return ""
+    if math.isinf(effect.below):
+        return NO_CLAIM if math.isinf(effect.above) else AT_MOST
+    return AT_LEAST if math.isinf(effect.above) else BETWEEN
+
+
+def _shown(effect: Effect) -> Cell:
+    sign, value = _direction(effect), effect.value
+    if sign == BETWEEN:
+        ends = (_signed(value - effect.below), _signed(value + effect.above))
+        return Cell(f"{ends[0]} to {ends[1]}", value)
+    return Cell(f"{sign} {_signed(value)}".strip(), value)
 
 
 def _line(finding: Finding) -> tuple[object, ...]:
@@ -227,10 +246,9 @@ def _line(finding: Finding) -> tuple[object, ...]:
     least = f" (more than {_signed(effect.least)} is claimed)" if effect.least else ""
     smallest = "-" if finding.detectable is None else format_number(finding.detectable)
     seeds = f"{len(effect.differences)}{f', {effect.lost}' if effect.lost else ''}"
-    shown = Cell(f"{effect.limit} {_signed(effect.value)}".strip(), effect.value)
     verdict = f"{finding.verdict}{f' ({finding.reason})' if finding.reason else ''}"
-    start = (effect.claim, f"{effect.comparison}{least}", effect.where, shown, bounds, smallest)
-    return (*start, effect.unit, seeds, effect.training or "-", verdict)
+    start = (effect.claim, f"{effect.comparison}{least}", effect.where, _shown(effect), bounds)
+    return (*start, smallest, effect.unit, seeds, effect.training or "-", verdict)
 
 
 def _signed(value: float) -> str:

@@ -17,14 +17,24 @@ import numpy as np
 from ..figures.run_files import RunFiles
 from ..figures.sheet import run_strips, sheet_names
 from ..files.storage import write_atomically
-from ..records.results import csv_text, read_results
+from ..records.results import csv_text, joined, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SHOWN = (
-    *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "half_width"),
+    *(
+        "dataset",
+        "latent_dim",
+        "score",
+        "place",
+        "rank",
+        "objective",
+        "sign",
+        "mean",
+        "half_width",
+    ),
     *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
     *("compute_seconds", "suite", "protocol", "run", "sheet"),
 )
@@ -37,7 +47,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     """Writes leaderboard.csv, .md and .html over the results of one or many suites.
 
     Args:
-        directories: Results folders of suites; rows of the same run in two are taken once.
+        directories: Results folders of suites; a run that lies in two counts once, and
+            the seeds of one method are pooled.
         out: Where the three files go.
 
     Returns:
@@ -46,13 +57,15 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     Raises:
         UserError: A folder does not exist or has no rows.
     """
-    entries: list[Entry] = []
+    rows = {directory: read_results(directory).rows for directory in directories}
+    entries = board_entries(joined(rows.values()))
     pictures: dict[str, str] = {}
-    for directory in directories:
-        rows = read_results(directory).rows
-        own = board_entries(rows)
-        _add_pictures(own, pictures, RunFiles(directory), sheet_names(rows), out)
-        entries += own
+    rest = entries
+    for directory, found in rows.items():
+        runs = set(found["run"])
+        own = [entry for entry in rest if entry["run"] in runs]
+        rest = [entry for entry in rest if entry["run"] not in runs]
+        _add_pictures(own, pictures, RunFiles(directory), sheet_names(found), out)
     # Suites that compare all families of objectives come first.
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
     lines = [[*SHOWN, "warnings"]]

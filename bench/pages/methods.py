@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..comparison.cells import seed_values
+from ..comparison.cells import is_trusted, seed_values
+from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds
 from ..records.results import Rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_NAMED = 6
 
@@ -29,17 +28,12 @@ METHOD = ["method", *Method._fields[1:]]
 
 def usable(rows: Rows) -> Rows:
     """Keeps rows whose value may enter a mean: those in order, without untrusted estimates."""
-    return rows[(rows["status"] == "ok") & ~untrusted(rows)]
-
-
-def untrusted(rows: Rows) -> pd.Series[bool]:
-    """Returns which rows are estimates that are not to be trusted."""
-    return rows["trusted"] == "no"
+    return rows[(rows["status"] == "ok") & is_trusted(rows)]
 
 
 def by_method(rows: Rows) -> dict[Method, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
-    groups = usable(rows).groupby(METHOD, sort=True)
+    groups = rows.groupby(METHOD, sort=True)
     seeds = {Method(*map(str, key)): seed_values(own) for key, own in groups}
     return {method: values for method, values in seeds.items() if values}
 
@@ -56,6 +50,16 @@ def counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
+def nearest(method: Method, others: Sequence[Method]) -> list[Method]:
+    """Returns those of the others whose settings differ in the fewest from a method's."""
+    own = settings_of(method.variant)
+    apart = {}
+    for other in others:
+        its = settings_of(other.variant)
+        apart[other] = sum(own.get(n) != its.get(n) for n in own.keys() | its.keys())
+    return [other for other in others if apart[other] == min(apart.values())]
+
+
 def paired(first: Seeds, second: Seeds) -> dict[int, float]:
     """Returns first minus second for each seed that both have."""
     return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
@@ -66,3 +70,11 @@ def listed(names: list[str]) -> str:
     if len(names) > MOST_NAMED:
         return f"{', '.join(names[: MOST_NAMED - 1])} and {len(names) - MOST_NAMED + 1} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def seeds_text(seeds: Seeds, expected: int) -> str:
+    """Returns a count of seeds in words, such as ``3 of 5 seeds`` where some are missing."""
+    count = len(seeds)
+    if count < expected:
+        return f"{count} of {expected} seeds"
+    return f"{count} seed{'' if count == 1 else 's'}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..comparison.columns import without_floor
+from ..comparison.cells import compute_seconds
+from ..comparison.columns import with_places, without_floor
 from ..comparison.labels import settings_of, suite_titles
 from ..files.storage import write_atomically
+from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results
 from ..suites.suite_files import suite_names
-from .claims import MEANINGS, extent, findings
+from .claims import MEANINGS, extent, findings, seeds_range
 from .effects import claim_verdict
+from .protocol import training_text
 
-HEADERS = ("suite", "runs", "objectives", "seeds", "training hours", "device", "torch", "commits")
+HEADERS = ("suite", "runs", "objectives", "seeds", "compute hours", "device", "torch", "commits")
 PAPERS = (
     "The RAE paper (Ghosh et al., ICLR 2020) makes five claims that rows can speak to, the AEF "
     "paper (Silvestri et al., ICLR 2023) one:"
@@ -41,7 +44,10 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     found = [(directory, read_results(directory).rows) for directory in directories]
     claims = "\n".join(f"- {claim}: {meaning}." for claim, meaning in MEANINGS.items())
     parts = ["# Results", _table(HEADERS, [_line(rows) for _, rows in found]), PAPERS, claims]
-    parts += [VERDICTS, _table(("suite", *MEANINGS), [_verdicts(rows) for _, rows in found])]
+    parts += [
+        VERDICTS,
+        _table(("suite", *MEANINGS, "training"), [_verdicts(*own) for own in found]),
+    ]
     for directory, rows in found:
         title = ", ".join(suite_titles(rows))
         link = f"[{title}]({directory.name}/README.md)" if directory.parent == out else title
@@ -58,24 +64,25 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
 def _line(rows: Rows) -> tuple[str, ...]:
     trained = without_floor(rows)
     runs = trained.drop_duplicates("run")
+    seconds = compute_seconds(runs)
     torch = sorted({str(settings_of(text).get("torch", "")) for text in runs["versions"]} - {""})
     return (
         ", ".join(suite_titles(rows)),
         str(len(runs)),
         str(trained["objective"].nunique()),
-        str(trained["seed"].nunique()),
-        f"{runs['train_seconds'].sum() / 3600:.2f}",
+        seeds_range(with_places(trained)).partition(" seed")[0],
+        "-" if seconds is None else f"{seconds * len(runs) / 3600:.2f}",
         ", ".join(sorted(set(runs["device"]))),
         ", ".join(torch),
         ", ".join(sorted({f"`{commit}`" for commit in runs["commit"] if commit})),
     )
 
 
-def _verdicts(rows: Rows) -> tuple[str, ...]:
-    found = findings(rows)
+def _verdicts(directory: Path, rows: Rows) -> tuple[str, ...]:
+    found = findings(rows, read_per_image(directory))
     own = {claim: [f for f in found if f.effect.claim == claim] for claim in MEANINGS}
     cells = (claim_verdict(judged) if judged else "-" for judged in own.values())
-    return ", ".join(suite_titles(rows)), *cells
+    return ", ".join(suite_titles(rows)), *cells, training_text(rows)
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

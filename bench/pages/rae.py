@@ -11,7 +11,7 @@ from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, paired
+from .methods import Method, by_method, lost_by_method, nearest, paired
 from .protocol import training_text
 
 MIXTURE = "gmm-10"
@@ -25,11 +25,12 @@ MEANINGS = {
     "Gaussian or the prior",
     "RAE ii": "the best samples are those of a RAE variant with the mixture",
     "RAE iii": "a plain autoencoder with the mixture comes close to the RAE, which is read as "
-    f"within {CLOSE:.0%} of its FD",
+    f"within {100 * CLOSE:.0f} % of its FD",
     "RAE iv": "interpolations of RAE variants are better than those of VAEs",
     "RAE v": "more Monte-Carlo samples improve a VAE's reconstructions",
 }
-UNNAMED = ("reconstruction", "interpolation")  # What the claim itself says.
+RECONSTRUCTION, INTERPOLATION = "reconstruction", "interpolation"
+ASKED = (RECONSTRUCTION, INTERPOLATION)  # The claim itself says which.
 Way = tuple[Method, str]
 
 
@@ -45,6 +46,7 @@ class Scores:
         density: What each method's N column was drawn from.
         mixture: Of samples from the mixture, by method.
         interp: Of interpolations, by method.
+        seeds: How many seeds there are.
         lost: How many seeds of a method went wrong, in words.
     """
 
@@ -55,13 +57,21 @@ class Scores:
     density: Mapping[Method, str]
     mixture: Mapping[Method, Seeds]
     interp: Mapping[Method, Seeds]
-    lost: Mapping[Method, str]
+    seeds: int
+    lost: Mapping[str, str]
 
     @property
     def samples(self) -> dict[Way, Seeds]:
         """All ways to sample: method and density, with the scores of each."""
         found = {(method, self.density[method]): v for method, v in self.normal.items()}
         return found | {(method, MIXTURE): v for method, v in self.mixture.items()}
+
+    @property
+    def fooled(self) -> list[Way]:
+        """Samples and interpolations that score better than their model's reconstructions."""
+        interpolations = {(method, INTERPOLATION): v for method, v in self.interp.items()}
+        found = self.samples | interpolations
+        return [way for way in sorted(found) if self.beats_its_reconstructions(way[0], found[way])]
 
     def beats_its_reconstructions(self, method: Method, seeds: Seeds) -> bool:
         """Returns whether other images of a method score better than its reconstructions.
@@ -114,6 +124,7 @@ def _scores(rows: Rows, differing: str) -> Scores:
         density={method: str(density[method.name]) for method in seeds},
         mixture=by_method(rows[rows["density"] == MIXTURE]),
         interp=by_method(rows[rows["place"] == "Interp"]),
+        seeds=rows["seed"].nunique(),
         lost=lost_by_method(rows),
     )
 
@@ -168,12 +179,13 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
 
 
 def _interpolations(scores: Scores) -> Iterator[Effect]:
-    rivals = [m for m in scores.interp if m.objective in ("vae", "cv-vae") and not m.variant]
-    images = {(method, "interpolation"): v for method, v in scores.interp.items()}
+    images = {(method, INTERPOLATION): v for method, v in scores.interp.items()}
     for method in filter(_is_rae, scores.interp):
-        for rival in rivals:
-            if rival.space == method.space:
-                pair = ((method, "interpolation"), (rival, "interpolation"))
+        for objective in ("vae", "cv-vae"):
+            rivals = [m for m in scores.interp if m.objective == objective]
+            same = nearest(method, [m for m in rivals if m.space == method.space])
+            for rival in same:
+                pair = ((method, INTERPOLATION), (rival, INTERPOLATION))
                 yield _better(scores, "RAE iv", *pair, images)
 
 
@@ -183,11 +195,11 @@ def _more_samples(scores: Scores) -> Iterator[Effect]:
         settings = {"samples": 1, **settings_of(method.variant)}
         if method.objective == "vae" and len(settings) == 1:
             counts.setdefault(method.space, {})[int(settings["samples"])] = method
-    images = {(method, "reconstruction"): v for method, v in scores.rec.items()}
+    images = {(method, RECONSTRUCTION): v for method, v in scores.rec.items()}
     for own in counts.values():
         few, many = own[min(own)], own[max(own)]
         if few != many:
-            pair = ((many, "reconstruction"), (few, "reconstruction"))
+            pair = ((many, RECONSTRUCTION), (few, RECONSTRUCTION))
             yield _better(scores, "RAE v", *pair, images)
 
 
@@ -197,7 +209,7 @@ def _better(
     """Returns by how much the first way's FD is lower than the second's."""
     differences = paired(values[second], values[first])
     winner = first if differences and mean(differences) > 0 else second
-    fooled = winner[1] != "reconstruction" and scores.beats_its_reconstructions(
+    fooled = winner[1] != RECONSTRUCTION and scores.beats_its_reconstructions(
         winner[0], values[winner]
     )
     return Effect(
@@ -216,7 +228,9 @@ def _comparison(first: Way, second: Way) -> str:
     if first[0] == second[0]:
         return f"{first[0].name}: {first[1]} instead of {second[1]}"
     return " instead of ".join(
-        method.name if images in UNNAMED else f"{method.name} with {images}"
+        method.name
+        if images in (RECONSTRUCTION, INTERPOLATION)
+        else f"{method.name} with {images}"
         for method, images in (first, second)
     )
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..comparison.columns import with_places, without_floor
+from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
 from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
+from ..files.written import read_list, update_list
+from ..records.per_image import gather_per_image, read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
+from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
 from .claims import findings, reading
-from .effects import CLAIMS, claims_table
+from .effects import CLAIMS, Finding, claims_table
 from .staleness import staleness
-from .written import read_list, update_list
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -41,8 +44,10 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         written += write_results(directory / "results.csv", results.rows)
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
-    tables, notes = all_tables(results.rows)
-    judged = findings(results.rows)
+    arrays = read_per_image(directory)
+    written += gather_per_image(directory, set(results.rows["run"]))
+    tables, notes = all_tables(results.rows, arrays)
+    judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
     made = [path for table in tables for path in write_table(directory / "tables", table)]
     runs = RunFiles(directory)
@@ -54,7 +59,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
-    page = render_page(results, tables, plots, warnings, shown)
+    page = render_page(results, judged, tables, plots, warnings, shown)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
@@ -68,11 +73,17 @@ def suite_folders(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
 
 
-def all_tables(rows: Rows) -> tuple[list[Table], list[str]]:
-    """Returns every table that the rows allow, and notes on columns that had to be split."""
+def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
+    """Returns every table that the rows allow, and notes on columns that had to be split.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images.
+    """
     if not len(without_floor(rows)):
         return [], ["There are only floor rows: no objective has been scored yet."]
     tables = [table for _, make in TABLES.items() for table in make(rows)]
+    tables += gain_tables(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
@@ -90,7 +101,7 @@ def missing_runs(rows: Rows) -> list[str]:
                 found.append(f"{where}: '{method}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):
         bad = trained[trained["status"] == status]
-        for (_, run, reason), own in bad.groupby(["method", "run", "reason"]):
+        for (_, _, run, reason), own in bad.groupby(["method", "seed", "run", "reason"]):
             row = own.iloc[0]
             scores = f"{', '.join(sorted(set(own['metric'])))} " if status == "failed" else ""
             name = f"'{row['method']}' (seed {row['seed']}, run {str(run)[:12]})"
@@ -100,6 +111,7 @@ def missing_runs(rows: Rows) -> list[str]:
 
 def render_page(
     results: Results,
+    judged: Sequence[Finding],
     tables: list[Table],
     plots: Iterable[Path],
     warnings: list[str],
@@ -115,7 +127,7 @@ def render_page(
     missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""
     parts = [
         f"# {_text(', '.join(suite_titles(rows)))}",
-        _text(reading(rows)),
+        _text(reading(rows, judged)),
         *(table.as_markdown().rstrip() for table in [*(first or tables[:1]), *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),

@@ -24,23 +24,46 @@ SETTINGS = (
 )
 
 
-def migrated(record: Mapping[str, Any], folder: Path | None = None) -> Record:
+def migrated(record: Mapping[str, Any], settings: Settings) -> Record:
     """Returns a row of schema 1 as one of today's.
 
-    Its recipe is that of the settings on record beside it. Where they are not, it is made of
-    the settings among its columns, and no recipe of today equals it: what such a row leaves
-    unsaid may differ.
+    Args:
+        record: A whole row of schema 1.
+        settings: What its recipe is the digest of.
+    """
+    row = {**ADDED, **record, "schema": SCHEMA, "recipe": recipe_of(settings)}
+    if record["kind"] == "lower bound" and record["status"] == "ok":
+        doubtful = record["reason"].startswith(DOUBTED)
+        row |= {"trusted": "no", "stderr": None} if doubtful else {"trusted": "yes"}
+    return {name: row[name] for name in COLUMNS}
+
+
+def older_settings(record: Mapping[str, Any], folder: Path | None = None) -> Settings:
+    """Returns the settings of a row of schema 1, which did not name its recipe.
+
+    They are those on record in the run's directory. Where they are not, they are the settings
+    among the row's columns, which make no recipe of today: what they leave unsaid may differ.
 
     Args:
         record: A whole row of schema 1.
         folder: The run's directory, where there may be one.
     """
-    row = {**ADDED, **record, "schema": SCHEMA}
-    row["recipe"] = recipe_of(_settings(record, folder))
-    if record["kind"] == "lower bound" and record["status"] == "ok":
-        doubtful = record["reason"].startswith(DOUBTED)
-        row |= {"trusted": "no", "stderr": None} if doubtful else {"trusted": "yes"}
-    return {name: row[name] for name in COLUMNS}
+    if record["objective"] == "floor":
+        return floor_settings(record["dataset"], record["split"])
+    try:
+        if folder is None:
+            raise FileNotFoundError
+        training = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        return recipe_settings(
+            training["config"],
+            evaluation["identity"]["settings"],
+            space=record["space"],
+            split=record["split"],
+            data=training["data"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {"schema": OLDEST} | {name: record[name] for name in SETTINGS}
 
 
 def with_lost_recipes(records: Iterable[Record]) -> list[Record]:
@@ -64,17 +87,3 @@ def with_lost_recipes(records: Iterable[Record]) -> list[Record]:
 def _model(record: Mapping[str, Any]) -> tuple[Any, ...]:
     names = (*("suite", "scale"), *(name for name in SETTINGS if name != "steps"))
     return tuple(record[name] for name in names)
-
-
-def _settings(record: Mapping[str, Any], folder: Path | None) -> Settings:
-    if record["objective"] == "floor":
-        return floor_settings(record["dataset"], record["split"])
-    try:
-        if folder is None:
-            raise FileNotFoundError
-        training = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
-        text = (folder / "evaluation.json").read_text(encoding="utf-8")
-        evaluation = json.loads(text)["identity"]["settings"]
-        return recipe_settings(training, evaluation, record["space"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {"schema": OLDEST} | {name: record[name] for name in SETTINGS}

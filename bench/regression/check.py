@@ -7,85 +7,128 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..comparison.columns import comparable
+from ..comparison.columns import comparable, without_floor
 from ..comparison.labels import suite_titles
-from ..comparison.significance import holm, mean
-from ..comparison.table import format_number, text_table
 from ..errors import UserError
 from ..files.storage import write_atomically
 from ..records.provenance import now
-from ..records.results import Rows, read_results, write_results
-from .exact import ADVICE, Exact, check_exact, write_expected
-from .trained import Change, changes_of
+from ..records.results import Results, Rows, read_results, write_results
+from .exact import ADVICE, check_exact, write_expected
+from .outcome import Outcome
+from .scores import scores_of
+from .sight import GROSS_SPREADS, seeds_needed
+from .trained import Trained, compare_trained, score_spreads
 
 ABOUT = "baseline.json"
 SCHEMA = 1  # Of that file; the rows beside it have their own.
-# Chance of a false alarm in a check without any regression, over all of its rows together.
-ALARM = 0.001
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a check found.
+class Pair:
+    """A results folder and the baseline that it is checked against, before any test.
 
     Attributes:
-        exact: The first layer.
-        worse: Scores that got worse beyond what seeds explain.
-        compared: How many scores were compared.
-        notes: What could not be compared, and why.
+        trained: The scores of both.
+        baseline: The baseline's folder.
+        notes: What of the results could not be read.
     """
 
-    exact: Exact
-    worse: tuple[Change, ...]
-    compared: int
+    trained: Trained
+    baseline: Path
     notes: tuple[str, ...]
 
-    @property
-    def is_regression(self) -> bool:
-        """Whether anything got worse."""
-        return bool(self.exact.broken or self.worse)
+    def check(self) -> Outcome:
+        """Returns the outcome of both layers.
+
+        Raises:
+            UserError: A file of the baseline is missing or cannot be read.
+        """
+        exact = check_exact(self.baseline)
+        return Outcome(exact, self.trained, (*self.notes, *exact.notes))
+
+
+def read_pair(directory: Path, baseline: Path) -> Pair:
+    """Reads a results folder and a baseline.
+
+    Raises:
+        UserError: A folder is missing, or the baseline is damaged, of another suite or schema,
+            or can detect nothing.
+    """
+    check_baseline(baseline)
+    found, stored = read_results(directory), _whole(baseline)
+    _check_suites(found.rows, stored.rows, baseline)
+    check_sight(stored.rows, f"The baseline '{baseline}'")
+    return Pair(compare_trained(stored.rows, found.rows), baseline, found.warnings)
 
 
 def check_results(directory: Path, baseline: Path) -> Outcome:
-    """Compares a results folder with a baseline.
+    """Compares a results folder with a baseline; raises as ``read_pair``."""
+    return read_pair(directory, baseline).check()
 
-    Raises:
-        UserError: A folder is missing, or the baseline is of another suite or schema.
+
+@dataclass(frozen=True)
+class Written:
+    """A baseline that was written.
+
+    Attributes:
+        paths: Its files.
+        trained: Its scores beside themselves, which tells what it can see.
+        notes: What could not be stored.
     """
-    check_baseline(baseline)
-    found, stored = read_results(directory), read_results(baseline)
-    notes = [*found.warnings, *(f"Baseline: {warning}" for warning in stored.warnings)]
-    _check_suites(found.rows, stored.rows, baseline)
-    changes, more = changes_of(stored.rows, found.rows)
-    adjusted = holm([change.p_value() for change in changes])
-    worse = [c for c, p in zip(changes, adjusted, strict=True) if p < ALARM]
-    exact = check_exact(baseline)
-    notes += [*more, *exact.notes]
-    return Outcome(exact, tuple(worse), len(changes), tuple(notes))
+
+    paths: tuple[Path, ...]
+    trained: Trained
+    notes: tuple[str, ...]
 
 
-def update_baseline(directory: Path, baseline: Path, reason: str) -> list[Path]:
+def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     """Writes the rows of a results folder as the new baseline, with the reason on record.
 
     Raises:
-        UserError: The reason is empty, or the folder has rows that cannot be used.
+        UserError: The reason is empty, or the folder has rows that cannot be used or that can
+            detect nothing.
     """
     if not reason.strip():
         raise UserError("A new baseline needs a reason: `--update --reason TEXT`.")
-    results = read_results(directory)
-    if results.warnings:
-        raise UserError(f"'{directory}' is not whole: {results.warnings[0]}")
-    rows = results.rows
-    names = rows["dataset"] + "/" + rows["split"]
-    written = [
-        *write_results(baseline / "results.csv", rows[comparable(rows)]),
-        *write_expected(baseline, set(names)),
-    ]
+    rows = _whole(directory).rows
+    rows = rows[comparable(rows)]
+    check_sight(rows, f"A baseline of '{directory}'")
+    paths = write_results(baseline / "results.csv", rows)
+    more, notes = write_expected(baseline, set(rows["dataset"] + "/" + rows["split"]))
     history = _about(baseline).get("history", []) if (baseline / ABOUT).is_file() else []
     entry = {"date": now(), "reason": reason.strip(), "suites": suite_titles(rows)}
     content = {"schema": SCHEMA, "history": [*history, entry]}
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
-    return [*written, baseline / ABOUT]
+    written = (*paths, *more, baseline / ABOUT)
+    return Written(written, compare_trained(rows, rows), tuple(notes))
+
+
+def check_sight(rows: Rows, what: str) -> None:
+    """Raises unless the rows, as a baseline, can detect a change of some trained score.
+
+    Args:
+        rows: The baseline's.
+        what: What they are, in words.
+
+    Raises:
+        UserError: They cannot.
+    """
+    scatter = score_spreads(scores_of(rows))
+    if len(without_floor(rows)) == 0 or any(spread.freedom for spread in scatter.values()):
+        return
+    needed = seeds_needed(1.0, GROSS_SPREADS, max(1, len(scatter)))
+    raise UserError(
+        f"{what} can detect no change of a trained score: it has one seed of each, or none, and "
+        f"one seed tells no spread. Two seeds show gross changes, a test takes {needed}: "
+        f"`aebench run SUITE --seeds {','.join(map(str, range(needed)))}`, then `--update`."
+    )
+
+
+def _whole(directory: Path) -> Results:
+    results = read_results(directory)
+    if results.warnings:
+        raise UserError(f"'{directory}' is not whole: {results.warnings[0]}")
+    return results
 
 
 def check_baseline(baseline: Path) -> None:
@@ -101,35 +144,6 @@ def check_baseline(baseline: Path) -> None:
         raise UserError(
             f"Baseline '{baseline}' has schema {schema}; this version reads {SCHEMA}. {ADVICE}"
         )
-
-
-def render_outcome(outcome: Outcome) -> str:
-    """Returns the outcome as Markdown."""
-    exact, worse = outcome.exact, outcome.worse
-    parts = [
-        f"## Regression check: {'something got worse' if outcome.is_regression else 'passed'}",
-        f"Exact: {len(exact.broken)} of {exact.checked} values differ. Trained: {len(worse)} of "
-        f"{outcome.compared} scores are worse than the baseline's seeds explain (one-sided, "
-        f"Holm-corrected, {ALARM:g} for the whole check).",
-    ]
-    if exact.broken:
-        table = text_table("exact", "Exact values", ("what", "baseline", "now"), exact.broken)
-        parts.append(table.as_markdown())
-    if worse:
-        header = ("score", "baseline", "now", "worse by", "seed sd")
-        table = text_table("worse", "Trained scores", header, map(_worse_line, worse))
-        parts.append(table.as_markdown())
-    parts += [f"- {note}" for note in outcome.notes]
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def _worse_line(change: Change) -> tuple[str, ...]:
-    before, after = (
-        f"{format_number(mean(seeds))} ({len(seeds)})" if seeds else ""
-        for seeds in (change.before, change.after)
-    )
-    by = format_number(change.difference) if after else ""
-    return change.name, before, after or change.lost, by, format_number(change.spread)
 
 
 def _about(baseline: Path) -> dict[str, Any]:

@@ -57,23 +57,26 @@ def check_exact(baseline: Path) -> Exact:
     return Exact(tuple(broken), len(expected["metrics"]) + len(digests), tuple(notes))
 
 
-def write_expected(baseline: Path, data: Iterable[str]) -> list[Path]:
+def write_expected(baseline: Path, data: Iterable[str]) -> tuple[list[Path], list[str]]:
     """Writes the expected values of the first layer, and the features if there are none yet.
 
     Args:
         baseline: The baseline's folder.
         data: Data sets with their splits, such as ``fashion-mini/default``.
+
+    Returns:
+        The files, and a note on each split that is not here and will not be checked.
     """
     features, expected = baseline / FEATURES, baseline / EXPECTED
     if not features.is_file():
         stream = io.BytesIO()
         np.savez_compressed(stream, **made_features())  # type: ignore[arg-type]
         write_atomically(features, stream.getvalue())
-    digests, _ = split_digests(data)
+    digests, notes = split_digests(data)
     content = {"metrics": metric_values(read_features(features)), "data": digests}
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(expected, f"{text}\n")
-    return [features, expected]
+    return [features, expected], notes
 
 
 def metric_values(arrays: Mapping[str, Any]) -> dict[str, float]:

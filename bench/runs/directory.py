@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..files.checkpoint import BadCheckpoint, OtherCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import canonical_json, write_atomically
+from ..records.recipe import Settings
 from ..records.results import Record, decode_result, encode_result
 from ..records.rows import BadRow, OtherSchema
 
@@ -101,7 +102,7 @@ class RunDirectory:
             UserError: A newer version wrote it.
         """
         try:
-            return decode_result(self._result.read_text(encoding="utf-8"), self.path)
+            return decode_result(self._result.read_text(encoding="utf-8"), self.path)[0]
         except OtherSchema as error:
             if error.newer:
                 raise UserError(f"'{self._result}' has {error}.") from error
@@ -109,6 +110,6 @@ class RunDirectory:
         except (OSError, BadRow, UnicodeDecodeError):
             return []
 
-    def write_rows(self, rows: list[Record]) -> None:
-        """Writes ``result.json``."""
-        write_atomically(self._result, encode_result(self.path.name, rows))
+    def write_rows(self, rows: list[Record], settings: Settings) -> None:
+        """Writes ``result.json``: the rows, and the settings that their recipe stands for."""
+        write_atomically(self._result, encode_result(self.path.name, rows, settings))

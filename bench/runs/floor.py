@@ -99,7 +99,7 @@ def _write_floor(request: Request, settings: Evaluation, data: Dataset, digest: 
         record = EvaluationRecord(folder / "evaluation.json", identity)
         evaluator = FloorEvaluator(outputs, base, settings, record, request.device)
         rows = evaluator.rows(lambda stage: check_stop())
-        text = encode_result(run, rows)
+        text = encode_result(run, rows, floor_settings(request.config.dataset, data.split))
         path = folder / "result.json"
         if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)
@@ -113,7 +113,7 @@ def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any
     texts = ("backbone", "backbone_hash", "variant", "selection")
     counts = ("latent_dim", "seed", "parameters_backbone", "parameters_outside", "steps")
     return {
-        **place_columns(config, data, run, floor_settings(config.dataset, config.split)),
+        **place_columns(config, data, run, floor_settings(config.dataset, data.split)),
         **dict.fromkeys(texts, ""),
         **dict.fromkeys(counts, 0),
         "space": "unit",

@@ -25,7 +25,7 @@ def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -
     return {
         "schema": SCHEMA,
         "suite": config.suite,
-        "scale": config.scale,
+        "scale": config.budget or config.scale,
         "run": run,
         "recipe": recipe_of(settings),
         "dataset": config.dataset,
@@ -49,7 +49,7 @@ def base_columns(
     shared = count_parameters(objective.backbone)
     network = canonical_json(config.backbone_options) if config.backbone_options else ""
     compute = training.compute_seconds
-    settings = run_settings(config, objective)
+    settings = run_settings(config, data, objective)
     return place_columns(config, data, config.digest, settings) | {
         "space": objective.space.name,
         "backbone": f"{config.backbone} {network}".strip(),
@@ -70,10 +70,15 @@ def base_columns(
     }
 
 
-def run_settings(config: Config, objective: Objective) -> Settings:
+def run_settings(config: Config, data: Dataset, objective: Objective) -> Settings:
     """Returns the settings of a run that its recipe is the digest of."""
-    evaluation = dataclasses.asdict(config.evaluation)
-    return recipe_settings(config.training_record(), evaluation, objective.space.name)
+    return recipe_settings(
+        config.training_record(),
+        dataclasses.asdict(config.evaluation),
+        space=objective.space.name,
+        split=data.split,
+        data=data.digest,
+    )
 
 
 def variant(config: Config) -> str:

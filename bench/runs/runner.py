@@ -23,11 +23,12 @@ from ..records.code import older_scheme, training_code
 from ..records.provenance import commit, device_name, versions
 from ..suites.config import Config
 from ..training.batches import check_batch_size
+from ..training.engine import driven
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
 from .directory import RunDirectory, TrainingRecord
-from .run_rows import base_columns, lost_row
+from .run_rows import base_columns, lost_row, run_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +76,7 @@ class Run:
         except (ValueError, TypeError) as error:
             raise UserError(f"Run '{self.config.label}': {error}") from error
         self.structure = self.objective.backbone.structure_hash()
+        self.settings = run_settings(self.config, self.data, self.objective)
         self.objective.to(request.device)
         model = self.objective
         self.training_code = training_code(model, model.backbone, model.space)
@@ -163,6 +165,7 @@ class Run:
             best_step=trainer.best_step,
             best_loss=repr(trainer.best_loss),
             seconds=trainer.seconds,
+            compute_seconds=trainer.clock.read(),
             device=device_name(self.request.device),
             commit=commit(),
             versions=versions(),
@@ -188,7 +191,7 @@ class Run:
         fitted = load_densities(folder, identity)
         sigma = self.config.training.noise_sigma
         outputs = Outputs(
-            self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma
+            self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma, driven
         )
         base = base_columns(self.config, self.data, self.objective, training)
         evaluator = Evaluator(outputs, base, settings, known, self.request.device)
@@ -199,7 +202,7 @@ class Run:
             return False
         report("pictures")
         save_artefacts(folder, outputs, identity, evaluator.prd_curves())
-        self.directory.write_rows(rows)
+        self.directory.write_rows(rows, self.settings)
         return True
 
     def _trained_part(self) -> Dataset:
@@ -219,7 +222,7 @@ class Run:
         row = lost_row(base, training.diverged)
         written = self.directory.rows()
         if len(written) != 1 or {**written[0], "date": row["date"]} != row:
-            self.directory.write_rows([row])
+            self.directory.write_rows([row], self.settings)
 
     def _description(self) -> dict[str, Any]:
         return {

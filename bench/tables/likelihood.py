@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..comparison.cells import Part, headed, score_table, table_parts
+from ..comparison.cells import (
+    Part,
+    headed,
+    likelihood_places,
+    noise_notes,
+    score_table,
+    table_parts,
+)
 from ..comparison.columns import columns_of
-from ..comparison.labels import metric_short, score_title, unit_note
+from ..comparison.labels import score_title, unit_note
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
-CONDITIONS = ("kind", "model", "space", "density")
+CONDITIONS = ("kind", "model", "density")
 HEADERS = (*CONDITIONS, "K", "ESS")
 CAPTION = (
     "≤ in bits/dim and ≥ in nats mark a lower bound on the likelihood, which holds in "
@@ -33,7 +40,7 @@ def likelihood_tables(rows: Rows) -> Iterator[Table]:
 
 def _likelihood_table(part: Part, rows: Rows) -> Table:
     first = rows.iloc[0].to_dict()
-    rows = rows.assign(place=metric_short(first["metric"]), plain=rows["method"])
+    rows = rows.assign(place=likelihood_places(rows), plain=rows["method"])
     # A method has a line for each way in which its likelihood was computed.
     rows["method"] = [
         " | ".join(str(row[name]) for name in ("plain", "density", "kind", "model", "samples_k"))
@@ -43,7 +50,7 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     ways = {str(method): _conditions(own) for method, own in rows.groupby("method")}
     table = score_table(
         *(part, first["metric"], score_title(first), headed(columns), rows),
-        (unit_note(first), *CAPTION),
+        (unit_note(first), *CAPTION, *noise_notes(rows)),
         splits,
         extra={name: {way: own[name] for way, own in ways.items()} for name in HEADERS},
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison.cells import seed_values, warnings_of
-from ..comparison.columns import SCORE_KEY
+from ..comparison.columns import SCORE_KEY, method_labels
 from ..comparison.gains import (
     LEGEND,
     NO_CLAIM,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
 DIFFERENT = "different"
+MOST_NAMED = 5
 IMAGES_UNKNOWN = (
     "Where single images' likelihoods were not kept, ± is over the seeds alone, and no likelihood "
     "is called better or worse."
@@ -106,18 +108,26 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     Raises:
         UserError: A folder is missing or empty, or no score is in both with a shared seed.
     """
-    a, b = read_results(first), read_results(second)
-    notes = [*a.warnings, *b.warnings]
-    scores = paired_scores(a.rows, b.rows, (read_per_image(first), read_per_image(second)))
+    found = [read_results(first), read_results(second)]
+    a, b = with_methods([results.rows for results in found])
+    scores = paired_scores(a, b, (read_per_image(first), read_per_image(second)))
+    alone = [_alone(path, own, other) for path, own, other in ((first, a, b), (second, b, a))]
     if not scores:
-        raise UserError(f"'{first}' and '{second}' share no score of the same seed.")
-    title = f"{second} minus {first} · {suite_title(a.rows.iloc[0].to_dict())}"
-    table = paired_table("compare", title, scores)
-    keys = [_keys(rows) for rows in (a.rows, b.rows)]
-    for path, own, other in ((first, keys[0], keys[1]), (second, keys[1], keys[0])):
-        if own - other:
-            notes.append(f"{len(own - other)} scores are only in '{path}'.")
-    return table, notes
+        raise UserError(
+            f"'{first}' and '{second}' share no score of the same method and seed. "
+            f"{' '.join(filter(None, alone))}"
+        )
+    title = f"{second} minus {first} · {suite_title(a.iloc[0].to_dict())}"
+    notes = [warning for results in found for warning in results.warnings]
+    return paired_table("compare", title, scores), [*notes, *filter(None, alone)]
+
+
+def with_methods(many: Sequence[Rows]) -> list[Rows]:
+    """Returns several results with the column ``method``, whose names tell all of them apart."""
+    import pandas as pd
+
+    labels = iter(method_labels(pd.concat(many, ignore_index=True)))
+    return [rows.assign(method=list(islice(labels, len(rows)))) for rows in many]
 
 
 def paired_scores(
@@ -171,8 +181,15 @@ def _gain(row: Mapping[Any, Any], first: Estimate, second: Estimate) -> Gain | N
     return found.in_bits(dims_of(row)) if found is not None and in_bits else found
 
 
-def _keys(rows: Rows) -> set[tuple[str, ...]]:
-    return {tuple(map(str, line)) for line in rows[list(SCORE_KEY)].itertuples(index=False)}
+def _alone(path: Path, own: Rows, other: Rows) -> str:
+    """Returns how many scores only one result set has, and of which methods."""
+    keys = [
+        list(map(tuple, rows[list(SCORE_KEY)].astype(str).to_numpy())) for rows in (own, other)
+    ]
+    lacking = set(keys[0]) - set(keys[1])
+    methods = sorted({m for m, key in zip(own["method"], keys[0], strict=True) if key in lacking})
+    shown = ", ".join(methods[:MOST_NAMED]) + (", ..." if len(methods) > MOST_NAMED else "")
+    return f"{len(lacking)} scores are only in '{path}', of {shown}." if lacking else ""
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:
@@ -180,7 +197,7 @@ def _line(score: PairedScore) -> tuple[object, ...]:
     moved, count = float(difference.mean()), len(difference)
     pair = (score.first, score.second)
     means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
-    method = " ".join(filter(None, (row["objective"], row["variant"], row["space"])))
+    method = " ".join(filter(None, (row["method"], row["space"])))
     scored = " ".join(filter(None, (row["images"], row["density"])))
     names = (method, row["dataset"], row["latent_dim"], scored, row["metric"])
     numbers = (

@@ -13,11 +13,11 @@ from ..comparison.cells import (
     suite_parts,
 )
 from ..comparison.columns import (
+    Column,
     columns_of,
     join,
     with_places,
     without_floor,
-    without_runs,
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
@@ -68,7 +68,7 @@ def _with_level(rows: Rows) -> Rows:
     """Keeps rows with noise; the level is a column of its own and no part of the method."""
     levels, rest = without_setting(rows, "noise_sigma")
     levelled = [isinstance(level, int | float) for level in levels]
-    return without_runs(rest.assign(level=levels)[levelled])
+    return rest.assign(level=levels)[levelled]
 
 
 def _pivot(
@@ -78,9 +78,15 @@ def _pivot(
     columns, splits = [], []
     for value, own in rows.groupby(by):
         split, more = columns_of(own)
-        columns += [((column.group, header.format(value)), column) for column in split]
-        splits += [f"{header.format(value)}: {reason}" for reason in more]
-    columns.sort(key=lambda pair: pair[0][0])
+        name = header.format(value)
+        columns += [((column.group, _header(name, column)), column) for column in split]
+        splits += [f"{name}: {reason}" for reason in more]
+    columns.sort(key=lambda pair: (pair[0][0], pair[1].place))
     first = rows.iloc[0].to_dict()
     notes = (unit_note(first), note)
     return score_table(part, stem, score_title(first, what), columns, rows, notes, splits)
+
+
+def _header(value: str, column: Column) -> str:
+    """Returns a column's name: the setting's value and, for likelihoods, the space."""
+    return ", ".join(filter(None, (value, column.place.partition(", ")[2])))

@@ -37,13 +37,15 @@ def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
         if spread > 0:
             ratios.append(abs(score.differences.mean()) / spread)
     methods = len({(s.row["objective"], s.row["variant"], s.row["space"]) for s in scores})
-    seeds = min(len(score.shared) for score in scores)
-    tested = (
-        f"differ in {len(moved)} of {len(scores)} scores (paired t-tests, Holm-corrected)"
-        if seeds >= SEEDS_NEEDED
-        else f"have {len(scores)} scores in common, of too few seeds for a test"
+    tested = sum(len(score.shared) >= SEEDS_NEEDED for score in scores)
+    found = (
+        f"Paired t-tests (Holm-corrected) find a difference in {len(moved)} of {tested} scores."
+        if tested
+        else f"They have {len(scores)} scores in common, of too few seeds for a test."
     )
-    text = f"{where}: {methods} methods were trained in {name} and in {EXACT}. They {tested}."
+    if 0 < tested < len(scores):
+        found += f" {len(scores) - tested} more scores have too few seeds for a test."
+    text = f"{where}: {methods} methods were trained in {name} and in {EXACT}. {found}"
     if not ratios:
         return text
     half, most = np.quantile(ratios, [0.5, 0.9])

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from ..comparison.cells import (
     NORMAL_NOTE,
     Part,
+    compute_seconds,
     headed,
+    noise_notes,
     normal_column,
     one_likelihood,
     score_table,
@@ -26,15 +28,19 @@ from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 LIKELIHOOD_NOTE = (
-    "bits/dim: the most trusted row of each run. ≤ marks a lower bound on the likelihood, which "
-    "is an upper bound on bits/dim. c marks a density and noise fitted after training."
+    "bits/dim: a model's own likelihood, or else that of a completed one. ≤ marks a lower bound "
+    "on the likelihood, which is an upper bound on bits/dim. c marks a density and noise fitted "
+    "after training."
 )
 IMAGES = ("reconstruction", "sample", "interpolation")
 EXTRA = {
     "parameters_backbone": "parameters",
     "parameters_outside": "outside backbone",
-    "train_seconds": "train s",
 }
+COMPUTE = "compute s"
+COMPUTE_NOTE = (
+    "compute s: CPU seconds of the process, or seconds of the device on a GPU, for one training."
+)
 
 
 @TABLES.register("wide")
@@ -75,9 +81,10 @@ def _wide_table(part: Part, metric: str) -> Table:
     likelihood = one_likelihood(part.rows)
     shown = join(own[own["objective"] == FLOOR], join(likelihood, scored))
     columns, splits = columns_of(shown)
-    notes = (*_notes(scored), LIKELIHOOD_NOTE if len(likelihood) else "")
+    notes = [*_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
+    notes += [*noise_notes(likelihood), COMPUTE_NOTE]
     return score_table(
-        *(part, metric, score_title(scored.iloc[0].to_dict()), headed(_in_layout(columns))),
+        *(part, metric, score_title(scored.iloc[0].to_dict()), headed(in_layout(columns))),
         *(shown, notes, splits),
         extra=_extra_columns(part.rows),
         counted=part.rows,
@@ -89,7 +96,8 @@ def _score_header(column: Column) -> str:
     return f"{metric_short(first['metric'])} {ARROWS.get(first['better'], '')}".strip()
 
 
-def _in_layout(columns: list[Column]) -> list[Column]:
+def in_layout(columns: list[Column]) -> list[Column]:
+    """Returns columns in the order of Table 1, those of a data set side by side."""
     groups = list(dict.fromkeys(column.group for column in columns))
     places = sort_places(column.place for column in columns)
     return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))
@@ -112,13 +120,20 @@ def _counts(column: Iterable[object]) -> str:
 
 def _extra_columns(rows: Rows) -> dict[str, dict[str, Cell]]:
     methods = without_floor(rows).groupby("method")
-    extra = {}
+    extra: dict[str, dict[str, Cell]] = {}
     for name, header in EXTRA.items():
         means = methods[name].mean().items()
-        extra[header] = {str(m): Cell(_count_text(v), float(v)) for m, v in means}
-        extra[header][FLOOR] = Cell("-")
+        extra[header] = {str(method): count_cell(float(value)) for method, value in means}
+    costs = {str(method): compute_seconds(own) for method, own in methods}
+    extra[COMPUTE] = {method: count_cell(seconds) for method, seconds in costs.items()}
+    for cells in extra.values():
+        cells[FLOOR] = Cell("-")
     return extra
 
 
-def _count_text(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else format_number(value)
+def count_cell(value: float | None) -> Cell:
+    """Returns the cell of a count or a cost, which is no score."""
+    if value is None:
+        return Cell("-")
+    whole = value >= 100 or value == int(value)
+    return Cell(f"{value:,.0f}" if whole else format_number(value), value)

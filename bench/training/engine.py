@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -10,7 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .state import training_tensors
 
 # Libraries choose their kernels and allocate their work space in the first steps, which a graph
 # must not record.
@@ -82,8 +86,8 @@ class CudaGraphs:
             stuck.graphsafe_set_state(stuck.clone_state())
         # Refused where the pool was closed after all.
         with contextlib.suppress(RuntimeError):
-            torch._C._cuda_endAllocateToPool(self.index, pool)  # type: ignore[attr-defined]
-            torch._C._cuda_releasePool(self.index, pool)  # type: ignore[attr-defined]
+            torch._C._cuda_endAllocateToPool(self.index, pool)
+            torch._C._cuda_releasePool(self.index, pool)
 
 
 class Engine:
@@ -239,6 +243,19 @@ def recorder_for(device: torch.device) -> Recorder | None:
     if device.type == "cpu" or os.environ.get(EAGER):
         return None
     return CudaGraphs(device)
+
+
+def driven(body: Body, module: nn.Module, optimiser: Optimizer, noise: torch.Generator) -> Body:
+    """Returns what carries out a training's step: a replay on a GPU, the step itself elsewhere.
+
+    Args:
+        body: One step; see `Engine`.
+        module: What it trains.
+        optimiser: What it trains with.
+        noise: The source of all its noise, on the device that it is trained on.
+    """
+    tensors = functools.partial(training_tensors, module, optimiser)
+    return Engine(body, tensors, noise, recorder_for(noise.device)).step
 
 
 def decline_graphs() -> None:

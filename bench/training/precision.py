@@ -45,7 +45,7 @@ def lay_out(module: nn.Module, precision: str = "float32") -> None:
     if next(module.parameters()).device.type != "cpu":
         exact = precision == "float32"
         form = torch.contiguous_format if exact else torch.channels_last
-        module.to(memory_format=form)  # type: ignore[call-overload]
+        module.to(memory_format=form)
 
 
 @contextlib.contextmanager

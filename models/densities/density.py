@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ class Density(ABC):
             setattr(self, name, state[name])
 
 
-def build_density(name: str, **options: float | None) -> Density:
+def build_density(name: str, **options: Any) -> Density:  # noqa: ANN401
     """Returns an unfitted density; ``gmm-10`` is the family ``gmm-K`` with 10 components.
 
     Args:

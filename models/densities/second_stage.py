@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..gaussian import gaussian_kl
 from ..streams import initialised_from, stream
 from .density import DENSITIES, Density, check_codes
 
 EPOCHS = 100
+BATCH = 64
+RATE = 1e-4
 BETA = {"mnist": 1.5e-3, "cifar10": 1e-3, "celeba": 2e-3}
+
+Body: TypeAlias = Callable[[], None]
+# From a step's body, the network and the optimiser that it changes and its source of noise:
+# what carries the step out.
+Drive: TypeAlias = Callable[[Body, nn.Module, Optimizer, torch.Generator], Body]
+
+
+def one_by_one(
+    body: Body, network: nn.Module, optimiser: Optimizer, noise: torch.Generator
+) -> Body:
+    """Returns the step's body: every step is carried out as it stands."""
+    return body
 
 
 class CodeVAE(nn.Module):
@@ -52,6 +71,8 @@ class SecondStage(Density):
         beta: Weight of the KL term.
         max_steps: Upper bound on optimiser steps.
         hidden: Units of each hidden layer.
+        device: Where it is trained; a fitted one lies on the CPU.
+        drive: How its steps are carried out.
     """
 
     has_log_prob = False
@@ -63,8 +84,11 @@ class SecondStage(Density):
         *,
         max_steps: int | None = None,
         hidden: int = 1024,
+        device: torch.device | str = "cpu",
+        drive: Drive = one_by_one,
     ) -> None:
         self.beta, self.hidden = beta, hidden
+        self.device, self.drive = torch.device(device), drive
         self.max_steps = max_steps
         self.mean = torch.empty(0)
         self.std = torch.empty(0)
@@ -76,11 +100,13 @@ class SecondStage(Density):
         self.mean = codes.mean(0)
         # A collapsed direction has deviation 0.
         self.std = codes.std(0, correction=0).clamp_min(1e-12)
-        inputs = self.standardise(codes).float()
+        inputs = self.standardise(codes).float().to(self.device)
         held_out = max(1, len(inputs) // 10)
         with initialised_from(seed, "second-stage/init"):
-            self.network = CodeVAE(inputs.shape[1], self.hidden)
-        self._train(inputs[:-held_out], inputs[-held_out:], stream(seed, "second-stage/noise"))
+            network = CodeVAE(inputs.shape[1], self.hidden)
+        noise = stream(seed, "second-stage/noise", self.device)
+        self._train(network.to(self.device), inputs[:-held_out], inputs[-held_out:], noise)
+        self.network = network.cpu()
 
     def standardise(self, codes: Tensor) -> Tensor:
         """Returns codes (N, L) less their mean, over their population standard deviation."""
@@ -121,26 +147,46 @@ class SecondStage(Density):
             raise ValueError("Density 'second-stage' is not fitted; call 'fit' first.")
         return self.network
 
-    def _train(self, training: Tensor, held_out: Tensor, generator: torch.Generator) -> None:
-        network = self._fitted()
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+    def _train(
+        self, network: CodeVAE, training: Tensor, held_out: Tensor, noise: torch.Generator
+    ) -> None:
+        optimiser = _adam(network, self.device)
+        schedule = ReduceLROnPlateau(
             optimiser, factor=0.5, patience=2, threshold=1e-4, threshold_mode="abs", eps=0
         )
-        noise = torch.randn(held_out.shape, generator=generator)
+        # A recorded step reads the same address each time.
+        codes = training[:BATCH].clone()
+
+        def take(codes: Tensor) -> None:
+            draw = torch.randn(codes.shape, generator=noise, device=codes.device)
+            optimiser.zero_grad()
+            network.loss(codes, draw, self.beta).mean().backward()
+            optimiser.step()
+
+        step = self.drive(lambda: take(codes), network, optimiser, noise)
+        fixed = torch.randn(held_out.shape, generator=noise, device=self.device)
         steps = 0
         for _ in range(EPOCHS):
-            for batch in torch.randperm(len(training), generator=generator).split(64):
+            order = torch.randperm(len(training), generator=noise, device=self.device)
+            for batch in order.split(BATCH):
                 if self.max_steps is not None and steps >= self.max_steps:
                     return
-                codes = training[batch]
-                draw = torch.randn(codes.shape, generator=generator)
-                optimiser.zero_grad()
-                network.loss(codes, draw, self.beta).mean().backward()
-                optimiser.step()
+                if len(batch) == len(codes):
+                    torch.index_select(training, 0, batch, out=codes)
+                    step()
+                else:  # The last of an epoch is smaller, and so no recorded step.
+                    take(training[batch])
                 steps += 1
             with torch.no_grad():
-                schedule.step(float(network.loss(held_out, noise, self.beta).mean()))
+                schedule.step(float(network.loss(held_out, fixed, self.beta).mean()))
+
+
+def _adam(network: nn.Module, device: torch.device) -> Optimizer:
+    """Returns the optimiser; on a GPU its rate and its steps live there, for recorded steps."""
+    if device.type == "cpu":
+        return Adam(network.parameters(), lr=RATE)
+    rate = torch.tensor(RATE, device=device)
+    return Adam(network.parameters(), lr=rate, fused=True, capturable=True)
 
 
 def _two_layers(dims: int, hidden: int) -> nn.Module:

@@ -21,7 +21,7 @@ from aebench.bench.records.results import (
 )
 from aebench.bench.records.rows import COLUMNS
 
-TIMES = ("date", "train_seconds")
+TIMES = ("date", "train_seconds", "compute_seconds")
 LOCK = ".lock"
 PART = ".part"
 
@@ -149,7 +149,7 @@ def count_doubles(out: Path, audit: Audit) -> None:
     """Counts rows that a file has twice, or two run folders."""
     records: list[Record] = []
     for path in out.glob("runs/*/result.json"):
-        records += decode_result(path.read_text(encoding="utf-8"))
+        records += decode_result(path.read_text(encoding="utf-8"))[0]
     tables = [records]
     if (out / "results.csv").is_file():
         with (out / "results.csv").open(newline="", encoding="utf-8") as stream:
