@@ -296,7 +296,7 @@ def _rows(config, folder, device):
 def _check_whole_run(config, folder, patch):
     patch.setenv("AEBENCH_CACHE", str(folder / "cache"))
     plain = _rows(config, folder / "cpu", "cpu")
-    with PRETEND["pretend_gpu"](patch):
+    with PRETEND["pretend_gpu"](patch) as gpu:
         rows = _rows(config, folder / "gpu", str(GPU))
     assert rows.keys() == plain.keys() and len(rows) > 20
     for key, row in rows.items():
@@ -306,16 +306,21 @@ def _check_whole_run(config, folder, patch):
             # All noise is the same; weights and codes differ by rounding, which statistics of
             # 20 images enlarge.
             assert row["value"] == pytest.approx(expected["value"], rel=1e-3, abs=1e-3), key
+    return gpu
 
 
 @pytest.mark.parametrize(
-    ("objective", "densities"),
-    [("vae", ("prior", "gmm-2")), ("2svae", ("gaussian", "second-stage"))],
+    ("objective", "densities", "replays"),
+    [
+        ("vae", ("prior", "gmm-2"), 6 - WARM_UP),
+        ("2svae", ("gaussian", "second-stage"), 6 - WARM_UP + 7 - WARM_UP),
+    ],
 )
 def test_a_whole_run_mixes_no_devices_and_scores_as_on_the_cpu(
-    objective, densities, tmp_path, monkeypatch
+    objective, densities, replays, tmp_path, monkeypatch
 ):
-    _check_whole_run(_config(objective, densities), tmp_path, monkeypatch)
+    gpu = _check_whole_run(_config(objective, densities), tmp_path, monkeypatch)
+    assert gpu.replays == replays
 
 
 @pytest.mark.long
