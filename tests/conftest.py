@@ -73,7 +73,7 @@ def rows_in():
     """Returns a function that reads all rows of a folder, without what may differ by time."""
 
     def read(out: Path, *without: str) -> dict[str, list[dict[str, object]]]:
-        dropped = ("date", "train_seconds", "commit", *without)
+        dropped = ("date", "train_seconds", "compute_seconds", "commit", *without)
         found = {}
         for path in sorted(out.glob("runs/*/result.json")):
             rows = json.loads(path.read_text(encoding="utf-8"))["rows"]

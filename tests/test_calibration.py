@@ -11,10 +11,20 @@ from aebench.bench.calibration.damage import PrincipalComponents, add_noise, blu
 from aebench.bench.calibration.report import write_report
 from aebench.bench.calibration.sets import Damage, Pools
 from aebench.bench.calibration.study import SMOKE, run
-from aebench.bench.calibration.verdicts import judge, spearman, summarise, verdicts
+from aebench.bench.calibration.verdicts import (
+    comparisons,
+    judge,
+    reading,
+    spearman,
+    summarise,
+    threshold,
+    verdicts,
+)
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
 from aebench.bench.files.csv_cells import csv_text
+from aebench.bench.files.written import read_list
+from scipy.stats import norm
 
 pytestmark = pytest.mark.sensitive
 
@@ -88,10 +98,11 @@ def test_too_few_images_for_the_study_are_an_error_that_names_the_split():
         ("nn_ratio", "noise", (0, 1, -4), 0.0, "flatters"),
         ("recall", "blur", (4, 9, 20), 1.0, "falls too"),
         ("fd", "blur", (4, np.nan, 20), 1.0, "unknown"),
+        ("fd", "blur", (1,), 1.0, "undecided"),
     ],
 )
 def test_verdicts_follow_from_order_and_distance(metric, kind, z, rho, verdict):
-    assert judge(metric, kind, np.array(z, dtype=float), rho) == verdict
+    assert judge(metric, kind, np.array(z, dtype=float), rho, 3.0) == verdict
 
 
 def test_a_tie_at_the_bottom_is_still_monotone_and_an_exchange_is_not():
@@ -125,6 +136,54 @@ def test_an_error_that_repeats_show_to_be_too_small_is_enlarged_where_there_are_
     assert summary["stderr"].iloc[-1] == pytest.approx(0.2)
 
 
+def test_undamaged_sets_are_told_from_the_floor_in_one_study_of_twenty():
+    draws = np.random.default_rng(0)
+    base = {"features": "-", "metric": "fd", "better": "lower", "stderr": 1.0, "n": 9}
+    lines = [base | {"kind": "none", "severity": 0, "level": 0.0, "value": 0.0}]
+    for at, kind in enumerate(("blur", "noise", "pca", "dropped")):
+        for severity in (1, 2, 3):
+            lines.append(base | {"kind": kind, "severity": severity, "level": 1.0, "value": at})
+    summary = summarise(pd.DataFrame(lines))
+    assert comparisons(summary) == 12
+    limit = threshold(summary)
+    assert limit == pytest.approx(norm.isf(0.025 / 12))
+    named = (np.abs(draws.normal(size=(20_000, 12))) >= limit).any(axis=1).mean()
+    assert named == pytest.approx(0.05, abs=0.005)
+
+
+def test_the_detectable_worsening_is_told_from_the_floor_in_four_of_five_cases():
+    base = {"features": "-", "metric": "fd", "better": "lower", "stderr": 3.0, "n": 9}
+    floor = base | {"kind": "none", "severity": 0, "level": 0.0, "value": 1.0}
+    level = base | {"kind": "blur", "severity": 1, "level": 1.0, "value": 2.0, "stderr": 4.0}
+    summary = summarise(pd.DataFrame([floor, level]))
+    [found] = verdicts(summary).to_dict("records")
+    assert found["worse"] == 1.0
+    assert found["half_width"] == pytest.approx(5 * norm.ppf(0.975))
+    told = norm.sf(threshold(summary), loc=found["detectable"] / 5)
+    assert told == pytest.approx(0.8)
+
+
+def test_three_repeats_alone_borrow_the_spread_of_all_sets():
+    base = {"features": "-", "n": 9, "metric": "fd", "better": "lower", "stderr": np.nan}
+    rows = []
+    for severity, values in enumerate(((1.0, 2.0, 3.0), (9.0, 9.0, 9.0))):
+        kind = "blur" if severity else "none"
+        own = base | {"kind": kind, "severity": severity, "level": float(severity)}
+        rows += [own | {"value": value} for value in values]
+    errors = summarise(pd.DataFrame(rows))["stderr"]
+    # Deviations 1 and 0, together the root of a half; the mean of three has a root of 3 less.
+    assert errors.tolist() == pytest.approx([1 / 3**0.5, 0.5**0.5 / 3**0.5])
+
+
+def test_a_score_of_one_n_alone_is_said_to_be_so():
+    lines = [("a", 100), ("a", 600), ("b", 600)]
+    judged = pd.DataFrame(lines, columns=["score", "n"]).assign(
+        kind="blur", meant=True, verdict="right", z=9.0
+    )
+    text = reading(judged, {})[0]
+    assert "b (9 at N = 600 alone)" in text and "a (9)" in text
+
+
 def test_the_study_sees_memorised_images_resumes_and_writes_its_reading(tmp_path, monkeypatch):
     rows = run(SMOKE, tmp_path, cache_dir=tmp_path / "cache")
     copies = [r for r in rows if r["metric"] == "nn_ratio" and r["kind"] == "memorised"]
@@ -152,6 +211,8 @@ def test_the_study_sees_memorised_images_resumes_and_writes_its_reading(tmp_path
     assert "| nn_ratio on pixels " in text
     assert (tmp_path / "plots" / "separation-100.png").stat().st_size > 10_000
     assert (tmp_path / "tables" / "verdicts-100.md").is_file()
+    assert (tmp_path / "tables" / "effects-100.md").is_file()
+    assert "tables/verdicts-100.md" in read_list(tmp_path)
 
 
 def test_a_report_without_results_is_an_error(tmp_path):

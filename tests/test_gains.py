@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench.comparison.gains import estimate_of, likelihood_gain
-from aebench.bench.records.per_image import PerImage, key_of
+from aebench.bench.records.per_image import PerImage, key_of, write_per_image
+from aebench.bench.records.results import write_results
+from aebench.bench.tables.gains import gain_tables
+from aebench.bench.tables.paired import compare_results
 from scipy.stats import t
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -65,7 +68,7 @@ def test_a_difference_says_what_its_kinds_allow(first, second, direction):
         likelihoods("vae", np.ones((2, 9)), first), likelihoods("maf", 3 * np.ones((2, 9)), second)
     )
     assert (found.direction, found.value) == (direction, 2.0)
-    assert found.text.startswith(f"{direction} +2.00")
+    assert found.text.startswith(f"{direction} +2")
 
 
 def test_in_bits_an_upper_limit_becomes_a_lower_one():
@@ -133,3 +136,62 @@ def test_nats_and_bits_give_the_same_difference():
     found = gain((map(bits, first[0]), first[1]), (map(bits, second[0]), second[1]))
     assert found.value == pytest.approx(3.0)
     assert gain((map(bits, first[0]), {}), (map(bits, second[0]), {})).value == pytest.approx(3.0)
+
+
+def test_the_table_of_gains_pairs_each_method_with_the_vae_of_its_space():
+    draw = np.random.default_rng(2)
+    hard = 50 * draw.normal(size=IMAGES)
+    vae = likelihoods("vae", hard + draw.normal(size=(3, IMAGES)), "lower bound")
+    maf = likelihoods("maf", hard + 9 + draw.normal(size=(3, IMAGES)))
+    unit = likelihoods("ae", hard + np.zeros((3, 1)), "lower bound")
+    rows = [*vae[0], *maf[0], *(row | {"space": "unit"} for row in unit[0])]
+    [table] = gain_tables(frame(rows), {**vae[1], **maf[1], **unit[1]})
+    assert table.title.startswith("Gains in log-likelihood over vae · fashion-mini, logit space")
+    [(label, cells)] = table.lines
+    shown = dict(zip((name for _, name in table.columns), (c.text for c in cells), strict=True))
+    assert label == "maf" and shown["nats"].startswith("≤ +8.89") and "±" in shown["nats"]
+    assert shown["bits/dim"].startswith("≥ -0.01") and shown["images x seeds"] == "40 x 3"
+    assert any(note.startswith("≤") for note in table.notes)
+    [alone] = gain_tables(frame(rows), {})
+    assert (
+        dict(zip((n for _, n in alone.columns), (c.text for c in alone.lines[0][1]), strict=True))[
+            "images x seeds"
+        ]
+        == "- x 3"
+    )
+
+
+def test_the_tightest_bound_with_its_bracket_stands_beside_the_bound_on_more_images():
+    draw = np.random.default_rng(3)
+    values = draw.normal(size=(2, IMAGES))
+    vae = likelihoods("vae", values, "lower bound")
+    tight = likelihoods("vae", values[:, :10] + 1, "lower bound", "log_prob_annealed")
+    maf = likelihoods("maf", values + 9)
+    gaps = [
+        row | {"metric": "bracket_gap", "value": 0.5, "stderr": 0.0, "kind": "", "n_real": None}
+        for row in tight[0]
+    ]
+    arrays = {**vae[1], **tight[1], **maf[1]}
+    [table] = gain_tables(frame([*vae[0], *tight[0], *gaps, *maf[0]]), arrays)
+    shown = [cell.text for cell in table.lines[0][1]]
+    assert shown[2].startswith("≤ +9") and shown[4] == "40 x 2"
+    assert shown[5].startswith("+7.5") and "to +8.0" in shown[5] and shown[6] == "10 x 2"
+
+
+@pytest.mark.parametrize(("kind", "verdict"), [("exact", "better"), ("lower bound", "different")])
+def test_compare_pairs_images_and_calls_no_bound_better_than_another(tmp_path, kind, verdict):
+    draw = np.random.default_rng(4)
+    hard = 50 * draw.normal(size=IMAGES)
+    for name, level in (("first", 0.0), ("second", 5.0)):
+        rows, arrays = likelihoods("vae", hard + level + draw.normal(size=(6, IMAGES)), kind)
+        (tmp_path / name / "arrays").mkdir(parents=True)
+        write_results(tmp_path / name / "results.csv", frame(rows))
+        write_per_image(tmp_path / name / "arrays" / "likelihoods.npz", arrays)
+    table, _ = compare_results(tmp_path / "first", tmp_path / "second")
+    [(_, cells)] = table.lines
+    assert cells[-1].text == verdict
+    sign = "=" if kind == "exact" else "?"
+    assert cells[-2].text.startswith(f"{sign} +") and "±" in cells[-2].text
+    assert any(note.startswith(f"{sign}:") for note in table.notes)
+    # Images that are hard for both do not count: unpaired, the error would be above 10.
+    assert float(cells[-2].text.rpartition("± ")[2]) < 1

@@ -54,6 +54,18 @@ class StoredDraws:
         return self.z[part], self.log_q[part]
 
 
+@torch.no_grad()
+def encoder_draws(objective: Any, data: Observed, scale: float, noise: Tensor) -> StoredDraws:
+    """Returns the encoder's draws, in the model's coordinates, for given noise (K, B, L)."""
+    encoder = native(objective).encoder
+    assert encoder is not None
+    q = encoder(data.x, scale)
+    if hasattr(q, "draw"):
+        return StoredDraws(*q.draw(noise))
+    z = q.mean + q.stddev * noise
+    return StoredDraws(z, q.log_prob(z))
+
+
 def stored_linear_gaussian() -> tuple[Any, Observed, StoredDraws]:
     weight, bias = stored("lg_W"), stored("lg_b")
     model = LINEAR["linear_model"](weight, bias, float(METRICS["lg_sigma"]), (1, 1, 8))
@@ -109,8 +121,7 @@ def test_stored_draws_of_a_vae_give_the_stored_bound(name):
     case = GOLDEN["Case"]("vae_iwae.npz", name)
     objective = GOLDEN["vae_model"](case, "iwae").eval()
     data = observe(objective.space, case["x"])
-    with torch.no_grad():
-        draws = StoredDraws(*objective._posterior(data.y, 1.0).draw(case["noiseK"]))
+    draws = encoder_draws(objective, data, 1.0, case["noiseK"])
     bound = importance_bound(native(objective), data, draws, samples=10, generator=seeded())
     case.close(bound.value, "iwaeK")
 
@@ -120,14 +131,7 @@ def test_stored_draws_of_linear_aef_give_the_stored_marginal_not_the_released_on
     case = GOLDEN["Case"]("aef_linear.npz", name)
     objective = GOLDEN["linear_model"](case).eval()
     data = observe(objective.space, case["x"])
-    noise = case["is_noise"]
-    q = objective.proposal(data.x, float(case["is_std"]))
-    with torch.no_grad():
-        if hasattr(q, "draw"):
-            draws = StoredDraws(*q.draw(noise))
-        else:
-            z = q.mean + q.stddev * noise
-            draws = StoredDraws(z, q.log_prob(z))
+    draws = encoder_draws(objective, data, float(case["is_std"]), case["is_noise"])
     bound = importance_bound(native(objective), data, draws, samples=12, generator=seeded())
     case.close(bound.value, "is_logpx")
     case.close(bound.value + math.log(12), "is_logpx_reference_no_logK")

@@ -129,6 +129,12 @@ def test_folders_are_joined_in_any_order():
     assert joined(parts)["date"].str[9].tolist() == ["1", "2", "1"]
 
 
+def test_each_row_of_a_run_says_what_its_training_cost(folders):
+    _, one, _ = folders
+    rows = read_results(one).rows
+    assert (rows[rows["objective"] != "floor"]["compute_seconds"] > 0).all()
+
+
 SETTINGS = {
     "training.steps": 7, "training.batch_size": 10, "training.learning_rate": 0.01,
     "training.plateau_patience": 2, "training.plateau_threshold": 0.5,

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from aebench.bench.files.written import LIST, read_list
 from aebench.bench.pages import report
 from aebench.bench.pages.report import build_report, missing_runs, provenance_block, suite_folders
-from aebench.bench.pages.written import LIST, read_list
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, write_runs = (

@@ -12,7 +12,6 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
-from aebench.bench.suites.schema import SCALES
 from aebench.bench.suites.suite import WIDTHS, load_suite
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
@@ -21,6 +20,7 @@ from aebench.models.building import build
 from aebench.models.densities.density import build_density
 from aebench.models.objectives.objective import OBJECTIVES
 
+SCALES = ("smoke", "small", "full")
 # Runs at smoke, small and full.
 COUNTS = {
     "aef-ablation-fashion-mnist": (27, 27, 81),
@@ -33,11 +33,11 @@ COUNTS = {
     "aef-grid-fashion-mnist": (8, 12, 60),
     "aef-grid-kmnist": (8, 12, 60),
     "aef-grid-mnist": (8, 12, 60),
-    "families-celeba": (20, 20, 100),
-    "families-cifar10": (20, 20, 100),
-    "families-fashion-mini": (21, 63, 105),
-    "families-fashion-mnist": (21, 63, 105),
-    "families-mnist": (21, 63, 105),
+    "families-celeba": (19, 19, 95),
+    "families-cifar10": (19, 19, 95),
+    "families-fashion-mini": (20, 60, 100),
+    "families-fashion-mnist": (20, 60, 100),
+    "families-mnist": (20, 60, 100),
     "likelihood": (19, 47, 85),
     "rae-2d-latent": (16, 16, 16),
     "rae-beta-sweep": (16, 16, 48),
@@ -57,6 +57,20 @@ TITLES = {name: read_suite_file(name)[1]["title"] for name in COUNTS}
 
 def expand(name: str, scale: str):
     return load_suite(name, settings={"scale": scale})
+
+
+def test_no_packaged_suite_trains_spectral_norm_without_batch_norm():
+    shapes = {"rae-32": (1, 32, 32), "rae-64": (3, 64, 64)}
+    found = set()
+    for config in (config for name in COUNTS for config in expand(name, "smoke").configs):
+        if "sn" in getattr(OBJECTIVES.get(config.objective), "regularisers", ()):
+            options = dict(config.backbone_options)
+            found.add((config.objective, config.backbone, tuple(options.items())))
+    for objective, backbone, options in found:
+        shape = shapes.get(backbone, (1, 28, 28))
+        names = {"backbone": backbone, "backbone_options": dict(options)}
+        assert build(objective, image_shape=shape, latent_dim=2, **names).warning == ""
+    assert {objective for objective, _, _ in found} > {"rae-sn"}
 
 
 def every_config():
@@ -79,6 +93,25 @@ def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
     assert about["title"] and about["description"].endswith(".")
     assert list(TITLES.values()).count(about["title"]) == 1
     assert about["paper"] or name.startswith(("families-", "precision-"))
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_a_suite_follows_a_published_protocol_or_says_its_budget(name):
+    about, suite = read_suite_file(name)[1], load_suite(name)
+    assert about["paper"] or about["budget"]
+    if budget := about.get("budget"):
+        steps = {f"{config.training.steps:,} steps" for config in suite.configs}
+        assert steps == {budget} and suite.label == budget
+        assert {config.budget for config in suite.configs} == {budget}
+        assert load_suite(name, settings={"scale": budget}) == suite
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_validation_happens_at_least_ten_times_a_run_outside_smoke(name):
+    scales = {"full", *read_suite_file(name)[1].get("scales", {})} - {"smoke"}
+    for training in {c.training for scale in scales for c in expand(name, scale).configs}:
+        # 0 means once an epoch and ten times at least; the trainer has a test of its own.
+        assert training.validate_every <= training.steps / 10
 
 
 def test_suites_name_only_what_is_registered():

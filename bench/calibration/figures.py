@@ -20,7 +20,7 @@ from ..figures.canvas import (
     tile,
 )
 from .sets import LEVELS, PIXELWISE, UNDAMAGED, Damage, Pools
-from .verdicts import FAMILY, THRESHOLD, pivot
+from .verdicts import FAMILY, pivot, threshold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,9 @@ BIASED = ("fd", "kid_full", "density", "coverage", "precision", "recall", "prd_f
 def draw_all(summary: pd.DataFrame, folder: Path) -> list[Path]:
     """Draws every plot that the scores allow and returns their files."""
     paths = []
+    limit = threshold(summary)
     for n, own in summary.groupby("n"):
-        paths += draw_separation(own, folder, f"separation-{n}")
+        paths += draw_separation(own, folder, f"separation-{n}", limit)
     for features, own in summary.groupby("features", sort=False):
         sets = own.groupby("n").size()
         most = sets[sets == sets.max()].index.max()
@@ -42,8 +43,11 @@ def draw_all(summary: pd.DataFrame, folder: Path) -> list[Path]:
     return paths + draw_sizes(summary, folder)
 
 
-def draw_separation(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
-    """Draws standard errors from the floor as a map: a row a score, a column a damaged set."""
+def draw_separation(rows: pd.DataFrame, folder: Path, name: str, limit: float) -> list[Path]:
+    """Draws standard errors from the floor as a map: a row a score, a column a damaged set.
+
+    Those within ``limit`` are grey.
+    """
     damaged = rows[rows["kind"] != UNDAMAGED]
     table = pivot(damaged, "score", "set", "z")
     cells = table.to_numpy(float)
@@ -55,7 +59,7 @@ def draw_separation(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
     axis.imshow(shown, cmap="RdBu_r", vmin=-edge, vmax=edge, aspect="auto")
     for (row, column), z in np.ndenumerate(cells):
         text = "" if np.isnan(z) else f"{z:.0f}".replace("-0", "0")
-        colour = "0.45" if abs(z) < THRESHOLD else "white" if abs(z) > 12 else "black"
+        colour = "0.45" if abs(z) < limit else "white" if abs(z) > 12 else "black"
         axis.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
     slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(table.columns)), table.columns, **slanted)
@@ -63,7 +67,7 @@ def draw_separation(rows: pd.DataFrame, folder: Path, name: str) -> list[Path]:
     axis.grid(visible=False)
     axis.set_title(
         f"Standard errors from the floor, N = {rows['n'].iloc[0]:,}\n"
-        f"red: worse than real images, blue: better; grey digits: below {THRESHOLD:g}",
+        f"red: worse than real images, blue: better; grey digits: below {limit:.1f}",
         fontsize=8,
     )
     return save_figure(folder, name, figure)

@@ -15,19 +15,22 @@ from ..comparison.table import Cell, Table, text_table, write_table
 from ..data.dataset import load_dataset
 from ..errors import UserError
 from ..files.storage import write_atomically
+from ..files.written import update_list
 from ..records.provenance import device_name, versions
 from .figures import draw_all, draw_images
 from .sets import DAMAGE_MEANING, LEVELS, all_damages
 from .study import OPTIONS, Study, read
 from .verdicts import (
     FAMILIES,
-    THRESHOLD,
+    POWER,
     VERDICT_MEANING,
+    comparisons,
     pivot,
     reading,
     scoreboard,
     spread_over_reported,
     summarise,
+    threshold,
     verdicts,
 )
 
@@ -62,13 +65,14 @@ def write_report(study: Study, out: Path) -> None:
     rows = rows[rows["value"].notna()]
     summary = summarise(rows.assign(features=rows["features"].str.partition(":")[0]))
     judged = verdicts(summary)
-    for _, own in summary.groupby(["features", "n"], sort=False):
-        write_table(out / "tables", _response_table(own))
+    tables = [_response_table(own) for _, own in summary.groupby(["features", "n"], sort=False)]
     for _, own in judged.groupby("n"):
-        write_table(out / "tables", _verdict_table(own))
+        tables += [_verdict_table(own), _effect_table(own)]
+    written = [path for table in tables for path in write_table(out / "tables", table)]
     plots = draw_images(study.pools(), out / "plots") + draw_all(summary, out / "plots")
     facts = _facts(study, rows, hashlib.sha256(path.read_bytes()).hexdigest())
     write_atomically(out / "README.md", _page(study, facts, judged, summary, plots))
+    update_list(out, [*written, *plots])
 
 
 def _response_table(summary: pd.DataFrame) -> Table:
@@ -96,6 +100,27 @@ def _verdict_table(judged: pd.DataFrame) -> Table:
     rows = pivot(judged.assign(cell=cells), "score", "kind", "cell").fillna("")
     title = f"Verdicts at N = {n:,}"
     return text_table(f"verdicts-{n}", title, ["score", *rows.columns], rows.itertuples(), LEGEND)
+
+
+def _effect_table(judged: pd.DataFrame) -> Table:
+    """Returns by how much the mildest severity is worse than the floor: a line a score."""
+    n = judged["n"].iloc[0]
+    names = ["worse", "half_width", "detectable"]
+    cells = pd.Series(
+        Cell(f"{worse:+.3g} ± {half:.2g} ({least:.2g})", worse, half)
+        for worse, half, least in judged[names].itertuples(index=False)
+    ).set_axis(judged.index)
+    rows = pivot(judged.assign(cell=cells), "score", "kind", "cell").fillna("")
+    repeats = " or ".join(str(count) for count in sorted(set(judged["repeats"])))
+    notes = (
+        "Mildest severity minus floor, in the score's unit; positive is worse.",
+        f"± is the half-width of its 95 % interval, from {repeats} disjoint repeats.",
+        "In brackets: the smallest worsening that would be told from the floor in "
+        f"{100 * POWER:.0f} % of cases.",
+    )
+    header = ["score", *rows.columns]
+    title = f"Effect of the mildest severity at N = {n:,}"
+    return text_table(f"effects-{n}", title, header, rows.itertuples(), notes)
 
 
 def _facts(study: Study, rows: pd.DataFrame, digest: str) -> dict[str, str]:
@@ -133,7 +158,8 @@ def _page(
     levels = {kind: ", ".join(f"{level:g}" for level in own) for kind, own in LEVELS.items()}
     return PAGE.read_text(encoding="utf-8").format(
         dataset=study.dataset,
-        threshold=f"{THRESHOLD:g}",
+        threshold=f"{threshold(summary):.1f}",
+        comparisons=f"{comparisons(summary):,}",
         reading=_bullets(reading(judged, spread_over_reported(summary))),
         diversity=", ".join(FAMILIES["diversity"][0]),
         scoreboard=scoreboard(judged).to_markdown(index=False, floatfmt=".2f"),

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..comparison.significance import LEVEL, NORMAL_95
 from .sets import LEVELS, PIXELWISE, UNDAMAGED, Damage
 
-THRESHOLD = 3.0  # standard errors between a level and the floor
+POWER = 0.8
 SPEARMAN = 0.9  # four levels with one tie; any exchange gives 0.8 or less
 # Scores of one family, and the damage that they are meant to see. Elsewhere they should stay
 # still; only diversity may fall where images leave the real ones' surroundings.
@@ -22,16 +23,16 @@ FAMILIES = {
 FAMILY = {score: family for family, (scores, _) in FAMILIES.items() for score in scores}
 SEES = {score: sees for scores, sees in FAMILIES.values() for score in scores}
 VERDICT_MEANING = {
-    "right": f"worse with every severity, and each is {THRESHOLD:g} standard errors off the floor",
-    "late": "worse, but the mildest severities are within noise of the floor, "
-    "or only the mildest was scored and it is",
+    "right": "worse with every severity, and each is told from the floor",
+    "late": "worse, but the mildest severities are not told from the floor",
     "uneven": "worse, but not in the order of the severities",
     "blind": "no severity is told from the floor",
     "WRONG WAY": "some severity looks better than real images",
-    "still": "does not move, as it should",
+    "still": "not seen to move, as it should",
     "moves": "gets worse under damage that the score is not meant to see",
     "flatters": "gets better under damage that the score is not meant to see",
     "falls too": "gets worse where diversity scores are free to",
+    "undecided": "only the mildest severity was scored, and it is not told from the floor",
     "unknown": "has no standard error",
 }
 FAILED = ("uneven", "blind", "WRONG WAY")
@@ -43,17 +44,19 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Averages repeats and measures the distance of every level from the floor.
 
     The standard error of one repeat is the larger of the reported one (root mean square) and
-    the standard deviation over repeats. Where there are no repeats it is the reported one, times
-    `spread_over_reported` where that is above 1. Level and floor are taken as independent,
-    although they share their real images, so ``z`` is rather too small.
+    the standard deviation over repeats. Where none is reported, three repeats alone would decide:
+    the deviation is then no smaller than that of all sets together. Where there are no repeats it
+    is the reported one, times `spread_over_reported` where that is above 1. Level and floor are
+    taken as independent, although they share their real images, so ``z`` is rather too small.
 
     Args:
         rows: Lines of ``results.csv``.
 
     Returns:
         One line for each features, n, metric, kind and severity, with ``value``, ``stderr``,
-        ``repeats``, ``floor``, ``worse`` (by how much, than the floor) and ``z``, which is that
-        in standard errors; ``score`` and ``set`` are names for a reader.
+        ``repeats``, ``floor``, ``worse`` (by how much, than the floor), its standard error
+        ``error`` and ``z``, which is the one over the other; ``score`` and ``set`` are names for
+        a reader.
     """
     keys = ["features", "n", "metric", "kind", "severity", "level", "better"]
     groups = rows.groupby(keys, sort=False)
@@ -69,7 +72,11 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     # With one repeat there is no spread to look at; what other N have shown stands in for it.
     ratios = table["metric"].map(spread_over_reported(table)).fillna(1.0).clip(lower=1.0)
     # fmax takes the spread where no standard error was reported.
+    squares = table.assign(square=table["spread"] ** 2).groupby(["features", "n", "metric"])
+    pooled = np.sqrt(squares["square"].transform("mean"))
+    alone = table["reported"].isna()
     repeated = np.fmax(table["reported"], table["spread"])
+    repeated = np.where(alone, np.fmax(repeated, pooled), repeated)
     one = np.where(table["repeats"] > 2, repeated, table["reported"] * ratios)
     table["stderr"] = one / np.sqrt(table["repeats"])
     floor = table.loc[table["kind"] == UNDAMAGED, [*keys[:3], "value", "stderr"]]
@@ -77,13 +84,31 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(floor, on=keys[:3], how="left")
     sign = np.where(table["better"] == "lower", 1.0, -1.0)
     table["worse"] = sign * (table["value"] - table["floor"])
-    error = np.hypot(table["stderr"], table["floor_stderr"])
+    table["error"] = np.hypot(table["stderr"], table["floor_stderr"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        table["z"] = np.where(table["worse"] == 0, 0.0, table["worse"] / error)
+        table["z"] = np.where(table["worse"] == 0, 0.0, table["worse"] / table["error"])
     table["score"] = table["metric"] + " on " + table["features"]
     pairs = zip(table["kind"], table["severity"], strict=True)
     table["set"] = [str(Damage(kind, severity)) for kind, severity in pairs]
     return table
+
+
+def threshold(summary: pd.DataFrame) -> float:
+    """Returns how many standard errors tell a set from the floor, Bonferroni-corrected.
+
+    With that, all distances of a study of undamaged sets together name one in 5 % of cases.
+
+    Args:
+        summary: What `summarise` gave; each damaged set with a distance is a comparison.
+    """
+    from scipy.special import ndtri
+
+    return float(-ndtri(LEVEL / 2 / max(1, comparisons(summary))))
+
+
+def comparisons(summary: pd.DataFrame) -> int:
+    """Returns how many distances from the floor a study has."""
+    return int(np.isfinite(summary.loc[summary["kind"] != UNDAMAGED, "z"]).sum())
 
 
 def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
@@ -91,25 +116,43 @@ def verdicts(summary: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One line for each score, n and kind with ``verdict``, Spearman's ``rho`` of score and
-        severity (floor included; positive is worse), and ``z``, that of the mildest severity.
+        severity (floor included; positive is worse), and of the mildest severity ``worse``, the
+        ``half_width`` of its 95 % interval, ``repeats``, ``z`` and ``detectable``, the smallest
+        worsening that would be told from the floor in 4 of 5 cases.
     """
+    from scipy.special import ndtri
+
     lines = []
+    limit = threshold(summary)
     damaged = summary[summary["kind"] != UNDAMAGED].sort_values("severity", kind="stable")
     for key, own in damaged.groupby(["score", "metric", "features", "n", "kind"], sort=False):
         z = own["z"].to_numpy(float)
         rho = spearman(np.array([0.0, *own["worse"]]))
-        lines.append((*key, judge(str(key[1]), str(key[4]), z, rho), rho, float(z[0])))
+        mildest = own.iloc[0]
+        sizes = np.array([NORMAL_95, limit + ndtri(POWER)]) * mildest["error"]
+        effect = (float(mildest["worse"]), *map(float, sizes), int(mildest["repeats"]))
+        verdict = judge(str(key[1]), str(key[4]), z, rho, limit)
+        lines.append((*key, verdict, rho, float(z[0]), *effect))
     columns = ["score", "metric", "features", "n", "kind", "verdict", "rho", "z"]
+    columns += ["worse", "half_width", "detectable", "repeats"]
     judged = pd.DataFrame(lines, columns=columns)
     pairs = zip(judged["metric"], judged["kind"], strict=True)
     return judged.assign(meant=[kind in SEES[metric] for metric, kind in pairs])
 
 
-def judge(metric: str, kind: str, z: np.ndarray, rho: float) -> str:
-    """Returns the verdict, a key of `VERDICT_MEANING`, from the distances at growing severity."""
+def judge(metric: str, kind: str, z: np.ndarray, rho: float, limit: float) -> str:
+    """Returns the verdict, a key of `VERDICT_MEANING`, from the distances at growing severity.
+
+    Args:
+        metric: The score.
+        kind: The kind of damage.
+        z: Distances from the floor in standard errors, positive is worse.
+        rho: Spearman's correlation of score and severity.
+        limit: The distance that tells a set from the floor.
+    """
     if not np.isfinite(z).all():
         return "unknown"
-    worse, better = z >= THRESHOLD, z <= -THRESHOLD
+    worse, better = z >= limit, z <= -limit
     if kind not in SEES[metric]:
         if better.any():
             return "flatters"
@@ -119,7 +162,7 @@ def judge(metric: str, kind: str, z: np.ndarray, rho: float) -> str:
     if better.any():
         return "WRONG WAY"
     if not worse.any():
-        return "blind" if len(z) > 1 else "late"  # stronger damage was not scored
+        return "blind" if len(z) > 1 else "undecided"  # stronger damage was not scored
     first = int(worse.argmax())
     if not worse[first:].all() or (first == 0 and rho < SPEARMAN):
         return "uneven"
@@ -189,13 +232,14 @@ def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
     for kind in LEVELS:
         own = judged[(judged["kind"] == kind) & judged["meant"]].sort_values("n", kind="stable")
         groups = own.groupby("score", sort=False)
-        sure = [(g["z"].iloc[0], s) for s, g in groups if (g["verdict"] == "right").all()]
-        names = ", ".join(f"{s} ({z:.0f})" for z, s in sorted(sure, reverse=True))
+        sure = [(g["z"].iloc[0], s, g) for s, g in groups if (g["verdict"] == "right").all()]
+        sure.sort(key=lambda entry: entry[:2], reverse=True)
+        names = ", ".join(f"{s} ({z:.0f}{_only(g, own)})" for z, s, g in sure)
         lines.append(f"**{kind}** is seen at every N by {names or 'no score'}.")
     better = judged[judged["verdict"].isin(["WRONG WAY", "flatters"])]
     worse = judged[judged["verdict"] == "moves"]
-    lines.append(f"**Flattered**, better under some damage than on real images: {_cases(better)}.")
-    lines.append(f"**Not specific**, worse under damage of another kind: {_cases(worse)}.")
+    lines.append(f"**Flattered**, better under some damage than on real images:{_cases(better)}")
+    lines.append(f"**Not specific**, worse under damage of another kind:{_cases(worse)}")
     known = ", ".join(f"{m} {r:.2f}" for m, r in sorted(ratios.items(), key=lambda i: -i[1]))
     lines.append(
         "**Standard errors**: the spread over disjoint repeats, divided by the reported standard "
@@ -204,11 +248,19 @@ def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
     return lines
 
 
+def _only(judged: pd.DataFrame, others: pd.DataFrame) -> str:
+    """Returns at which N a score was computed, where others were computed at more."""
+    sizes = sorted(set(judged["n"]))
+    if sizes == sorted(set(others["n"])):
+        return ""
+    return f" at N = {' and '.join(f'{n:,}' for n in sizes)} alone"
+
+
 def _cases(judged: pd.DataFrame) -> str:
-    """Names scores, and for each the damage and the N of the cases given."""
-    texts = []
+    """Names scores, each on a line of its own, with the damage and the N of the cases given."""
+    lines = []
     for score, own in judged.sort_values("n", kind="stable").groupby("score"):
         kinds = own.groupby("kind", sort=False)["n"].agg(lambda n: ", ".join(f"{v:,}" for v in n))
-        told = "; ".join(f"{kind} at N = {counts}" for kind, counts in kinds.items())
-        texts.append(f"{score} ({told})")
-    return "; ".join(texts) or "no score"
+        told = ", ".join(f"{kind} (N = {counts})" for kind, counts in kinds.items())
+        lines.append(f"\n  - {score} under {told}.")
+    return "".join(lines) or " no score."

@@ -14,7 +14,6 @@ from ..records.per_image import PerImage, ScoreKey, of_row
 from ..records.results import Rows
 from .cells import is_trusted
 from .significance import NORMAL_95, half_width
-from .table import format_number, spread_text
 
 Line = Mapping[str, Any]
 Arrays = Mapping[ScoreKey, PerImage]
@@ -104,11 +103,20 @@ class Gain:
     @property
     def text(self) -> str:
         """The difference as it stands in a table, such as ``"≤ +3.10 ± 0.42"``."""
-        spread = spread_text(self.half_width, self.value)
+        spread = "" if self.half_width is None else f" ± {self._number(self.half_width)}"
         if self.direction != BETWEEN:
-            return f"{self.direction} {_signed(self.value)}{spread}"
-        ends = (_signed(self.value - self.below), _signed(self.value + self.above))
-        return f"{ends[0]} to {ends[1]}{spread}"
+            return f"{self.direction} {self._number(self.value, '+')}{spread}"
+        ends = (self.value - self.below, self.value + self.above)
+        low, high = (self._number(end, "+") for end in ends)
+        return f"{low} to {high}{spread}"
+
+    def _number(self, number: float, sign: str = "") -> str:
+        """Returns a number with as many decimals as show two digits of the error and the gap."""
+        gap = self.below + self.above
+        known = [size for size in (self.half_width, gap) if size and math.isfinite(size)]
+        size = min(known) if known else abs(self.value) or 1.0
+        decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
+        return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
 
     def in_bits(self, dims: int) -> Gain:
         """Returns the difference in bits per dimension, where lower is better.
@@ -214,7 +222,3 @@ def _nats(row: Line) -> float:
 def dims_of(row: Mapping[Any, Any]) -> int:
     """Returns the count of values in a row's images."""
     return math.prod(int(size) for size in str(row["image_shape"]).split("x"))
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else ''}{format_number(value)}"

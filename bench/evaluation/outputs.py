@@ -32,10 +32,14 @@ class RealImages:
     Attributes:
         data: The data set.
         settings: Counts.
+        copies: Whether reconstructions can be nothing but their images, see `Objective`.
+        warning: What is known against all scores.
     """
 
     data: Dataset
     settings: Evaluation
+    copies = False
+    warning = ""
 
     @property
     def are_vectors(self) -> bool:
@@ -80,6 +84,7 @@ class Outputs(RealImages):
         drive: Drive = one_by_one,
     ) -> None:
         self.objective = objective.eval()
+        self.copies, self.warning = objective.copies, objective.warning
         self.drive = drive
         self.noise_sigma = noise_sigma
         self.data, self.settings, self.seed = data, settings, seed

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ...models.flows.flow_gaussian import FlowGaussian
+from ...models.flows.flow_gaussian import FlowGaussian, pushed
+from ...models.flows.flows import Flow, NoFlow
+from ...models.gaussian import standard_normal_log_prob
 from ...models.objectives.objective import Objective
 from ...models.spaces.space import Space
 from ..interruption import check_stop
 
-# A prior with a flow has no closed moments; a fixed seed makes the draws the same for every image.
+# A fixed seed makes the draws that stand for a prior's moments the same for every image.
 PRIOR_DRAWS = 4096
 RIDGE = 1e-6
 # Rows decoded at once: so few that their layers stay in a CPU core's cache, which measured 1.5x
@@ -58,6 +61,7 @@ class LatentModel:
         sample_prior: Draws of z (count, L), from a CPU generator.
         centre: A guess of z (B, L) for data x, usually the encoder's mean.
         encoder: q(z|x) for data x and a factor on its deviations, where the model has one.
+        moments: Mean (L,) and covariance (L, L) of the prior, float64, where they are known.
     """
 
     space: Space
@@ -67,6 +71,7 @@ class LatentModel:
     sample_prior: Callable[[int, torch.Generator], Tensor]
     centre: Callable[[Tensor], Tensor]
     encoder: Callable[[Tensor, float], Distribution] | None = None
+    moments: tuple[Tensor, Tensor] | None = None
 
     def log_joint(self, y: Tensor, z: Tensor) -> Tensor:
         """Returns log p(y|z) + log p(z) of rows y (B, C, H, W) and z (B, L), float64 (B,).
@@ -81,7 +86,9 @@ class LatentModel:
 
     @cached_property
     def prior_moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (L,) and covariance (L, L) of 4,096 prior draws, float64."""
+        """Mean (L,) and covariance (L, L) of the prior, or of 4,096 draws from it, float64."""
+        if self.moments is not None:
+            return self.moments
         with torch.no_grad():
             draws = self.sample_prior(PRIOR_DRAWS, torch.Generator().manual_seed(0)).double()
         mean = draws.mean(0)
@@ -123,7 +130,8 @@ def observe(space: Space, x: Tensor) -> Observed:
 def native(objective: Objective) -> LatentModel:
     """Returns the model that an objective with its own prior and p(y|z) defines.
 
-    z is the decoder's input; the prior's flow, if any, is part of log p(z).
+    z is the code z0, in whose coordinates the prior is N(0, I), also where a flow maps it to the
+    decoder's input: draws from there may be as large as 1e24, so that their moments say nothing.
 
     Raises:
         ValueError: The objective has no likelihood bound of its own.
@@ -133,21 +141,48 @@ def native(objective: Objective) -> LatentModel:
             f"Objective '{type(objective).__name__}' has likelihood '{objective.likelihood}'; "
             "expected 'bound'."
         )
-    parameter = next(objective.parameters())
+    flow = getattr(objective, "prior_flow", None)
+    return _plain(objective) if flow is None or isinstance(flow, NoFlow) else _flowed(objective)
 
-    def sample_prior(count: int, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(count, objective.code_dim, generator=generator)
-        return objective.decoder_input(noise.to(parameter))
 
+def _plain(objective: Objective) -> LatentModel:
+    """Returns the model of an objective whose codes are its decoder's inputs."""
     return LatentModel(
         space=objective.space,
         latent_dim=objective.code_dim,
         observation=objective.observation,
         log_prior=objective.latent_log_prob,
-        sample_prior=sample_prior,
+        sample_prior=lambda count, generator: _noise(objective, count, generator),
         centre=lambda x: centre_of(objective.proposal(x)),
         encoder=objective.proposal,
     )
+
+
+def _flowed(objective: Objective) -> LatentModel:
+    """Returns the model of an objective whose prior is pushed through a flow."""
+    flow: Flow = cast(Any, objective).prior_flow
+    dims = objective.code_dim
+    exact = torch.zeros(dims, dtype=torch.float64), torch.eye(dims, dtype=torch.float64)
+    device = next(objective.parameters()).device
+
+    def encoder(x: Tensor, scale: float) -> FlowGaussian:
+        return pushed(objective.proposal(x, scale), flow.to_noise, flow.to_data)
+
+    return LatentModel(
+        space=objective.space,
+        latent_dim=dims,
+        observation=lambda z: objective.observation(objective.decoder_input(z)),
+        log_prior=standard_normal_log_prob,
+        sample_prior=lambda count, generator: _noise(objective, count, generator),
+        centre=lambda x: centre_of(encoder(x, 1.0)),
+        encoder=encoder,
+        moments=(exact[0].to(device), exact[1].to(device)),
+    )
+
+
+def _noise(objective: Objective, count: int, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(count, objective.code_dim, generator=generator)
+    return noise.to(next(objective.parameters()))
 
 
 def centre_of(proposal: Distribution) -> Tensor:

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from ...metrics.devices import in_batches
-from ...models.flows.flow_gaussian import FlowGaussian
+from ...models.flows.flow_gaussian import FlowGaussian, gaussian_parts
 from ...models.forward_mode import load_rules
 from .model import CHUNK, LatentModel, Observed
 
@@ -145,13 +145,8 @@ def encoder_sampler(distribution: Distribution) -> Gaussian | FlowSampler:
     """
     if isinstance(distribution, FlowGaussian):
         return FlowSampler(distribution)
-    base = getattr(distribution, "base_dist", None)
-    if isinstance(distribution, Independent) and isinstance(base, Normal):
-        return Gaussian(base.loc, torch.diag_embed(base.scale.expand_as(base.loc)))
-    raise TypeError(
-        f"'proposal' is a '{type(distribution).__name__}'; "
-        "expected an independent Gaussian or a 'FlowGaussian'."
-    )
+    loc, scale = gaussian_parts(distribution)
+    return Gaussian(loc, torch.diag_embed(scale))
 
 
 def samplers(

@@ -6,18 +6,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..comparison.columns import with_places, without_floor
+from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
 from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
-from ..records.per_image import read_per_image
+from ..files.written import read_list, update_list
+from ..records.per_image import gather_per_image, read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
+from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
 from .claims import findings, reading
 from .effects import CLAIMS, Finding, claims_table
 from .staleness import staleness
-from .written import read_list, update_list
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -42,8 +44,10 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         written += write_results(directory / "results.csv", results.rows)
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
-    tables, notes = all_tables(results.rows)
-    judged = findings(results.rows, read_per_image(directory))
+    arrays = read_per_image(directory)
+    written += gather_per_image(directory, set(results.rows["run"]))
+    tables, notes = all_tables(results.rows, arrays)
+    judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
     made = [path for table in tables for path in write_table(directory / "tables", table)]
     runs = RunFiles(directory)
@@ -69,11 +73,17 @@ def suite_folders(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if has_results(path)) or [directory]
 
 
-def all_tables(rows: Rows) -> tuple[list[Table], list[str]]:
-    """Returns every table that the rows allow, and notes on columns that had to be split."""
+def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
+    """Returns every table that the rows allow, and notes on columns that had to be split.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images.
+    """
     if not len(without_floor(rows)):
         return [], ["There are only floor rows: no objective has been scored yet."]
     tables = [table for _, make in TABLES.items() for table in make(rows)]
+    tables += gain_tables(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 
@@ -91,7 +101,7 @@ def missing_runs(rows: Rows) -> list[str]:
                 found.append(f"{where}: '{method}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):
         bad = trained[trained["status"] == status]
-        for (_, run, reason), own in bad.groupby(["method", "run", "reason"]):
+        for (_, _, run, reason), own in bad.groupby(["method", "seed", "run", "reason"]):
             row = own.iloc[0]
             scores = f"{', '.join(sorted(set(own['metric'])))} " if status == "failed" else ""
             name = f"'{row['method']}' (seed {row['seed']}, run {str(run)[:12]})"

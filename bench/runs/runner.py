@@ -165,6 +165,7 @@ class Run:
             best_step=trainer.best_step,
             best_loss=repr(trainer.best_loss),
             seconds=trainer.seconds,
+            compute_seconds=trainer.clock.read(),
             device=device_name(self.request.device),
             commit=commit(),
             versions=versions(),

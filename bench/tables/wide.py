@@ -28,8 +28,9 @@ from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 LIKELIHOOD_NOTE = (
-    "bits/dim: the most trusted row of each run. ≤ marks a lower bound on the likelihood, which "
-    "is an upper bound on bits/dim. c marks a density and noise fitted after training."
+    "bits/dim: a model's own likelihood, or else that of a completed one. ≤ marks a lower bound "
+    "on the likelihood, which is an upper bound on bits/dim. c marks a density and noise fitted "
+    "after training."
 )
 IMAGES = ("reconstruction", "sample", "interpolation")
 EXTRA = {
@@ -83,7 +84,7 @@ def _wide_table(part: Part, metric: str) -> Table:
     notes = [*_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
     notes += [*noise_notes(likelihood), COMPUTE_NOTE]
     return score_table(
-        *(part, metric, score_title(scored.iloc[0].to_dict()), headed(_in_layout(columns))),
+        *(part, metric, score_title(scored.iloc[0].to_dict()), headed(in_layout(columns))),
         *(shown, notes, splits),
         extra=_extra_columns(part.rows),
         counted=part.rows,
@@ -95,7 +96,8 @@ def _score_header(column: Column) -> str:
     return f"{metric_short(first['metric'])} {ARROWS.get(first['better'], '')}".strip()
 
 
-def _in_layout(columns: list[Column]) -> list[Column]:
+def in_layout(columns: list[Column]) -> list[Column]:
+    """Returns columns in the order of Table 1, those of a data set side by side."""
     groups = list(dict.fromkeys(column.group for column in columns))
     places = sort_places(column.place for column in columns)
     return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))

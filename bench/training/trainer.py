@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..interruption import check_stop, stop_requested
 from ..suites.config import Training
 from .batches import Batches
+from .clock import ComputeClock
 from .engine import Engine, recorder_for
 from .plateau import Plateau
 from .precision import computing_in, lay_out
@@ -36,6 +37,9 @@ from .state import (
 )
 from .step import TrainingStep
 from .term_sums import Diverged, TermSums
+
+# Of a run, where its settings leave it open: the best of one or two weights is no choice.
+LEAST_VALIDATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,13 @@ class Trainer:
         self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
         self.states = SavedStates(folder, identity)
         self.log = TrainingLog(folder / "log.jsonl")
-        self.validate_every = training.validate_every or self.batches.per_epoch
+        often = max(1, training.steps // LEAST_VALIDATIONS)
+        self.validate_every = training.validate_every or min(self.batches.per_epoch, often)
         self.optimiser = adam(objective.parameters(), training.learning_rate, device)
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)
         self.step, self.seconds = 0, 0.0
+        self.clock = ComputeClock(device)
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.best_step = float("inf"), 0
         self.sums = TermSums(device)
@@ -125,11 +131,14 @@ class Trainer:
         started = saved = time.monotonic()
         first, before = self.step, self.seconds
         while self.step < self.training.steps:
-            self.train_step()
+            with self.clock.running():
+                self.train_step()
             last = self.step == self.training.steps
             self.seconds = before + time.monotonic() - started
             if self.step % self.validate_every == 0 or last:
-                loss = self._validate()
+                with self.clock.running():
+                    loss = self._validate()
+                self.clock.read()  # The validation has waited for the device anyway.
                 if report is not None:
                     done = (self.step - first) * self.training.batch_size
                     rate = done / max(time.monotonic() - started, 1e-9)
@@ -249,6 +258,7 @@ class Trainer:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "compute_seconds": self.clock.read(),
             "log_bytes": self.log.size,
             "best_loss": repr(self.best_loss),
             "best_step": self.best_step,
@@ -279,6 +289,7 @@ class Trainer:
         self.step = int(record["step"])
         self.sums.restore(tensors["sums"], tensors["first_bad"], list(record["names"]), self.step)
         self.seconds = float(record["seconds"])
+        self.clock.seconds = record.get("compute_seconds")
         self.best_loss, self.best_step = float(record["best_loss"]), int(record["best_step"])
         self.plateau.load_state(record["plateau"])
 

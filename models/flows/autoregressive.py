@@ -1,4 +1,4 @@
-"""Masked affine autoregressive layer, with zuko's masked dense layers and its inversion."""
+"""Masked affine autoregressive layer, with zuko's masked dense layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu, softplus
 from zuko.nn import MaskedLinear
-from zuko.transforms import AffineTransform, AutoregressiveTransform, DependentTransform
+from zuko.transforms import AffineTransform, DependentTransform
 
 BLOCKS = 2
 SCALE_FLOOR = 1e-3
@@ -58,53 +58,73 @@ class MaskedNetwork(nn.Sequential):
             *(ResidualBlock(hidden_layer(), hidden_layer()) for _ in range(BLOCKS)),
             MaskedLinear(adjacency=outputs[:, None] > units),
         )
-        self.degrees = units.tolist()
+        # Hidden units by degree, and for each degree from 0 on where its units end.
+        self.order = units.argsort(stable=True).tolist()
+        self.ends = units.bincount().cumsum(0).tolist()
 
-    @torch.no_grad()
-    def solve(self, y: Tensor) -> Tensor:
-        """Returns v with a_i v_i + t_i = y_i, (N, d), computing each hidden unit once.
+    def solve(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns v with a_i v_i + t_i = y_i, (N, d), and sum log a_i, computing each unit once.
 
         Coordinate k needs the hidden units of degrees below k. Units of degree k need the
-        coordinates up to k. So both are filled in turn. No gradient passes.
+        coordinates up to k. So both come in turn. Nothing is filled in place, so that gradients
+        and the tangents of forward mode pass.
         """
-        layers = [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
-        dense = [(layer.mask * layer.weight, layer.bias) for layer in layers]
-        hidden = [y.new_zeros(len(y), len(self.degrees)) for _ in layers[:-1]]
-        v = torch.zeros_like(y)
-        degrees = torch.tensor(self.degrees)
-        highest = int(degrees.max())
-        for degree in range(min(highest, y.shape[1]) + 1):
+        layers = self._sorted_layers()
+        known: list[list[Tensor]] = [[] for _ in layers]
+        scales: list[Tensor] = []
+        start = 0
+        for degree, stop in enumerate(self.ends):
             if degree:
-                column = slice(degree - 1, degree)
-                v[:, column] = self._solve_columns(y[:, column], column, hidden[-1], *dense[-1])
-            units = (degrees == degree).nonzero()[:, 0].to(y.device)
-            if len(units):
-                self._fill(hidden, units, v, dense[:-1])
+                known[0].append(self._solve_columns(y, degree - 1, degree, known, layers, scales))
+            if start < stop:
+                self._add_units(slice(start, stop), y, known, layers)
+            start = stop
         # All hidden units are known now, so the last coordinates come in one pass.
-        rest = slice(highest, y.shape[1])
-        v[:, rest] = self._solve_columns(y[:, rest], rest, hidden[-1], *dense[-1])
-        return v
+        last = self._solve_columns(y, degree, y.shape[1], known, layers, scales)
+        v = torch.cat([*known[0], last], 1)
+        return v, torch.cat(scales, 1).log().sum(1)
+
+    def _sorted_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns masked weights and biases, hidden units in the order of their degrees."""
+        layers = [layer for layer in self.modules() if isinstance(layer, MaskedLinear)]
+        first, *inner, last = [(layer.mask * layer.weight, layer.bias) for layer in layers]
+        order = torch.tensor(self.order, device=last[0].device)
+        sorted_inner = [(weight[order][:, order], bias[order]) for weight, bias in inner]
+        return [(first[0][order], first[1][order]), *sorted_inner, (last[0][:, order], last[1])]
 
     @staticmethod
     def _solve_columns(
-        y: Tensor, columns: slice, hidden: Tensor, weight: Tensor, bias: Tensor
+        y: Tensor,
+        start: int,
+        stop: int,
+        known: list[list[Tensor]],
+        layers: list[tuple[Tensor, Tensor]],
+        scales: list[Tensor],
     ) -> Tensor:
-        # The output interleaves q and t.
-        rows = slice(2 * columns.start, 2 * columns.stop)
-        q, t = linear(hidden, weight[rows], bias[rows]).unflatten(1, (-1, 2)).unbind(-1)
-        return (y - t) / (softplus(q) + SCALE_FLOOR)
+        weight, bias = layers[-1]
+        hidden, rows = _joined(known[-1], y), slice(2 * start, 2 * stop)
+        raw = linear(hidden, weight[rows, : hidden.shape[1]], bias[rows])
+        q, t = raw.unflatten(1, (-1, 2)).unbind(-1)  # The output interleaves q and t.
+        scales.append(softplus(q) + SCALE_FLOOR)
+        return (y[:, start:stop] - t) / scales[-1]
 
     @staticmethod
-    def _fill(
-        hidden: list[Tensor], units: Tensor, v: Tensor, dense: list[tuple[Tensor, Tensor]]
+    def _add_units(
+        rows: slice, y: Tensor, known: list[list[Tensor]], layers: list[tuple[Tensor, Tensor]]
     ) -> None:
-        """Fills the columns of some units: input layer, then first and second of each block."""
-        for index, (weight, bias) in enumerate(dense):
-            inputs = relu(hidden[index - 1]) if index else v
-            value = linear(inputs, weight[units], bias[units])
-            if index and index % 2 == 0:
-                value = value + hidden[index - 2][:, units]
-            hidden[index][:, units] = value
+        """Adds some hidden units to the inputs of each layer after the first."""
+        stream = y.new_zeros(())
+        for index, (weight, bias) in enumerate(layers[:-1]):
+            inputs = _joined(known[index], y)
+            value = linear(inputs, weight[rows, : inputs.shape[1]], bias[rows])
+            # After the first layer, and after the second of each block, comes the sum.
+            if index % 2 == 0:
+                value = stream = stream + value
+            known[index + 1].append(value if index == len(layers) - 2 else relu(value))
+
+
+def _joined(blocks: list[Tensor], y: Tensor) -> Tensor:
+    return torch.cat(blocks, 1) if blocks else y[:, :0]
 
 
 class AutoregressiveLayer(nn.Module):
@@ -124,26 +144,18 @@ class AutoregressiveLayer(nn.Module):
     def __init__(self, features: int, hidden: int = 256) -> None:
         super().__init__()
         self.network = MaskedNetwork(features, hidden)
-        # With fewer hidden units than coordinates, the last coordinates need no own pass.
-        self.transform = AutoregressiveTransform(self._coefficients, min(features, hidden + 1))
 
     def forward(self, v: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
         """Returns outputs and log-determinant of vectors (..., d) in one pass.
 
         Args:
             v: Vectors (..., d).
-            inverse: Whether to apply the inverse instead; in d passes where gradients are
-                wanted, and otherwise unit by unit.
+            inverse: Whether to apply the inverse instead, unit by unit.
         """
         if not inverse:
-            return self.transform.call_and_ladj(v.flip(-1))
-        if torch.is_grad_enabled():
-            # Pass by pass, since filling tensors in place would break the graph.
-            value = self.transform.inv(v)
-        else:
-            value = self.network.solve(v.flatten(0, -2)).reshape(v.shape)
-        log_det = -self.transform.log_abs_det_jacobian(value, v)
-        return value.flip(-1), log_det
+            return self._coefficients(v.flip(-1)).call_and_ladj(v.flip(-1))
+        value, log_det = self.network.solve(v.flatten(0, -2))
+        return value.reshape(v.shape).flip(-1), -log_det.reshape(v.shape[:-1])
 
     def _coefficients(self, v: Tensor) -> DependentTransform:
         q, t = self.network(v).unflatten(-1, (-1, 2)).unbind(-1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
 from ..gaussian import standard_normal_log_prob
 
@@ -16,8 +16,8 @@ Map = Callable[[Tensor], tuple[Tensor, Tensor]]
 class FlowGaussian(Distribution):
     """z = f(v), v ~ N(loc, scale^2); event (L,), batch (B,).
 
-    The density of the latest draw is remembered, so that `log_prob` of it needs no inverse pass
-    through f, which for an inverse autoregressive flow takes L passes.
+    The density of the latest draw is remembered, so that `log_prob` of it needs no inverse of f,
+    which is slow for an inverse autoregressive flow.
 
     Args:
         loc: Mean of v, (B, L).
@@ -57,3 +57,47 @@ class FlowGaussian(Distribution):
 
     def _base_log_prob(self, noise: Tensor) -> Tensor:
         return standard_normal_log_prob(noise) - self.scale.log().sum(-1)
+
+
+def pushed(proposal: Distribution, forward: Map, inverse: Map) -> FlowGaussian:
+    """Returns the distribution of g(z), where z is a Gaussian's draw, through a flow or not.
+
+    Args:
+        proposal: An independent Gaussian or a `FlowGaussian`, event (L,).
+        forward: g on (..., B, L), with its log-determinant.
+        inverse: The inverse of g.
+
+    Raises:
+        TypeError: The distribution is of another kind.
+    """
+    if isinstance(proposal, FlowGaussian):
+        first, second = proposal._forward, proposal._inverse
+        return FlowGaussian(
+            proposal.loc,
+            proposal.scale,
+            lambda v: _both(v, first, forward),
+            lambda z: _both(z, inverse, second),
+        )
+    loc, scale = gaussian_parts(proposal)
+    return FlowGaussian(loc, scale, forward, inverse)
+
+
+def gaussian_parts(distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """Returns mean and deviation (B, L) of an independent Gaussian.
+
+    Raises:
+        TypeError: The distribution is another one.
+    """
+    base = getattr(distribution, "base_dist", None)
+    if isinstance(distribution, Independent) and isinstance(base, Normal):
+        return base.loc, base.scale.expand_as(base.loc)
+    raise TypeError(
+        f"'proposal' is a '{type(distribution).__name__}'; "
+        "expected an independent Gaussian or a 'FlowGaussian'."
+    )
+
+
+def _both(v: Tensor, first: Map, second: Map) -> tuple[Tensor, Tensor]:
+    middle, one = first(v)
+    end, other = second(middle)
+    return end, one + other

@@ -45,6 +45,7 @@ class MAF(Objective):
     default_space = "logit"
     spaces = ("logit", "real")
     trains_space = True
+    copies = True
 
     def __init__(
         self,

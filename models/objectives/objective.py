@@ -44,6 +44,10 @@ class Objective(nn.Module, ABC):
         trains_space: Whether the space's own parameters are trained. They are where the loss
             counts the space's log-determinant. Beside a squared error they stay as the first
             batch set them: there a trained scale would shrink the data, and the error with it.
+        copies: Whether decoding undoes encoding exactly, as without a bottleneck: then a
+            reconstruction is its image, and scores of reconstructions do not apply.
+        warning: What is known against the scores of a model that is built so; it stands with
+            each of them.
         ignored_options: Options of a parent class that this one does not take.
         hyperparameters: The value of each option in force, for the record. It starts as what
             was given, or the default; a constructor that settles an option later (`settle`)
@@ -57,6 +61,8 @@ class Objective(nn.Module, ABC):
     default_space: ClassVar[str] = "unit"
     spaces: ClassVar[tuple[str, ...]] = ("unit", "logit", "real")
     trains_space: ClassVar[bool] = False
+    copies: ClassVar[bool] = False
+    warning: str = ""
     ignored_options: ClassVar[tuple[str, ...]] = ()
     hyperparameters: dict[str, Any]
 

@@ -20,6 +20,11 @@ OPTIONS = {
     "gp": ("gp", "penalty"),
     "sn": ("flattening", "normalised"),
 }
+BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
+GREY = (
+    "spectral norm without batch-norm: no layer can enlarge a difference of codes, so that all "
+    "images come out nearly alike"
+)
 
 
 class RegularisedAutoencoder(Objective):
@@ -93,6 +98,9 @@ class RegularisedAutoencoder(Objective):
             self.hyperparameters["gp"] = self.gp.weight
         if "sn" in self.regularisers:
             self.spectral = SpectralNorm(backbone, flattening, normalised)
+            # Batch-norm gives back the scale that the normalised kernels lose.
+            if not any(isinstance(layer, BATCH_NORM) for layer in backbone.modules()):
+                self.warning = GREY
 
     def encode_raw(self, inputs: Tensor) -> Tensor:
         """Returns codes, through normalised weights where spectral norm is on."""

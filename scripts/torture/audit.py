@@ -21,7 +21,7 @@ from aebench.bench.records.results import (
 )
 from aebench.bench.records.rows import COLUMNS
 
-TIMES = ("date", "train_seconds")
+TIMES = ("date", "train_seconds", "compute_seconds")
 LOCK = ".lock"
 PART = ".part"
 

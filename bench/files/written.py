@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..files.storage import write_atomically
+from .storage import write_atomically
 
 LIST = "report.sha256"  # `sha256sum --check report.sha256` reads it.
 LINE = re.compile(r"([0-9a-f]{64})  ((?:tables|plots|cards)/[^/\\]+)")

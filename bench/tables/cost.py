@@ -1,0 +1,118 @@
+"""Scores at equal cost: objectives whose trainings took about the same compute seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..comparison.cells import (
+    Part,
+    column_marks,
+    compute_seconds,
+    headed,
+    interval_notes,
+    mark_note,
+    noise_notes,
+    normal_column,
+    one_likelihood,
+    score_cell,
+    table_parts,
+)
+from ..comparison.columns import Column, columns_of, join, without_floor
+from ..comparison.table import TABLES, Cell, Table, file_name
+from ..records.results import Rows
+from .wide import COMPUTE_NOTE, count_cell, in_layout
+
+# How much dearer than the cheapest of its class a training may be.
+FACTOR = 1.25
+CAPTION = (
+    "Class: trainings of one letter cost no more than "
+    f"{FACTOR:g} times the cheapest of them, so that their scores compare at equal cost, whatever "
+    "their steps; later letters cost more. Marks are within a class."
+)
+HEADER = ("class", "compute s", "steps")
+
+
+@TABLES.register("cost")
+def cost_tables(rows: Rows) -> Iterator[Table]:
+    """Yields a table for each data set and device where equal steps are not equal cost.
+
+    There is none where all trainings cost the same, or no two do.
+    """
+    for part in table_parts(rows):
+        groups = list(without_floor(part.rows).groupby(["dataset", "device"], sort=True))
+        for (dataset, device), own in groups:
+            costs = {str(method): compute_seconds(of) for method, of in own.groupby("method")}
+            classes = cost_classes({m: cost for m, cost in costs.items() if cost is not None})
+            if len(classes) > 1 and max(map(len, classes)) > 1:
+                name = (str(dataset), str(device)) if len(groups) > 1 else ()
+                title = f"Scores at equal cost · {dataset} on {device} · {part.title}"
+                suffix = file_name("cost", part.suffix, *name)
+                yield _cost_table(Part(own, title, suffix), classes)
+
+
+def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
+    """Returns the methods in classes of equal cost, cheapest first.
+
+    Example:
+        >>> cost_classes({"rae": 10.0, "vae": 12.0, "iwae": 60.0})
+        [['rae', 'vae'], ['iwae']]
+    """
+    classes: list[list[str]] = []
+    for method in sorted(costs, key=lambda name: (costs[name], name)):
+        if classes and costs[method] <= FACTOR * costs[classes[-1][0]]:
+            classes[-1].append(method)
+        else:
+            classes.append([method])
+    return classes
+
+
+def _cost_table(part: Part, classes: Sequence[Sequence[str]]) -> Table:
+    rows = part.rows
+    likelihood = one_likelihood(rows)
+    fd = rows[(rows["metric"] == "fd") & rows["images"].isin(["reconstruction", "sample"])]
+    shown = join(likelihood, normal_column(fd))
+    columns = headed(in_layout(columns_of(shown)[0])) if len(shown) else []
+    marks = [_marks(column, classes) for _, column in columns]
+    seeds = int(rows["seed"].nunique())
+    lines = []
+    for at, methods in enumerate(classes):
+        for method in methods:
+            own = rows[rows["method"] == method]
+            cells = [Cell(_letter(at)), count_cell(compute_seconds(own)), Cell(_steps(own))]
+            for (_, column), (found, _) in zip(columns, marks, strict=True):
+                scored = column.rows[column.rows["method"] == method]
+                cells.append(score_cell(scored, seeds, found.get(method, "")))
+            lines.append((method, tuple(cells)))
+    reasons = list(dict.fromkeys(reason for _, given in marks for reason in given))
+    return Table(
+        part.suffix,
+        part.title,
+        (CAPTION, COMPUTE_NOTE, *noise_notes(likelihood), *interval_notes(shown))
+        + ((mark_note(reasons),) if columns else ()),
+        "objective",
+        (*(("", name) for name in HEADER), *(header for header, _ in columns)),
+        tuple(lines),
+    )
+
+
+def _marks(column: Column, classes: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[str]]:
+    """Returns the marks of a column within each class, and why some are missing."""
+    marks: dict[str, str] = {}
+    reasons = []
+    for methods in classes:
+        own = column.rows[column.rows["method"].isin(list(methods))]
+        if own["method"].nunique() > 1:
+            found, reason = column_marks(replace(column, rows=own))
+            marks |= found
+            reasons.append(reason)
+    return marks, reasons
+
+
+def _letter(at: int) -> str:
+    """Returns A to Z, then AA, AB, ..."""
+    return (_letter(at // 26 - 1) if at >= 26 else "") + chr(ord("A") + at % 26)
+
+
+def _steps(rows: Rows) -> str:
+    return ", ".join(f"{steps:,}" for steps in sorted(set(rows["steps"])))

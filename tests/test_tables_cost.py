@@ -1,0 +1,71 @@
+"""Tables at equal cost: what costs the same, and when there is nothing to compare."""
+
+import runpy
+from pathlib import Path
+
+from aebench.bench.tables.cost import cost_tables
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, table_rows, likelihood_rows = (
+    FACTORY[name] for name in ("frame", "table_rows", "likelihood_rows")
+)
+COSTS = {"vae": 10.0, "ae": 12.0, "rae": 12.6, "rae-gp": 40.0, "wae-mmd": 45.0}
+
+
+def priced(costs=COSTS, seeds=(0, 1), **columns):
+    rows = table_rows(seeds=seeds, **columns)
+    return [row | {"compute_seconds": costs.get(row["objective"])} for row in rows]
+
+
+def classes_of(table):
+    return {label: cells[0].text for label, cells in table.lines}
+
+
+def test_methods_within_a_factor_of_the_cheapest_of_their_class_share_a_letter():
+    [table] = cost_tables(frame(priced()))
+    assert [*classes_of(table).items()] == [
+        *(("vae", "A"), ("ae", "A"), ("rae", "B"), ("rae-gp", "C"), ("wae-mmd", "C"))
+    ]
+    assert "1.25 times" in table.notes[0]
+    names = [name for _, name in table.columns]
+    assert names == ["class", "compute s", "steps", "Rec", "N(0,I) / N", "GMM-10"]
+
+
+def test_more_steps_of_a_cheap_method_stand_beside_fewer_of_a_dear_one():
+    short = priced({"vae": 10.0, "ae": 40.0})
+    more = [
+        row | {"steps": 4000, "variant": '{"steps":4000}', "compute_seconds": 41.0}
+        for row in table_rows(objectives=("vae",), seeds=(0, 1), variant='{"steps":4000}')
+        if row["objective"] == "vae"
+    ]
+    kept = [row for row in short if row["objective"] in ("vae", "ae", "floor")]
+    [table] = cost_tables(frame(kept + more))
+    assert classes_of(table) == {"vae": "A", "ae": "B", "vae (steps=4000)": "B"}
+    assert {label: cells[2].text for label, cells in table.lines}["vae (steps=4000)"] == "4,000"
+
+
+def test_marks_are_within_a_class():
+    [table] = cost_tables(frame(priced(seeds=range(6))))
+    at = [name for _, name in table.columns].index("Rec")
+    marks = {label: cells[at].mark for label, cells in table.lines}
+    # rae-gp is the best of all and of its class; in the cheapest class it is ae.
+    assert marks == {"vae": "", "ae": "best", "rae": "", "rae-gp": "best", "wae-mmd": ""}
+
+
+def test_there_is_no_table_without_something_to_compare_at_equal_cost():
+    assert [*cost_tables(frame(priced(dict.fromkeys(COSTS, 10.0))))] == []
+    assert [*cost_tables(frame(priced({n: 10.0**at for at, n in enumerate(COSTS)})))] == []
+    assert [*cost_tables(frame(priced({})))] == []
+
+
+def test_seconds_of_two_devices_are_never_compared():
+    rows = [row | {"device": "cuda"} if row["objective"] == "ae" else row for row in priced()]
+    tables = [*cost_tables(frame(rows))]
+    assert [("ae" in classes_of(table)) for table in tables] == [False]
+    assert classes_of(tables[0])["vae"] == "A"
+
+
+def test_likelihoods_stand_in_the_table_by_space():
+    rows = priced() + [r | {"compute_seconds": 10.0} for r in likelihood_rows(sizes=(16,))]
+    [table] = cost_tables(frame([r | {"backbone_hash": "ab" * 8} for r in rows]))
+    assert {"bits/dim, logit", "bits/dim, unit"} <= {name for _, name in table.columns}
