@@ -104,10 +104,14 @@ def test_every_worsening_above_the_stated_size_is_found_and_no_other_is(
     assert worse_names(before, after) == {order[0]}
 
 
-def test_a_score_a_million_times_worse_is_found_from_two_seeds():
-    before = table(range(2))
-    after = [row | {"value": 1e6 * row["value"]} for row in before if row["objective"] == "vae"]
-    assert worse_names(before, after) == {"vae"}
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_score_a_million_times_worse_is_found_from_any_two_seeds(better):
+    factor = 1e6 if better == "lower" else 1e-6
+    for start in range(30):
+        before = table(range(2), better=better, start=start)
+        own = [row for row in before if row["objective"] == "vae"]
+        after = [row | {"value": factor * row["value"]} for row in own]
+        assert worse_names(before, after) == {"vae"}, start
 
 
 def test_an_error_that_goes_from_017_to_048_is_found_from_two_seeds():
