@@ -130,7 +130,7 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     return extractor
 
 
-def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, np.ndarray]:
+def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, Any]:
     """Returns the features of both sets, with one progress bar on stderr.
 
     Raises:

@@ -13,7 +13,7 @@ from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..files.written import read_list, update_list
-from ..records.per_image import read_per_image
+from ..records.per_image import gather_per_image, read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
 from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
@@ -45,6 +45,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
     arrays = read_per_image(directory)
+    written += gather_per_image(directory, set(results.rows["run"]))
     tables, notes = all_tables(results.rows, arrays)
     judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
