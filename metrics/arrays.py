@@ -23,8 +23,9 @@ class BadInput(ValueError):
 def check_features(*, minimum: int = 2, vary: bool = False, **sets: Features) -> list[Any]:
     """Returns the named feature sets as arrays that a metric can compute with.
 
-    Tensors on an accelerator stay there; everything else becomes a numpy array. Floating types
-    keep their width (half precision becomes float32), integers become float64.
+    Tensors on an accelerator stay there, and the other sets follow the first of them;
+    everything else becomes a numpy array. Floating types keep their width (half precision
+    becomes float32), integers become float64.
 
     Args:
         minimum: The smallest number of rows that each set must have.
@@ -41,7 +42,7 @@ def check_features(*, minimum: int = 2, vary: bool = False, **sets: Features) ->
         ...
         aebench.metrics.arrays.BadInput: 'real' has 1 row; expected at least 2.
     """
-    arrays = {name: _as_array(name, features) for name, features in sets.items()}
+    arrays = _on_one_device({name: _as_array(name, each) for name, each in sets.items()})
     for name, array in arrays.items():
         _check_shape(name, array)
     for name, array in arrays.items():
@@ -107,14 +108,33 @@ def float64(array: Any) -> Any:  # noqa: ANN401
 
 def is_tensor(array: object) -> bool:
     """Says whether ``array`` is a torch tensor, without importing torch."""
-    return type(array).__module__.partition(".")[0] == "torch"
+    return any(kind.__module__.partition(".")[0] == "torch" for kind in type(array).__mro__)
+
+
+def take(array: Any, rows: Any) -> Any:  # noqa: ANN401
+    """Returns rows by their numbers, where the array lies."""
+    if is_tensor(array):
+        import torch
+
+        rows = torch.as_tensor(rows, device=array.device)
+    return array[rows]
+
+
+def _on_one_device(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Brings all sets to the device of the first tensor among them."""
+    devices = [array.device for array in arrays.values() if is_tensor(array)]
+    if not devices:
+        return arrays
+    import torch
+
+    return {name: torch.as_tensor(a, device=devices[0]) for name, a in arrays.items()}
 
 
 def _as_array(name: str, features: Features) -> Any:  # noqa: ANN401
     if is_tensor(features):
         tensor: Any = features
         if tensor.device.type != "cpu":
-            tensor = tensor.detach()
+            tensor = tensor.detach() if tensor.requires_grad else tensor
             wide = tensor.is_floating_point() and tensor.element_size() >= 4
             return tensor if wide else tensor.float()
     array = to_numpy(features)

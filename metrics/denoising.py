@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import BadInput, Features, blocks, check_features, to_floats
+from .arrays import BadInput, Features, blocks, check_features, float64, to_floats
 from .registry import Estimate, register
 
 
@@ -32,5 +32,5 @@ def denoising(*, clean: Features, denoised: Features) -> dict[str, Estimate]:
             f"'denoised' has {len(second)} rows and 'clean' has {len(first)}; expected the same."
         )
     pairs = zip(blocks(first), blocks(second), strict=True)
-    errors = [((to_floats(d) - to_floats(c)) ** 2).mean(axis=1) for (_, c), (_, d) in pairs]
+    errors = [to_floats(((float64(d) - float64(c)) ** 2).mean(1)) for (_, c), (_, d) in pairs]
     return {"ife": Estimate.of_mean(np.concatenate(errors))}

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -113,7 +112,7 @@ class Extractor(ABC):
     def embed(self, images: Tensor) -> Tensor:
         """Maps a batch of grey levels in [0, 255], float32 (B, C, H, W), to features (B, F)."""
 
-    def __call__(self, images: Tensor, progress: Progress | None = None) -> np.ndarray:
+    def __call__(self, images: Tensor, progress: Progress | None = None) -> Tensor:
         """Extracts the features of a set of images.
 
         Args:
@@ -121,7 +120,7 @@ class Extractor(ABC):
             progress: Called after each batch with its count of images.
 
         Returns:
-            float32, shape (N, F).
+            float32, shape (N, F), on the extractor's device.
 
         Raises:
             TypeError: The images are not uint8.
@@ -140,7 +139,7 @@ class Extractor(ABC):
 
         # TF32 would make a GPU's features others than a CPU's.
         with torch.inference_mode(), products_in("ieee"):
-            return torch.cat(in_batches(features, len(images), self.batch_size)).cpu().numpy()
+            return torch.cat(in_batches(features, len(images), self.batch_size))
 
 
 class NetworkExtractor(Extractor):

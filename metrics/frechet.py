@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arrays import BadInput, Features, blocks, check_features, float64, is_tensor
+from .memory import remembered
 from .registry import Estimate, register
 
 SAME = "the sets have the same mean and covariance: no error can be given"
@@ -32,7 +33,7 @@ def frechet(*, real: Features, generated: Features) -> dict[str, Estimate]:
     real, generated = check_features(real=real, generated=generated)
     if min(len(real), len(generated)) <= real.shape[1]:
         return {"fd": Estimate(frechet_distance(real=real, generated=generated), None, SINGULAR)}
-    pair = moments(real), moments(generated)
+    pair = known_moments(real), moments(generated)
     value = distance_of_moments(*pair)
     if agree(*pair):
         return {"fd": Estimate(value, None, SAME)}
@@ -69,7 +70,7 @@ def frechet_distance(*, real: Features, generated: Features) -> float:
     real, generated = check_features(real=real, generated=generated)
     if min(len(real), len(generated)) < real.shape[1]:
         return _distance_from_factors(real, generated)
-    return distance_of_moments(moments(real), moments(generated))
+    return distance_of_moments(known_moments(real), moments(generated))
 
 
 def frechet_distance_from_moments(
@@ -128,6 +129,11 @@ def agree(first: Moments, second: Moments) -> bool:
     shift = float(abs(first.mean - second.mean).max())
     change = float(abs(first.cov - second.cov).max())
     return shift**2 <= ROUNDING**2 * total and change <= ROUNDING * total
+
+
+def known_moments(real: Any) -> Moments:  # noqa: ANN401
+    """Returns the moments of real features, computed once for all that they are compared with."""
+    return remembered(lambda: moments(real), "moments", real)
 
 
 def root_factor(cov: Any) -> Any:  # noqa: ANN401

@@ -6,8 +6,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from .arrays import BadInput, Features, Floats, check_features, to_floats
-from .frechet import SAME, agree, distance_of_moments, moment_standard_errors, moments
+from .arrays import BadInput, Features, Floats, check_features, take, to_floats
+from .frechet import (
+    SAME,
+    agree,
+    distance_of_moments,
+    known_moments,
+    moment_standard_errors,
+    moments,
+)
 from .registry import Estimate, register
 
 CUSTOMARY_SMALLEST = 5000
@@ -90,7 +97,7 @@ def frechet_distance_infinite(
         )
     counts = _counts(len(generated), points, smallest)  # linear in n, as published
     generator = np.random.default_rng(seed)
-    whole, evaluated = moments(real), moments(generated)
+    whole, evaluated = known_moments(real), moments(generated)
     if agree(whole, evaluated):
         return Extrapolation(0.0, 0.0, None)
     distances = []
@@ -99,10 +106,10 @@ def frechet_distance_infinite(
         rows = np.sort(generator.permutation(len(generated))[:count])
         if debias == "both":
             share = max(2, round(len(real) * int(count) / len(generated)))
-            part = moments(real[np.sort(generator.permutation(len(real))[:share])])
+            part = moments(take(real, np.sort(generator.permutation(len(real))[:share])))
         else:
             part = whole
-        distances.append(distance_of_moments(part, moments(generated[rows])))
+        distances.append(distance_of_moments(part, moments(take(generated, rows))))
     value, slope = extrapolate(counts, np.array(distances))
     errors = moment_standard_errors(real, generated, whole, evaluated)
     if debias == "generated":

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from .arrays import BadInput, Features, Floats, check_features, float64, to_floats
+from .arrays import BadInput, Features, Floats, check_features, float64, take, to_floats
+from .memory import remembered
 from .registry import Estimate, register
 
 Subsets: TypeAlias = "tuple[Any, Any] | int | Literal['full'] | None"
@@ -92,7 +93,7 @@ def kernel_distance(
     else:
         count = 100 if subsets is None else subsets
         pairs = _draw_subsets(len(real), len(generated), count, subset_size, seed)
-    values = [_estimate(real[rows], generated[columns]) for rows, columns in pairs]
+    values = [_estimate(take(real, r), take(generated, g)) for r, g in pairs]
     return float(np.mean(values)), float(np.std(values))
 
 
@@ -119,9 +120,10 @@ def kernel_distance_jackknife(
     groups = min(groups, max(1, min(len(real), len(generated)) // 2))
     real, generated = check_features(real=real, generated=generated, minimum=2 * groups)
     generator = np.random.default_rng(seed)
-    left, right = (s[generator.permutation(len(s))] for s in (real, generated))
+    left, right = (take(s, generator.permutation(len(s))) for s in (real, generated))
     edges = _edges(len(real), groups), _edges(len(generated), groups)
-    sums = _within(left, edges[0]), _within(right, edges[1]), _between(left, right, edges)
+    within = remembered(lambda: _within(left, edges[0]), "kernel", real, groups=groups, seed=seed)
+    sums = within, _within(right, edges[1]), _between(left, right, edges)
     sizes = np.diff(edges[0]), np.diff(edges[1])
     keep = np.ones(groups)
     value = _combine(sums, sizes, keep, keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import Features, Floats, check_features
+from .memory import remembered
 from .registry import Estimate, register
 
 
@@ -46,12 +47,12 @@ def memorisation(
     sets = check_features(train=train, heldout=heldout, generated=generated)
     check_features(train=sets[0], vary=True)
     points, other, new = prepare(*sets)
-    radii = squared_radii(points, 1)
+    radii = remembered(lambda: squared_radii(points, 1), "radii", sets[0], k=1)
     # The first of several nearest ones is found: the one farthest from its own, in any order.
     order = np.argsort(-radii, kind="stable")
     points = points[torch.as_tensor(order, device=points.exact.device)]
     to_train, nearest = squared_kth(new, points, 1)
-    baseline, _ = squared_kth(other, points, 1)
+    baseline, _ = remembered(lambda: squared_kth(other, points, 1), "nearest", *sets[:2])
     # The factor keeps a tie, which rounding may break, from counting as farther.
     authentic = float((to_train > radii[order][nearest] * (1.0 + 1e-12)).mean())
     distances, expected = np.sqrt(to_train), np.sqrt(baseline)

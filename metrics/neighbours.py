@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .arrays import Features, Floats, check_features
+from .memory import remembered
 from .screening import (
     BAND,
     BLOCK_ELEMENTS,
@@ -67,7 +68,8 @@ def ball_hits(
     check_features(real=real, minimum=k + 1, vary=True)
     sets = check_features(real=real, generated=generated, minimum=k + 1)
     left, right = prepare(*sets)
-    radii = squared_radii(left, k), squared_radii(right, k) if both else None
+    of_real = remembered(lambda: squared_radii(left, k), "radii", sets[0], k=k)
+    radii = of_real, squared_radii(right, k) if both else None
     return count_hits(left, right, real_radii=radii[0], generated_radii=radii[1], strict=strict)
 
 

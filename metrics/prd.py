@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .arrays import BadInput, Features, Floats, check_features, to_floats, to_numpy
+from .arrays import (
+    BadInput,
+    Features,
+    Floats,
+    check_features,
+    float64,
+    is_tensor,
+    to_floats,
+    to_numpy,
+)
+from .memory import remembered
 from .registry import Estimate, register
 from .seeding import seed_centres
 
 EPSILON = 1e-10  # keeps slopes off 0 and infinity, and F-scores from 0 / 0, as published
 RESAMPLES = 50
 Labels: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-Clusterings: TypeAlias = dict[tuple[Any, ...], Labels]
-_CLUSTERINGS: ContextVar[Clusterings | None] = ContextVar("clusterings", default=None)
-
-
-@contextmanager
-def remember_clusterings(known: Clusterings) -> Iterator[None]:
-    """Makes scores and curves of the same features share their clusterings, inside.
-
-    Args:
-        known: Where they are kept.
-    """
-    token = _CLUSTERINGS.set(known)
-    try:
-        yield
-    finally:
-        _CLUSTERINGS.reset(token)
 
 
 @register("prd", unit="share", better="higher")
@@ -217,32 +208,52 @@ def _average_curve(labels: Labels, clusters: int) -> tuple[Floats, Floats]:
 
 
 def _labels(real: Features, generated: Features, clusters: int, runs: int, seed: int) -> Labels:
-    """Clusters the union once per run; labels of real and generated rows.
-
-    One thread per run beats threads inside a run, whose steps are too small to share.
-    """
+    """Clusters the union once per run; labels of real and generated rows."""
     if runs < 1 or clusters < 2:
         raise BadInput(f"'runs' is {runs}, 'clusters' is {clusters}; expected at least 1 and 2.")
     check_features(real=real, minimum=clusters, vary=True)
     real, generated = check_features(real=real, generated=generated, minimum=clusters)
-    # The reference stacks the generated set first. A constant feature moves no distance.
-    union = np.concatenate([to_numpy(generated), to_numpy(real)], dtype=np.float64)
+    settings = {"clusters": clusters, "runs": runs, "seed": seed}
+    labels = remembered(
+        lambda: _cluster(real, generated, **settings), "clusters", real, generated, **settings
+    )
+    return labels[:, len(generated) :], labels[:, : len(generated)]
+
+
+def _cluster(
+    real: Any,  # noqa: ANN401
+    generated: Any,  # noqa: ANN401
+    clusters: int,
+    runs: int,
+    seed: int,
+) -> np.ndarray[Any, Any]:
+    """Clusters the stacked sets; labels of generated and then of real rows, shape (runs, M + N).
+
+    The reference stacks the generated set first. A constant feature moves no distance.
+    """
+    if is_tensor(real):
+        import torch
+
+        from .clustering import cluster_rows
+
+        rows = torch.cat([float64(generated), float64(real)])
+        rows = rows[:, (rows != rows[0]).any(0)]
+        found = [cluster_rows(rows, clusters, seed + run) for run in range(runs)]
+        return to_numpy(torch.stack(found))
+    union = np.concatenate([generated, real], dtype=np.float64)
     varies = (union != union[0]).any(axis=0)
     if not varies.all():
         union = np.compress(varies, union, axis=1)
-    known = _CLUSTERINGS.get()
-    key = (hashlib.sha256(union.data).hexdigest(), len(generated), clusters, runs, seed)
-    if known is not None and key in known:
-        return known[key]
-    labels = _cluster(union, clusters, runs, seed)
-    found = labels[:, len(generated) :], labels[:, : len(generated)]
-    if known is not None:
-        known[key] = found
-    return found
+    return _cluster_in_threads(union, clusters, runs, seed)
 
 
-def _cluster(union: Floats, clusters: int, runs: int, seed: int) -> np.ndarray[Any, Any]:
-    """Clusters the stacked sets; labels of all rows, shape (runs, N)."""
+def _cluster_in_threads(
+    union: Floats, clusters: int, runs: int, seed: int
+) -> np.ndarray[Any, Any]:
+    """Clusters rows once per run; labels, shape (runs, N).
+
+    One thread per run beats threads inside a run, whose steps are too small to share.
+    """
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_info, threadpool_limits
 

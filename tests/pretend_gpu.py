@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import runpy
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +20,10 @@ from torch import Tensor
 from torch.optim import adam, optimizer
 from torch.utils import _foreach_utils
 from torch.utils._mode_utils import no_dispatch
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+GRAPHS = runpy.run_path(str(Path(__file__).with_name("pretend_graphs.py")))
 # torch knows this device on every machine, and computes nothing on it.
 GPU = torch.device("meta")
 CAPTURING = "operation not permitted when stream is capturing"
@@ -124,7 +127,7 @@ class Gpu(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.reads = self.replays = 0
-        self.recording: Recording | None = None
+        self.recording: Any = None
         self.default = GpuGenerator()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -136,7 +139,7 @@ class Gpu(TorchDispatchMode):
         if torch.is_inference_mode_enabled() and _is_composite(function):
             with self:
                 return function.decompose(*args, **kwargs)
-        leaves = tree_leaves((args, kwargs))
+        leaves = _leaves(args) + _leaves(kwargs.values())
         there = [x for x in leaves if isinstance(x, GpuTensor)]
         here = [x for x in leaves if isinstance(x, Tensor) and not isinstance(x, GpuTensor)]
         device = kwargs.get("device")
@@ -146,7 +149,8 @@ class Gpu(TorchDispatchMode):
         if name == "aten::_fused_adam_" and there:
             _check_layouts(*args[:4])
         if there or on_gpu:
-            result = self._compute(function, *tree_map(_inner, (args, dict(kwargs))))
+            inner = {name: _inner(value) for name, value in kwargs.items()}
+            result = self._compute(function, _inner(args), inner)
         else:
             result = function(*args, **kwargs)
         return _outcome(function, args, kwargs, result) if on_gpu else result
@@ -195,57 +199,22 @@ class Gpu(TorchDispatchMode):
             raise RuntimeError(f"{CAPTURING} ({name})")
 
 
-class Recording:
-    """The operations of one step with the very tensors they read and write."""
-
-    def __init__(self) -> None:
-        self.failed = False
-        self.steps: list[tuple[Any, ...]] = []
-        self._before: dict[int, tuple[Any, Any]] = {}
-
-    def note(self, function, args, kwargs) -> Any:
-        """Does an operation, and keeps what it takes to do it again or to undo it."""
-        for tensor in _written(function, args, kwargs):
-            memory = tensor.untyped_storage()
-            self._before.setdefault(memory.data_ptr(), (memory, memory.clone()))
-        result = function(*args, **kwargs)
-        if torch.Tag.inplace_view not in function.tags:
-            # As the tensors are now: a shape may be changed in place later.
-            kept = tree_map(_as_it_is, (args, kwargs, result))
-            self.steps.append((function, *kept))
-        return result
-
-    def undo(self) -> None:
-        """Gives all that was written the values from before: a recording computes nothing."""
-        for memory, values in self._before.values():
-            memory.copy_(values)
-
-    @torch.no_grad()
-    def replay(self) -> None:
-        """Does the operations again, without the code that led to them."""
-        with _disable_current_modes():
-            for function, args, kwargs, result in self.steps:
-                again = function(*args, **kwargs)
-                if not function._schema.is_mutable:
-                    for old, new in zip(_tensors(result), _tensors(again), strict=True):
-                        if old.data_ptr() != new.data_ptr():
-                            old.copy_(new)
-
-
 _MACHINES: list[Gpu] = []
 _GENERATORS: weakref.WeakValueDictionary[int, GpuGenerator] = weakref.WeakValueDictionary()
 
 
+def _leaves(values: Any) -> list[Any]:
+    """Returns the arguments of an operation, those within lists too."""
+    found = []
+    for value in values:
+        found += value if isinstance(value, (list, tuple)) else [value]
+    return found
+
+
 def _inner(value: Any) -> Any:
-    return value.inner if isinstance(value, GpuTensor) else value
-
-
-def _as_it_is(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [x for x in tree_leaves(tree) if isinstance(x, Tensor) and not x._is_zerotensor()]
+    if isinstance(value, GpuTensor):
+        return value.inner
+    return type(value)(map(_inner, value)) if type(value) in (list, tuple) else value
 
 
 def _wrap(value: Any) -> Any:
@@ -274,19 +243,6 @@ def _check_layouts(parameters: Any, *others: Any) -> None:
                 raise RuntimeError(LAYOUT)
 
 
-def _arguments_written(function: Any, args: Any, kwargs: Any) -> list[Any]:
-    found = []
-    for position, argument in enumerate(function._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            given = args[position] if position < len(args) else None
-            found.append(kwargs.get(argument.name, given))
-    return found
-
-
-def _written(function: Any, args: Any, kwargs: Any) -> list[Tensor]:
-    return _tensors(_arguments_written(function, args, kwargs))
-
-
 def _outcome(function: Any, args: Any, kwargs: Any, result: Any) -> Any:
     """Returns the result on the GPU: the tensor given where an operation changes that one."""
     if torch.Tag.inplace_view in function.tags:
@@ -295,7 +251,7 @@ def _outcome(function: Any, args: Any, kwargs: Any, result: Any) -> Any:
         return args[0]
     if not function._schema.is_mutable:
         return tree_map(_wrap, result)
-    given = iter(_arguments_written(function, args, kwargs))
+    given = iter(GRAPHS["arguments_written"](function, args, kwargs))
     returned = function._schema.returns
     results = result if isinstance(result, (tuple, list)) else [result]
     made = [
@@ -303,91 +259,6 @@ def _outcome(function: Any, args: Any, kwargs: Any, result: Any) -> Any:
         for form, value in zip(returned, results, strict=False)
     ]
     return made[0] if len(made) == 1 else tuple(made) or None
-
-
-class _Graph:
-    """Stands in for ``torch.cuda.CUDAGraph``."""
-
-    def __init__(self) -> None:
-        self.generators: list[GpuGenerator] = []
-        self.recording = Recording()
-
-    def register_generator_state(self, generator: GpuGenerator) -> None:
-        self.generators.append(generator)
-
-    def replay(self) -> None:
-        _MACHINES[-1].replays += 1
-        self.recording.replay()
-
-
-class _Stream:
-    """Stands in for ``torch.cuda.Stream``."""
-
-    device = GPU
-
-    def __init__(self, device: object = None) -> None:
-        pass
-
-    def wait_stream(self, other: _Stream) -> None:
-        pass
-
-
-class Cuda:
-    """Stands in for what of ``torch.cuda`` a recording needs, as in torch 2.11 where one fails."""
-
-    Stream, CUDAGraph = _Stream, _Graph
-
-    def __init__(self, gpu: Gpu) -> None:
-        self.gpu = gpu
-        self.now = _Stream()
-        self.default_generators = (gpu.default,)
-        self.open_pools: set[tuple[int, int]] = set()
-
-    def current_stream(self, device: object = None) -> _Stream:
-        return self.now
-
-    @contextlib.contextmanager
-    def stream(self, stream: _Stream) -> Iterator[None]:
-        before, self.now = self.now, stream
-        try:
-            yield
-        finally:
-            self.now = before
-
-    def graph_pool_handle(self) -> tuple[int, int]:
-        return (0, 1)
-
-    def end_pool(self, device: int, pool: tuple[int, int]) -> None:
-        if pool not in self.open_pools:
-            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
-        self.open_pools.remove(pool)
-
-    @contextlib.contextmanager
-    def graph(
-        self, graph: _Graph, *, pool: tuple[int, int], stream: _Stream, capture_error_mode: str
-    ) -> Iterator[None]:
-        if self.open_pools:
-            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
-        before, self.now = self.now, stream
-        generators = [*graph.generators, self.gpu.default]
-        states = [generator.get_state() for generator in generators]
-        self.gpu.recording = graph.recording
-        self.open_pools.add(pool)
-        try:
-            yield
-        finally:
-            self.gpu.recording = None
-            graph.recording.undo()
-            failed = graph.recording.failed
-            for generator, state in zip(generators, states, strict=True):
-                generator.set_state(state)
-                generator.stuck = failed
-            if failed:  # Stream and pool are left as they are, too.
-                raise torch.AcceleratorError(
-                    "CUDA error: operation failed due to a previous error during capture"
-                )
-            self.open_pools.remove(pool)
-            self.now = before
 
 
 class _Generators(type):
@@ -421,9 +292,17 @@ def pretend_gpu(patch: Any) -> Iterator[Gpu]:
 
     patch.setattr(torch, "tensor", tensor)
     patch.setattr(torch, "Generator", _AnyGenerator)
-    cuda = Cuda(gpu)
+    cuda = GRAPHS["Cuda"](gpu)
     for name in (
-        *("Stream", "CUDAGraph", "default_generators", "current_stream", "stream", "graph"),
+        *(
+            "Stream",
+            "Event",
+            "CUDAGraph",
+            "default_generators",
+            "current_stream",
+            "stream",
+            "graph",
+        ),
         "graph_pool_handle",
     ):
         patch.setattr(torch.cuda, name, getattr(cuda, name))

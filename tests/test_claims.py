@@ -383,3 +383,25 @@ def test_bounds_beside_an_exact_best_may_be_better_and_that_is_said():
     exact = likelihood_rows(levels={"aef-corner": 4.6, "aef-center": 4.3})
     sentence = "Others have bounds only, and their true values may be lower."
     assert sentence in text_of(both) and sentence not in text_of(exact)
+
+
+@pytest.mark.parametrize(
+    ("suite", "steps", "sentence", "training"),
+    [
+        (  # Its file says 50,000 steps at the published scale.
+            *("rae-table1-mnist", 800, "This is 1.6 % of the published 50,000."),
+            "800 steps (1.6 % of published)",
+        ),
+        ("quick", 900, "This is a budget of its own, since", "900 steps (own budget)"),
+        ("somebodys-own", 900, "Runs of somebodys-own (scale: small) had 900", "900 steps"),
+    ],
+)
+def test_pages_say_the_share_of_the_published_steps_or_the_budget(
+    suite, steps, sentence, training
+):
+    rows = table_rows(objectives=OBJECTIVES, suite=suite, steps=steps)
+    text = text_of(rows)
+    assert sentence in text and f"This is undecided at {training}." in text
+    assert {f.effect.training for f in findings(frame(rows), {})} == {training}
+    if suite == "somebodys-own":
+        assert "published" not in text and "budget" not in text

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from aebench.bench.suites.config import Training
-from aebench.bench.training.engine import WARM_UP
+from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.bench.runs.runner import Request, Run
+from aebench.bench.suites.config import Config, Evaluation, Training
+from aebench.bench.training.engine import WARM_UP, driven
 from aebench.bench.training.state import optimiser_tensors
 from aebench.bench.training.trainer import Trainer
 from aebench.models.building import build
+from aebench.models.densities.density import build_density
 from aebench.models.objectives.objective import OBJECTIVES
 from aebench.models.streams import stream
 
@@ -253,3 +256,83 @@ def test_a_read_by_the_host_ends_a_recording(tmp_path, gpu, fault):
     trainer = _spoil(_trainer(tmp_path), fault)
     trainer.run()
     assert trainer.engine.refused.startswith(CAPTURING)
+
+
+# A whole run
+
+
+def _config(objective, densities):
+    return Config(
+        *("small", "smoke", "digits", "tiny", objective, 3),
+        training=Training(steps=6, batch_size=10, train_images=60, validate_every=6),
+        evaluation=Evaluation(
+            densities=densities,
+            metrics=tuple(metrics()),
+            features=("pixels",),
+            images=20,
+            likelihood_images=2,
+            likelihood_samples=2,
+            likelihood_k_images=2,
+            likelihood_k_samples=4,
+            likelihood_validation_images=2,
+            annealing_images=2,
+            annealing_steps=2,
+            annealing_chains=1,
+            second_stage_steps=7,
+            sheet_images=2,
+        ),
+    )
+
+
+def _rows(config, folder, device):
+    run = Run(Request(config, folder, device))
+    run.execute(lambda stage: None)
+    return {
+        tuple(row[name] for name in ("metric", "density", "images", "kind")): row
+        for row in run.directory.rows()
+    }
+
+
+def _check_whole_run(config, folder, patch):
+    patch.setenv("AEBENCH_CACHE", str(folder / "cache"))
+    plain = _rows(config, folder / "cpu", "cpu")
+    with PRETEND["pretend_gpu"](patch):
+        rows = _rows(config, folder / "gpu", str(GPU))
+    assert rows.keys() == plain.keys() and len(rows) > 20
+    for key, row in rows.items():
+        expected = plain[key]
+        assert row["status"] == expected["status"], (key, row["reason"])
+        if expected["value"] is not None:
+            # All noise is the same; weights and codes differ by rounding, which statistics of
+            # 20 images enlarge.
+            assert row["value"] == pytest.approx(expected["value"], rel=1e-3, abs=1e-3), key
+
+
+@pytest.mark.parametrize(
+    ("objective", "densities"),
+    [("vae", ("prior", "gmm-2")), ("2svae", ("gaussian", "second-stage"))],
+)
+def test_a_whole_run_mixes_no_devices_and_scores_as_on_the_cpu(
+    objective, densities, tmp_path, monkeypatch
+):
+    _check_whole_run(_config(objective, densities), tmp_path, monkeypatch)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("objective", OBJECTIVES.names())
+def test_a_whole_run_of_any_objective_mixes_no_devices(objective, tmp_path, monkeypatch):
+    densities = ("prior", "gaussian", "gmm-2", "second-stage")
+    _check_whole_run(_config(objective, densities), tmp_path, monkeypatch)
+
+
+def test_a_second_stage_is_trained_on_the_gpu_in_recorded_steps(gpu):
+    codes = torch.randn(300, 3, generator=torch.manual_seed(0))
+    fitted = []
+    for options in ({}, {"device": GPU, "drive": driven}):
+        density = build_density("second-stage", hidden=16, max_steps=12, **options)
+        density.fit(codes, seed=0)
+        fitted.append(density.state())
+    # Of 12 steps two are the smaller last ones of an epoch; three come before the recording.
+    assert gpu.replays == 12 - 2 - WARM_UP
+    for name, value in fitted[0].items():
+        torch.testing.assert_close(fitted[1][name], value, rtol=1e-5, atol=1e-6, msg=name)

@@ -152,11 +152,11 @@ def run(
             # Only now: a study that is done already extracts nothing.
             for pool, images in pools.images.items():
                 if pool not in features:
-                    features[pool] = extract(images, extractor, cache_dir)
+                    features[pool] = extract(images, extractor, cache_dir).numpy()
             changed = features["clean"]
             if damage.kind in PIXELWISE:
                 images = pools.damage(damage, study.count(damage))
-                changed = extract(images, extractor, cache_dir)
+                changed = extract(images, extractor, cache_dir).numpy()
             for repeat in missing:
                 about = {"study": digest, **dict(zip(KEY, (*head, repeat), strict=True))}
                 about |= {"level": damage.level, "commit": commit(), "date": now()}

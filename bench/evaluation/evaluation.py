@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...metrics.extractor import Extractor, build_extractor
-from ...metrics.prd import Clusterings, prd_curve, remember_clusterings
+from ...metrics.memory import Memory, remembering
+from ...metrics.prd import prd_curve
 from ..interruption import check_stop
 from ..records.per_image import FILE
 from ..records.provenance import now
 from ..records.results import Record
 from ..records.rows import Row
 from ..suites.config import Evaluation
-from .features import extract
+from .features import content_key, extract
 from .likelihood_rows import LikelihoodRows
 from .metric_lookup import Score, compute_scores, find_metric
 from .record import EvaluationRecord
@@ -35,6 +36,9 @@ CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
 NON_FINITE = "non_finite"
 COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
+MADE = frozenset({"generated", "denoised"})
+FEATURES = Memory(8)  # Of real images, shared by the runs of this process.
+STATISTICS = Memory(64)
 VECTORS = "vectors"  # Their own features, whatever extractors a suite names.
 
 
@@ -95,8 +99,7 @@ class Evaluator:
             own = record.items.get(item.key, [])
             if item.metric == LIKELIHOOD and not self.likelihoods.have_images(own):
                 del record.items[item.key]
-        self._clusterings: Clusterings = {}
-        self._features: dict[tuple[str, str, str], np.ndarray] = {}
+        self._features: dict[tuple[str, str, str], Tensor] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
                 name: lambda item, name=name: self._features_of(name, item)  # type: ignore[misc]
@@ -148,7 +151,7 @@ class Evaluator:
             return [self._non_finite(item)]
         metric = find_metric(item.metric)
         try:
-            with remember_clusterings(self._clusterings):
+            with remembering(STATISTICS):
                 scores = compute_scores(metric, ItemOutputs(self._providers, item))
         except ValueError as error:
             failed = Score(
@@ -178,8 +181,7 @@ class Evaluator:
         for item in self.scored_items():
             first = self._feature_names()[:1] == (item.features,)
             if item.metric == CURVE and item.images == "sample" and first:
-                remember = remember_clusterings(self._clusterings)
-                with contextlib.suppress(ValueError), remember:
+                with contextlib.suppress(ValueError), remembering(STATISTICS):
                     outputs = ItemOutputs(self._providers, item)
                     curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
@@ -208,18 +210,28 @@ class Evaluator:
         except ValueError:  # The images cannot be made, which is why the metric failed.
             return self.settings.images
 
-    def _features_of(self, name: str, item: Item) -> np.ndarray:
-        """Returns the features (N, F) of a set of images, float32."""
+    def _features_of(self, name: str, item: Item) -> Tensor:
+        """Returns the features (N, F) of a set of images, float32, on the evaluation's device.
+
+        Those of real images are kept for the next runs that compare with the same.
+        """
         which = f"{item.images}/{item.density}" if name == "generated" else ""
         key = (name, which, item.features)
         if key not in self._features:
-            items = self._pixels(name, item)
-            if item.features == VECTORS:
-                self._features[key] = items.flatten(1).numpy()
-            else:
-                extractor = _built(item.features, self.device)
-                self._features[key] = extract(items, extractor, progress=lambda n: check_stop())
+            self._features[key] = self._extract(self._pixels(name, item), name, item.features)
         return self._features[key]
+
+    def _extract(self, items: Tensor, name: str, features: str) -> Tensor:
+        if features == VECTORS:
+            return items.flatten(1).to(self.device)
+        extractor = _built(features, self.device)
+
+        def compute() -> Tensor:
+            return extract(items, extractor, progress=lambda n: check_stop())
+
+        if name in MADE:
+            return compute()
+        return FEATURES.get((content_key(items, extractor), self.device), compute)
 
     def _pixels(self, name: str, item: Item) -> Tensor:
         if name == "denoised" or (name == "generated" and item.images == "test"):

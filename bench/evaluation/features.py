@@ -35,7 +35,7 @@ def extract(
     extractor: Extractor,
     cache_dir: Path | None = None,
     progress: Callable[[int], object] | None = None,
-) -> np.ndarray:
+) -> torch.Tensor:
     """Returns the features of images, from the cache where the same were extracted before.
 
     The key is the content of the images with their shape, the extractor's identity and the kind
@@ -49,8 +49,10 @@ def extract(
         progress: Called with a count of images whenever so many more are done.
 
     Returns:
-        float32, shape (N, F).
+        float32, shape (N, F), on the extractor's device.
     """
+    import torch
+
     folder = cache_folder() if cache_dir is None else cache_dir
     key = content_key(images, extractor)
     path = folder / f"{key}.safetensors"
@@ -58,10 +60,10 @@ def extract(
     if cached is not None:
         if progress is not None:
             progress(len(images))
-        return cached
+        return torch.from_numpy(cached).to(extractor.device)
     features = extractor(images, progress)
     try:
-        _write(path, key, features, extractor.identity)
+        _write(path, key, features.cpu().numpy(), extractor.identity)
     except OSError as error:
         warnings.warn(f"Features are not cached: {error}", stacklevel=2)
     return features

@@ -54,7 +54,8 @@ def evaluate(
     given = {"real": read_set(real), "generated": read_set(generated)}
     check_pair(given)
     pairs, conditions = make_pairs(given, names)
-    sets = {name: in_order(name, found.items) for name, found in given.items()}
+    # Each set is given up as its copy is made: two of them may fill the memory.
+    sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
     if sets["real"].ndim == 2:
         if features is not None:
             raise UserError(f"{real} holds features, not images; leave out '--features'.")
@@ -130,7 +131,7 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     return extractor
 
 
-def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, np.ndarray]:
+def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, Any]:
     """Returns the features of both sets, with one progress bar on stderr.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
@@ -32,14 +32,19 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
         judged: What they decide of the papers' claims.
     """
     placed = with_places(rows)
-    paragraphs = [
-        [sentence for scores in scores_of(placed) for sentence in _samples(scores)],
+    parts = [
+        [" ".join(_samples(scores)) for scores in scores_of(placed)],
         likelihood_reading(placed),
         verdict_sentences(judged, MEANINGS),
         precision_reading(rows),
     ]
-    texts = (" ".join(filter(None, sentences)) for sentences in paragraphs)
-    return "\n\n".join(filter(None, (extent(rows), *texts)))
+    return "\n\n".join([extent(rows), *filter(None, map(_list, parts))])
+
+
+def _list(items: Iterable[str]) -> str:
+    """Returns items as a list of the page, one alone as a paragraph."""
+    found = [item for item in items if item]
+    return "\n".join(f"- {item}" for item in found) if len(found) > 1 else "".join(found)
 
 
 def extent(rows: Rows) -> str:

@@ -101,7 +101,7 @@ def missing_runs(rows: Rows) -> list[str]:
                 found.append(f"{where}: '{method}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):
         bad = trained[trained["status"] == status]
-        for (_, run, reason), own in bad.groupby(["method", "run", "reason"]):
+        for (_, _, run, reason), own in bad.groupby(["method", "seed", "run", "reason"]):
             row = own.iloc[0]
             scores = f"{', '.join(sorted(set(own['metric'])))} " if status == "failed" else ""
             name = f"'{row['method']}' (seed {row['seed']}, run {str(run)[:12]})"

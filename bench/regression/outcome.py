@@ -76,8 +76,8 @@ def render_outcome(outcome: Outcome) -> str:
         parts.append(_table("Missing scores", header, missing_lines(trained.missing)))
     for word, changes in (("worse", worse), ("better", outcome.better)):
         if changes:
-            header = ("score", "baseline", "now", f"{word} by", "found from")
-            parts.append(_table(f"Scores that got {word}", header, map(_line, changes)))
+            names = ("score", "baseline", "now", f"{word} by", "found from")
+            parts.append(_table(f"Scores that got {word}", names, map(_line, changes)))
     if outcome.better:
         parts.append(f"A change for the better is no failure, but is it meant? If so: {ADVICE}")
     parts += [f"- {note}" for note in (*_change_notes(outcome), *outcome.notes)]

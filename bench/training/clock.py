@@ -33,7 +33,7 @@ class ComputeClock:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Counts what is done inside, also where it fails."""
-        if self.device.type == "cuda":
+        if self.device.type != "cpu":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
             self._blocks.append((begin, end))
