@@ -341,15 +341,17 @@ def test_the_lowest_samples_are_named_with_what_the_seeds_say_of_them():
     assert "Nothing is said of its rank: all rows share only 3 of the 5 seeds needed." in text
 
 
-def test_the_annealed_checks_that_end_below_the_bound_are_counted():
-    rows = likelihood_rows(seeds=(0, 1), levels={"vae": 5.0})
+def test_annealed_checks_that_are_not_trusted_are_counted_and_enter_no_summary():
+    rows = likelihood_rows(seeds=(0, 1, 2), levels={"vae": 5.0})
     gains = [r | {"metric": "log_prob_gain_from_annealing", "kind": ""} for r in rows]
-    for row, value in zip(gains, (0.25, -0.75), strict=True):
-        row["value"] = value
+    for row, value in zip(gains, (0.25, -0.75, -80.0), strict=True):
+        row |= {"value": value, "trusted": "no" if value < -1 else "yes"}
     gaps = [r | {"metric": "bracket_gap", "value": 1.5, "kind": ""} for r in rows]
     text = text_of([*rows, *gains, *gaps])
-    assert "by -0.750 to 0.250 nats" in text and "In 1 of these cases it ends below" in text
+    assert "bounds of 3 models. It can be trusted for 2 of them." in text
+    assert "by -0.750 to 0.250 nats" in text
     assert "1.50 nats in the median and 1.50 at most" in text
+    assert "Annealing" not in text_of(rows)
 
 
 def test_the_table_shows_each_comparison_with_interval_seeds_share_and_verdict():
@@ -405,3 +407,8 @@ def test_pages_say_the_share_of_the_published_steps_or_the_budget(
     assert {f.effect.training for f in findings(frame(rows), {})} == {training}
     if suite == "somebodys-own":
         assert "published" not in text and "budget" not in text
+
+
+def test_floor_rows_alone_are_no_runs_that_went_well():
+    text = text_of(table_rows(objectives=()))
+    assert text == "There are only floor rows: no objective has been scored yet."

@@ -50,6 +50,8 @@ def _list(items: Iterable[str]) -> str:
 def extent(rows: Rows) -> str:
     """Returns what was run: objectives, seeds, what went wrong, and the budget."""
     placed = with_places(rows)
+    if not len(without_floor(rows)):
+        return "There are only floor rows: no objective has been scored yet."
     return " ".join([_counts(placed), *_outcomes(placed), *budget_sentences(rows)])
 
 
@@ -69,8 +71,6 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
 
 def _counts(placed: Rows) -> str:
     trained = without_floor(placed)
-    if not len(trained):
-        return "There are only floor rows: no objective has been scored yet."
     return (
         f"{trained['run'].nunique()} runs of {trained['objective'].nunique()} objectives on "
         f"{', '.join(sorted(trained['dataset'].unique()))} with {seeds_range(trained)} each."
