@@ -19,6 +19,7 @@ from aebench.bench.pages.effects import (
     smallest_detectable,
 )
 from aebench.bench.records.per_image import PerImage, key_of
+from aebench.bench.tables.wide import wide_tables
 from scipy import stats
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -412,3 +413,31 @@ def test_pages_say_the_share_of_the_published_steps_or_the_budget(
 def test_floor_rows_alone_are_no_runs_that_went_well():
     text = text_of(table_rows(objectives=()))
     assert text == "There are only floor rows: no objective has been scored yet."
+
+
+def test_each_effect_of_the_mixture_is_a_difference_of_two_cells_of_the_table_beside_it():
+    rows = table_rows(seeds=range(6))
+    rows += [r | {"density": "gaussian", "value": 1.0} for r in rows if r["density"] == "prior"]
+    rows += [r | {"density": "second-stage"} for r in rows if r["density"] == "prior"][:6]
+    [table] = wide_tables(frame(rows))
+    names = [name for _, name in table.columns]
+    cells = {m: dict(zip(names, line, strict=True)) for m, line in table.lines}
+    found = [f.effect for f in findings(frame(rows), {}) if f.effect.claim == "RAE i"]
+    assert len(found) == 5
+    for effect in found:
+        line = cells[effect.comparison.partition(":")[0]]
+        shown = line["N(0,I) / N"].value - line["GMM-10"].value
+        assert effect.value == pytest.approx(shown)
+
+
+def test_the_lowest_samples_of_the_page_are_the_lowest_cell_of_the_table():
+    rows = table_rows(seeds=range(6))
+    [table] = wide_tables(frame(rows))
+    columns = [
+        at for at, (_, name) in enumerate(table.columns) if name in ("N(0,I) / N", "GMM-10")
+    ]
+    lowest = min(
+        (line[at] for m, line in table.lines for at in columns if m != "floor"),
+        key=lambda cell: cell.value,
+    )
+    assert f"of samples is {lowest.text.partition(' ')[0]} over 6 seeds" in text_of(rows)
