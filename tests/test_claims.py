@@ -310,6 +310,8 @@ def test_failed_diverged_and_untrusted_runs_are_counted_by_name():
     for row in rows:
         if row["objective"] == "ae" and row["images"] == "sample" and row["seed"] < 2:
             row |= {"status": "failed", "value": None, "reason": "Images have nan values."}
+    text = text_of(rows)
+    assert "No run diverged" not in text and "2 runs have scores that failed: ae (2)." in text
     rows.append(make_row(objective="rae", status="diverged", images="test", metric="loss"))
     rows += likelihood_rows(seeds=(0, 1, 2), levels={"vae-iaf": 4.0}, trusted="no")
     text = text_of(rows)
