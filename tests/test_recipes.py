@@ -32,6 +32,8 @@ features = ["pixels"]
 densities = ["gaussian"]
 images = 20
 sheet_images = 2
+[scales.small]
+width = 1.0
 [[runs]]
 dataset = "digits"
 backbone = "mlp"

@@ -27,7 +27,10 @@ TRAINED_NOISE = (
     "In unit space a native model keeps the pixel noise that its weights were trained with; only "
     "completed models have theirs fitted."
 )
-OVER_IMAGES = "Likelihoods: ± covers the error over test images too; with one seed that alone."
+OVER_IMAGES = (
+    "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
+    "for these images."
+)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
+NON_FINITE = "non_finite"
 COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
 MADE = frozenset({"generated", "denoised"})
 FEATURES = Memory(8)  # Of real images, shared by the runs of this process.
@@ -123,6 +124,8 @@ class Evaluator:
     def items(self) -> Iterator[Item]:
         """Yields what the settings ask for, as far as this run has it."""
         yield from self.scored_items()
+        if self._feature_names() and self.outputs.may_overflow:
+            yield from (Item("sample", NON_FINITE, name) for name in self.outputs.densities)
         for density in self.likelihoods.densities():
             yield Item("test", LIKELIHOOD, density)
 
@@ -144,6 +147,8 @@ class Evaluator:
         """Returns the rows of one item; a metric that refuses its input says why."""
         if item.metric == LIKELIHOOD:
             return self.likelihoods.rows(item.density)
+        if item.metric == NON_FINITE:
+            return [self._non_finite(item)]
         metric = find_metric(item.metric)
         try:
             with remembering(STATISTICS):
@@ -181,6 +186,14 @@ class Evaluator:
                     curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
+
+    def _non_finite(self, item: Item) -> Record:
+        """Returns the share of a density's draws that had to be drawn again, as a row."""
+        share, count = self.outputs.non_finite(item.density), self.settings.images
+        # Where none or all were lost, their spread says nothing of the error.
+        error = (share * (1 - share) / count) ** 0.5 or None
+        score = Score(NON_FINITE, share, error, "share of draws", "lower", "ok")
+        return score_row(self.base, item, score, len(self.outputs.real), count, "")
 
     def _reconstructions(self) -> Tensor:
         return self.outputs.real if self.outputs.copies else self.outputs.test_reconstructions

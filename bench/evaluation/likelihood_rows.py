@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..likelihood.annealing import Annealing
-from ..likelihood.model import CHUNK, CHUNK_ON_GPU
+from ..likelihood.model import CHUNK, rows_on_gpu
 from ..likelihood.scorer import LikelihoodScorer, LikelihoodSettings
 from ..likelihood.scores import LikelihoodScore
 from ..records.per_image import (
@@ -97,6 +97,7 @@ class LikelihoodRows:
         wanted, data = self.outputs.settings, self.outputs.data
         images = min(wanted.likelihood_images, len(data.test))
         validation = min(wanted.likelihood_validation_images, len(data.validation))
+        on_cpu = self.outputs.device.type == "cpu"
         settings = LikelihoodSettings(
             images=images,
             samples=wanted.likelihood_samples,
@@ -107,7 +108,7 @@ class LikelihoodRows:
             annealing=Annealing(chains=wanted.annealing_chains, steps=wanted.annealing_steps),
             tuning_images=min(TUNING, validation),
             noise_images=max(2, validation),
-            chunk=CHUNK if self.outputs.device.type == "cpu" else CHUNK_ON_GPU,
+            chunk=CHUNK if on_cpu else rows_on_gpu(self.outputs.objective),
         )
         has_bits = data.native and data.default_space != "real"
         dims = math.prod(data.image_shape) if has_bits else None

@@ -41,7 +41,7 @@ BOUNDS = (
 )
 INTERVALS = (
     "± is the half-width of Student's 95 % interval of the mean over seeds. Likelihoods add the "
-    "error over test images, and with one seed have that alone."
+    "error over test images, and with one seed have that alone; their ranks hold for these images."
 )
 NOTES = (
     *(RANKS, BOUNDS, INTERVALS),
