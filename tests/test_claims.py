@@ -443,3 +443,13 @@ def test_the_lowest_samples_of_the_page_are_the_lowest_cell_of_the_table():
         key=lambda cell: cell.value,
     )
     assert f"of samples is {lowest.text.partition(' ')[0]} over 6 seeds" in text_of(rows)
+
+
+def test_methods_whose_samples_were_drawn_again_are_named_with_the_share():
+    rows = table_rows(objectives=("ae", "vae"))
+    share = {"metric": "non_finite", "images": "sample", "density": "gmm-10"}
+    for objective, value in (("ae", 0.0), ("vae", 0.025)):
+        rows.append(make_row(objective=objective, value=value, **share))
+    sentence = "not finite and were drawn again: vae with gmm-10 (up to 2.5 %)."
+    assert sentence in text_of(rows)
+    assert "drawn again" not in text_of([row for row in rows if row["value"] != 0.025])

@@ -74,8 +74,12 @@ def _annealing(placed: Rows) -> str:
     """How far the bounds are from the truth, where annealing can tell."""
     rows = placed[placed["status"] == "ok"]
     checks = rows[rows["metric"] == "log_prob_gain_from_annealing"]
-    gains = usable(checks)["value"]
-    gaps = usable(rows[rows["metric"] == "bracket_gap"])["value"]
+    # Rows of before there was that column cannot say that they are to be trusted.
+    sure = rows[rows["trusted"] == "yes"]
+    gains, gaps = (
+        sure.loc[sure["metric"] == name, "value"]
+        for name in ("log_prob_gain_from_annealing", "bracket_gap")
+    )
     if not len(checks):
         return ""
     text = (
