@@ -453,3 +453,26 @@ def test_methods_whose_samples_were_drawn_again_are_named_with_the_share():
     sentence = "not finite and were drawn again: vae with gmm-10 (up to 2.5 %)."
     assert sentence in text_of(rows)
     assert "drawn again" not in text_of([row for row in rows if row["value"] != 0.025])
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(2.0, "supported"), (600.0, "undecided")])
+def test_a_bracket_bounds_a_gain_from_both_sides_and_can_support_it(gap, verdict):
+    # A gain of 1.01 bits/dim of 784 is 549 nats: more than one gap, less than the other.
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 5.4, "aef-center": 4.39})
+    arrays, more = arrays_of(rows), []
+    for row in rows:
+        if row["objective"] == "vae":
+            nats = (8 - row["value"]) * 784 * np.log(2)
+            own = {"unit": "nats per image", "n_real": 50}
+            annealed = (
+                row | own | {"metric": "log_prob_annealed", "value": nats, "better": "higher"}
+            )
+            values = np.full(50, nats, np.float32)
+            key = key_of(frame([annealed]).iloc[0].to_dict())
+            arrays[key] = PerImage(np.arange(50, dtype=np.int32), values, "lower bound")
+            bracket = {"metric": "bracket_gap", "value": gap, "stderr": 0.1, "better": "lower"}
+            more += [annealed, row | own | bracket | {"kind": "", "n_real": None}]
+    [effect] = aef_effects(with_places(frame([*rows, *more])), arrays)
+    assert effect.below == pytest.approx(gap / (784 * np.log(2))) and effect.above == 0
+    found = verdicts_of([*rows, *more], "AEF", arrays)
+    assert [verdict for verdict, _ in found.values()] == [verdict]
