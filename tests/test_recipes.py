@@ -165,6 +165,13 @@ def changed(value):
     return value | {"x": 1} if isinstance(value, dict) else value + type(value)(1)
 
 
+def test_a_run_that_was_scored_in_two_ways_keeps_both_and_an_older_row_of_it_goes():
+    rows = [make_row(recipe=name * 16, run="ab" * 8, value=at) for at, name in enumerate("ab", 1)]
+    older = make_row(recipe="c" * 16, run="ab" * 8, value=3.0, compute_seconds=None)
+    found = joined([frame([row]) for row in (*rows, older)])
+    assert found["value"].tolist() == [1.0, 2.0]
+
+
 def test_every_setting_changes_the_recipe_unless_a_column_of_the_row_says_it(suite_file):
     (config, *_) = load_suite(str(suite_file), seeds=[0]).configs
     training, evaluation = config.training_record(), dataclasses.asdict(config.evaluation)

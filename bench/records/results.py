@@ -99,15 +99,25 @@ def read_results(directory: Path) -> Results:
 
 
 def without_repeats(records: Iterable[Record]) -> list[Record]:
-    """Returns records of which each run has every score once: the latest, and one that is whole.
+    """Returns records of which each run has every score of a recipe once: the latest.
 
-    A row that says why a score is missing goes where the same run has that score.
+    A row that says why a score is missing goes where the same run has that score, and a row of
+    a schema that did not name its recipe where the same run has a row that does.
     """
     found = sorted(records, key=lambda record: (record["date"], canonical_json(record)))
-    latest = {tuple(record[name] for name in KEY): record for record in found}
+    latest = {(_key(record), record["recipe"]): record for record in found}
     scored = {_score_of(record) for record in latest.values() if record["status"] == "ok"}
-    kept = ("ok", "diverged")
-    return [r for r in latest.values() if r["status"] in kept or _score_of(r) not in scored]
+    named = {_key(record) for record in latest.values() if record["compute_seconds"] is not None}
+    return [
+        record
+        for record in latest.values()
+        if (record["status"] in ("ok", "diverged") or _score_of(record) not in scored)
+        and (record["compute_seconds"] is not None or _key(record) not in named)
+    ]
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    return tuple(record[name] for name in KEY)
 
 
 def _score_of(record: Record) -> tuple[Any, ...]:
