@@ -213,12 +213,9 @@ def _labels(real: Features, generated: Features, clusters: int, runs: int, seed:
         raise BadInput(f"'runs' is {runs}, 'clusters' is {clusters}; expected at least 1 and 2.")
     check_features(real=real, minimum=clusters, vary=True)
     real, generated = check_features(real=real, generated=generated, minimum=clusters)
+    settings = {"clusters": clusters, "runs": runs, "seed": seed}
     labels = remembered(
-        lambda: _cluster(real, generated, clusters, runs, seed),
-        *("clusters of", real, generated),
-        clusters=clusters,
-        runs=runs,
-        seed=seed,
+        lambda: _cluster(real, generated, **settings), "clusters", real, generated, **settings
     )
     return labels[:, len(generated) :], labels[:, : len(generated)]
 

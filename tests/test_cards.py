@@ -139,3 +139,11 @@ def test_a_card_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         write_cards(tmp_path, frame([make_row(value=4.0)]))
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_run_whose_scores_failed_is_not_just_called_trained(tmp_path):
+    rows = [make_row(seed=seed) for seed in (0, 1)]
+    rows.append(make_row(seed=1, metric="kid", status="failed", reason="Images have nan values."))
+    card = render_card(tmp_path, frame(rows))
+    assert line_of(card, "0")[1] == "trained"
+    assert line_of(card, "1")[1] == "trained, some scores failed"

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.cli.main import main
 from aebench.bench.errors import UserError
 from aebench.bench.evaluation import metric_lookup
+from aebench.bench.records.results import write_results
 from aebench.bench.regression import exact as check_exact
-from aebench.bench.regression.check import check_results, render_outcome, update_baseline
-from aebench.bench.regression.trained import changes_of
+from aebench.bench.regression.check import check_results, update_baseline
+from aebench.bench.regression.exact import Exact
+from aebench.bench.regression.outcome import Outcome, render_outcome, render_sight
+from aebench.bench.regression.trained import compare_trained
 from aebench.bench.tables.paired import compare_results
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -53,7 +57,7 @@ def test_an_objective_that_got_worse_is_caught_and_named(tmp_path, baseline):
             row["value"] += 6.0
     outcome = check(tmp_path, baseline, rows)
     assert outcome.is_regression
-    assert {change.name.split()[1] for change in outcome.worse} == {"vae"}
+    assert {change.sight.name.split()[1] for change in outcome.worse} == {"vae"}
     assert "fashion-mini vae d = 16 sample prior fd" in render_outcome(outcome)
 
 
@@ -83,10 +87,11 @@ def test_a_run_that_now_diverges_is_a_regression(tmp_path, baseline):
 
 
 def spreads_of(move):
-    """Returns the freedom of each of twenty scores whose values over five seeds are given."""
+    """Returns the freedom of the first of twenty scores, with their values over five seeds."""
     names = [f"m{index}" for index in range(20)]
     rows = [make_row(objective=n, seed=s, value=40 + move(n, s)) for n in names for s in range(5)]
-    return {round(change.freedom, 6) for change in changes_of(frame(rows), frame(rows[:1]))[0]}
+    compared = compare_trained(frame(rows), frame(rows[:1])).changes
+    return {round(change.sight.spread.freedom, 6) for change in compared}
 
 
 def test_objectives_that_move_together_with_a_seed_count_as_one():
@@ -101,24 +106,118 @@ def test_objectives_that_move_apart_count_for_more():
     assert 8 < found <= 16
 
 
+def missing_of(before, after):
+    found = compare_trained(frame(before), frame(after)).missing
+    return [(entry.model, entry.score, entry.why) for entry in found]
+
+
 def test_a_run_that_diverged_in_one_space_says_nothing_of_the_other():
     rows = [make_row(seed=s, space=x) for s in range(3) for x in ("unit", "logit")]
     lost = make_row(space="logit", status="diverged", metric="loss")
-    changes, notes = changes_of(frame(rows), frame([lost]))
-    assert [(change.name, change.lost) for change in changes] == [
-        ("fashion-mini ae d = 16 in logit reconstruction fd", "diverged")
-    ]
-    assert notes == [
-        "fashion-mini ae d = 16 reconstruction fd is in the baseline but not here; "
-        "run the whole suite."
+    assert sorted(missing_of(rows, [lost])) == [
+        ("fashion-mini ae d = 16", "reconstruction fd", "not in the results"),
+        ("fashion-mini ae d = 16 in logit", "reconstruction fd", "diverged (seed 0)"),
     ]
 
 
-def test_a_missing_run_is_named_but_is_no_regression(tmp_path, baseline):
-    rows = [row for row in table_rows(seeds=(7,)) if row["objective"] != "ae"]
+@pytest.mark.parametrize("seed", [1, 9])
+def test_one_seed_that_diverged_among_others_is_missing(seed):
+    rows = [make_row(seed=s) for s in range(3)]
+    after = [row for row in rows if row["seed"] != seed]
+    lost = make_row(seed=seed, status="diverged", metric="loss")
+    model = ("fashion-mini ae d = 16", "reconstruction fd", f"diverged (seed {seed})")
+    assert missing_of(rows, [*after, lost]) == [model]
+    before = [*rows, make_row(seed=9, status="diverged", metric="loss")]
+    assert missing_of(before, [*after, lost]) == ([model] if seed == 1 else [])
+
+
+def test_one_seed_that_was_not_run_for_one_model_is_missing():
+    rows = [make_row(seed=s, objective=name) for s in range(3) for name in ("ae", "vae")]
+    after = [row for row in rows if (row["seed"], row["objective"]) != (1, "vae")]
+    why = "not in the results (seed 1)"
+    assert missing_of(rows, after) == [("fashion-mini vae d = 16", "reconstruction fd", why)]
+    assert missing_of(rows, [row for row in rows if row["seed"] != 1]) == []
+
+
+def test_a_score_that_no_longer_applies_or_is_no_longer_trusted_is_missing():
+    score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test"}
+    rows = [make_row(seed=s, **score) for s in range(2)]
+    after = [make_row(seed=0, status="not applicable", **score)]
+    after.append(make_row(seed=1, trusted="no", **score))
+    assert [why for _, _, why in missing_of(rows, after)] == [
+        "not applicable (seed 0)",
+        "an estimate that is not trusted (seed 1)",
+    ]
+    assert missing_of(after, rows) == [] and missing_of(after[1:], rows[1:]) == []
+
+
+def test_estimates_that_are_not_trusted_are_not_judged_but_a_move_is_told():
+    score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test", "trusted": "no"}
+    rows = [make_row(seed=s, value=4.0 + s, **score) for s in range(3)]
+    other = [make_row(seed=s) for s in range(3)]
+    for factor, moved in ((1.001, ()), (1.5, ("fashion-mini ae d = 16 test bits_per_dim",))):
+        after = [*other, *(row | {"value": factor * row["value"]} for row in rows)]
+        found = compare_trained(frame([*rows, *other]), frame(after))
+        outcome = Outcome(Exact((), 1, ()), found)
+        assert not outcome.is_regression and found.moved == moved
+        assert ("1 estimates that are not trusted moved" in render_outcome(outcome)) is bool(moved)
+        assert "1 scores are estimates that are not trusted" in render_sight(found)
+
+
+def test_an_estimate_on_the_edge_of_trust_is_not_missing_where_it_falls_on_the_other_side():
+    score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test"}
+    trust = [("yes", "no", "yes"), ("no", "no", "no")]
+    before, after = (
+        [make_row(seed=s, trusted=word, value=float(s), **score) for s, word in enumerate(words)]
+        for words in trust
+    )
+    assert missing_of(before, after) == []
+    assert compare_trained(frame(before), frame(after)).distrusted != ()
+    assert missing_of(before[:1], after[:1]) != []
+
+
+def test_missing_scores_fail_and_are_listed(tmp_path, baseline, capsys):
+    rows = [row for row in table_rows(seeds=(7,)) if row["objective"] in ("floor", "vae")]
+    outcome = check(tmp_path, baseline, rows)
+    assert outcome.is_regression and len(outcome.trained.missing) == 16 and not outcome.worse
+    assert main(["check", str(tmp_path / "new"), "--against", str(baseline)]) == 1
+    text = capsys.readouterr().out
+    assert "FAILED: 16 scores are missing" in text
+    for name in ("ae", "rae", "rae-gp", "wae-mmd"):
+        assert f"| fashion-mini {name} d = 16" in text
+    assert "not in the results" in text and "reconstruction fd, " in text
+
+
+def test_a_list_of_many_missing_models_is_cut_and_counted(tmp_path):
+    rows = [make_row(objective=f"m{n:02}", seed=s) for n in range(30) for s in range(3)]
+    write_runs(tmp_path / "first", rows, arrays=False, log=False)
+    update_baseline(tmp_path / "first", tmp_path / "baseline", "x")
+    text = render_outcome(check(tmp_path, tmp_path / "baseline", rows[:3]))
+    assert "FAILED: 29 scores are missing" in text and "... and 9 more lines." in text
+
+
+def test_another_recipe_is_missing_and_says_what_differs():
+    rows = [make_row(seed=s, steps=150) for s in range(3)]
+    after = [make_row(seed=s, steps=15) for s in range(3)]
+    why = "another recipe: the baseline was trained for 150 steps, here 15"
+    assert [found for _, _, found in missing_of(rows, after)] == [why]
+    assert missing_of(rows, [*after, *rows]) == []
+    hidden = [row | {"recipe": "ab" * 8, "run": f"r{row['seed']}"} for row in rows]
+    assert "that rows do not show (recipe " in missing_of(rows, hidden)[0][2]
+
+
+def test_a_score_under_another_protocol_is_missing():
+    rows = [make_row(seed=s) for s in range(3)]
+    after = [make_row(seed=s, n_real=50) for s in range(3)]
+    assert "under other settings of this score" in missing_of(rows, after)[0][2]
+
+
+def test_scores_that_the_baseline_does_not_have_are_told(tmp_path, baseline):
+    rows = [*table_rows(seeds=(7,)), make_row(objective="iwae", seed=7)]
     outcome = check(tmp_path, baseline, rows)
     assert not outcome.is_regression
-    assert any("ae" in note and "not here" in note for note in outcome.notes)
+    text = render_outcome(outcome)
+    assert "1 scores are not in the baseline, so not compared: fashion-mini iwae d = 16" in text
 
 
 @pytest.mark.parametrize("metric", ["frechet", "precision-recall"])
@@ -164,14 +263,38 @@ def test_a_moved_floor_is_caught_in_both_directions(tmp_path, baseline):
         rows = table_rows(seeds=(7,))
         rows[0]["value"] += change
         outcome = check(tmp_path / str(change), baseline, rows)
-        assert [change.name.split()[1] for change in outcome.worse] == ["floor"]
+        assert [change.sight.name.split()[1] for change in outcome.worse] == ["floor"]
 
 
-def test_a_baseline_of_one_seed_is_said_not_to_be_testable(tmp_path):
-    write_runs(tmp_path / "first", table_rows(seeds=(0,)), arrays=False, log=False)
-    update_baseline(tmp_path / "first", tmp_path / "baseline", "x")
-    outcome = check(tmp_path, tmp_path / "baseline", table_rows(seeds=(1,)))
-    assert not outcome.is_regression and any("one seed" in note for note in outcome.notes)
+@pytest.mark.parametrize("update", [True, False])
+def test_a_baseline_that_can_detect_nothing_is_refused(tmp_path, baseline, capsys, update):
+    rows = table_rows(seeds=(0,))
+    write_runs(tmp_path / "new", rows, arrays=False, log=False)
+    write_results(baseline / "results.csv", frame(rows))
+    words = ["check", str(tmp_path / "new"), "--against", str(baseline)]
+    assert main([*words, *(["--update", "--reason", "x"] if update else [])]) == 2
+    said = capsys.readouterr()
+    assert "can detect no change of a trained score" in said.err and "seeds 0,1,2,3" in said.err
+    assert said.out == ""
+
+
+def test_what_a_baseline_sees_is_said_when_it_is_written_and_before_it_is_used(tmp_path, capsys):
+    write_runs(tmp_path / "first", table_rows(seeds=range(5)), arrays=False, log=False)
+    words = ["check", str(tmp_path / "first"), "--against", str(tmp_path / "baseline")]
+    assert main([*words, "--update", "--reason", "x"]) == 0
+    written = capsys.readouterr().out
+    assert main(words) == 0
+    used = capsys.readouterr().out
+    for text in (written, used):
+        assert "20 scores are compared over 5 seeds" in text and "takes about" in text
+    assert used.index("What this check can see") < used.index("Regression check: passed")
+
+
+def test_a_damaged_baseline_is_refused(tmp_path, baseline):
+    table = baseline / "results.csv"
+    table.write_text(table.read_text().replace(",rae-gp,", ",rae,", 1))
+    with pytest.raises(UserError, match=r"is not whole: .*edited by hand"):
+        check(tmp_path, baseline, table_rows(seeds=(7,)))
 
 
 def test_a_baseline_of_another_suite_or_schema_is_refused(tmp_path, baseline):

@@ -89,13 +89,14 @@ def test_each_kind_is_listed_with_a_summary(kind, capsys):
         (["--workers", "0"], "'--workers' is 0; expected at least 1."),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(
+def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written_also_in_a_dry_run(
     suite_file, aebench, tmp_path, arguments, message
 ):
     code, told = aebench(suite_file(), *arguments)
     assert code == 2
     assert message in told
     assert told.startswith("aebench: ") and told.count("\n") == 1
+    assert aebench(suite_file(), *arguments, "--dry-run") == (code, told)
     assert not (tmp_path / "out").exists()
 
 
@@ -112,6 +113,7 @@ def test_a_bad_suite_file_is_one_line_and_exit_2(suite_file, aebench, tmp_path, 
     code, told = aebench(suite_file(change))
     assert code == 2 and message in told
     assert told.startswith("aebench: ") and told.count("\n") == 1
+    assert aebench(suite_file(change), "--dry-run") == (code, told)
     assert not (tmp_path / "out").exists()
 
 

@@ -146,10 +146,10 @@ def test_the_table_of_gains_pairs_each_method_with_the_vae_of_its_space():
     unit = likelihoods("ae", hard + np.zeros((3, 1)), "lower bound")
     rows = [*vae[0], *maf[0], *(row | {"space": "unit"} for row in unit[0])]
     [table] = gain_tables(frame(rows), {**vae[1], **maf[1], **unit[1]})
-    assert table.title.startswith("Gains in log-likelihood over vae · fashion-mini, logit space")
+    assert table.title.startswith("Gains in log-likelihood over vae (logit) · fashion-mini, logit")
     [(label, cells)] = table.lines
     shown = dict(zip((name for _, name in table.columns), (c.text for c in cells), strict=True))
-    assert label == "maf" and shown["nats"].startswith("≤ +8.89") and "±" in shown["nats"]
+    assert label == "maf (logit)" and shown["nats"].startswith("≤ +8.89") and "±" in shown["nats"]
     assert shown["bits/dim"].startswith("≥ -0.01") and shown["images x seeds"] == "40 x 3"
     assert any(note.startswith("≤") for note in table.notes)
     [alone] = gain_tables(frame(rows), {})

@@ -312,7 +312,7 @@ def test_a_number_no_column_can_hold_is_a_row_left_out(tmp_path):
 
 def test_a_table_that_is_no_text_is_named_and_the_rows_before_it_are_read(tmp_path):
     rows = frame([make_row(seed=seed) for seed in (0, 1)])
-    path, sums = results.write_results(tmp_path / "results.csv", rows)
+    path, sums, _ = results.write_results(tmp_path / "results.csv", rows)
     path.write_bytes(path.read_bytes() + b"\xff\xfe\n")
     sums.write_bytes(sums.read_bytes() + b"\xff\n")
     with pytest.raises(UserError, match="the rest is left out"):

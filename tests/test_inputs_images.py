@@ -52,6 +52,12 @@ def frames(kind: str) -> bytes:
     return saved(image(COLOUR), kind, save_all=True, append_images=more)
 
 
+def one_frame() -> bytes:
+    content = frames("WEBP")
+    second = content.index(b"ANMF", content.index(b"ANMF") + 1)
+    return b"RIFF" + struct.pack("<I", second - 8) + content[8:second]
+
+
 def small_frame() -> bytes:
     content = bytearray(saved(image(GREY), "GIF"))
     content[6:10] = struct.pack("<HH", 16, 12)
@@ -145,6 +151,7 @@ PICTURES = {
     ],
     "TIFF of several pages": [frames("TIFF")],
     "animated GIF, PNG (APNG) or WebP": [frames("GIF"), frames("PNG"), frames("WEBP")],
+    "WebP animation of one frame": [one_frame()],
     "JPEG of several pictures (MPO)": [frames("MPO")],
     "PPM with a second image, binary or plain": [
         ppm(255) * 2,

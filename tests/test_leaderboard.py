@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from aebench.bench.figures.methods import parts_of
 from aebench.bench.pages.leaderboard import build_leaderboard
 from aebench.bench.pages.report import build_report
 from aebench.bench.tables.boards import board_entries
+from aebench.bench.tables.wide import wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows, write_runs = (
@@ -138,6 +140,51 @@ def test_a_diverged_method_is_listed_without_a_rank():
     rows.append(make_row(objective="rae", status="diverged", metric="loss", images="test"))
     lost = [e for e in board_entries(frame(rows)) if e["objective"] == "rae"]
     assert lost and {e["rank"] for e in lost} == {"1 diverged"} and lost[0]["mean"] is None
+
+
+def test_objectives_of_different_spaces_are_labelled_in_table_board_and_sheet():
+    rows = table_rows(objectives=("ae",), seeds=(0,)) + [
+        row | {"objective": "aef-center", "space": "logit", "run": row["run"][::-1]}
+        for row in table_rows(objectives=("vae",), seeds=(0,))[1:]
+    ]
+    names = {"ae (unit)", "aef-center (logit)"}
+    assert {entry["objective"] for entry in board_entries(frame(rows))} == names
+    [table] = wide_tables(frame(rows))
+    assert {label for label, _ in table.lines} == names | {"floor"}
+    [(_, _, own)] = parts_of(frame(rows), "sheet")
+    assert set(own["method"]) == names
+    alone = [row for row in rows if row["space"] == "unit"]
+    assert {entry["objective"] for entry in board_entries(frame(alone))} == {"ae"}
+
+
+def test_an_untrusted_estimate_is_listed_without_a_rank_and_without_an_interval():
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 4.0, "iwae": 4.5})
+    rows += likelihood_rows(seeds=range(6), levels={"vae-iaf": 3.0}, trusted="no")
+    found = {e["objective"]: e for e in board_entries(frame(rows))}
+    assert found["vae"]["rank"] != "" and found["vae-iaf"]["rank"] == "6 untrusted"
+    assert found["vae-iaf"]["mean"] is None and found["vae-iaf"]["half_width"] is None
+
+
+def test_bounds_carry_their_sign_on_every_page(tmp_path):
+    rows = likelihood_rows(seeds=(0, 1), levels={"vae": 4.0, "aef-center": 4.5})
+    write_runs(tmp_path / "s", rows, arrays=False, log=False)
+    table, text, page = build_leaderboard([tmp_path / "s"], tmp_path)
+    signs = {r["objective"]: r["sign"] for r in csv.DictReader(table.read_text().splitlines())}
+    assert signs == {"vae": "≤", "aef-center": ""}
+    lines = {
+        line.split("|")[2].strip(): line
+        for line in text.read_text().splitlines()
+        if line.startswith("| ") and "(2)" in line
+    }
+    assert "≤ 3." in lines["vae"] and "≤" not in lines["aef-center"]
+    assert '"sign": "\\u2264"' in page.read_text() or '"sign": "≤"' in page.read_text()
+
+
+def test_ranks_are_intervals_over_all_places_below_five_seeds():
+    entries = board_entries(frame(table_rows(objectives=("ae", "vae"), seeds=range(4))))
+    shared = [e for e in entries if e["place"] in ("Rec", "GMM-10", "Interp")]
+    assert {entry["rank"] for entry in shared} == {"1 to 2"}
+    assert {e["rank"] for e in entries if e not in shared} == {"-"}  # Nothing to be ahead of.
 
 
 def test_suites_that_compare_all_families_come_first(tmp_path):

@@ -10,10 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from aebench.bench.likelihood.annealing import Annealed
 from aebench.bench.likelihood.annealing_path import Annealing
 from aebench.bench.likelihood.importance import Bound, Choice
 from aebench.bench.likelihood.scorer import LikelihoodScorer, LikelihoodSettings
-from aebench.bench.likelihood.scores import LikelihoodScore, bound_scores, log_prob_scores, warning
+from aebench.bench.likelihood.scores import (
+    LikelihoodScore,
+    bound_scores,
+    doubt_of_annealing,
+    log_prob_scores,
+    warning,
+)
 from aebench.bench.records.rows import COLUMNS
 from aebench.models import build
 from aebench.models.densities.density import build_density
@@ -104,8 +111,8 @@ def test_a_native_bound_has_its_kind_its_k_and_the_truth_within_its_error(name):
 
 
 def test_every_score_fits_the_columns_of_a_result_row():
-    assert {f.name for f in dataclasses.fields(LikelihoodScore)} <= set(COLUMNS)
     for score in scores_at_truth("vae"):
+        assert set(score.columns()) <= set(COLUMNS)
         assert score.status == "ok" or score.reason
 
 
@@ -183,11 +190,65 @@ def test_a_small_effective_sample_size_is_said_in_the_row():
 
 
 def test_the_diagnostics_of_a_bound_have_known_values():
-    ess = torch.arange(1.0, 101.0)
+    ess = torch.arange(6.0, 106.0)
     scores = bound_scores(bound_with(ess), Choice("mode", 2.0, 0.0), None)
     values = {s.metric: s.value for s in scores}
-    assert values["ess_below_10"] == pytest.approx(0.09)
-    assert values["ess_5_percent"] == pytest.approx(5.95)
+    assert values["ess_below_10"] == pytest.approx(0.04)
+    assert values["ess_5_percent"] == pytest.approx(10.95)
     assert values["log_prob_monte_carlo_error"] == pytest.approx(0.01)
     assert values["log_prob_gain_from_half"] == pytest.approx(0.5)
     assert values["proposal_scale"] == 2.0
+
+
+def test_an_estimate_of_few_effective_samples_is_not_trusted_and_has_no_error_of_any_kind():
+    bound = dataclasses.replace(
+        bound_with(torch.full((100,), 1.5)), value=torch.randn(100).double()
+    )
+    scores = {s.metric: s for s in bound_scores(bound, Choice("encoder", 1.0, 0.0), 64)}
+    for name in ("log_prob", "bits_per_dim", "log_prob_gain_from_half"):
+        assert scores[name].trusted == "no"
+        assert scores[name].value is not None and scores[name].stderr is None
+    noise = scores["log_prob_monte_carlo_error"]
+    assert (noise.value, noise.status) == (None, "not applicable")
+    assert "Effective sample size 1.5" in noise.reason
+    good = bound_scores(bound_with(torch.full((100,), 200.0)), Choice("mode", 1.0, 0.0), 64)
+    assert all(s.trusted == "yes" for s in good if s.metric.startswith(("log_prob", "bits")))
+    assert all(s.trusted == "" for s in image_scores("aef-corner") if s.kind == "exact")
+
+
+def coarse(monkeypatch: pytest.MonkeyPatch, budget: int) -> dict[str, LikelihoodScore]:
+    """Returns the scores of a referee whose path of 2 temperatures starts far too wide."""
+    monkeypatch.setattr("aebench.bench.likelihood.annealing_path.START_WIDTH", 20.0)
+    path = Annealing(steps=2, chains=4, leapfrog=3, budget=budget)
+    settings = dataclasses.replace(SMALL, k_images=0, annealing=path)
+    return {s.metric: s for s in scores_at_truth("vae", settings)}
+
+
+def test_annealing_takes_more_temperatures_until_its_bracket_closes(monkeypatch):
+    scores = coarse(monkeypatch, 64)
+    steps = scores["annealing_steps"].value
+    assert steps is not None and 2 < steps <= 128
+    assert scores["bracket_gap"].value < 1
+    assert scores["log_prob_annealed"].trusted == scores["bracket_gap"].trusted == "yes"
+    exact = float(TRUTH.log_density(DATA.test[:30]).mean())
+    assert scores["log_prob_annealed"].value == pytest.approx(exact, abs=0.5)
+
+
+def test_a_referee_whose_budget_is_spent_says_so_and_is_not_trusted(monkeypatch):
+    scores = coarse(monkeypatch, 1)
+    assert scores["annealing_steps"].value == 2
+    for name in ("log_prob_annealed", "log_prob_gain_from_annealing", "bracket_gap"):
+        assert (scores[name].trusted, scores[name].stderr) == ("no", None)
+        assert "nats wide with 2 temperatures; expected below 1" in scores[name].reason
+    assert scores["log_prob"].trusted == "yes"
+
+
+def test_annealing_that_ends_below_the_bound_it_judges_is_doubted():
+    bound = bound_with(torch.full((50,), 200.0))
+    noise = torch.linspace(-1, 1, 50).double()
+    path = Annealing(steps=7)
+    for shift, doubted in ((-2.0, True), (-0.1, False), (2.0, False)):
+        result = Annealed(noise + shift, bound.stderr, bound.ess, 0.7)
+        assert bool(doubt_of_annealing(result, bound, path)) == doubted
+    result = Annealed(noise - 2, bound.stderr, bound.ess, 0.7)
+    assert "2 nats below the importance bound with 7" in doubt_of_annealing(result, bound, path)

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import copy
 import runpy
 from pathlib import Path
 
 import pytest
 import torch
 from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.likelihood.model import rows_on_gpu
 from aebench.metrics.devices import in_batches
 from aebench.metrics.features.pixels import Pixels
+from aebench.models import build
+from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.objectives.vae import VAE
+from torch.utils._python_dispatch import TorchDispatchMode
 
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
@@ -180,3 +185,37 @@ def test_no_memory_for_the_floor_is_one_line(suite_file, aebench, monkeypatch):
     monkeypatch.setattr(FloorEvaluator, "compute", full)
     code, told = aebench(suite_file(('["reconstruction"]', '["frechet"]')))
     assert code == 1 and "aebench: Floor of the scores on 'digits': out of memory on cpu" in told
+
+
+class LargestTensor(TorchDispatchMode):
+    """Counts the elements of the largest tensor that any operation gives."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+def largest_tensor(model, rows, size):
+    """Returns the elements of the largest tensor while so many codes are decoded."""
+    with torch.no_grad(), torch.device("meta"), LargestTensor() as seen:
+        copy.deepcopy(model).to("meta").decode(torch.zeros(rows, size))
+    return seen.elements
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)], ids=str)
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_no_tensor_of_a_likelihood_has_as_many_elements_as_kernels_can_index(name, shape):
+    size = 256 if name == "aef-big" else 16
+    try:
+        model = build("vae", backbone=name, image_shape=shape, latent_dim=size, space="unit")
+    except ValueError as error:
+        pytest.skip(str(error))
+    rows = rows_on_gpu(model.eval())
+    assert largest_tensor(model, rows, size) < 2**30
+    # And no smaller than that needs.
+    assert rows == 8192 or largest_tensor(model, rows + 1, size) >= 2**30

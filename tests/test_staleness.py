@@ -78,7 +78,7 @@ def test_the_page_names_every_kind_of_bad_input_and_still_reports_the_other_rows
     columns = {"images": "sample", "density": "gaussian"}
     rows = suite_rows([c for c in quick if c.objective in ("ae", "rae", "ae-l2")], **columns)
     rows[0]["n_real"] = rows[0]["n_generated"] = 500
-    rows.append(make_row(objective="vae", **columns, commit="fffffff"))
+    rows.append(make_row(objective="vae", scale="full", **columns, commit="fffffff"))
     write_runs(tmp_path, rows, arrays=False, log=False)
     broken = tmp_path / "runs" / rows[1]["run"] / "result.json"
     broken.write_text(broken.read_text()[:100])

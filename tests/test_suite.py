@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -181,7 +182,7 @@ BAD = [
     (('title = "Small"', "title = 3"), "key 'title' is 3; expected text"),
     (
         ('title = "Small"', 'scale = "huge"'),
-        "key 'scale' is 'huge'; expected smoke, small or full",
+        "key 'scale' is 'huge'; expected smoke, small, medium or full",
     ),
     (('title = "Small"', "scales = {huge = {}}"), "key 'scales.huge' is unknown"),
     (('title = "Small"', "scales = {full = 3}"), "key 'scales.full' is 3; expected a table"),
@@ -252,6 +253,19 @@ def test_configs_are_checked_without_a_suite_too():
         ValueError, match=r"annealing_steps\n.*greater than or equal to 1 .*value=0"
     ):
         Evaluation(annealing_steps=0)
+
+
+def test_a_scale_that_a_suite_does_not_have_is_refused():
+    with pytest.raises(UserError, match=r"'quick' has no scale 'smoke'; expected one of: full\."):
+        load_suite("quick", settings={"scale": "smoke"})
+    with pytest.raises(UserError, match="no scale 'medium'; expected one of: smoke, small, full"):
+        load_suite("likelihood", settings={"scale": "medium"})
+
+
+def test_rows_of_a_suite_with_a_budget_say_it_and_its_runs_keep_their_names():
+    (config, *_) = load_suite("quick").configs
+    assert (config.scale, config.budget) == ("full", "900 steps")
+    assert config.digest == dataclasses.replace(config, budget="").digest
 
 
 WRITE_SCHEMA = (

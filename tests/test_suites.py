@@ -12,7 +12,6 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
-from aebench.bench.suites.schema import SCALES
 from aebench.bench.suites.suite import WIDTHS, load_suite
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
@@ -21,6 +20,7 @@ from aebench.models.building import build
 from aebench.models.densities.density import build_density
 from aebench.models.objectives.objective import OBJECTIVES
 
+SCALES = ("smoke", "small", "full")
 # Runs at smoke, small and full.
 COUNTS = {
     "aef-ablation-fashion-mnist": (27, 27, 81),
@@ -93,6 +93,25 @@ def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
     assert about["title"] and about["description"].endswith(".")
     assert list(TITLES.values()).count(about["title"]) == 1
     assert about["paper"] or name.startswith(("families-", "precision-"))
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_a_suite_follows_a_published_protocol_or_says_its_budget(name):
+    about, suite = read_suite_file(name)[1], load_suite(name)
+    assert about["paper"] or about["budget"]
+    if budget := about.get("budget"):
+        steps = {f"{config.training.steps:,} steps" for config in suite.configs}
+        assert steps == {budget} and suite.label == budget
+        assert {config.budget for config in suite.configs} == {budget}
+        assert load_suite(name, settings={"scale": budget}) == suite
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_validation_happens_at_least_ten_times_a_run_outside_smoke(name):
+    scales = {"full", *read_suite_file(name)[1].get("scales", {})} - {"smoke"}
+    for training in {c.training for scale in scales for c in expand(name, scale).configs}:
+        # 0 means once an epoch and ten times at least; the trainer has a test of its own.
+        assert training.validate_every <= training.steps / 10
 
 
 def test_suites_name_only_what_is_registered():

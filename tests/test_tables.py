@@ -128,13 +128,18 @@ def test_two_scales_get_two_tables():
 
 def test_kind_model_samples_and_ess_stand_beside_a_likelihood():
     cells = cells_of(next(likelihood_tables(frame(likelihood_rows()))))
-    assert cells["aef-center", "kind"].text == "exact"
-    assert cells["aef-center", "K"].text == "-"
-    assert cells["vae", "kind"].text == "lower bound" and cells["vae", "K"].text == "500"
-    assert cells["ae", "model"].text == "completed" and cells["ae", "ESS"].value == 41.0
-    assert cells["vae", "bits/dim, logit"].text.startswith("≤ ")
-    assert cells["ae", "bits/dim, unit"].text.startswith("c ≤ ")
-    assert not cells["aef-center", "bits/dim, logit"].text.startswith("≤")
+    assert cells["aef-center (logit)", "kind"].text == "exact"
+    assert cells["aef-center (logit)", "K"].text == "-"
+    assert (
+        cells["vae (logit)", "kind"].text == "lower bound"
+        and cells["vae (logit)", "K"].text == "500"
+    )
+    assert (
+        cells["ae (unit)", "model"].text == "completed" and cells["ae (unit)", "ESS"].value == 41.0
+    )
+    assert cells["vae (logit)", "bits/dim, logit"].text.startswith("≤ ")
+    assert cells["ae (unit)", "bits/dim, unit"].text.startswith("c ≤ ")
+    assert not cells["aef-center (logit)", "bits/dim, logit"].text.startswith("≤")
 
 
 def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_ones():
@@ -147,6 +152,12 @@ def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_
     assert marks["vae", "bits/dim, logit"] == "best"
 
 
+def test_captions_name_methods_as_their_lines_do():
+    rows = [r for r in likelihood_rows() if (r["objective"], r["seed"]) != ("vae", 2)]
+    notes = " ".join(next(likelihood_tables(frame(rows))).notes)
+    assert "('vae (logit)' has 2)" in notes and "|" not in notes
+
+
 def test_likelihoods_over_other_test_images_have_their_own_column():
     rows = likelihood_rows() + likelihood_rows(n_real=50, samples_k=5000)
     table = next(likelihood_tables(frame(rows)))
@@ -155,14 +166,18 @@ def test_likelihoods_over_other_test_images_have_their_own_column():
 
 
 def test_likelihoods_of_each_space_have_their_own_column_in_every_table():
-    rows = likelihood_rows() + likelihood_rows(levels={"vae": 8.1}, space="unit")
+    rows = likelihood_rows() + likelihood_rows(levels={"vae": 9.0}, space="unit")
     rows += likelihood_rows(levels={"vae": 2.0}, space="real") + table_rows(latent_dim=8)
     wanted = ["bits/dim, logit", "bits/dim, real", "bits/dim, unit"]
     for make in (likelihood_tables, wide_tables):
         table = next(make(frame(rows)))
         names = [name for _, name in table.columns if name.startswith("bits/dim")]
         assert sorted(names) == wanted
-        assert "Uniform noise has 8 bits/dim" in " ".join(table.notes)
+        assert "¹ worse than uniform noise over the pixels, which has 8 bits/dim." in (
+            table.as_markdown()
+        )
+        worse = {key[0] for key, cell in cells_of(table).items() if cell.warnings}
+        assert worse == {"vae (unit)"}
     places = {e["place"] for e in board_entries(frame(rows)) if e["place"].startswith("bits")}
     assert sorted(places) == wanted
 
@@ -331,7 +346,7 @@ def test_an_untrusted_estimate_is_shown_as_such_without_interval_mark_or_rank():
     assert cell.value is None and "(0/6, 6 untrusted) †" in table.as_markdown()
     assert table.as_markdown().count("† Not trusted: the effective sample size") == 1
     ranks = {e["objective"]: e["rank"] for e in board_entries(frame(doubtful))}
-    assert ranks == {"aef-center": "1", "vae": "6 untrusted"}
+    assert ranks == {"aef-center": "-", "vae": "6 untrusted"}
     some = [
         r | {"trusted": "no"} if (r["objective"], r["seed"]) == ("vae", 5) else r for r in rows
     ]

@@ -334,6 +334,16 @@ def test_a_diagnostic_that_is_not_finite_is_logged_as_null(tmp_path):
     assert _log(trainer)[1]["spread"] is None
 
 
+@pytest.mark.parametrize(("steps", "every"), [(1, 1), (9, 1), (17, 1), (40, 4), (50, 5), (80, 5)])
+def test_by_default_validation_happens_once_an_epoch_and_ten_times_at_least(
+    tmp_path, steps, every
+):
+    training = Training(steps=steps, batch_size=8)  # Five batches make an epoch.
+    trainer = _trainer(tmp_path, training=training)
+    assert trainer.validate_every == every
+    assert math.ceil(steps / every) >= min(10, steps)
+
+
 def test_every_image_is_seen_once_in_an_epoch_and_each_epoch_has_its_own_order():
     data = torch.arange(12)
     batches = Batches(data, 5, seed=0)

@@ -35,7 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--eager", action="store_true", help="take steps one by one on a GPU, without graphs"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
-    parser.add_argument("--dry-run", action="store_true", help="list the runs and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the runs, check them and stop"
+    )
     parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
@@ -66,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
         seeds=_seeds(args.seeds),
     )
     if args.dry_run:
-        return _list_runs(suite)
+        _list_runs(suite)
     from ..runs.dispatch import ask_for_determinism, set_up_torch
 
     if args.workers is not None and args.workers < 1:
@@ -85,6 +87,8 @@ def _run(args: argparse.Namespace) -> int:
     set_up_torch()
     requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
     check_suite(suite.configs)
+    if args.dry_run:
+        return 0
     workers = args.workers or (1 if device == "cuda" else _cores())
     return _carry_out(suite, requests, min(workers, len(requests)), quiet=args.quiet)
 
@@ -154,16 +158,15 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
     return 1 if "diverged" in counts else 0
 
 
-def _list_runs(suite: Suite) -> int:
+def _list_runs(suite: Suite) -> None:
     images = [c.training.steps * c.training.batch_size for c in suite.configs]
     for config, count in zip(suite.configs, images, strict=True):
         steps = config.training.steps
         sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {count:,} images\n")
     steps = sum(config.training.steps for config in suite.configs)
     sys.stdout.write(
-        f"{len(images)} runs, {steps:,} steps, {sum(images):,} images, scale {suite.scale}\n"
+        f"{len(images)} runs, {steps:,} steps, {sum(images):,} images, scale {suite.label}\n"
     )
-    return 0
 
 
 def _pairs(option: str, given: list[str]) -> dict[str, str]:

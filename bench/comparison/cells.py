@@ -22,12 +22,15 @@ NORMAL = ("second-stage", "prior", "gaussian")
 NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
 OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
-NOISE_BITS = "Uniform noise has 8 bits/dim: a model above that is worse than noise."
+WORSE_THAN_NOISE = "worse than uniform noise over the pixels, which has 8 bits/dim"
 TRAINED_NOISE = (
     "In unit space a native model keeps the pixel noise that its weights were trained with; only "
     "completed models have theirs fitted."
 )
-OVER_IMAGES = "Likelihoods: ± covers the error over test images too; with one seed that alone."
+OVER_IMAGES = (
+    "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
+    "for these images."
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,16 @@ def warnings_of(rows: Rows) -> tuple[str, ...]:
     """Returns the warnings kept with scores that have a value, each once."""
     good = rows[rows["status"] == "ok"]
     untrusted = (UNTRUSTED,) if not is_trusted(good).all() else ()
-    return (*untrusted, *dict.fromkeys(str(reason) for reason in good["reason"] if reason))
+    noise = (WORSE_THAN_NOISE,) if _is_worse_than_noise(good) else ()
+    return (*untrusted, *noise, *dict.fromkeys(str(reason) for reason in good["reason"] if reason))
+
+
+def _is_worse_than_noise(rows: Rows) -> bool:
+    """Returns whether the mean is above 8 bits/dim, or below 0 nats on [0, 1]^D."""
+    pixels = rows[(rows["kind"] != "") & (rows["space"] != "real")]
+    bits = pixels.loc[pixels["metric"].str.startswith("bits_per_dim"), "value"]
+    nats = pixels.loc[pixels["metric"].str.startswith("log_prob"), "value"]
+    return bool(bits.mean() > 8 or nats.mean() < 0)
 
 
 def interval_notes(rows: Rows) -> list[str]:
@@ -210,13 +222,9 @@ def bound_sign(row: Mapping[Any, Any]) -> str:
 
 
 def noise_notes(rows: Rows) -> list[str]:
-    """Returns what a caption says of bits per dimension, depending on the spaces among rows."""
-    bits = rows[rows["metric"].str.startswith("bits_per_dim")]
-    native = (bits["model"] == "native") & (bits["space"] == "unit")
-    return [
-        *([NOISE_BITS] if len(bits) else []),
-        *([TRAINED_NOISE] if native.any() else []),
-    ]
+    """Returns what a caption says of the pixel noise of likelihoods, by the spaces among rows."""
+    native = (rows["model"] == "native") & (rows["space"] == "unit") & (rows["kind"] != "")
+    return [TRAINED_NOISE] if native.any() else []
 
 
 def likelihood_places(rows: Rows) -> list[str]:

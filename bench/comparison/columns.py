@@ -99,10 +99,10 @@ def method_labels(rows: Rows) -> list[str]:
 
     Where they would share a column, rows have one label if and only if they have one recipe.
     """
-    varied = {
-        name: rows.groupby("objective")[name].transform("nunique") > 1
-        for name in ("space", "selection")
-    }
+    varied = {"selection": rows.groupby("objective")["selection"].transform("nunique") > 1}
+    # Where rows have several spaces, a method without its space would be read as like the others.
+    trained = rows["objective"] != FLOOR
+    varied = {"space": trained & (rows.loc[trained, "space"].nunique() > 1)} | varied
     notes = [
         [variant_text(row["variant"]), *(row[name] for name in varied if varied[name].iloc[at])]
         for at, row in enumerate(rows.to_dict("records"))

@@ -14,6 +14,7 @@ from ...metrics.extractor import Extractor, build_extractor
 from ...metrics.memory import Memory, remembering
 from ...metrics.prd import prd_curve
 from ..interruption import check_stop
+from ..records.per_image import FILE
 from ..records.provenance import now
 from ..records.results import Record
 from ..records.rows import Row
@@ -33,6 +34,7 @@ MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
+NON_FINITE = "non_finite"
 COPY = "the model has no bottleneck: its reconstructions are copies, which say nothing of it"
 MADE = frozenset({"generated", "denoised"})
 FEATURES = Memory(8)  # Of real images, shared by the runs of this process.
@@ -92,7 +94,11 @@ class Evaluator:
     ) -> None:
         self.outputs, self.base, self.settings = outputs, dict(base), settings
         self.record, self.device = record, device
-        self.likelihoods = LikelihoodRows(outputs, base)
+        self.likelihoods = LikelihoodRows(outputs, base, record.path.with_name(FILE))
+        for item in self.items():
+            own = record.items.get(item.key, [])
+            if item.metric == LIKELIHOOD and not self.likelihoods.have_images(own):
+                del record.items[item.key]
         self._features: dict[tuple[str, str, str], Tensor] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{
@@ -112,11 +118,14 @@ class Evaluator:
             if item.key not in self.record.items:
                 report(" ".join(filter(None, (item.metric, item.images, item.density))))
             rows += self.record.rows(item.key, lambda item=item: self.compute(item))  # type: ignore[misc]
+        self.likelihoods.keep(rows)
         return [with_warning(row, self.outputs.warning) for row in rows]
 
     def items(self) -> Iterator[Item]:
         """Yields what the settings ask for, as far as this run has it."""
         yield from self.scored_items()
+        if self._feature_names() and self.outputs.may_overflow:
+            yield from (Item("sample", NON_FINITE, name) for name in self.outputs.densities)
         for density in self.likelihoods.densities():
             yield Item("test", LIKELIHOOD, density)
 
@@ -138,6 +147,8 @@ class Evaluator:
         """Returns the rows of one item; a metric that refuses its input says why."""
         if item.metric == LIKELIHOOD:
             return self.likelihoods.rows(item.density)
+        if item.metric == NON_FINITE:
+            return [self._non_finite(item)]
         metric = find_metric(item.metric)
         try:
             with remembering(STATISTICS):
@@ -175,6 +186,14 @@ class Evaluator:
                     curve = prd_curve(real=outputs["real"], generated=outputs["generated"])
                     curves[f"prd_{item.density}"] = torch.tensor(np.array(curve)).float()
         return curves
+
+    def _non_finite(self, item: Item) -> Record:
+        """Returns the share of a density's draws that had to be drawn again, as a row."""
+        share, count = self.outputs.non_finite(item.density), self.settings.images
+        # Where none or all were lost, their spread says nothing of the error.
+        error = (share * (1 - share) / count) ** 0.5 or None
+        score = Score(NON_FINITE, share, error, "share of draws", "lower", "ok")
+        return score_row(self.base, item, score, len(self.outputs.real), count, "")
 
     def _reconstructions(self) -> Tensor:
         return self.outputs.real if self.outputs.copies else self.outputs.test_reconstructions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...metrics.devices import in_batches
 from ...metrics.features.quantisation import quantise
 from ...models.densities.density import Density, build_density
 from ...models.densities.second_stage import BETA, Drive, one_by_one
+from ...models.flows.flows import FlowStack
 from ...models.objectives.denoising import add_noise
 from ...models.objectives.objective import Objective
 from ...models.streams import stream, stream_seed
@@ -23,6 +25,7 @@ from .interpolation import midpoints, spherical
 
 BATCH = 500
 SHEET_STEPS = 6
+REDRAWS = 10  # A draw that is lost in half of the cases is found but once in two thousand.
 NOISE_SEED = 3  # Of the AEF paper's released code; the same noise for all runs.
 
 
@@ -91,6 +94,7 @@ class Outputs(RealImages):
         self.device = next(objective.parameters()).device
         self.fitted = dict(fitted or {})
         self._generated: dict[tuple[str, str], Tensor] = {}
+        self._non_finite: dict[str, float] = {}
 
     @property
     def densities(self) -> list[str]:
@@ -159,16 +163,50 @@ class Outputs(RealImages):
         codes = _batched(lambda part: self.objective.encode(part.to(self.device)), self.noisy)
         return self.decode(self._through(codes))
 
+    @property
+    def may_overflow(self) -> bool:
+        """Whether a flow leads from codes to images, which may leave the range of numbers."""
+        return any(isinstance(module, FlowStack) for module in self.objective.modules())
+
+    def non_finite(self, density: str) -> float:
+        """Returns the share of first draws from a density that were not finite."""
+        if density not in self._non_finite:
+            with suppress(ValueError):  # All may be lost; their share is known all the same.
+                self.images("sample", density)
+        return self._non_finite[density]
+
     def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
-        """Returns decoded draws from a density, (count, C, H, W) as `decode`."""
+        """Returns decoded draws from a density, (count, C, H, W) as `decode`.
+
+        Draws that are not finite are replaced by others, as the AEF paper's code does.
+
+        Raises:
+            ValueError: Some are not finite after `REDRAWS` further draws.
+        """
         generator = stream(self.seed, f"evaluation/sample/{density}")
         # Codes come from the CPU's generator: the same samples on every device.
         codes = self.density(density).sample(count, generator)
-        return self.decode(temperature * codes)
+        decoded = self._decode_float(temperature * codes)
+        lost = _lost(decoded)
+        if temperature == 1 and count == self.settings.images:
+            self._non_finite[density] = len(lost) / count
+        for _ in range(REDRAWS):
+            if len(lost) == 0:
+                break
+            codes = self.density(density).sample(len(lost), generator)
+            decoded[lost] = self._decode_float(temperature * codes)
+            lost = _lost(decoded)
+        if len(lost):
+            raise ValueError(
+                f"{len(lost)} of {count} samples are not finite after {REDRAWS + 1} draws of each."
+            )
+        return self._stored(decoded)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Returns decoded images rounded to uint8, or vectors as float32, (N, C, H, W)."""
-        decoded = self._decode_float(codes)
+        return self._stored(self._decode_float(codes))
+
+    def _stored(self, decoded: Tensor) -> Tensor:
         return decoded if self.are_vectors else quantise(decoded)
 
     def encode(self, stored: Tensor, name: str) -> Tensor:
@@ -227,6 +265,11 @@ class Outputs(RealImages):
 
     def _decode_float(self, codes: Tensor) -> Tensor:
         return _batched(lambda part: self.objective.decode(part.to(self.device)).float(), codes)
+
+
+def _lost(decoded: Tensor) -> Tensor:
+    """Returns the indices of images (N, C, H, W) with a value that is not finite."""
+    return (~decoded.flatten(1).isfinite().all(1)).nonzero()[:, 0]
 
 
 def _suits(density: str, native: str, *, fitted_codes: bool) -> bool:

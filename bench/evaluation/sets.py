@@ -54,7 +54,8 @@ def evaluate(
     given = {"real": read_set(real), "generated": read_set(generated)}
     check_pair(given)
     pairs, conditions = make_pairs(given, names)
-    sets = {name: in_order(name, found.items) for name, found in given.items()}
+    # Each set is given up as its copy is made: two of them may fill the memory.
+    sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
     if sets["real"].ndim == 2:
         if features is not None:
             raise UserError(f"{real} holds features, not images; leave out '--features'.")

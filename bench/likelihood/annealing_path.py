@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,11 +28,21 @@ class Annealing:
         steps: Intermediate distributions between the start and the posterior.
         chains: Independent chains for each image.
         leapfrog: Leapfrog steps of one transition.
+        budget: By how much ``steps`` may be multiplied where they are too few.
     """
 
     steps: int = 50
     chains: int = 8
     leapfrog: int = 4
+    budget: int = 8
+
+    def refined(self) -> Iterator[Annealing]:
+        """Yields this path and others, each with twice as many steps, within the budget."""
+        path = self
+        yield path
+        while path.budget > 1:
+            path = replace(path, steps=2 * path.steps, budget=path.budget // 2)
+            yield path
 
     def temperatures(self) -> list[float]:
         """Returns 0, the inner inverse temperatures and 1, close together at both ends."""

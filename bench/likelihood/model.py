@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ...models.flows.flow_gaussian import FlowGaussian, pushed
@@ -22,9 +22,10 @@ from ..interruption import check_stop
 PRIOR_DRAWS = 4096
 RIDGE = 1e-6
 # Rows decoded at once: so few that their layers stay in a CPU core's cache, which measured 1.5x
-# faster than a thousand; a GPU wants many.
+# faster than a thousand; a GPU wants many, within what its kernels can index.
 CHUNK = 128
-CHUNK_ON_GPU = 8192
+MOST_ROWS = 8192
+MOST_ELEMENTS = 2**30
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,33 @@ def observe(space: Space, x: Tensor) -> Observed:
     """
     y, log_det = space(x)
     return Observed(x, y, log_det)
+
+
+@torch.no_grad()
+def rows_on_gpu(objective: Objective) -> int:
+    """Returns how many codes to decode at once on a GPU.
+
+    No tensor between layers then has as many as 2^30 elements, for which many kernels are slow
+    or wrong.
+
+    Args:
+        objective: In evaluation mode, so that one row decodes as each of many does.
+    """
+    largest = 1
+
+    def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+        nonlocal largest
+        seen = [t for t in (*inputs, output) if isinstance(t, Tensor)]
+        largest = max([largest, *(t.numel() for t in seen)])
+
+    handles = [module.register_forward_hook(see) for module in objective.modules()]
+    try:
+        code = next(objective.parameters()).new_zeros(1, objective.code_dim)
+        objective.decode(code)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return max(1, min(MOST_ROWS, (MOST_ELEMENTS - 1) // largest))
 
 
 def native(objective: Objective) -> LatentModel:

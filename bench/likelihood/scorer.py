@@ -25,6 +25,8 @@ from .scores import (
     annealing_scores,
     bound_scores,
     bracket_scores,
+    doubt_of_annealing,
+    doubt_of_bracket,
     log_prob_scores,
     unavailable,
 )
@@ -178,16 +180,31 @@ class LikelihoodScorer:
             deep = bound(settings.k_images, settings.k_samples, "tight bound")
             yield from bound_scores(deep, choice, self.dims)
         if settings.annealing_images:
-            data = self.tested.part(0, settings.annealing_images)
-            generator = self._stream(f"annealing/{name}")
-            result = annealed_bound(model, data, settings.annealing, generator)
-            best = deep if len(deep.value) >= len(data) else wide
-            yield from annealing_scores(result, best, settings.annealing.chains, self.dims)
-        if settings.annealing_images and settings.simulated_images:
-            generator = self._stream(f"bracket/{name}")
-            count = settings.simulated_images
-            ends = bracket(model, count, settings.annealing, generator)
-            yield from bracket_scores(ends, settings.annealing.chains)
+            yield from self._annealed(model, deep, wide, name)
+
+    def _annealed(
+        self, model: LatentModel, deep: Bound, wide: Bound, name: str
+    ) -> Iterator[LikelihoodScore]:
+        """Yields the referee's scores, along a path made finer until it can be one."""
+        settings = self.settings
+        count, chains = settings.annealing_images, settings.annealing.chains
+        data = self.tested.part(0, count)
+        best = deep if len(deep.value) >= count else wide
+        ends, result, doubt = None, None, ""
+        for path in settings.annealing.refined():
+            if settings.simulated_images:
+                generator = self._stream(f"bracket/{name}")
+                ends = bracket(model, settings.simulated_images, path, generator)
+                if (doubt := doubt_of_bracket(ends, path)) and path.budget > 1:
+                    continue
+            result = annealed_bound(model, data, path, self._stream(f"annealing/{name}"))
+            doubt = doubt or doubt_of_annealing(result, best, path)
+            if not doubt:
+                break
+        if result is not None:
+            yield from annealing_scores(result, best, path, self.dims, doubt)
+        if ends is not None:
+            yield from bracket_scores(ends, chains, doubt_of_bracket(ends, path))
 
     def _observed(self, stored: Tensor, count: int, name: str) -> Observed:
         noise = self._stream(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..comparison.cells import score_cell
+from ..comparison.cells import compute_seconds, score_cell
 from ..comparison.columns import SCORE, method_labels, without_floor
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.significance import NORMAL_95
@@ -120,16 +120,21 @@ def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     known = dict(training) if isinstance(training, dict) else {}
     runs = rows.drop_duplicates("run")
     known |= {"steps taken": _listed(runs["steps"]), "selection": _listed(rows["selection"])}
-    known["seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
+    seconds = compute_seconds(rows)
+    known["compute seconds of a run"] = "" if seconds is None else format_number(seconds)
+    known["wall seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
     known["device"] = _listed(runs["device"])
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
 def _runs_table(files: RunFiles, rows: Rows) -> Table:
-    header = ("seed", "run", "state", "steps", "seconds", "SHA-256 of the checkpoint")
+    header = ("seed", "run", "state", "steps", "wall seconds", "SHA-256 of the checkpoint")
     lines = []
+    statuses = rows.groupby("run")["status"].unique()
     for row in rows.drop_duplicates("run").sort_values("seed").to_dict("records"):
-        state = "trained" if row["status"] != "diverged" else "diverged"
+        found = set(statuses[row["run"]])
+        state = "trained, some scores failed" if "failed" in found else "trained"
+        state = "diverged" if "diverged" in found else state
         numbers = (row["steps"], format_number(row["train_seconds"]))
         lines.append((row["seed"], row["run"], state, *numbers, _digest(files, row["run"])))
     return text_table("runs", "Runs", header, lines)

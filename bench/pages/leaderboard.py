@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SHOWN = (
-    *("dataset", "latent_dim", "score", "place", "rank", "objective", "mean", "half_width"),
+    *(
+        "dataset",
+        "latent_dim",
+        "score",
+        "place",
+        "rank",
+        "objective",
+        "sign",
+        "mean",
+        "half_width",
+    ),
     *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
     *("compute_seconds", "suite", "protocol", "run", "sheet"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from ..comparison.columns import without_floor
@@ -14,44 +15,41 @@ from ..suites.suite_files import read_suite_file, suite_names
 PUBLISHED = "full"
 
 
+def training_text(rows: Rows) -> str:
+    """Returns steps and what they are, such as ``800 steps (1.6 % of published)``."""
+    texts = []
+    for (suite, _), own in without_floor(rows).groupby(["suite", "scale"], sort=True):
+        published = published_steps(str(suite))
+        share = f"{_share(own, published)} of published" if published else "own budget"
+        known = f" ({share})" if suite in suite_names() else ""
+        texts.append(f"{_steps(own)} steps{known}")
+    return "; ".join(dict.fromkeys(texts))
+
+
+def budget_sentences(rows: Rows) -> Iterator[str]:
+    """Yields for each suite a sentence on its training steps, and what share of a paper's."""
+    for (suite, scale), own in without_floor(rows).groupby(["suite", "scale"], sort=True):
+        published = published_steps(str(suite))
+        title = suite_title({"suite": suite, "scale": scale})
+        yield f"Runs of {title} had {_steps(own)} training steps."
+        if published:
+            yield f"This is {_share(own, published)} of the published {published:,}."
+        elif suite in suite_names():
+            yield "This is a budget of its own, since no paper published a protocol for it."
+
+
 def published_steps(suite: str) -> int | None:
     """Returns the training steps of a suite's published protocol; None where it has none.
 
     Suites are packaged ones; of another suite nothing is known.
     """
-    if suite not in suite_names() or not read_suite_file(suite)[1].get("paper"):
+    about = read_suite_file(suite)[1] if suite in suite_names() else {}
+    if about.get("budget") or not about.get("paper"):
         return None
     with suppress(UserError):
         configs = load_suite(suite, settings={"scale": PUBLISHED}).configs
         return max(config.training.steps for config in configs)
     return None
-
-
-def training_text(rows: Rows) -> str:
-    """Returns steps and their share of the published ones, such as ``800 steps (1.6 %)``."""
-    texts = []
-    for (suite, _), own in without_floor(rows).groupby(["suite", "scale"], sort=True):
-        steps, published = _steps(own), published_steps(str(suite))
-        share = (
-            f"{_share(max(own['steps']), published)} of published" if published else "own budget"
-        )
-        texts.append(f"{steps} steps ({share})")
-    return "; ".join(dict.fromkeys(texts))
-
-
-def budget_sentences(rows: Rows) -> list[str]:
-    """Returns for each suite a sentence on its training steps, and what share of a paper's."""
-    sentences = []
-    for (suite, scale), own in without_floor(rows).groupby(["suite", "scale"], sort=True):
-        published = published_steps(str(suite))
-        title = suite_title({"suite": suite, "scale": scale})
-        ran = f"Runs of {title} had {_steps(own)} training steps."
-        sentences.append(
-            f"{ran} This is {_share(max(own['steps']), published)} of the published {published:,}."
-            if published
-            else f"{ran} This is a budget of its own, since no paper published a protocol for it."
-        )
-    return sentences
 
 
 def _steps(rows: Rows) -> str:
@@ -60,5 +58,5 @@ def _steps(rows: Rows) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _share(steps: int, published: int) -> str:
-    return f"{100 * steps / published:.3g} %"
+def _share(rows: Rows, published: int) -> str:
+    return f"{100 * int(rows['steps'].max()) / published:.3g} %"

@@ -13,7 +13,7 @@ from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..files.written import read_list, update_list
-from ..records.per_image import read_per_image
+from ..records.per_image import gather_per_image, read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
 from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
@@ -45,6 +45,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     else:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
     arrays = read_per_image(directory)
+    written += gather_per_image(directory, set(results.rows["run"]))
     tables, notes = all_tables(results.rows, arrays)
     judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
@@ -80,7 +81,7 @@ def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
         arrays: Log-likelihoods of single images.
     """
     if not len(without_floor(rows)):
-        return [], ["There are only floor rows: no objective has been scored yet."]
+        return [], []
     tables = [table for _, make in TABLES.items() for table in make(rows)]
     tables += gain_tables(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
@@ -100,7 +101,7 @@ def missing_runs(rows: Rows) -> list[str]:
                 found.append(f"{where}: '{method}' has no run of seeds {lost}.")
     for status in ("diverged", "failed"):
         bad = trained[trained["status"] == status]
-        for (_, run, reason), own in bad.groupby(["method", "run", "reason"]):
+        for (_, _, run, reason), own in bad.groupby(["method", "seed", "run", "reason"]):
             row = own.iloc[0]
             scores = f"{', '.join(sorted(set(own['metric'])))} " if status == "failed" else ""
             name = f"'{row['method']}' (seed {row['seed']}, run {str(run)[:12]})"

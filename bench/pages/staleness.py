@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from ..comparison.columns import without_floor
@@ -29,9 +28,12 @@ def staleness(directory: Path, rows: Rows) -> list[str]:
     trained = without_floor(rows).drop_duplicates("run")
     notes: list[str] = []
     for (name, scale), own in trained.groupby(["suite", "scale"], sort=True):
-        with suppress(UserError):  # A scale that the suite no longer has.
-            if name in suite_names():
+        if name in suite_names():
+            try:
                 suite = load_suite(str(name), settings={"scale": str(scale)})
+            except UserError as error:
+                notes.append(f"{error} Its rows are reported.")
+            else:
                 notes += _against_suite(suite, own)
     return [*notes, *_commits(trained), *_training_code(directory, set(trained["run"]))]
 
@@ -43,7 +45,7 @@ def _against_suite(suite: Suite, rows: Rows) -> list[str]:
         dataclasses.replace(config, seed=seed).digest for config in suite.configs for seed in seeds
     }
     found = set(rows["run"])
-    where = f"{suite.name} (scale: {suite.scale})"
+    where = f"{suite.name} (scale: {suite.label})"
     notes = []
     others = rows[~rows["run"].isin(known)]
     if strange := list(others["objective"] + " " + others["run"].str[:12]):

@@ -34,7 +34,7 @@ class ScoreKey(NamedTuple):
         kind: ``exact`` or ``lower bound``; empty for a bracket.
         model: ``native`` or ``completed``.
         samples_k: Importance samples or chains for each image; none where exact.
-        count: Number of images.
+        n_images: Number of images.
     """
 
     run: str
@@ -43,7 +43,7 @@ class ScoreKey(NamedTuple):
     kind: str
     model: str
     samples_k: int | None
-    count: int
+    n_images: int
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def read_per_image(folder: Path) -> dict[ScoreKey, PerImage]:
     Raises:
         UserError: A file is damaged.
     """
-    found = _read(folder / COMMITTED)
+    found = read_file(folder / COMMITTED)
     for path in sorted(folder.glob(f"runs/*/{FILE}")):
         run = path.parent.name
         kept = {key: value for key, value in found.items() if key.run != run}
-        found = kept | {k: v for k, v in _read(path).items() if k.run == run}
+        found = kept | {k: v for k, v in read_file(path).items() if k.run == run}
     return found
 
 
@@ -120,8 +120,8 @@ def key_of(row: Mapping[str, Any]) -> ScoreKey | None:
     if not known or row["status"] != "ok" or _missing(count):
         return None
     samples = None if _missing(row["samples_k"]) else int(row["samples_k"])
-    texts = (str(row[name]) for name in ("run", "density"))
-    return ScoreKey(*texts, metric, str(row["kind"]), str(row["model"]), samples, int(count))
+    run, density, kind, model = (str(row[n]) for n in ("run", "density", "kind", "model"))
+    return ScoreKey(run, density, metric, kind, model, samples, int(count))
 
 
 def _missing(value: Any) -> bool:  # noqa: ANN401
@@ -141,20 +141,27 @@ def write_per_image(path: Path, scores: Mapping[ScoreKey, PerImage]) -> bool:
     return True
 
 
-def gather_per_image(folder: Path) -> Path | None:
+def gather_per_image(folder: Path, runs: Iterable[str]) -> list[Path]:
     """Brings the arrays of all runs into the folder's committed file.
 
+    Args:
+        folder: The results folder of one suite.
+        runs: Digests of the runs that have rows; arrays of others are left out.
+
     Returns:
-        The file; none where no run has any.
+        The file; empty where no run has any.
 
     Raises:
         UserError: A file is damaged.
     """
-    found = read_per_image(folder)
+    wanted = set(runs)
+    found = {k: kept for k, kept in read_per_image(folder).items() if k.run in wanted}
+    path = folder / COMMITTED
     if not found:
-        return None
-    write_per_image(folder / COMMITTED, found)
-    return folder / COMMITTED
+        path.unlink(missing_ok=True)
+        return []
+    write_per_image(path, found)
+    return [path]
 
 
 def _same(one: Mapping[ScoreKey, PerImage] | None, other: Mapping[ScoreKey, PerImage]) -> bool:
@@ -163,7 +170,7 @@ def _same(one: Mapping[ScoreKey, PerImage] | None, other: Mapping[ScoreKey, PerI
 
 def _read_or_none(path: Path) -> dict[ScoreKey, PerImage] | None:
     try:
-        return _read(path)
+        return read_file(path)
     except UserError:
         return None
 
@@ -198,7 +205,12 @@ def _encode(scores: Mapping[ScoreKey, PerImage]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> dict[ScoreKey, PerImage]:
+def read_file(path: Path) -> dict[ScoreKey, PerImage]:
+    """Returns what one file holds; nothing where there is none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
     if not path.is_file():
         return {}
     arrays = read_arrays(path)
@@ -209,10 +221,10 @@ def _read(path: Path) -> dict[ScoreKey, PerImage]:
         at = 0
         for fields, kind, trusted, number, parts in index["scores"]:
             key, images = ScoreKey(*fields), sets[number]
-            ends = _split(arrays["values"][at : at + parts * key.count], [key.count] * parts)
-            at += parts * key.count
-            if len(images) != key.count:
-                raise ValueError(f"{key.count} values of {len(images)} images")
+            ends = _split(arrays["values"][at : at + parts * key.n_images], [key.n_images] * parts)
+            at += parts * key.n_images
+            if len(images) != key.n_images:
+                raise ValueError(f"{key.n_images} values of {len(images)} images")
             scores[key] = PerImage(images, ends[0], kind, trusted, *ends[1:])
     except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise UserError(

@@ -15,6 +15,7 @@ from ..records.provenance import now
 from ..records.results import Results, Rows, read_results, write_results
 from .exact import ADVICE, check_exact, write_expected
 from .outcome import Outcome
+from .scores import scores_of
 from .sight import GROSS_SPREADS, seeds_needed
 from .trained import Trained, compare_trained, score_spreads
 
@@ -112,13 +113,13 @@ def check_sight(rows: Rows, what: str) -> None:
     Raises:
         UserError: They cannot.
     """
-    scatter = score_spreads(rows[comparable(rows)])
+    scatter = score_spreads(scores_of(rows))
     if len(without_floor(rows)) == 0 or any(spread.freedom for spread in scatter.values()):
         return
     needed = seeds_needed(1.0, GROSS_SPREADS, max(1, len(scatter)))
     raise UserError(
-        f"{what} can detect no change of a trained score: it has one seed of each, or none, and "
-        f"one seed tells no spread. Two seeds show gross changes, a test takes {needed}: "
+        f"{what} can detect no change of a trained score: it has one seed of each, or no "
+        f"trusted one, and one seed tells no spread. Two show gross changes, a test takes {needed}: "
         f"`aebench run SUITE --seeds {','.join(map(str, range(needed)))}`, then `--update`."
     )
 

@@ -7,14 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..comparison.cells import seed_values
-from ..comparison.columns import FLOOR, METHOD, without_floor
-from ..comparison.labels import variant_text
-from ..comparison.significance import Seeds
-from ..records.results import Rows
+from .scores import DISTRUSTED, MODEL, Key, Score
 
-# What a model is called; its recipe says more.
-MODEL = ("dataset", "space", "objective", "variant", "latent_dim")
 # Settings that show in a row, as words around the baseline's value and the new one.
 SHOWN = {
     "steps": "trained for {} steps",
@@ -22,6 +16,7 @@ SHOWN = {
     "backbone_hash": "trained with a backbone of the structure {:.8}",
     "selection": "scored with the weights of the {}",
 }
+ABSENT = "not in the results"
 
 
 @dataclass(frozen=True)
@@ -43,58 +38,54 @@ class Search:
     """Looks in results for what a baseline has.
 
     Args:
-        before: The baseline's rows.
-        after: The results' rows.
+        before: The baseline's scores.
+        after: The results' scores.
     """
 
-    def __init__(self, before: Rows, after: Rows) -> None:
-        self._before, self._after = before, after
-        self._seeds = frozenset(int(seed) for seed in without_floor(after)["seed"])
+    def __init__(self, before: Mapping[Key, Score], after: Mapping[Key, Score]) -> None:
+        self._after = list(after.values())
+        self._recipes = {score.row["recipe"] for score in before.values()}
+        trained = [score for score in self._after if not score.is_floor]
+        self._seeds = {seed for score in trained for seed in (*score.values, *score.lost)}
         self._diverged, self._diverged_before = _diverged(after), _diverged(before)
 
-    def missing(self, old: Rows, new: Rows) -> list[Missing]:
+    def missing(self, old: Score, new: Score | None) -> list[Missing]:
         """Returns what the results lack of one score, one entry for each reason.
 
         Every seed that the results have of any model is expected of each model that has it in
         the baseline; a new seed may be lost only where the baseline has lost one, too.
 
         Args:
-            old: The score's rows in the baseline.
-            new: Its rows in the results.
+            old: The score in the baseline.
+            new: The score in the results, if it is there.
         """
-        first = old.iloc[0].to_dict()
-        then, now = trusted_values(old), trusted_values(new)
-        method = tuple(first[name] for name in METHOD)
-        lost = self._diverged.get(method, {}) | _unusable(new)
-        lost_before = self._diverged_before.get(method, {}) | _unusable(old)
-        expected = set(then) if first["objective"] == FLOOR else self._seeds & set(then)
+        lost = self._diverged.get(old.method, {}) | (new.lost if new else {})
+        lost_before = self._diverged_before.get(old.method, {}) | old.lost
+        expected = set(old.values) if old.is_floor else self._seeds & set(old.values)
         if not lost_before:
             expected |= set(lost)
+        if old.doubted:  # On the edge of trust, which side it is on is no change.
+            expected -= {seed for seed, why in lost.items() if why == DISTRUSTED}
+        now = new.values if new else {}
         reasons: dict[str, list[int]] = {}
         for seed in sorted(expected - set(now)):
-            reasons.setdefault(lost.get(seed, ""), []).append(seed)
-        if not now and not any(reasons):
-            return [_missing(first, self._why_absent(first))]
+            reasons.setdefault(lost.get(seed, ABSENT), []).append(seed)
+        if not now and not lost:
+            return [Missing(old.model, old.score, self._why_absent(old.row))]
         return [
-            _missing(first, f"{why or 'not in the results'} ({_seeds_text(seeds)})")
+            Missing(old.model, old.score, f"{why} ({_seeds_text(seeds)})")
             for why, seeds in reasons.items()
         ]
 
-    def _why_absent(self, first: Mapping[Any, Any]) -> str:
+    def _why_absent(self, row: Mapping[Any, Any]) -> str:
         """Says why a score has no row in the results: another recipe, or never run."""
-        own = self._after
-        for name in MODEL:
-            own = own[own[name] == first[name]]
-        if (own["recipe"] == first["recipe"]).any():
-            return "not in the results: its model is, under other settings of this score"
-        own = own[~own["recipe"].isin(self._before["recipe"])]
-        own = own[own["status"] != "diverged"]
-        return _recipe_text(first, own.iloc[0].to_dict()) if len(own) else "not in the results"
-
-
-def trusted_values(rows: Rows) -> Seeds:
-    """Returns the value of each seed whose row is in order, estimates only if trusted."""
-    return seed_values(rows[rows["trusted"] != "no"])
+        own = [s.row for s in self._after if all(s.row[n] == row[n] for n in MODEL)]
+        if any(other["recipe"] == row["recipe"] for other in own):
+            return f"{ABSENT}: its model is, under other settings of this score"
+        for other in own:
+            if other["recipe"] not in self._recipes and other["status"] != "diverged":
+                return f"another recipe: {_difference_text(row, other)}"
+        return ABSENT
 
 
 def missing_lines(missing: Iterable[Missing]) -> list[tuple[str, ...]]:
@@ -108,43 +99,12 @@ def missing_lines(missing: Iterable[Missing]) -> list[tuple[str, ...]]:
     ]
 
 
-def name_of(row: Mapping[Any, Any]) -> str:
-    """Returns what is scored, in words: the model and the score."""
-    return f"{model_name(row)} {score_name(row)}"
-
-
-def model_name(row: Mapping[Any, Any]) -> str:
-    """Returns a model's name, such as ``"digits vae d = 8"``."""
-    parts = [row["dataset"], row["objective"], variant_text(row["variant"])]
-    parts += [f"d = {row['latent_dim']}"]
-    parts += [f"in {row['space']}" if row["space"] != "unit" else ""]
-    return " ".join(str(part) for part in parts if part)
-
-
-def score_name(row: Mapping[Any, Any]) -> str:
-    """Returns a score's name, such as ``"sample prior fd"``."""
-    return " ".join(filter(None, (row["images"], row["density"], row["metric"])))
-
-
-def _missing(row: Mapping[Any, Any], why: str) -> Missing:
-    return Missing(model_name(row), score_name(row), why)
-
-
-def _diverged(rows: Rows) -> dict[tuple[Any, ...], dict[int, str]]:
-    """Returns for each method the seeds that diverged: they have no row for a score."""
-    lost = rows[rows["status"] == "diverged"]
-    return {key: _unusable(own) for key, own in lost.groupby(list(METHOD))}
-
-
-def _unusable(rows: Rows) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for seed, status, trusted in zip(
-        *(rows[n] for n in ("seed", "status", "trusted")), strict=True
-    ):
-        if status != "ok":
-            found[int(seed)] = str(status)
-        elif trusted == "no":
-            found[int(seed)] = "an estimate that is not trusted"
+def _diverged(scores: Mapping[Key, Score]) -> dict[Key, dict[int, str]]:
+    """Returns for each method the seeds that diverged, which leave one row of a single score."""
+    found: dict[Key, dict[int, str]] = {}
+    for score in scores.values():
+        lost = {seed: why for seed, why in score.lost.items() if why == "diverged"}
+        found.setdefault(score.method, {}).update(lost)
     return found
 
 
@@ -153,7 +113,7 @@ def _seeds_text(seeds: Iterable[int]) -> str:
     return f"seed{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}"
 
 
-def _recipe_text(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> str:
+def _difference_text(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> str:
     differing = [
         f"the baseline was {words.format(before[name])}, here {after[name]!s:.80}"
         for name, words in SHOWN.items()
@@ -163,4 +123,4 @@ def _recipe_text(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> str:
         f"a setting of training or evaluation that rows do not show (recipe {before['recipe']:.8} "
         f"in the baseline, here {after['recipe']:.8})"
     )
-    return "another recipe: " + ("; ".join(differing) or hidden)
+    return "; ".join(differing) or hidden

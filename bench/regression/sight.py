@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,12 +108,10 @@ def look(name: str, level: float, spread: Spread, seeds: tuple[int, int], scores
         seeds: How many seeds the means before and after are of.
         scores: How many scores are tested together.
     """
-    from scipy.stats import t
-
     if spread.freedom == 0:
         return Sight(name, level, np.inf, spread, False)
     error = spread.deviation * np.sqrt(1 / seeds[0] + 1 / seeds[1])
-    tested = float(t.isf(ALARM / scores, spread.freedom) * error)
+    tested = _quantile(scores, spread.freedom) * error
     gross = max(GROSS_SHARE * abs(level), GROSS_SPREADS * spread.deviation)
     limit = max(RELEVANT * abs(level), min(tested, gross))
     return Sight(name, level, limit, spread, gross < tested)
@@ -168,16 +167,23 @@ def sight_lines(sights: Sequence[Sight], untested: Sequence[str], seeds: str) ->
         lines.append(
             f"For {gross} scores the seeds are too few for a test: they are worse once the mean "
             f"worsens by more than {share_text(GROSS_SHARE)} of the value and by more than "
-            f"{GROSS_SPREADS} standard deviations over seeds."
+            f"{GROSS_SPREADS} standard deviations over seeds. From two seeds, where other random "
+            "numbers are drawn, that may be chance."
         )
     return [*lines, _needed_line(sights)]
 
 
+@functools.lru_cache
+def _quantile(scores: int, freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.isf(ALARM / scores, freedom))
+
+
 def _blind_line(untested: Sequence[str]) -> str:
-    named = ", ".join(untested[:3]) + (", ..." if len(untested) > 3 else "")
     return (
         f"{len(untested)} scores cannot be tested, since the baseline has one seed of them and "
-        f"one seed tells no spread: {named}."
+        f"one seed tells no spread: {named(untested)}."
     )
 
 
@@ -195,3 +201,8 @@ def _needed_line(sights: Sequence[Sight]) -> str:
 def share_text(share: float) -> str:
     """Returns a share in per cent, such as ``"22 %"``."""
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+
+
+def named(names: Sequence[str]) -> str:
+    """Returns the first three of names as a list."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..comparison.columns import FLOOR, SCORE_KEY, comparable, without_floor
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
-from .missing import Missing, Search, name_of, trusted_values
-from .sight import Sight, Spread, look, spreads
+from .missing import Missing, Search
+from .scores import Key, Score, scores_of
+from .sight import RELEVANT, Sight, Spread, look, spreads
 
 FLOOR_TOLERANCE = 0.01
 # Scores that scatter over seeds alike, whichever the objective.
@@ -18,7 +19,6 @@ POOL = (
     *("dataset", "space", "latent_dim", "images", "density", "metric", "kind", "samples_k"),
     "features",
 )
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Trained:
         changes: The scores that both have.
         missing: The scores, or single seeds of them, that the results lack.
         untested: Scores of which the baseline has one seed alone.
-        distrusted: Scores that the baseline itself does not trust.
+        distrusted: Scores that are not compared, since their estimates are not trusted.
+        moved: Those of them that moved at equal seeds all the same.
         unknown: Scores of the results that the baseline does not have.
     """
 
@@ -74,6 +75,7 @@ class Trained:
     missing: tuple[Missing, ...] = ()
     untested: tuple[str, ...] = ()
     distrusted: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
     @property
@@ -85,61 +87,58 @@ class Trained:
 
 def compare_trained(before: Rows, after: Rows) -> Trained:
     """Compares each score of a baseline with that of the results."""
-    before, after = before[comparable(before)], after[comparable(after)]
-    old_rows, new_rows = _by_key(before), _by_key(after)
-    scatter = score_spreads(before)
+    stored, found = scores_of(before), scores_of(after)
+    search, scatter = Search(stored, found), score_spreads(stored)
     tested = sum(spread.freedom > 0 for spread in scatter.values())
-    search = Search(before, after)
     changes: list[Change] = []
     missing: list[Missing] = []
-    for key, old in old_rows.items():
-        then = trusted_values(old)
-        if not then:
-            continue
-        new = new_rows.get(key, after.iloc[:0])
-        missing += search.missing(old, new)
-        if now := trusted_values(new):
-            changes.append(_change(old, then, now, scatter.get(key, Spread()), tested))
-    names = {key: name_of(old.iloc[0].to_dict()) for key, old in (new_rows | old_rows).items()}
+    doubted = [score.name for score in stored.values() if score.is_distrusted]
+    for key, old in stored.items():
+        if old.values:
+            new = found.get(key)
+            lacks = search.missing(old, new)
+            missing += lacks
+            if new and new.values:
+                changes.append(_change(old, new.values, scatter.get(key, Spread()), tested))
+            elif not lacks:
+                doubted.append(old.name)
     return Trained(
         tuple(sorted(changes, key=lambda change: change.sight.name)),
         tuple(missing),
-        tuple(names[key] for key, spread in scatter.items() if spread.freedom == 0),
-        tuple(names[key] for key, old in old_rows.items() if _is_distrusted(old)),
-        tuple(names[key] for key in new_rows if key not in old_rows),
+        tuple(stored[key].name for key, spread in scatter.items() if spread.freedom == 0),
+        tuple(doubted),
+        tuple(old.name for key, old in stored.items() if key in found and _moved(old, found[key])),
+        tuple(score.name for key, score in found.items() if score.values and key not in stored),
     )
 
 
-def score_spreads(rows: Rows) -> dict[Key, Spread]:
+def score_spreads(scores: Mapping[Key, Score]) -> dict[Key, Spread]:
     """Returns how far each score of trained models scatters over seeds."""
+    pools: dict[Key, dict[Key, Seeds]] = {}
+    for key, score in scores.items():
+        if score.values and not score.is_floor:
+            pools.setdefault(score.key(POOL), {})[key] = score.values
     found: dict[Key, Spread] = {}
-    for _, pool in without_floor(rows).groupby(list(POOL), dropna=False):
-        scores = {key: trusted_values(own) for key, own in _by_key(pool).items()}
-        scores = {key: values for key, values in scores.items() if values}
-        seeds = sorted(set[int]().union(*scores.values()))
-        if seeds:
-            table = [[own.get(seed, np.nan) for own in scores.values()] for seed in seeds]
-            found |= dict(zip(scores, spreads(np.array(table)), strict=True))
+    for pool in pools.values():
+        seeds = sorted({seed for values in pool.values() for seed in values})
+        table = [[values.get(seed, np.nan) for values in pool.values()] for seed in seeds]
+        found |= dict(zip(pool, spreads(np.array(table)), strict=True))
     return found
 
 
-def _by_key(rows: Rows) -> dict[Key, Rows]:
-    # As text, since a key that holds nan is not found in a dictionary.
-    groups = rows.groupby(list(SCORE_KEY), dropna=False)
-    return {tuple(map(str, key)): own for key, own in groups}
-
-
-def _change(old: Rows, then: Seeds, now: Seeds, spread: Spread, tested: int) -> Change:
-    shared = {seed: then[seed] for seed in now if seed in then}
-    then = shared if len(shared) == len(now) else then
-    first, level = old.iloc[0].to_dict(), mean(then)
-    name, better = name_of(first), str(first["better"])
-    if first["objective"] == FLOOR:
+def _change(old: Score, now: Seeds, spread: Spread, tested: int) -> Change:
+    shared = {seed: old.values[seed] for seed in now if seed in old.values}
+    then = shared if len(shared) == len(now) else old.values
+    level, better = mean(then), str(old.row["better"])
+    if old.is_floor:
         limit = FLOOR_TOLERANCE * max(1e-9, abs(level))
-        return Change(then, now, better, Sight(name, level, limit, spread, False), exact=True)
-    return Change(then, now, better, look(name, level, spread, (len(then), len(now)), tested))
+        return Change(then, now, better, Sight(old.name, level, limit, spread, False), exact=True)
+    seen = look(old.name, level, spread, (len(then), len(now)), tested)
+    return Change(then, now, better, seen)
 
 
-def _is_distrusted(rows: Rows) -> bool:
-    good = rows[rows["status"] == "ok"]
-    return len(good) > 0 and bool((good["trusted"] == "no").all())
+def _moved(old: Score, new: Score) -> bool:
+    """Returns whether estimates that are not trusted moved at equal seeds: told, not judged."""
+    seeds = old.doubted.keys() & new.doubted.keys()
+    level = sum(abs(old.doubted[seed]) for seed in seeds)
+    return sum(abs(new.doubted[s] - old.doubted[s]) for s in seeds) > RELEVANT * level

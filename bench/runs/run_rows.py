@@ -25,7 +25,7 @@ def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -
     return {
         "schema": SCHEMA,
         "suite": config.suite,
-        "scale": config.scale,
+        "scale": config.budget or config.scale,
         "run": run,
         "recipe": recipe_of(settings),
         "dataset": config.dataset,

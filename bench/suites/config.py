@@ -52,7 +52,8 @@ class Training:
             keeps the rate.
         plateau_threshold: Least improvement, as a share of the decrease since the first
             validation, so that neither scale nor offset of a loss matters.
-        validate_every: Steps between validations; 0 means once an epoch.
+        validate_every: Steps between validations; 0 means once an epoch, and at least ten times
+            in all.
         gradient_clip: Bound on the global gradient norm; 0 means none.
         selection: Which weights are evaluated.
         train_images: Use only the first so many training images; 0 means all.
@@ -123,7 +124,7 @@ class Config:
 
     Attributes:
         suite: Name of the suite.
-        scale: Its scale: smoke, small or full.
+        scale: Its scale: smoke, small, medium or full.
         dataset: Name of the data set, as in ``aebench list datasets``.
         backbone: Name of the networks, as in ``aebench list backbones``.
         objective: Name of the objective, as in ``aebench list objectives``.
@@ -135,6 +136,7 @@ class Config:
         backbone_options: Options of the backbone.
         training: How it is trained.
         evaluation: What is computed from it.
+        budget: What the rows say in place of ``full``, for a suite without a published protocol.
     """
 
     suite: str
@@ -150,11 +152,12 @@ class Config:
     backbone_options: Options = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    budget: str = ""
 
     def training_record(self) -> dict[str, Any]:
         """Returns everything that decides the trained weights."""
         record = dataclasses.asdict(self)
-        del record["evaluation"], record["suite"]
+        del record["evaluation"], record["suite"], record["budget"]
         # Runs from before there was a choice keep their digests.
         if self.training.precision == "float32":
             del record["training"]["precision"]

@@ -18,7 +18,7 @@ from .config import STRICT, Config, Evaluation, Positive, Training
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-Scale = Literal["smoke", "small", "full"]
+Scale = Literal["smoke", "small", "medium", "full"]
 SCALES: tuple[str, ...] = get_args(Scale)
 FACTORS = ("dataset", "split", "backbone", "objective", "space", "latent_dim", "seed")
 MOST_TOLD = 10
@@ -102,12 +102,14 @@ SuiteFile = _table(
         title: One line for tables.
         description: What the suite shows.
         paper: The table or figure of a paper that it regenerates.
+        budget: What a run at scale "full" takes, such as "900 steps", where no paper published a
+            protocol. Rows and titles say it in place of "full".
         scales: What each scale changes in all runs.
         runs: The runs.
     """,
     {
         **_KEYS,
-        **dict.fromkeys(("title", "description", "paper"), (str, "")),
+        **dict.fromkeys(("title", "description", "paper", "budget"), (str, "")),
         "scale": _SCALE,
         "scales": (_TABLES["scales"], None),
         "runs": (Annotated[list[Runs], Field(min_length=1)], ...),  # type: ignore[valid-type]

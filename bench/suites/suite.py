@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from ...models.registry import unknown_name
 from ..errors import UserError
 from .config import Config, Evaluation, Training
-from .schema import FACTORS, check, refusal
+from .schema import FACTORS, SCALES, check, refusal
 from .suite_files import read_suite_file
 
-WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "full": 1.0}
+WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
 MOST_RUNS = 10_000
 Values = dict[str, Any]
 
@@ -30,11 +30,18 @@ class Suite:
         name: The file's stem.
         scale: The scale in force.
         configs: The runs.
+        budget: What a run at scale ``full`` takes where no paper published a protocol.
     """
 
     name: str
     scale: str
     configs: tuple[Config, ...]
+    budget: str = ""
+
+    @property
+    def label(self) -> str:
+        """The scale as rows and titles say it."""
+        return self.budget or self.scale
 
 
 def load_suite(
@@ -59,24 +66,29 @@ def load_suite(
     name, content = read_suite_file(suite)
     source = f"Suite '{suite}'"
     check(content, source)
-    keys = [(key.partition("."), value) for key, value in (settings or {}).items()]
+    budget = content.get("budget", "")
+    given = dict(settings or {})
+    if budget and given.get("scale") == budget:
+        given["scale"] = "full"
+    keys = [(key.partition("."), value) for key, value in given.items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
     check(chosen, source, "--set ")
     only = only or {}
     for factor in only:
         if factor not in FACTORS:
             raise UserError(unknown_name("factor of --only", factor, list(FACTORS)))
-    scale = chosen.get("scale", content.get("scale", "full"))
+    scale = _scale_of(content, chosen, source)
+    budget = budget if scale == "full" else ""
     width = {"width": WIDTHS[scale]} if "scales" in content else {}
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
     expansion = _Expansion(
-        source, name, scale, _merged(width, content), _merged(preset, chosen, seed)
+        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), budget
     )
     for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            return Suite(name, scale, _unique(configs, source))
+            return Suite(name, scale, _unique(configs, source), budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -91,6 +103,7 @@ class _Expansion:
         scale: The scale in force.
         under: What a block changes.
         over: What changes every block.
+        budget: What the rows say in place of ``full``.
     """
 
     source: str
@@ -98,6 +111,7 @@ class _Expansion:
     scale: str
     under: Values
     over: Values
+    budget: str
 
     def of(self, blocks: list[Values]) -> list[Config]:
         """Returns the runs of all blocks, in their order."""
@@ -125,6 +139,7 @@ class _Expansion:
             Config(
                 suite=self.suite,
                 scale=self.scale,
+                budget=self.budget,
                 options=options,
                 backbone_options=narrow | settings.get("backbone_options", {}),
                 training=training,
@@ -135,6 +150,15 @@ class _Expansion:
             for values in _combinations(factors)
             for options in _combinations(tables[2])
         ]
+
+
+def _scale_of(content: Values, chosen: Values, source: str) -> str:
+    own = content.get("scale", "full")
+    known = [scale for scale in SCALES if scale == own or scale in content.get("scales", {})]
+    scale = str(chosen.get("scale", own))
+    if scale not in known:
+        raise UserError(f"{source} has no scale '{scale}'; expected one of: {', '.join(known)}.")
+    return scale
 
 
 def _merged(*layers: Values) -> Values:

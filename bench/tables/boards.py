@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..comparison.cells import (
+    bound_sign,
     compute_seconds,
     image_error,
     likelihood_places,
@@ -29,13 +30,22 @@ HEADER = (
     *("rank", "objective", "mean ± 95 % (seeds)", "kind", "model"),
     *("parameters", "outside", "compute s"),
 )
-NOTES = (
+RANKS = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
-    "entry may hold every rank.",
-    "Nothing is ranked ahead of a lower bound on a likelihood, since the truth may be better.",
+    "entry may hold every rank."
+)
+BOUNDS = (
+    "≤ marks a lower bound on a likelihood, which is an upper bound on bits/dim. Nothing is "
+    "ranked ahead of it, since the truth may be better."
+)
+INTERVALS = (
     "± is the half-width of Student's 95 % interval of the mean over seeds. Likelihoods add the "
-    "error over test images, and with one seed have that alone.",
+    "error over test images, and with one seed have that alone; their ranks hold for these images."
+)
+NOTES = (
+    *(RANKS, BOUNDS, INTERVALS),
+    "An estimate that is not trusted has no mean, no interval and no rank.",
     "Entries are compared only with entries of the same board: same suite and scale, data set, "
     "backbone, score and protocol.",
 )
@@ -68,7 +78,10 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
     return [
         text_table(
             *("leaderboard", board, HEADER, map(_board_line, own)),
-            notes=(f"Protocol: {own[0]['protocol']}.", NOTES[0], NOTES[-1]),
+            notes=(
+                *(f"Protocol: {own[0]['protocol']}.", RANKS, INTERVALS),
+                *([BOUNDS] if any(entry["sign"] for entry in own) else []),
+            ),
         )
         for board, own in boards.items()
     ]
@@ -84,6 +97,8 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     groups = {str(name): own for name, own in rows.groupby("method", sort=False)}
     seeds = {name: seed_values(own) for name, own in groups.items()}
     ranks = rank_intervals(seeds, str(first["better"]), bounds)
+    if len(ranks) == 1:  # It is ahead of nothing.
+        ranks = {}
     known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
     score = score_title(first.to_dict())
     shared = {
@@ -96,7 +111,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
     }
     entries = [
-        {**shared, **_entry(groups[name], seeds[name], ranks.get(name), len(ranks))}
+        {**shared, **_entry(groups[name], seeds[name], ranks.get(name), len(groups))}
         for name in method_order(rows)
     ]
     return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
@@ -113,6 +128,7 @@ def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, co
         "rank": _rank_text(rank) if rank else lost_text(rows) or "-",
         "rank_low": low,
         "rank_high": high,
+        "sign": bound_sign(first.to_dict() | {"model": ""}).strip() if first["kind"] else "",
         "mean": float(f"{np.mean(values):.6g}") if values else None,
         "half_width": None if half is None else float(f"{half:.3g}"),
         "seeds": len(values),
@@ -132,7 +148,7 @@ def _rank_text(rank: tuple[int, int]) -> str:
 
 def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
     shown = entry["mean"]
-    number = "-" if shown is None else format_number(shown)
+    number = "-" if shown is None else f"{entry['sign']} {format_number(shown)}".strip()
     spread = "" if shown is None else spread_text(entry["half_width"], shown)
     # The count makes the cell one of a score, whose warnings the table collects.
     count = str(entry["seeds"])

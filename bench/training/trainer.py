@@ -38,6 +38,9 @@ from .state import (
 from .step import TrainingStep
 from .term_sums import Diverged, TermSums
 
+# Of a run, where its settings leave it open: the best of one or two weights is no choice.
+LEAST_VALIDATIONS = 10
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -90,7 +93,8 @@ class Trainer:
         self.save_seconds = save_seconds() if seconds_to_save is None else seconds_to_save
         self.states = SavedStates(folder, identity)
         self.log = TrainingLog(folder / "log.jsonl")
-        self.validate_every = training.validate_every or self.batches.per_epoch
+        often = max(1, training.steps // LEAST_VALIDATIONS)
+        self.validate_every = training.validate_every or min(self.batches.per_epoch, often)
         self.optimiser = adam(objective.parameters(), training.learning_rate, device)
         self.plateau = Plateau(training.plateau_patience, training.plateau_threshold)
         self.noise = stream(seed, "noise", device)

@@ -45,9 +45,10 @@ class MaskedNetwork(nn.Sequential):
     Args:
         features: Number d of inputs; the outputs are (q_1, t_1, q_2, t_2, ...), 2d of them.
         hidden: Width.
+        scale_bound: Most that a scale's logarithm is off 0; 0 for no bound.
     """
 
-    def __init__(self, features: int, hidden: int) -> None:
+    def __init__(self, features: int, hidden: int, scale_bound: float = 0.0) -> None:
         inputs = torch.arange(1, features + 1)
         # Degrees 1 .. d - 1 in turn: a unit of degree k may see inputs up to k.
         units = torch.arange(hidden) % max(1, features - 1) + min(1, features - 1)
@@ -58,9 +59,18 @@ class MaskedNetwork(nn.Sequential):
             *(ResidualBlock(hidden_layer(), hidden_layer()) for _ in range(BLOCKS)),
             MaskedLinear(adjacency=outputs[:, None] > units),
         )
+        self.scale_bound = scale_bound
         # Hidden units by degree, and for each degree from 0 on where its units end.
         self.order = units.argsort(stable=True).tolist()
         self.ends = units.bincount().cumsum(0).tolist()
+
+    def scale(self, q: Tensor) -> Tensor:
+        """Returns the scales a for outputs q."""
+        scale = softplus(q) + SCALE_FLOOR
+        if self.scale_bound == 0:
+            return scale
+        # The identity near a = 1, and smooth.
+        return (self.scale_bound * (scale.log() / self.scale_bound).tanh()).exp()
 
     def solve(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Returns v with a_i v_i + t_i = y_i, (N, d), and sum log a_i, computing each unit once.
@@ -92,8 +102,8 @@ class MaskedNetwork(nn.Sequential):
         sorted_inner = [(weight[order][:, order], bias[order]) for weight, bias in inner]
         return [(first[0][order], first[1][order]), *sorted_inner, (last[0][:, order], last[1])]
 
-    @staticmethod
     def _solve_columns(
+        self,
         y: Tensor,
         start: int,
         stop: int,
@@ -105,7 +115,7 @@ class MaskedNetwork(nn.Sequential):
         hidden, rows = _joined(known[-1], y), slice(2 * start, 2 * stop)
         raw = linear(hidden, weight[rows, : hidden.shape[1]], bias[rows])
         q, t = raw.unflatten(1, (-1, 2)).unbind(-1)  # The output interleaves q and t.
-        scales.append(softplus(q) + SCALE_FLOOR)
+        scales.append(self.scale(q))
         return (y[:, start:stop] - t) / scales[-1]
 
     @staticmethod
@@ -130,7 +140,9 @@ def _joined(blocks: list[Tensor], y: Tensor) -> Tensor:
 class AutoregressiveLayer(nn.Module):
     """Reverses the coordinates, then y_i = a_i v_i + t_i with a_i, t_i from v_1 .. v_(i-1).
 
-    a = softplus(q) + 1e-3. With one coordinate it is an affine map with constant coefficients.
+    a = softplus(q) + 1e-3, which nothing bounds from above; the inverse amplifies by up to 1,000.
+    A bound b replaces log a by b tanh(log a / b). With one coordinate the map is affine with
+    constant coefficients.
 
     References:
         Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
@@ -139,11 +151,12 @@ class AutoregressiveLayer(nn.Module):
     Args:
         features: Number of coordinates.
         hidden: Width of the network.
+        scale_bound: b; 0 for no bound, as in the released code.
     """
 
-    def __init__(self, features: int, hidden: int = 256) -> None:
+    def __init__(self, features: int, hidden: int = 256, *, scale_bound: float = 0.0) -> None:
         super().__init__()
-        self.network = MaskedNetwork(features, hidden)
+        self.network = MaskedNetwork(features, hidden, scale_bound)
 
     def forward(self, v: Tensor, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
         """Returns outputs and log-determinant of vectors (..., d) in one pass.
@@ -159,4 +172,4 @@ class AutoregressiveLayer(nn.Module):
 
     def _coefficients(self, v: Tensor) -> DependentTransform:
         q, t = self.network(v).unflatten(-1, (-1, 2)).unbind(-1)
-        return DependentTransform(AffineTransform(t, softplus(q) + SCALE_FLOOR), 1)
+        return DependentTransform(AffineTransform(t, self.network.scale(q)), 1)

@@ -49,7 +49,7 @@ class FlowStack(Flow):
     """Layers, each followed by one scale and shift that all coordinates share.
 
     ``maf`` takes one pass towards noise, ``iaf`` one towards data, ``realnvp`` one either way.
-    The other way of ``maf`` and ``iaf`` takes d passes for each layer. With ``maf`` for core and
+    The other way of ``maf`` and ``iaf`` goes coordinate by coordinate. With ``maf`` for core and
     prior flows and ``iaf`` for posterior flows, as in the AEF paper, training needs no slow pass.
 
     References:
@@ -62,15 +62,25 @@ class FlowStack(Flow):
         features: Number d of coordinates.
         layers: Number of layers.
         hidden: Width of their networks.
+        scale_bound: Most that the logarithm of an autoregressive layer's scale is off 0; 0 for
+            no bound. Coupling layers have bounded scales.
     """
 
-    def __init__(self, name: str, features: int, *, layers: int = 4, hidden: int = 256) -> None:
+    def __init__(
+        self,
+        name: str,
+        features: int,
+        *,
+        layers: int = 4,
+        hidden: int = 256,
+        scale_bound: float = 0.0,
+    ) -> None:
         super().__init__()
         self.normalises = name == "maf"
         self.layers = nn.ModuleList(
             CouplingLayer(features, hidden, odd=index % 2 == 0)
             if name == "realnvp"
-            else AutoregressiveLayer(features, hidden)
+            else AutoregressiveLayer(features, hidden, scale_bound=scale_bound)
             for index in range(layers)
         )
         self.norms = nn.ModuleList(ActNorm(1) for _ in range(layers))
@@ -106,15 +116,18 @@ class FlowStack(Flow):
         return v, total
 
 
-def build_flow(name: str, features: int, *, layers: int = 4, hidden: int = 256) -> Flow:
+def build_flow(
+    name: str, features: int, *, layers: int = 4, hidden: int = 256, scale_bound: float = 0.0
+) -> Flow:
     """Returns the flow called ``none``, ``maf``, ``iaf`` or ``realnvp``.
 
     Raises:
-        ValueError: The name is unknown, or a size is below 1.
+        ValueError: The name is unknown, a size is below 1, or the bound is negative.
     """
     if name not in NAMES:
         raise ValueError(unknown_name("flow", name, list(NAMES)))
     check_at_least(1, flow_layers=layers, flow_hidden=hidden)
+    check_at_least(0, flow_scale_bound=scale_bound)
     if name == "none":
         return NoFlow()
-    return FlowStack(name, features, layers=layers, hidden=hidden)
+    return FlowStack(name, features, layers=layers, hidden=hidden, scale_bound=scale_bound)

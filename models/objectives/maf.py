@@ -33,6 +33,7 @@ class MAF(Objective):
         preset: Not used.
         flow_layers: Autoregressive layers.
         flow_hidden: Width of their networks.
+        flow_scale_bound: Most that the logarithm of a scale is off 0; 0 for no bound.
 
     Raises:
         ValueError: A size is below 1.
@@ -55,10 +56,17 @@ class MAF(Objective):
         preset: str = "mnist",
         flow_layers: int = 4,
         flow_hidden: int = 256,
+        flow_scale_bound: float = 0.0,
     ) -> None:
         super().__init__(backbone, space, preset=preset)
         backbone.requires_grad_(False)
-        self.flow = build_flow("maf", self.code_dim, layers=flow_layers, hidden=flow_hidden)
+        self.flow = build_flow(
+            "maf",
+            self.code_dim,
+            layers=flow_layers,
+            hidden=flow_hidden,
+            scale_bound=flow_scale_bound,
+        )
 
     @property
     def code_dim(self) -> int:

@@ -37,6 +37,7 @@ class ScaledAutoencoder(Objective):
         epsilon: Added to every scale.
         flow_layers: Layers of each flow.
         flow_hidden: Width of the flows' networks.
+        flow_scale_bound: Most that the logarithm of a flow's scale is off 0; 0 for no bound.
         **options: ``preset``, which is not used: there are no published weights.
 
     Raises:
@@ -60,6 +61,7 @@ class ScaledAutoencoder(Objective):
         epsilon: float = 1e-5,
         flow_layers: int = 4,
         flow_hidden: int = 256,
+        flow_scale_bound: float = 0.0,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(backbone, space, **options)
@@ -71,7 +73,8 @@ class ScaledAutoencoder(Objective):
             self.decoder_rho = nn.Parameter(torch.full(backbone.image_shape, decoder_rho))
         if decoder_scale == "dependent":
             self.decoder_scale_head = backbone.output_head()
-        self.flow_sizes = {"layers": flow_layers, "hidden": flow_hidden}
+        sizes = {"layers": flow_layers, "hidden": flow_hidden}
+        self.flow_sizes: dict[str, Any] = {**sizes, "scale_bound": flow_scale_bound}
         self.prior_flow = build_flow(prior_flow, backbone.latent_dim, **self.flow_sizes)
 
     def encoder_affine(self, y: Tensor) -> tuple[Tensor, Tensor]:

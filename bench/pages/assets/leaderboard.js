@@ -24,6 +24,11 @@ function picture(cell) {
   return button;
 }
 
+function bounded(cell) {
+  const value = cell.getValue();
+  return value === null ? "" : [cell.getRow().getData().sign, value].join(" ").trim();
+}
+
 const text = (title, field) => ({ title, field, headerFilter: "input" });
 const choice = (title, field) => ({
   title, field, headerFilter: "list",
@@ -41,7 +46,8 @@ window.leaderboard = new Tabulator("#board", {
       sorter: (a, b, first, second) => first.getData().rank_low - second.getData().rank_low },
     text("objective", "objective"),
     { title: "pictures", field: "picture", formatter: picture, headerSort: false },
-    number("mean", "mean"), number("± 95 %", "half_width"), number("seeds", "seeds"),
+    { ...number("mean", "mean"), formatter: bounded },
+    number("± 95 %", "half_width"), number("seeds", "seeds"),
     choice("data set", "dataset"), choice("d", "latent_dim"), choice("score", "score"), choice("of", "place"),
     choice("kind", "kind"), choice("model", "model"),
     number("parameters", "parameters_backbone"), number("outside", "parameters_outside"),

@@ -1,0 +1,98 @@
+"""Samples that are not finite: drawn again, their share a score; bounds on a flow's scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.records.results import read_results
+from aebench.bench.suites.config import Evaluation
+from aebench.models import build
+from aebench.models.flows.actnorm import ActNorm
+from aebench.models.flows.flows import build_flow
+from torch import Tensor
+
+COUNT = 200
+
+
+def outputs_losing(limit: float, monkeypatch: pytest.MonkeyPatch) -> Outputs:
+    """Returns outputs of a model that decodes to nan where the first code is above a limit."""
+    data = load_dataset("digits")
+    model: Any = build("vae", backbone="tiny", image_shape=(1, 8, 8), latent_dim=3, seed=0)
+    decode = model.decode
+
+    def broken(z: Tensor) -> Tensor:
+        images = decode(z)
+        return torch.where((z[:, 0] > limit)[:, None, None, None], torch.nan, images)
+
+    monkeypatch.setattr(model, "decode", broken)
+    return Outputs(model, data, Evaluation(images=COUNT, densities=("prior",)), 0)
+
+
+def test_lost_samples_are_drawn_again_and_the_others_stay(monkeypatch):
+    whole = outputs_losing(1e9, monkeypatch)
+    outputs = outputs_losing(0.5, monkeypatch)
+    images = outputs.images("sample", "prior")
+    assert images.shape == whole.images("sample", "prior").shape
+    same = (images == whole.images("sample", "prior")).flatten(1).all(1)
+    share = outputs.non_finite("prior")
+    # P(z > 0.5) = 0.3085 with error 0.033 in 200 draws.
+    assert share == pytest.approx(0.3085, abs=0.1)
+    assert int((~same).sum()) == round(share * COUNT)
+    assert whole.non_finite("prior") == 0
+
+
+def test_a_model_that_gives_no_finite_sample_is_told_with_its_share(monkeypatch):
+    outputs = outputs_losing(-1e9, monkeypatch)
+    with pytest.raises(ValueError, match="200 of 200 samples are not finite after 11 draws"):
+        outputs.images("sample", "prior")
+    assert outputs.non_finite("prior") == 1
+
+
+def test_models_with_a_flow_have_their_share_of_lost_draws_as_a_row(suite_file, aebench, tmp_path):
+    text = Path(suite_file(('"ae", "vae"', '"vae"'))).read_text(encoding="utf-8")
+    text = text.replace('["gaussian"]', '["prior"]').replace("reconstruction", "frechet")
+    flow = 'options = {prior_flow = "maf", flow_layers = 1, flow_hidden = 8}'
+    text += '[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\nspace = "logit"\n'
+    text += f'objective = "vae-iaf"\n{flow}\n'
+    path = tmp_path / "flows.toml"
+    path.write_text(text, encoding="utf-8")
+    assert aebench(str(path))[0] == 0
+    rows = read_results(tmp_path / "out").rows
+    shares = rows[rows["metric"] == "non_finite"]
+    assert list(shares["objective"]) == ["vae-iaf"]
+    (row,) = shares.to_dict("records")
+    assert (row["value"], row["n_generated"], row["density"]) == (0, 20, "prior")
+    assert row["stderr"] != row["stderr"]
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf"])
+def test_a_bound_holds_the_scales_of_a_flow_and_leaves_it_invertible(name):
+    torch.manual_seed(0)
+    flow = build_flow(name, 4, layers=2, hidden=16, scale_bound=0.5).double()
+    for module in flow.modules():
+        if isinstance(module, ActNorm):
+            module.get_buffer("initialised").fill_(True)
+    for parameter in flow.parameters():
+        parameter.data.mul_(6)
+    layer: Any = flow.layers[0]
+    v = 5 * torch.randn(300, 4).double()
+    scales = layer.network.scale(layer.network(v).unflatten(-1, (-1, 2))[..., 0])
+    assert 0.4 < float(scales.detach().log().abs().max()) <= 0.5
+    z, log_det = flow.to_noise(v)
+    back, negative = flow.to_data(z)
+    torch.testing.assert_close(back, v)
+    torch.testing.assert_close(negative, -log_det)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda one: flow.to_noise(one[None])[0][0]))(v)
+    torch.testing.assert_close(torch.linalg.slogdet(jacobian)[1], log_det)
+
+
+def test_a_bound_below_zero_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match="'flow_scale_bound' is -1; expected a number of at least 0"
+    ):
+        build_flow("maf", 4, scale_bound=-1)
