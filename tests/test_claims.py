@@ -278,7 +278,7 @@ def test_the_error_of_a_gain_is_that_over_seeds_and_test_images():
     }
     gaps = (np.array(both["exact"]) - np.array(both["lower bound"])) / (784 * np.log(2))
     seeds = stats.t.ppf(0.975, 5) * stats.sem(gaps.mean(axis=1))
-    images = stats.norm.ppf(0.975) * stats.sem(gaps.mean(axis=0))
+    images = stats.t.ppf(0.975, 49) * stats.sem(gaps.mean(axis=0))
     half = np.hypot(seeds, images)
     assert effect.interval == pytest.approx((gaps.mean() - half, gaps.mean() + half), rel=1e-4)
 
