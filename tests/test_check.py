@@ -10,7 +10,8 @@ from aebench.bench.evaluation import metric_lookup
 from aebench.bench.records.results import write_results
 from aebench.bench.regression import exact as check_exact
 from aebench.bench.regression.check import check_results, update_baseline
-from aebench.bench.regression.outcome import render_outcome
+from aebench.bench.regression.exact import Exact
+from aebench.bench.regression.outcome import Outcome, render_outcome, render_sight
 from aebench.bench.regression.trained import compare_trained
 from aebench.bench.tables.paired import compare_results
 
@@ -148,6 +149,31 @@ def test_a_score_that_no_longer_applies_or_is_no_longer_trusted_is_missing():
         "an estimate that is not trusted (seed 1)",
     ]
     assert missing_of(after, rows) == [] and missing_of(after[1:], rows[1:]) == []
+
+
+def test_estimates_that_are_not_trusted_are_not_judged_but_a_move_is_told():
+    score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test", "trusted": "no"}
+    rows = [make_row(seed=s, value=4.0 + s, **score) for s in range(3)]
+    other = [make_row(seed=s) for s in range(3)]
+    for factor, moved in ((1.001, ()), (1.5, ("fashion-mini ae d = 16 test bits_per_dim",))):
+        after = [*other, *(row | {"value": factor * row["value"]} for row in rows)]
+        found = compare_trained(frame([*rows, *other]), frame(after))
+        outcome = Outcome(Exact((), 1, ()), found)
+        assert not outcome.is_regression and found.moved == moved
+        assert ("1 estimates that are not trusted moved" in render_outcome(outcome)) is bool(moved)
+        assert "1 scores are estimates that are not trusted" in render_sight(found)
+
+
+def test_an_estimate_on_the_edge_of_trust_is_not_missing_where_it_falls_on_the_other_side():
+    score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test"}
+    trust = [("yes", "no", "yes"), ("no", "no", "no")]
+    before, after = (
+        [make_row(seed=s, trusted=word, value=float(s), **score) for s, word in enumerate(words)]
+        for words in trust
+    )
+    assert missing_of(before, after) == []
+    assert compare_trained(frame(before), frame(after)).distrusted != ()
+    assert missing_of(before[:1], after[:1]) != []
 
 
 def test_missing_scores_fail_and_are_listed(tmp_path, baseline, capsys):

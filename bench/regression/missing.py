@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .scores import MODEL, Key, Score
+from .scores import DISTRUSTED, MODEL, Key, Score
 
 # Settings that show in a row, as words around the baseline's value and the new one.
 SHOWN = {
@@ -64,11 +64,13 @@ class Search:
         expected = set(old.values) if old.is_floor else self._seeds & set(old.values)
         if not lost_before:
             expected |= set(lost)
+        if old.doubted:  # On the edge of trust, which side it is on is no change.
+            expected -= {seed for seed, why in lost.items() if why == DISTRUSTED}
         now = new.values if new else {}
         reasons: dict[str, list[int]] = {}
         for seed in sorted(expected - set(now)):
             reasons.setdefault(lost.get(seed, ABSENT), []).append(seed)
-        if not now and set(reasons) <= {ABSENT}:
+        if not now and not lost:
             return [Missing(old.model, old.score, self._why_absent(old.row))]
         return [
             Missing(old.model, old.score, f"{why} ({_seeds_text(seeds)})")

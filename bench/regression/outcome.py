@@ -9,7 +9,7 @@ from ..comparison.significance import Seeds, mean
 from ..comparison.table import format_number, text_table
 from .exact import ADVICE, Exact
 from .missing import missing_lines
-from .sight import ALARM, RELEVANT, share_text, sight_lines
+from .sight import ALARM, RELEVANT, named, share_text, sight_lines
 from .trained import Change, Trained
 
 NAMED = 20  # Lines of a list before the rest is only counted.
@@ -53,8 +53,8 @@ def render_sight(trained: Trained) -> str:
     lines = sight_lines(trained.sights, trained.untested, f"{of or 'no'} seeds")
     if trained.distrusted:
         lines.append(
-            f"Not compared, since the baseline itself does not trust them: "
-            f"{len(trained.distrusted)} estimates, such as {trained.distrusted[0]}."
+            f"{len(trained.distrusted)} scores are estimates that are not trusted, and enter no "
+            f"test: {named(trained.distrusted)}. That they move is told all the same."
         )
     return "## What this check can see\n\n" + "".join(f"- {line}\n" for line in lines)
 
@@ -113,10 +113,17 @@ def _change_notes(outcome: Outcome) -> list[str]:
             f"equal seeds, though by no more than seeds explain (most: {name}, by "
             f"{share_text(share)}). The code, a library or the processor is another one."
         )
-    unknown = outcome.trained.unknown
-    if unknown:
-        named = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        notes.append(f"{len(unknown)} scores are not in the baseline, so not compared: {named}.")
+    trained = outcome.trained
+    if trained.moved:
+        notes.append(
+            f"{len(trained.moved)} estimates that are not trusted moved by more than "
+            f"{share_text(RELEVANT)} at equal seeds: {named(trained.moved)}."
+        )
+    if trained.unknown:
+        notes.append(
+            f"{len(trained.unknown)} scores are not in the baseline, so not compared: "
+            f"{named(trained.unknown)}."
+        )
     return notes
 
 

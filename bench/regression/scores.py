@@ -24,11 +24,13 @@ class Score:
         row: Its first row, which says what it is.
         values: The value of each seed whose row is in order and trusted.
         lost: For each other seed that has a row, why it has no such value.
+        doubted: The value of each seed whose estimate is not trusted.
     """
 
     row: Mapping[Any, Any]
     values: dict[int, float] = field(default_factory=dict)
     lost: dict[int, str] = field(default_factory=dict)
+    doubted: dict[int, float] = field(default_factory=dict)
 
     @property
     def is_floor(self) -> bool:
@@ -38,7 +40,7 @@ class Score:
     @property
     def is_distrusted(self) -> bool:
         """Whether all that it has are estimates that are not trusted."""
-        return bool(self.lost) and not self.values and set(self.lost.values()) == {DISTRUSTED}
+        return bool(self.doubted) and not self.values
 
     @property
     def method(self) -> Key:
@@ -80,8 +82,11 @@ def scores_of(rows: Rows) -> dict[Key, Score]:
     for row, trusted in zip(rows.to_dict("records"), is_trusted(rows), strict=True):
         own = Score(row)
         own = found.setdefault(own.key(SCORE_KEY), own)
-        if row["status"] == "ok" and trusted:
-            own.values[int(row["seed"])] = float(row["value"])
+        seed = int(row["seed"])
+        if row["status"] != "ok":
+            own.lost[seed] = row["status"]
+        elif trusted:
+            own.values[seed] = float(row["value"])
         else:
-            own.lost[int(row["seed"])] = DISTRUSTED if row["status"] == "ok" else row["status"]
+            own.doubted[seed], own.lost[seed] = float(row["value"]), DISTRUSTED
     return found

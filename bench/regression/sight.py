@@ -181,10 +181,9 @@ def _quantile(scores: int, freedom: float) -> float:
 
 
 def _blind_line(untested: Sequence[str]) -> str:
-    named = ", ".join(untested[:3]) + (", ..." if len(untested) > 3 else "")
     return (
         f"{len(untested)} scores cannot be tested, since the baseline has one seed of them and "
-        f"one seed tells no spread: {named}."
+        f"one seed tells no spread: {named(untested)}."
     )
 
 
@@ -202,3 +201,8 @@ def _needed_line(sights: Sequence[Sight]) -> str:
 def share_text(share: float) -> str:
     """Returns a share in per cent, such as ``"22 %"``."""
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+
+
+def named(names: Sequence[str]) -> str:
+    """Returns the first three of names as a list."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -11,7 +11,7 @@ from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .missing import Missing, Search
 from .scores import Key, Score, scores_of
-from .sight import Sight, Spread, look, spreads
+from .sight import RELEVANT, Sight, Spread, look, spreads
 
 FLOOR_TOLERANCE = 0.01
 # Scores that scatter over seeds alike, whichever the objective.
@@ -66,7 +66,8 @@ class Trained:
         changes: The scores that both have.
         missing: The scores, or single seeds of them, that the results lack.
         untested: Scores of which the baseline has one seed alone.
-        distrusted: Scores that the baseline itself does not trust.
+        distrusted: Scores that are not compared, since their estimates are not trusted.
+        moved: Those of them that moved at equal seeds all the same.
         unknown: Scores of the results that the baseline does not have.
     """
 
@@ -74,6 +75,7 @@ class Trained:
     missing: tuple[Missing, ...] = ()
     untested: tuple[str, ...] = ()
     distrusted: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
     @property
@@ -90,17 +92,22 @@ def compare_trained(before: Rows, after: Rows) -> Trained:
     tested = sum(spread.freedom > 0 for spread in scatter.values())
     changes: list[Change] = []
     missing: list[Missing] = []
+    doubted = [score.name for score in stored.values() if score.is_distrusted]
     for key, old in stored.items():
         if old.values:
             new = found.get(key)
-            missing += search.missing(old, new)
+            lacks = search.missing(old, new)
+            missing += lacks
             if new and new.values:
                 changes.append(_change(old, new.values, scatter.get(key, Spread()), tested))
+            elif not lacks:
+                doubted.append(old.name)
     return Trained(
         tuple(sorted(changes, key=lambda change: change.sight.name)),
         tuple(missing),
         tuple(stored[key].name for key, spread in scatter.items() if spread.freedom == 0),
-        tuple(score.name for score in stored.values() if score.is_distrusted),
+        tuple(doubted),
+        tuple(old.name for key, old in stored.items() if key in found and _moved(old, found[key])),
         tuple(score.name for key, score in found.items() if score.values and key not in stored),
     )
 
@@ -128,3 +135,10 @@ def _change(old: Score, now: Seeds, spread: Spread, tested: int) -> Change:
         return Change(then, now, better, Sight(old.name, level, limit, spread, False), exact=True)
     seen = look(old.name, level, spread, (len(then), len(now)), tested)
     return Change(then, now, better, seen)
+
+
+def _moved(old: Score, new: Score) -> bool:
+    """Returns whether estimates that are not trusted moved at equal seeds: told, not judged."""
+    seeds = old.doubted.keys() & new.doubted.keys()
+    level = sum(abs(old.doubted[seed]) for seed in seeds)
+    return sum(abs(new.doubted[s] - old.doubted[s]) for s in seeds) > RELEVANT * level
