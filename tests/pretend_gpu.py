@@ -8,10 +8,11 @@ optimiser cannot read. What cannot be seen here: kernels, streams, memory and sp
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import runpy
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ class GpuTensor(torch.Tensor):
             dtype=inner.dtype,
             device=GPU,
         )
+        if inner.device.type != "cpu":
+            raise TypeError(f"A tensor was made out of sight, on {inner.device}.")
         made.inner = inner
         return made
 
@@ -136,7 +139,7 @@ class Gpu(TorchDispatchMode):
     def carry_out(self, function, args, kwargs) -> Any:
         """Does what the operation does, on the CPU, or refuses it as a GPU would."""
         name = function._schema.name
-        if torch.is_inference_mode_enabled() and _is_composite(function):
+        if _is_composite(function):  # As in inference mode, and with tensors made there.
             with self:
                 return function.decompose(*args, **kwargs)
         leaves = _leaves(args) + _leaves(kwargs.values())
@@ -222,6 +225,7 @@ def _wrap(value: Any) -> Any:
     return GpuTensor(value) if plain else value
 
 
+@functools.cache
 def _is_composite(function: Any) -> bool:
     key = torch._C.DispatchKey.CompositeImplicitAutograd
     return torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), key)
@@ -284,13 +288,9 @@ def pretend_gpu(patch: Any) -> Iterator[Gpu]:
     Args:
         patch: pytest's ``monkeypatch``.
     """
-    gpu, make = Gpu(), torch.tensor
-
-    def tensor(*args: Any, device: Any = None, **options: Any) -> Tensor:
-        made = make(*args, **options)
-        return made if device is None else made.to(device)
-
-    patch.setattr(torch, "tensor", tensor)
+    gpu = Gpu()
+    for name in ("tensor", "as_tensor"):
+        patch.setattr(torch, name, _then_moved(getattr(torch, name)))
     patch.setattr(torch, "Generator", _AnyGenerator)
     cuda = GRAPHS["Cuda"](gpu)
     for name in (
@@ -320,6 +320,16 @@ def pretend_gpu(patch: Any) -> Iterator[Gpu]:
     finally:
         _MACHINES.pop()
         torch._C._set_only_lift_cpu_tensors(False)
+
+
+def _then_moved(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns what makes a tensor on the CPU, where operations are seen, and moves it."""
+
+    def made(data: object, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+        values = data if isinstance(data, Tensor) else make(data, dtype=dtype, **options)
+        return values.to(device=device or values.device, dtype=dtype or values.dtype)
+
+    return made
 
 
 def _any_device(*given: object) -> list[str]:

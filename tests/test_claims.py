@@ -19,6 +19,7 @@ from aebench.bench.pages.effects import (
     smallest_detectable,
 )
 from aebench.bench.records.per_image import PerImage, key_of
+from aebench.bench.tables.wide import wide_tables
 from scipy import stats
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -277,7 +278,7 @@ def test_the_error_of_a_gain_is_that_over_seeds_and_test_images():
     }
     gaps = (np.array(both["exact"]) - np.array(both["lower bound"])) / (784 * np.log(2))
     seeds = stats.t.ppf(0.975, 5) * stats.sem(gaps.mean(axis=1))
-    images = stats.norm.ppf(0.975) * stats.sem(gaps.mean(axis=0))
+    images = stats.t.ppf(0.975, 49) * stats.sem(gaps.mean(axis=0))
     half = np.hypot(seeds, images)
     assert effect.interval == pytest.approx((gaps.mean() - half, gaps.mean() + half), rel=1e-4)
 
@@ -309,6 +310,8 @@ def test_failed_diverged_and_untrusted_runs_are_counted_by_name():
     for row in rows:
         if row["objective"] == "ae" and row["images"] == "sample" and row["seed"] < 2:
             row |= {"status": "failed", "value": None, "reason": "Images have nan values."}
+    text = text_of(rows)
+    assert "No run diverged" not in text and "2 runs have scores that failed: ae (2)." in text
     rows.append(make_row(objective="rae", status="diverged", images="test", metric="loss"))
     rows += likelihood_rows(seeds=(0, 1, 2), levels={"vae-iaf": 4.0}, trusted="no")
     text = text_of(rows)
@@ -341,15 +344,17 @@ def test_the_lowest_samples_are_named_with_what_the_seeds_say_of_them():
     assert "Nothing is said of its rank: all rows share only 3 of the 5 seeds needed." in text
 
 
-def test_the_annealed_checks_that_end_below_the_bound_are_counted():
-    rows = likelihood_rows(seeds=(0, 1), levels={"vae": 5.0})
+def test_annealed_checks_that_are_not_trusted_are_counted_and_enter_no_summary():
+    rows = likelihood_rows(seeds=(0, 1, 2), levels={"vae": 5.0})
     gains = [r | {"metric": "log_prob_gain_from_annealing", "kind": ""} for r in rows]
-    for row, value in zip(gains, (0.25, -0.75), strict=True):
-        row["value"] = value
+    for row, value in zip(gains, (0.25, -0.75, -80.0), strict=True):
+        row |= {"value": value, "trusted": "no" if value < -1 else "yes"}
     gaps = [r | {"metric": "bracket_gap", "value": 1.5, "kind": ""} for r in rows]
     text = text_of([*rows, *gains, *gaps])
-    assert "by -0.750 to 0.250 nats" in text and "In 1 of these cases it ends below" in text
+    assert "bounds of 3 models. It can be trusted for 2 of them." in text
+    assert "by -0.750 to 0.250 nats" in text
     assert "1.50 nats in the median and 1.50 at most" in text
+    assert "Annealing" not in text_of(rows)
 
 
 def test_the_table_shows_each_comparison_with_interval_seeds_share_and_verdict():
@@ -405,3 +410,69 @@ def test_pages_say_the_share_of_the_published_steps_or_the_budget(
     assert {f.effect.training for f in findings(frame(rows), {})} == {training}
     if suite == "somebodys-own":
         assert "published" not in text and "budget" not in text
+
+
+def test_floor_rows_alone_are_no_runs_that_went_well():
+    text = text_of(table_rows(objectives=()))
+    assert text == "There are only floor rows: no objective has been scored yet."
+
+
+def test_each_effect_of_the_mixture_is_a_difference_of_two_cells_of_the_table_beside_it():
+    rows = table_rows(seeds=range(6))
+    rows += [r | {"density": "gaussian", "value": 1.0} for r in rows if r["density"] == "prior"]
+    rows += [r | {"density": "second-stage"} for r in rows if r["density"] == "prior"][:6]
+    [table] = wide_tables(frame(rows))
+    names = [name for _, name in table.columns]
+    cells = {m: dict(zip(names, line, strict=True)) for m, line in table.lines}
+    found = [f.effect for f in findings(frame(rows), {}) if f.effect.claim == "RAE i"]
+    assert len(found) == 5
+    for effect in found:
+        line = cells[effect.comparison.partition(":")[0]]
+        shown = line["N(0,I) / N"].value - line["GMM-10"].value
+        assert effect.value == pytest.approx(shown)
+
+
+def test_the_lowest_samples_of_the_page_are_the_lowest_cell_of_the_table():
+    rows = table_rows(seeds=range(6))
+    [table] = wide_tables(frame(rows))
+    columns = [
+        at for at, (_, name) in enumerate(table.columns) if name in ("N(0,I) / N", "GMM-10")
+    ]
+    lowest = min(
+        (line[at] for m, line in table.lines for at in columns if m != "floor"),
+        key=lambda cell: cell.value,
+    )
+    assert f"of samples is {lowest.text.partition(' ')[0]} over 6 seeds" in text_of(rows)
+
+
+def test_methods_whose_samples_were_drawn_again_are_named_with_the_share():
+    rows = table_rows(objectives=("ae", "vae"))
+    share = {"metric": "non_finite", "images": "sample", "density": "gmm-10"}
+    for objective, value in (("ae", 0.0), ("vae", 0.025)):
+        rows.append(make_row(objective=objective, value=value, **share))
+    sentence = "not finite and were drawn again: vae with gmm-10 (up to 2.5 %)."
+    assert sentence in text_of(rows)
+    assert "drawn again" not in text_of([row for row in rows if row["value"] != 0.025])
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(2.0, "supported"), (600.0, "undecided")])
+def test_a_bracket_bounds_a_gain_from_both_sides_and_can_support_it(gap, verdict):
+    # A gain of 1.01 bits/dim of 784 is 549 nats: more than one gap, less than the other.
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 5.4, "aef-center": 4.39})
+    arrays, more = arrays_of(rows), []
+    for row in rows:
+        if row["objective"] == "vae":
+            nats = (8 - row["value"]) * 784 * np.log(2)
+            own = {"unit": "nats per image", "n_real": 50}
+            annealed = (
+                row | own | {"metric": "log_prob_annealed", "value": nats, "better": "higher"}
+            )
+            values = np.full(50, nats, np.float32)
+            key = key_of(frame([annealed]).iloc[0].to_dict())
+            arrays[key] = PerImage(np.arange(50, dtype=np.int32), values, "lower bound")
+            bracket = {"metric": "bracket_gap", "value": gap, "stderr": 0.1, "better": "lower"}
+            more += [annealed, row | own | bracket | {"kind": "", "n_real": None}]
+    [effect] = aef_effects(with_places(frame([*rows, *more])), arrays)
+    assert effect.below == pytest.approx(gap / (784 * np.log(2))) and effect.above == 0
+    found = verdicts_of([*rows, *more], "AEF", arrays)
+    assert [verdict for verdict, _ in found.values()] == [verdict]

@@ -90,13 +90,28 @@ def test_a_bracket_gives_both_ends():
     assert gain(first, second).direction == "≤"
 
 
+def test_a_bracket_whose_gap_is_estimated_below_0_does_not_make_a_bound_exact():
+    first = likelihoods("vae", np.ones((1, 9)), "lower bound", "log_prob_annealed")
+    second = likelihoods("maf", 3 * np.ones((1, 9)))
+    row = first[0][0] | {"metric": "bracket_gap", "value": -0.1, "stderr": 0.25, "kind": ""}
+    found = gain(first, second, frame([row]))
+    assert found.direction == "to" and found.below == 0.25
+
+
+def test_few_images_have_students_interval_too():
+    values = np.arange(6.0)
+    found = gain(likelihoods("vae", [np.zeros(6)]), likelihoods("maf", [values]))
+    error = values.std(ddof=1) / np.sqrt(6)
+    assert found.half_width == pytest.approx(t.ppf(0.975, 5) * error, rel=1e-4)
+
+
 def test_differences_are_paired_over_images_and_seeds():
     draw = np.random.default_rng(0)
     hard = 50 * draw.normal(size=IMAGES)
     moved = draw.normal(2.0, 1.0, size=(3, IMAGES))
     found = gain(likelihoods("vae", hard + np.zeros((3, 1))), likelihoods("maf", hard + moved))
     over_seeds = t.ppf(0.975, 2) * moved.mean(axis=1).std(ddof=1) / np.sqrt(3)
-    over_images = 1.96 * moved.mean(axis=0).std(ddof=1) / np.sqrt(IMAGES)
+    over_images = t.ppf(0.975, IMAGES - 1) * moved.mean(axis=0).std(ddof=1) / np.sqrt(IMAGES)
     assert found.value == pytest.approx(moved.mean(), abs=1e-4)
     assert found.half_width == pytest.approx(np.hypot(over_seeds, over_images), rel=1e-3)
     assert (found.images, found.seeds, found.sign) == (IMAGES, (0, 1, 2), 1)

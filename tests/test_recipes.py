@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -14,7 +15,7 @@ import pytest
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.columns import SCORE_KEY, method_labels, without_setting
 from aebench.bench.pages.leaderboard import build_leaderboard
-from aebench.bench.records.recipe import recipe_notes, recipe_of, recipe_settings
+from aebench.bench.records.recipe import IN_COLUMNS, recipe_notes, recipe_of, recipe_settings
 from aebench.bench.records.results import frame, joined, read_results, write_results
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.tables.paired import compare_results
@@ -137,31 +138,17 @@ def test_each_row_of_a_run_says_what_its_training_cost(folders):
     assert (rows[rows["objective"] != "floor"]["compute_seconds"] > 0).all()
 
 
-SETTINGS = {
-    "training.steps": 7, "training.batch_size": 10, "training.learning_rate": 0.01,
-    "training.plateau_patience": 2, "training.plateau_threshold": 0.5,
-    "training.validate_every": 3, "training.gradient_clip": 1.0,
-    "training.selection": "last step", "training.train_images": 50,
-    "training.noise_sigma": 0.1, "training.precision": "bfloat16",
-    "evaluation.interpolation": "linear", "evaluation.second_stage_steps": 5,
-    "evaluation.likelihood_validation_images": 9, "evaluation.annealing_chains": 3,
-    "split": "aef", "latent_dim": 4, "objective": "vae", "dataset": "fashion-mini",
-}  # fmt: skip
-NONE = {"evaluation.images": 30, "evaluation.sheet_images": 3, "scale": "small"} | {
-    f"evaluation.{name}": value
-    for name, value in (
-        ("metrics", ["prd"]),
-        ("densities", ["gmm-10"]),
-        ("features", ["lite0@64"]),
-    )
-}
-
-
 def recipe(suite, **options):
     (config, *_) = load_suite(str(suite), **options).configs
-    space = {"space": config.space or "unit", "split": config.split, "data": "ab"}
-    evaluation = config.evaluation.__dict__
-    return recipe_of(recipe_settings(config.training_record(), evaluation, **space))
+    return recipe_of(
+        recipe_settings(
+            config.training_record(),
+            dataclasses.asdict(config.evaluation),
+            space=config.space or "unit",
+            split=config.split,
+            data="ab",
+        )
+    )
 
 
 @pytest.fixture
@@ -171,14 +158,43 @@ def suite_file(tmp_path):
     return path
 
 
-def test_every_setting_that_changes_a_score_changes_the_recipe(suite_file):
-    found = {recipe(suite_file, settings={k: v}) for k, v in SETTINGS.items()}
-    assert len(found | {recipe(suite_file)}) == len(SETTINGS) + 1
+def changed(value):
+    """Returns another value of the same type."""
+    if isinstance(value, (list, tuple)):
+        return [*value, "x"]
+    return value | {"x": 1} if isinstance(value, dict) else value + type(value)(1)
 
 
-@pytest.mark.parametrize("name", NONE)
-def test_what_a_row_says_in_a_column_of_its_own_changes_no_recipe(name, suite_file):
-    assert recipe(suite_file, settings={name: NONE[name]}) == recipe(suite_file)
+def test_every_setting_changes_the_recipe_unless_a_column_of_the_row_says_it(suite_file):
+    (config, *_) = load_suite(str(suite_file), seeds=[0]).configs
+    training, evaluation = config.training_record(), dataclasses.asdict(config.evaluation)
+    place = {"space": "unit", "split": "default", "data": "ab"}
+    given = [("", training, {})]
+    for name, value in (dataclasses.asdict(config.training) | {"precision": "float32"}).items():
+        more = training["training"] | {name: changed(value)}
+        given.append((name, training | {"training": more}, {}))
+    for name in training.keys() - {"training", "space", "split"}:
+        given.append((name, training | {name: changed(training[name])}, {}))
+    given += [(name, training, {name: changed(value)}) for name, value in evaluation.items()]
+    found = {
+        name: recipe_of(recipe_settings(own, evaluation | more, **place))
+        for name, own, more in given
+    } | {
+        name: recipe_of(recipe_settings(training, evaluation, **place | {name: "other"}))
+        for name in ("space", "split")
+    }
+    alike = {name for name, recipe in found.items() if recipe == found[""]} - {""}
+    assert alike == {*IN_COLUMNS, "scale", "seed"}
+    assert len(set(found.values())) == len(found) - len(alike)
+
+
+def test_data_of_a_users_own_are_part_of_the_recipe_and_those_of_the_package_their_name():
+    def made(dataset, data):
+        settings = {"dataset": dataset}
+        return recipe_of(recipe_settings(settings, {}, space="unit", split="a", data=data))
+
+    assert made("digits", "ab") == made("digits", "cd")
+    assert made("folder:x", "ab") != made("folder:x", "cd")
 
 
 def test_seeds_share_a_recipe(suite_file):

@@ -152,6 +152,12 @@ def test_an_exact_likelihood_is_not_best_against_bounds_but_a_bound_beats_exact_
     assert marks["vae", "bits/dim, logit"] == "best"
 
 
+def test_captions_name_methods_as_their_lines_do():
+    rows = [r for r in likelihood_rows() if (r["objective"], r["seed"]) != ("vae", 2)]
+    notes = " ".join(next(likelihood_tables(frame(rows))).notes)
+    assert "('vae (logit)' has 2)" in notes and "|" not in notes
+
+
 def test_likelihoods_over_other_test_images_have_their_own_column():
     rows = likelihood_rows() + likelihood_rows(n_real=50, samples_k=5000)
     table = next(likelihood_tables(frame(rows)))

@@ -22,6 +22,7 @@ train_images = 100
 validate_every = 4
 [evaluation]
 metrics = {metrics}
+features = ["inception"]
 densities = ["prior", "gaussian"]
 images = 40
 [[runs]]
@@ -30,6 +31,12 @@ backbone = "mlp"
 latent_dim = 2
 objective = ["vae"]
 """
+
+
+@pytest.fixture(autouse=True)
+def without_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    monkeypatch.delenv("AEBENCH_INCEPTION", raising=False)
 
 
 @pytest.fixture
@@ -70,10 +77,16 @@ def test_the_distance_of_samples_is_that_of_the_vectors_drawn(suite_file, aebenc
         suite_file(text=SUITE.format(metrics='["frechet"]', dataset="warped-mixture"))
     )
     assert code == 0, told
-    (file,) = (tmp_path / "out").glob("runs/*/result.json")
+    floor, file = sorted(
+        (tmp_path / "out").glob("runs/*/result.json"), key=lambda f: "floor" not in f.parent.name
+    )
     arrays = np.load(file.with_name("arrays.npz"))
     real = load_dataset("warped-mixture").test[:40].flatten(1).numpy()
     np.testing.assert_array_equal(arrays["vectors_real"], real)
+    (row,) = rows_of(floor)
+    heldout = load_dataset("warped-mixture").validation[:40].flatten(1).numpy()
+    assert row["value"] == pytest.approx(frechet_distance(real=real, generated=heldout))
+    assert (row["objective"], row["space"]) == ("floor", "real")
     for kind in ("sample_prior", "sample_gaussian", "reconstruction"):
         images, _, density = kind.partition("_")
         (row,) = [r for r in rows_of(file) if (r["images"], r["density"]) == (images, density)]

@@ -111,10 +111,9 @@ class Gain:
         return f"{low} to {high}{spread}"
 
     def _number(self, number: float, sign: str = "") -> str:
-        """Returns a number with as many decimals as show two digits of the error and the gap."""
+        """Returns a number with as many decimals as show two digits of the error."""
         gap = self.below + self.above
-        known = [size for size in (self.half_width, gap) if size and math.isfinite(size)]
-        size = min(known) if known else abs(self.value) or 1.0
+        size = self.half_width or (gap if 0 < gap < math.inf else abs(self.value)) or 1.0
         decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
         return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
 
@@ -164,7 +163,7 @@ def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
         table = np.array([[own[image] for image in sorted(shared)] for own in paired])
         over_images = table.mean(axis=0)
         error = over_images.std(ddof=1) / math.sqrt(len(shared)) if len(shared) > 1 else None
-        half = half_width(table.mean(axis=1), error)
+        half = half_width(table.mean(axis=1), error, len(shared))
         value = float(table.mean())
     elif seeds and all(first.counts[s] == second.counts[s] for s in seeds):
         differences = [second.values[s] - first.values[s] for s in seeds]
@@ -199,8 +198,9 @@ def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
         return math.inf, 0.0
     own = [gaps[_model(row)] for row in records]
     values, errors = ([float(row[name]) for row in own] for name in ("value", "stderr"))
-    # An estimated gap may fall below 0; the ends of a bracket do not cross.
-    return max(0.0, float(np.mean(values))), float(np.nan_to_num(np.mean(errors)))
+    error = float(np.nan_to_num(np.mean(errors)))
+    # A gap below its own error is not told from none, which would make the bound exact.
+    return max(float(np.mean(values)), error), error
 
 
 def _records(rows: Rows) -> list[Line]:

@@ -21,6 +21,7 @@ from .protocol import budget_sentences
 from .rae import INTERPOLATION, Scores, Way, rae_effects, scores_of
 from .rae import MEANINGS as RAE_MEANINGS
 
+NON_FINITE = "non_finite"  # The share of draws that were not finite.
 MEANINGS = RAE_MEANINGS | AEF_MEANINGS
 
 
@@ -32,24 +33,25 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
         judged: What they decide of the papers' claims.
     """
     placed = with_places(rows)
-    parts = [
-        [" ".join(_samples(scores)) for scores in scores_of(placed)],
-        likelihood_reading(placed),
-        verdict_sentences(judged, MEANINGS),
-        precision_reading(rows),
-    ]
-    return "\n\n".join([extent(rows), *filter(None, map(_list, parts))])
+    parts = {
+        "Samples": [" ".join(_samples(scores)) for scores in scores_of(placed)],
+        "Likelihoods": likelihood_reading(placed),
+        "Claims": verdict_sentences(judged, MEANINGS),
+        "Precision": precision_reading(rows),
+    }
+    return "\n\n".join([extent(rows), *(_list(*part) for part in parts.items() if any(part[1]))])
 
 
-def _list(items: Iterable[str]) -> str:
-    """Returns items as a list of the page, one alone as a paragraph."""
-    found = [item for item in items if item]
-    return "\n".join(f"- {item}" for item in found) if len(found) > 1 else "".join(found)
+def _list(title: str, items: Iterable[str]) -> str:
+    """Returns items as a list of the page under a title."""
+    return f"**{title}**\n\n" + "\n".join(f"- {item}" for item in items if item)
 
 
 def extent(rows: Rows) -> str:
     """Returns what was run: objectives, seeds, what went wrong, and the budget."""
     placed = with_places(rows)
+    if not len(without_floor(rows)):
+        return "There are only floor rows: no objective has been scored yet."
     return " ".join([_counts(placed), *_outcomes(placed), *budget_sentences(rows)])
 
 
@@ -69,8 +71,6 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
 
 def _counts(placed: Rows) -> str:
     trained = without_floor(placed)
-    if not len(trained):
-        return "There are only floor rows: no objective has been scored yet."
     return (
         f"{trained['run'].nunique()} runs of {trained['objective'].nunique()} objectives on "
         f"{', '.join(sorted(trained['dataset'].unique()))} with {seeds_range(trained)} each."
@@ -96,6 +96,13 @@ def _outcomes(placed: Rows) -> Iterator[str]:
     for name, rows in lost.items():
         if len(rows):
             yield _lost_text(name, rows)
+    again = trained[(trained["metric"] == NON_FINITE) & (trained["value"] > 0)]
+    if len(again):
+        names = [
+            f"{method} with {density} (up to {100 * own['value'].max():.2g} %)"
+            for (method, density), own in again.groupby(["method", "density"])
+        ]
+        yield f"Some samples were not finite and were drawn again: {listed(names)}."
 
 
 def _lost_text(name: str, rows: Rows) -> str:

@@ -39,7 +39,7 @@ class RealOutputs(RealImages):
     noise_sigma: float = 0.0
 
     def images(self, kind: str, density: str = "") -> Tensor:
-        """Returns the held-out images, uint8 (N, C, H, W)."""
+        """Returns the held-out images or vectors as stored, (N, C, H, W)."""
         return self.heldout
 
 
@@ -64,18 +64,17 @@ def write_floors(requests: Sequence[Request]) -> None:
     for digest, group in groups.items():
         config = group[0].config
         data = dataset(config.dataset, config.split)
-        if data.default_space != "real":
-            # Runs of one suite may ask for different metrics; one floor serves them all.
-            settings = _merged([r.config.evaluation for r in group])
-            try:
-                _write_floor(group[0], settings, data, digest)
-            except (RuntimeError, MemoryError) as error:
-                if not lacks_memory(error):
-                    raise
-                raise RunFailed(
-                    f"Floor of the scores on '{config.dataset}': out of memory on "
-                    f"{group[0].device}, even for single images."
-                ) from error
+        # Runs of one suite may ask for different metrics; one floor serves them all.
+        settings = _merged([r.config.evaluation for r in group])
+        try:
+            _write_floor(group[0], settings, data, digest)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            raise RunFailed(
+                f"Floor of the scores on '{config.dataset}': out of memory on "
+                f"{group[0].device}, even for single images."
+            ) from error
 
 
 def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -116,7 +115,7 @@ def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any
         **place_columns(config, data, run, floor_settings(config.dataset, data.split)),
         **dict.fromkeys(texts, ""),
         **dict.fromkeys(counts, 0),
-        "space": "unit",
+        "space": data.default_space,
         "objective": FLOOR,
         "train_seconds": 0.0,
         "compute_seconds": None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..comparison.cells import (
@@ -56,7 +56,14 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     )
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
     lines = tuple((plain[method], line) for method, line in table.lines)
-    return replace(table, lines=lines)
+    notes = tuple(_with_plain_names(note, plain) for note in table.notes)
+    return replace(table, notes=notes, lines=lines)
+
+
+def _with_plain_names(text: str, plain: Mapping[str, str]) -> str:
+    for way, method in plain.items():
+        text = text.replace(f"'{way}'", f"'{method}'")
+    return text
 
 
 def _conditions(rows: Rows) -> dict[str, Cell]:

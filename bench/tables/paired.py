@@ -197,7 +197,8 @@ def _line(score: PairedScore) -> tuple[object, ...]:
     moved, count = float(difference.mean()), len(difference)
     pair = (score.first, score.second)
     means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
-    method = " ".join(filter(None, (row["method"], row["space"])))
+    space = "" if f"{row['space']})" in row["method"] else row["space"]
+    method = " ".join(filter(None, (row["method"], space)))
     scored = " ".join(filter(None, (row["images"], row["density"])))
     names = (method, row["dataset"], row["latent_dim"], scored, row["metric"])
     numbers = (
