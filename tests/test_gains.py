@@ -210,3 +210,13 @@ def test_compare_pairs_images_and_calls_no_bound_better_than_another(tmp_path, k
     assert any(note.startswith(f"{sign}:") for note in table.notes)
     # Images that are hard for both do not count: unpaired, the error would be above 10.
     assert float(cells[-2].text.rpartition("± ")[2]) < 1
+
+
+def test_compare_takes_scores_that_no_real_images_belong_to(tmp_path):
+    rows, _ = likelihoods("vae", np.ones((2, 9)), "lower bound", "log_prob_annealed")
+    gaps = [row | {"metric": "bracket_gap", "kind": "", "n_real": None} for row in rows]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name / "results.csv", frame(rows + gaps))
+    table, _ = compare_results(tmp_path / "first", tmp_path / "second")
+    assert {cells[3].text for _, cells in table.lines} == {"log_prob_annealed", "bracket_gap"}
