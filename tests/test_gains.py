@@ -220,3 +220,17 @@ def test_compare_takes_scores_that_no_real_images_belong_to(tmp_path):
         write_results(tmp_path / name / "results.csv", frame(rows + gaps))
     table, _ = compare_results(tmp_path / "first", tmp_path / "second")
     assert {cells[3].text for _, cells in table.lines} == {"log_prob_annealed", "bracket_gap"}
+
+
+def test_the_difference_of_each_seed_is_that_over_the_images_that_both_have():
+    draw = np.random.default_rng(8)
+    few, many = draw.normal(size=(3, 10)), draw.normal(size=(3, IMAGES))
+    found = gain(likelihoods("a", few), likelihoods("b", many))
+    expected = (many[:, :10] - few).mean(axis=1)
+    assert [found.by_seed[seed] for seed in range(3)] == pytest.approx(expected, abs=1e-6)
+    over_images = (many[:, :10] - few).mean(axis=0)
+    assert found.image_error == pytest.approx(over_images.std(ddof=1) / 10**0.5, abs=1e-6)
+    bits = found.in_bits(784)
+    scale = 1 / (784 * np.log(2))
+    assert [bits.by_seed[s] for s in range(3)] == pytest.approx(-scale * expected, abs=1e-8)
+    assert bits.image_error == pytest.approx(scale * found.image_error)
