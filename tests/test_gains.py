@@ -212,6 +212,16 @@ def test_compare_pairs_images_and_calls_no_bound_better_than_another(tmp_path, k
     assert float(cells[-2].text.rpartition("± ")[2]) < 1
 
 
+def test_compare_takes_scores_that_no_real_images_belong_to(tmp_path):
+    rows, _ = likelihoods("vae", np.ones((2, 9)), "lower bound", "log_prob_annealed")
+    gaps = [row | {"metric": "bracket_gap", "kind": "", "n_real": None} for row in rows]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name / "results.csv", frame(rows + gaps))
+    table, _ = compare_results(tmp_path / "first", tmp_path / "second")
+    assert {cells[3].text for _, cells in table.lines} == {"log_prob_annealed", "bracket_gap"}
+
+
 def test_the_difference_of_each_seed_is_that_over_the_images_that_both_have():
     draw = np.random.default_rng(8)
     few, many = draw.normal(size=(3, 10)), draw.normal(size=(3, IMAGES))
