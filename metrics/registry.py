@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from .arrays import Floats
 
-BELOW_ZERO = "below 0 by more than chance: generated rows are copies of real ones"
+BELOW_ZERO = "below 0 by more than chance allows, as with copies of real images"
 Better = Literal["higher", "lower", "closer", "none"]
 
 

@@ -323,7 +323,7 @@ def pretend_gpu(patch: Any) -> Iterator[Gpu]:
 
 
 def _then_moved(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Returns what makes a tensor from data on the CPU, where operations are seen, and moves it."""
+    """Returns what makes a tensor on the CPU, where operations are seen, and moves it."""
 
     def made(data: object, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
         values = data if isinstance(data, Tensor) else make(data, dtype=dtype, **options)

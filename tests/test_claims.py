@@ -278,7 +278,7 @@ def test_the_error_of_a_gain_is_that_over_seeds_and_test_images():
     }
     gaps = (np.array(both["exact"]) - np.array(both["lower bound"])) / (784 * np.log(2))
     seeds = stats.t.ppf(0.975, 5) * stats.sem(gaps.mean(axis=1))
-    images = stats.norm.ppf(0.975) * stats.sem(gaps.mean(axis=0))
+    images = stats.t.ppf(0.975, 49) * stats.sem(gaps.mean(axis=0))
     half = np.hypot(seeds, images)
     assert effect.interval == pytest.approx((gaps.mean() - half, gaps.mean() + half), rel=1e-4)
 
@@ -326,7 +326,14 @@ def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():
     rows += likelihood_rows(seeds=range(6), levels={"aef-linear": 1.0}, trusted="no")
     text = text_of(rows)
     assert "of aef-center." in text and "of aef-linear." not in text
-    assert list(verdicts_of(rows, "AEF")) == ["aef-center instead of vae"]
+    found = [f for f in findings(frame(rows), arrays_of(rows)) if f.effect.claim == "AEF"]
+    assert [f.effect.comparison for f in found] == [
+        "aef-center instead of vae",
+        "aef-linear instead of vae",
+    ]
+    assert not found[1].effect.differences and found[1].effect.lost == "aef-linear: 6 untrusted"
+    assert (found[1].verdict, found[1].reason) == ("undecided", "0 of 5 seeds")
+    assert "nan" not in claims_table(found).as_markdown()
 
 
 def test_the_counts_of_seeds_are_those_of_each_method():

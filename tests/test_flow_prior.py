@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from aebench.bench.errors import RunFailed
+from aebench.bench.likelihood.annealing import bracket
+from aebench.bench.likelihood.annealing_path import Annealing
 from aebench.bench.likelihood.importance import choose_proposal, importance_bound
 from aebench.bench.likelihood.model import LatentModel, Observed, native, observe
+from aebench.bench.likelihood.proposal import samplers
 from aebench.models import build
 from aebench.models.flows.actnorm import ActNorm
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 pytestmark = pytest.mark.sensitive
+LINEAR = runpy.run_path(str(Path(__file__).parent / "linear_gaussian.py"))
 DIMS, VALUES, NOISE, SEEN = 16, 16, 0.5, 4
 
 
@@ -90,3 +98,39 @@ def test_a_prior_of_huge_draws_leaves_a_sound_effective_size_and_the_closed_form
     assert float(bound.ess.median()) > 100
     error = bound.value - tested.log_det - closed_form(objective, tested.y)
     assert (error.abs() < 5 * bound.stderr + 1e-3).all()
+
+
+def overflowing(limit: float) -> LatentModel:
+    """Returns a linear Gaussian model whose decoder gives nan where the first code is high."""
+    weight = torch.randn(6, 2, generator=seeded()).double()
+    linear = LINEAR["linear_model"](weight, torch.zeros(6).double(), NOISE, (1, 1, 6))
+
+    def observation(z: Tensor) -> Any:
+        return linear.observation(z.where(z[:, :1] < limit, torch.nan))
+
+    return dataclasses.replace(linear, observation=observation)
+
+
+def test_a_code_that_decodes_to_no_number_has_no_weight_and_leaves_the_bound_standing():
+    model, whole = overflowing(1.5), overflowing(1e9)
+    y = 0.1 * torch.ones(20, 1, 1, 6).double()
+    data = observe(model.space, y)
+    bounds = []
+    for one in (whole, model):
+        sampler = samplers(whole, "mode", data)(2.0)
+        bounds.append(importance_bound(one, data, sampler, samples=2000, generator=seeded(1)))
+    covariance = NOISE**2 * torch.eye(6).double()
+    weight = whole.observation(torch.eye(2).double()).mean.flatten(1).T
+    exact = MultivariateNormal(torch.zeros(6).double(), covariance + weight @ weight.T)
+    error = (bounds[1].value - exact.log_prob(y.flatten(1))).abs()
+    assert (error < 5 * bounds[1].stderr + 1e-3).all()
+    assert (bounds[1].value <= bounds[0].value).all()
+
+
+def test_data_simulated_for_a_bracket_are_finite_and_drawn_as_often_as_that_takes():
+    data, z = overflowing(0.5).simulate(50, seeded())
+    assert bool(data.y.isfinite().all()) and bool((z[:, 0] < 0.5).all())
+    ends = bracket(overflowing(0.5), 8, Annealing(steps=20, chains=4), seeded())
+    assert float(ends.gap.mean()) < 1
+    with pytest.raises(RunFailed, match="50 of 50 draws from the model are not finite"):
+        overflowing(-1e9).simulate(50, seeded())

@@ -90,13 +90,28 @@ def test_a_bracket_gives_both_ends():
     assert gain(first, second).direction == "≤"
 
 
+def test_a_bracket_whose_gap_is_estimated_below_0_does_not_make_a_bound_exact():
+    first = likelihoods("vae", np.ones((1, 9)), "lower bound", "log_prob_annealed")
+    second = likelihoods("maf", 3 * np.ones((1, 9)))
+    row = first[0][0] | {"metric": "bracket_gap", "value": -0.1, "stderr": 0.25, "kind": ""}
+    found = gain(first, second, frame([row]))
+    assert found.direction == "to" and found.below == 0.25
+
+
+def test_few_images_have_students_interval_too():
+    values = np.arange(6.0)
+    found = gain(likelihoods("vae", [np.zeros(6)]), likelihoods("maf", [values]))
+    error = values.std(ddof=1) / np.sqrt(6)
+    assert found.half_width == pytest.approx(t.ppf(0.975, 5) * error, rel=1e-4)
+
+
 def test_differences_are_paired_over_images_and_seeds():
     draw = np.random.default_rng(0)
     hard = 50 * draw.normal(size=IMAGES)
     moved = draw.normal(2.0, 1.0, size=(3, IMAGES))
     found = gain(likelihoods("vae", hard + np.zeros((3, 1))), likelihoods("maf", hard + moved))
     over_seeds = t.ppf(0.975, 2) * moved.mean(axis=1).std(ddof=1) / np.sqrt(3)
-    over_images = 1.96 * moved.mean(axis=0).std(ddof=1) / np.sqrt(IMAGES)
+    over_images = t.ppf(0.975, IMAGES - 1) * moved.mean(axis=0).std(ddof=1) / np.sqrt(IMAGES)
     assert found.value == pytest.approx(moved.mean(), abs=1e-4)
     assert found.half_width == pytest.approx(np.hypot(over_seeds, over_images), rel=1e-3)
     assert (found.images, found.seeds, found.sign) == (IMAGES, (0, 1, 2), 1)
@@ -195,3 +210,27 @@ def test_compare_pairs_images_and_calls_no_bound_better_than_another(tmp_path, k
     assert any(note.startswith(f"{sign}:") for note in table.notes)
     # Images that are hard for both do not count: unpaired, the error would be above 10.
     assert float(cells[-2].text.rpartition("± ")[2]) < 1
+
+
+def test_compare_takes_scores_that_no_real_images_belong_to(tmp_path):
+    rows, _ = likelihoods("vae", np.ones((2, 9)), "lower bound", "log_prob_annealed")
+    gaps = [row | {"metric": "bracket_gap", "kind": "", "n_real": None} for row in rows]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name / "results.csv", frame(rows + gaps))
+    table, _ = compare_results(tmp_path / "first", tmp_path / "second")
+    assert {cells[3].text for _, cells in table.lines} == {"log_prob_annealed", "bracket_gap"}
+
+
+def test_the_difference_of_each_seed_is_that_over_the_images_that_both_have():
+    draw = np.random.default_rng(8)
+    few, many = draw.normal(size=(3, 10)), draw.normal(size=(3, IMAGES))
+    found = gain(likelihoods("a", few), likelihoods("b", many))
+    expected = (many[:, :10] - few).mean(axis=1)
+    assert [found.by_seed[seed] for seed in range(3)] == pytest.approx(expected, abs=1e-6)
+    over_images = (many[:, :10] - few).mean(axis=0)
+    assert found.image_error == pytest.approx(over_images.std(ddof=1) / 10**0.5, abs=1e-6)
+    bits = found.in_bits(784)
+    scale = 1 / (784 * np.log(2))
+    assert [bits.by_seed[s] for s in range(3)] == pytest.approx(-scale * expected, abs=1e-8)
+    assert bits.image_error == pytest.approx(scale * found.image_error)

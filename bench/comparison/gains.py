@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class Gain:
         above: By how much it may be larger.
         seeds: The seeds that both have.
         images: How many test images both were scored on; 0 where they were not kept.
+        by_seed: The difference for each shared seed, over the shared images.
+        image_error: Standard error over images of their mean, and of the brackets' gaps.
     """
 
     value: float
@@ -70,6 +72,8 @@ class Gain:
     above: float
     seeds: tuple[int, ...]
     images: int
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    image_error: float = 0.0
 
     @property
     def direction(self) -> str:
@@ -111,10 +115,9 @@ class Gain:
         return f"{low} to {high}{spread}"
 
     def _number(self, number: float, sign: str = "") -> str:
-        """Returns a number with as many decimals as show two digits of the error and the gap."""
+        """Returns a number with as many decimals as show two digits of the error."""
         gap = self.below + self.above
-        known = [size for size in (self.half_width, gap) if size and math.isfinite(size)]
-        size = min(known) if known else abs(self.value) or 1.0
+        size = self.half_width or (gap if 0 < gap < math.inf else abs(self.value)) or 1.0
         decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
         return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
 
@@ -127,7 +130,15 @@ class Gain:
         bits = bits_per_dim(1.0, dims=dims) - bits_per_dim(0.0, dims=dims)
         half = None if self.half_width is None else bits * self.half_width
         below, above = bits * self.above, bits * self.below
-        return replace(self, value=-bits * self.value, half_width=half, below=below, above=above)
+        return replace(
+            self,
+            value=-bits * self.value,
+            half_width=half,
+            below=below,
+            above=above,
+            by_seed={seed: -bits * value for seed, value in self.by_seed.items()},
+            image_error=bits * self.image_error,
+        )
 
 
 def estimate_of(rows: Rows, arrays: Arrays, brackets: Rows | None = None) -> Estimate:
@@ -159,22 +170,28 @@ def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
     seeds = tuple(sorted(first.values.keys() & second.values.keys()))
     paired = [_paired(first.images.get(s), second.images.get(s)) for s in seeds]
     shared = set.intersection(*map(set, paired)) if paired else set()
-    below, above = first.gap, second.gap
+    error = None
     if shared:
         table = np.array([[own[image] for image in sorted(shared)] for own in paired])
         over_images = table.mean(axis=0)
         error = over_images.std(ddof=1) / math.sqrt(len(shared)) if len(shared) > 1 else None
-        half = half_width(table.mean(axis=1), error)
-        value = float(table.mean())
+        differences = table.mean(axis=1).tolist()
     elif seeds and all(first.counts[s] == second.counts[s] for s in seeds):
         differences = [second.values[s] - first.values[s] for s in seeds]
-        half, value = half_width(differences), float(np.mean(differences))
     else:
         return None
-    if half is not None:
-        gaps = (first.gap_error, second.gap_error)
-        half = math.hypot(half, *(NORMAL_95 * error for error in gaps))
-    return Gain(value, half, below, above, seeds, len(shared))
+    half = half_width(differences, error, len(shared))
+    gaps = math.hypot(first.gap_error, second.gap_error)
+    return Gain(
+        float(np.mean(differences)),
+        None if half is None else math.hypot(half, NORMAL_95 * gaps),
+        first.gap,
+        second.gap,
+        seeds,
+        len(shared),
+        dict(zip(seeds, differences, strict=True)),
+        math.hypot(error or 0.0, gaps),
+    )
 
 
 def _paired(first: PerImage | None, second: PerImage | None) -> dict[int, float]:
@@ -199,8 +216,9 @@ def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
         return math.inf, 0.0
     own = [gaps[_model(row)] for row in records]
     values, errors = ([float(row[name]) for row in own] for name in ("value", "stderr"))
-    # An estimated gap may fall below 0; the ends of a bracket do not cross.
-    return max(0.0, float(np.mean(values))), float(np.nan_to_num(np.mean(errors)))
+    error = float(np.nan_to_num(np.mean(errors)))
+    # A gap below its own error is not told from none, which would make the bound exact.
+    return max(float(np.mean(values)), error), error
 
 
 def _records(rows: Rows) -> list[Line]:

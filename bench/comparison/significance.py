@@ -123,18 +123,18 @@ def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float
         >>> t_interval([1.0]) is None
         True
     """
-    from scipy.special import stdtrit
-
     sample = np.array(list(values), dtype=float)
     if sample.size < 2:
         return None
     # The next score scatters by itself, on top of what is not known of the mean.
     error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
-    half = float(stdtrit(sample.size - 1, 0.975) * error)
+    half = _t_factor(sample.size) * float(error)
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
-def half_width(values: Iterable[float], image_error: float | None = None) -> float | None:
+def half_width(
+    values: Iterable[float], image_error: float | None = None, images: int | None = None
+) -> float | None:
     """Returns the half-width of the 95 % interval of a mean over seeds, and over images.
 
     The interval over seeds is Student's. All seeds are scored on the same images, so the error
@@ -147,6 +147,7 @@ def half_width(values: Iterable[float], image_error: float | None = None) -> flo
     Args:
         values: The score of each seed.
         image_error: Standard error of the mean over test images; none where it is not wanted.
+        images: How many images that error comes from, where they may be few.
 
     Returns:
         With one seed the part over images alone; none where nothing is known.
@@ -158,10 +159,19 @@ def half_width(values: Iterable[float], image_error: float | None = None) -> flo
         True
     """
     interval = t_interval(values)
-    over_images = None if image_error is None else NORMAL_95 * image_error
+    over_images = None
+    if image_error is not None:
+        over_images = image_error * (NORMAL_95 if images is None else _t_factor(images))
     if interval is None:
         return over_images
     return math.hypot((interval[1] - interval[0]) / 2, over_images or 0.0)
+
+
+def _t_factor(count: int) -> float:
+    """Returns how many standard errors Student's 95 % interval of a mean of so many reaches."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(count - 1, 0.975))
 
 
 def _shared_text(shared: int, candidates: Mapping[str, Seeds]) -> str:

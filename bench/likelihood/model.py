@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +17,13 @@ from ...models.flows.flows import Flow, NoFlow
 from ...models.gaussian import standard_normal_log_prob
 from ...models.objectives.objective import Objective
 from ...models.spaces.space import Space
+from ..errors import RunFailed
 from ..interruption import check_stop
 
 # A fixed seed makes the draws that stand for a prior's moments the same for every image.
 PRIOR_DRAWS = 4096
 RIDGE = 1e-6
+REDRAWS = 10
 # Rows decoded at once: so few that their layers stay in a CPU core's cache, which measured 1.5x
 # faster than a thousand; a GPU wants many, within what its kernels can index.
 CHUNK = 128
@@ -77,13 +80,17 @@ class LatentModel:
     def log_joint(self, y: Tensor, z: Tensor) -> Tensor:
         """Returns log p(y|z) + log p(z) of rows y (B, C, H, W) and z (B, L), float64 (B,).
 
+        It is minus infinity at a z that a flow takes out of the range of numbers: such a z
+        explains no data, and to leave it out can only lower a bound.
+
         Raises:
             Stopped: A stop was asked for; an estimate takes a minute and saves nothing midway.
         """
         check_stop()
         # Summed over pixels in the model's precision, then added in float64: differences of
         # weights between draws are small beside either part.
-        return self.observation(z).log_prob(y).double() + self.log_prior(z).double()
+        value = self.observation(z).log_prob(y).double() + self.log_prior(z).double()
+        return value.masked_fill(value.isnan(), -math.inf)
 
     @cached_property
     def prior_moments(self) -> tuple[Tensor, Tensor]:
@@ -105,16 +112,28 @@ class LatentModel:
     def simulate(self, count: int, generator: torch.Generator) -> tuple[Observed, Tensor]:
         """Returns ``count`` draws from the model and the z (count, L) that each came from.
 
-        The density asked of simulated data is that of y, so its log-determinant is 0.
+        The density asked of simulated data is that of y, so its log-determinant is 0. Data that
+        are not finite are drawn again.
 
         Raises:
             TypeError: The observation model is not Gaussian.
+            RunFailed: Some data are not finite in the last of the draws.
         """
+        z, y = self._simulate(count, generator)
+        for _ in range(REDRAWS):
+            lost = (~y.flatten(1).isfinite().all(1)).nonzero()[:, 0]
+            if len(lost) == 0:
+                return Observed(self.space.image(y), y, y.new_zeros(count)), z
+            z[lost], y[lost] = self._simulate(len(lost), generator)
+        raise RunFailed(
+            f"{len(lost)} of {count} draws from the model are not finite in {REDRAWS} attempts."
+        )
+
+    def _simulate(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         z = self.sample_prior(count, generator)
         observation = self.observation(z)
         noise = torch.randn(observation.mean.shape, generator=generator, dtype=z.dtype)
-        y = observation.mean + observation.stddev * noise.to(z.device)
-        return Observed(self.space.image(y), y, y.new_zeros(count)), z
+        return z, observation.mean + observation.stddev * noise.to(z.device)
 
 
 @torch.no_grad()

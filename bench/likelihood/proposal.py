@@ -218,6 +218,7 @@ def gauss_newton_step(model: LatentModel, y: Tensor, z: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(model.log_joint(y, leaf).sum(), leaf)
+    gradient = _numbers(gradient)
     factor = _cholesky(model.prior_precision + fisher_information(model, z))
     direction = torch.cholesky_solve(gradient.double()[..., None], factor)[..., 0].to(z)
     tried = torch.stack([z + length * direction for length in STEP_LENGTHS])
@@ -247,7 +248,16 @@ def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
     # Most decoders have a scale that does not depend on z; then the second part is zero.
     if bool(log_scale.any()):
         information = information + 2 * torch.einsum("ibd,jbd->bij", log_scale, log_scale)
-    return information.double()
+    return _numbers(information).double()
+
+
+def _numbers(values: Tensor) -> Tensor:
+    """Returns values (B, ...), zero for an image whose point decodes to no number.
+
+    The prior alone then says where to look for that image; the others are as they would be.
+    """
+    whole = values.flatten(1).isfinite().all(1)
+    return values.where(whole.view(-1, *[1] * (values.dim() - 1)), 0.0)
 
 
 def _moments(model: LatentModel, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..comparison.cells import one_likelihood
-from ..comparison.gains import Arrays, Estimate, Gain, dims_of, estimate_of, likelihood_gain
+from ..comparison.gains import Arrays, Estimate, dims_of, estimate_of, likelihood_gain
 from ..comparison.labels import metric_short
-from ..comparison.significance import NORMAL_95, Seeds, half_width, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, nearest, paired
+from .methods import METHOD, Method, lost_by_method, nearest
 from .protocol import training_text
 
 CLAIM = "AEF"
@@ -34,61 +33,54 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     native = placed[(placed["model"] == "native") & (placed["space"] == "logit")]
-    for _, own in native.groupby(PLACE, sort=True):
-        methods = by_method(one_likelihood(own))
-        rivals = {m: v for m, v in methods.items() if m.objective == "vae"}
+    for _, own in native[native["kind"] != ""].groupby(PLACE, sort=True):
+        methods = [Method(*map(str, key)) for key, _ in own.groupby(METHOD, sort=True)]
+        rivals = [method for method in methods if method.objective == "vae"]
         for method in methods:
             if rivals and method.objective.startswith("aef"):
-                same = nearest(method, list(rivals))
-                rival = min(same, key=lambda other: mean(rivals[other]))
-                effect = _effect(own, method, rival, arrays)
-                yield from [replace(effect, candidates=len(same))] if effect else []
+                same = nearest(method, rivals)
+                gains = [_effect(own, native, (method, rival), arrays) for rival in same]
+                # The best of several rivals is the one that leaves the least gain.
+                effect = min(gains, key=lambda gain: (len(gain.differences) == 0, gain.value))
+                yield replace(effect, candidates=len(same))
 
 
-def _effect(rows: Rows, method: Method, rival: Method, arrays: Arrays) -> Effect | None:
-    first = rows.iloc[0].to_dict()
-    own, other = (_estimate(rows, name, arrays) for name in (method.name, rival.name))
-    found = likelihood_gain(own, other)
-    if found is None:
-        return None
-    gain = found.in_bits(dims_of(first))
-    differences = _by_seed(gain, own, other, dims_of(first))
-    lost = lost_by_method(rows)
-    return Effect(
+def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Effect:
+    """Returns the gain of a method over its rival; without seeds where they share none."""
+    first, lost = rows.iloc[0].to_dict(), lost_by_method(rows)
+    effect = Effect(
         claim=CLAIM,
-        comparison=f"{method.name} instead of {rival.name}",
+        comparison=f"{pair[0].name} instead of {pair[1].name}",
         where=f"{first['dataset']}, d = {first['latent_dim']}",
         unit=BITS,
-        differences=differences,
+        differences={},
         least=STRIKING,
+        lost="; ".join(f"{m.name}: {lost[m.name]}" for m in pair if m.name in lost),
+        training=training_text(rows),
+    )
+    own, other = (_estimate(rows, brackets, method.name, arrays) for method in pair)
+    found = likelihood_gain(own, other)
+    if found is None:
+        return effect
+    gain = found.in_bits(dims_of(first))
+    whole = len(gain.seeds) == rows["seed"].nunique()
+    return replace(
+        effect,
+        differences=gain.by_seed,
         below=gain.below,
         above=gain.above,
-        image_error=_image_error(gain, differences),
-        lost="; ".join(f"{m.name}: {lost[m.name]}" for m in (method, rival) if m.name in lost),
+        image_error=gain.image_error,
+        lost="" if whole else effect.lost,
         doubt="" if gain.images else "single images were not kept",
-        training=training_text(rows),
     )
 
 
-def _estimate(rows: Rows, name: str, arrays: Arrays) -> Estimate:
+def _estimate(rows: Rows, brackets: Rows, name: str, arrays: Arrays) -> Estimate:
     """Returns a method's likelihood: annealed where that has both ends, else the best bound."""
     own = rows[rows["method"] == name]
-    annealed = estimate_of(own[own["metric"] == "log_prob_annealed"], arrays, brackets=rows)
+    annealed = estimate_of(own[own["metric"] == "log_prob_annealed"], arrays, brackets=brackets)
     return (
         annealed
         if annealed.gap < math.inf and annealed.values
         else estimate_of(one_likelihood(own), arrays)
     )
-
-
-def _by_seed(gain: Gain, first: Estimate, second: Estimate, dims: int) -> dict[int, float]:
-    """Returns each seed's gain, moved so that their mean is that over the shared images."""
-    nats = paired(first.values, second.values)
-    bits = {seed: value / (dims * math.log(2)) for seed, value in nats.items()}
-    return {seed: value + gain.value - mean(bits) for seed, value in bits.items()}
-
-
-def _image_error(gain: Gain, differences: Seeds) -> float:
-    """Returns the part of a gain's error that is not the seeds'."""
-    over_seeds = half_width(differences.values()) or 0.0
-    return math.sqrt(max(0.0, (gain.half_width or 0.0) ** 2 - over_seeds**2)) / NORMAL_95

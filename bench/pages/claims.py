@@ -136,9 +136,11 @@ def _samples(scores: Scores) -> Iterator[str]:
         if not tied:
             yield f"Nothing is said of its rank: {reason}."
         elif len(tied) == 1:
-            yield f"Paired tests separate it from all {others} others."
+            which = "the only other" if others == 1 else f"all {others} others"
+            yield f"Paired tests separate it from {which}."
         else:
-            yield f"Paired tests do not separate it from {len(tied) - 1} of the {others} others."
+            which = "the only other" if others == 1 else f"{len(tied) - 1} of the {others} others"
+            yield f"Paired tests do not separate it from {which}."
     if scores.fooled:
         yield (
             "FD rates these above their own model's reconstructions of real images: "

@@ -232,6 +232,8 @@ def _direction(effect: Effect) -> str:
 
 
 def _shown(effect: Effect) -> Cell:
+    if not effect.differences:
+        return Cell("-")
     sign, value = _direction(effect), effect.value
     if sign == BETWEEN:
         ends = (_signed(value - effect.below), _signed(value + effect.above))

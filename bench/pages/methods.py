@@ -40,8 +40,9 @@ def by_method(rows: Rows) -> dict[Method, Seeds]:
 
 def lost_by_method(rows: Rows) -> dict[str, str]:
     """Returns for each method's name how many of its runs went wrong in which way."""
-    lost = rows[rows["status"].isin(["diverged", "failed"])]
-    counts = lost.drop_duplicates(["method", "run", "status"]).groupby("method")["status"]
+    states = rows["status"].where(is_trusted(rows), "untrusted")
+    lost = rows.assign(state=states)[states.isin(["diverged", "failed", "untrusted"])]
+    counts = lost.drop_duplicates(["method", "run", "state"]).groupby("method")["state"]
     return {str(method): counted(Counter(own)) for method, own in counts}
 
 

@@ -150,13 +150,11 @@ def paired_scores(
     adjusted = holm([paired_p_value(x, y) for x, y, _, _ in entries])
     scores = []
     for (x, y, own, other), p in zip(entries, adjusted, strict=True):
-        estimates = (
-            estimate_of(own, arrays[0], brackets=first),
-            estimate_of(other, arrays[1], brackets=second),
-        )
-        row = own.iloc[0].to_dict()
-        warnings = (warnings_of(own), warnings_of(other))
-        scores.append(PairedScore(row, x, y, p, _gain(row, *estimates), warnings))
+        row, gain = own.iloc[0].to_dict(), None
+        if row["kind"]:
+            before = estimate_of(own, arrays[0], brackets=first)
+            gain = _gain(row, before, estimate_of(other, arrays[1], brackets=second))
+        scores.append(PairedScore(row, x, y, p, gain, (warnings_of(own), warnings_of(other))))
     return scores
 
 
@@ -176,9 +174,10 @@ def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:
 
 
 def _gain(row: Mapping[Any, Any], first: Estimate, second: Estimate) -> Gain | None:
-    found = likelihood_gain(first, second) if row["kind"] else None
-    in_bits = found is not None and str(row["metric"]).startswith("bits_per_dim")
-    return found.in_bits(dims_of(row)) if found is not None and in_bits else found
+    found = likelihood_gain(first, second)
+    if found is None or not str(row["metric"]).startswith("bits_per_dim"):
+        return found
+    return found.in_bits(dims_of(row))
 
 
 def _alone(path: Path, own: Rows, other: Rows) -> str:
