@@ -367,7 +367,7 @@ def test_markup_in_any_name_stays_text_in_the_pages(tmp_path):
     assert "<img src=x" not in page.read_text()
     assert "<img" not in markdown.read_text().replace(r"\<", "")
     found = results.read_results(tmp_path / "suite")
-    report = render_page(found, [], [], [f"Run {evil} is missing."])
+    report = render_page(found, [], [], [], [f"Run {evil} is missing."])
     assert evil.partition("<img")[2] in report and "<img" not in report.replace(r"\<", "")
 
 
