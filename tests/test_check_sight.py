@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aebench.bench.regression.exact import Exact
 from aebench.bench.regression.outcome import Outcome, render_outcome, render_sight
-from aebench.bench.regression.sight import ALARM, Spread, look, seeds_needed, spreads
+from aebench.bench.regression.sight import ALARM, Spread, look, seeds_needed, sight_lines, spreads
 from aebench.bench.regression.trained import compare_trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,6 +181,9 @@ def test_two_seeds_are_said_to_show_gross_changes_alone():
     rows = frame(table(range(2)))
     text = render_sight(compare_trained(rows, rows))
     assert "For 4 scores the seeds are too few for a test" in text and "50 % of the value" in text
+    assert "With two seeds in the baseline such a change may be chance" in text
+    three = compare_trained(frame(table(range(3))), frame(table(range(1)))).sights
+    assert "may be chance" not in " ".join(sight_lines(three, (), "1 seed"))
 
 
 def test_a_score_of_one_seed_among_others_is_named_as_not_tested():

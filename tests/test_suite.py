@@ -264,8 +264,10 @@ def test_a_scale_that_a_suite_does_not_have_is_refused():
 
 def test_rows_of_a_suite_with_a_budget_say_it_and_its_runs_keep_their_names():
     (config, *_) = load_suite("quick").configs
-    assert (config.scale, config.budget) == ("full", "900 steps")
-    assert config.digest == dataclasses.replace(config, budget="").digest
+    assert (config.scale, config.own_budget) == ("full", True)
+    assert config.digest == dataclasses.replace(config, own_budget=False).digest
+    (small, *_) = load_suite("likelihood", settings={"scale": "small"}).configs
+    assert not small.own_budget
 
 
 WRITE_SCHEMA = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from aebench.bench.cli.run import folder_name
@@ -12,6 +13,7 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
+from aebench.bench.runs.run_rows import place_columns
 from aebench.bench.suites.suite import WIDTHS, load_suite
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
@@ -101,9 +103,9 @@ def test_a_suite_follows_a_published_protocol_or_says_its_budget(name):
     assert about["paper"] or about["budget"]
     if budget := about.get("budget"):
         steps = {f"{config.training.steps:,} steps" for config in suite.configs}
-        assert steps == {budget} and suite.label == budget
-        assert {config.budget for config in suite.configs} == {budget}
-        assert load_suite(name, settings={"scale": budget}) == suite
+        assert steps == {budget} and suite.label == "own budget"
+        assert all(config.own_budget for config in suite.configs)
+        assert load_suite(name, settings={"scale": "own budget"}) == suite
 
 
 @pytest.mark.parametrize("name", suite_names())
@@ -266,3 +268,17 @@ def test_a_suite_whose_data_are_absent_says_in_one_line_how_to_get_them(
     with pytest.raises(UserError, match=r"is missing: .*(aebench data \w+ --download|Put )") as e:
         check_suite(expand(name, "smoke").configs)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "said"),
+    [
+        ("quick", "full", "own budget"),
+        ("likelihood", "small", "small"),
+        ("rae-prd", "full", "full"),
+    ],
+)
+def test_rows_say_full_only_of_a_published_protocol(name, scale, said):
+    (config, *_) = expand(name, scale).configs
+    data = SimpleNamespace(split="default", image_shape=(1, 28, 28))
+    assert place_columns(config, data, "run", {})["scale"] == said

@@ -117,10 +117,11 @@ def check_sight(rows: Rows, what: str) -> None:
     if len(without_floor(rows)) == 0 or any(spread.freedom for spread in scatter.values()):
         return
     needed = seeds_needed(1.0, GROSS_SPREADS, max(1, len(scatter)))
+    seeds = ",".join(map(str, range(needed)))
     raise UserError(
         f"{what} can detect no change of a trained score: it has one seed of each, or no "
         "trusted one, and one seed tells no spread. Two show gross changes, a test takes "
-        f"{needed}: `aebench run SUITE --seeds {','.join(map(str, range(needed)))}`, then `--update`."
+        f"{needed}: `aebench run SUITE --seeds {seeds}`, then `--update`."
     )
 
 

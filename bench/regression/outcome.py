@@ -50,7 +50,7 @@ def render_sight(trained: Trained) -> str:
     seeds = {(len(c.before), len(c.after)) for c in trained.changes if not c.exact}
     many = sorted({count for counts in seeds for count in counts})
     of = f"{many[0]} to {many[-1]}" if len(many) > 1 else str(*many)
-    lines = sight_lines(trained.sights, trained.untested, f"{of or 'no'} seeds")
+    lines = sight_lines(trained.sights, trained.untested, f"{of} seed{'s' * (of != '1')}")
     if trained.distrusted:
         lines.append(
             f"{len(trained.distrusted)} scores are estimates that are not trusted, and enter no "

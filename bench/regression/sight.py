@@ -162,13 +162,17 @@ def sight_lines(sights: Sequence[Sight], untested: Sequence[str], seeds: str) ->
         f"visible: {worst.name}, where a worsening by up to {format_number(worst.limit)} passes "
         f"(baseline {format_number(worst.level)}).",
     )
-    gross = sum(sight.is_gross for sight in sights)
+    gross = [sight for sight in sights if sight.is_gross]
     if gross:
         lines.append(
-            f"For {gross} scores the seeds are too few for a test: they are worse once the mean "
-            f"worsens by more than {share_text(GROSS_SHARE)} of the value and by more than "
-            f"{GROSS_SPREADS} standard deviations over seeds. From two seeds, where other random "
-            "numbers are drawn, that may be chance."
+            f"For {len(gross)} scores the seeds are too few for a test: they are worse once the "
+            f"mean worsens by more than {share_text(GROSS_SHARE)} of the value and by more than "
+            f"{GROSS_SPREADS} standard deviations over seeds."
+        )
+    if any(sight.spread.freedom < 2 for sight in gross):
+        lines.append(
+            "With two seeds in the baseline such a change may be chance, where the results draw "
+            "other random numbers than the baseline's."
         )
     return [*lines, _needed_line(sights)]
 

@@ -12,7 +12,7 @@ from ..records.provenance import now
 from ..records.recipe import Settings, recipe_of, recipe_settings
 from ..records.results import Record
 from ..records.rows import SCHEMA, Row
-from ..suites.config import Config
+from ..suites.config import OWN_BUDGET, Config
 
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
@@ -25,7 +25,7 @@ def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -
     return {
         "schema": SCHEMA,
         "suite": config.suite,
-        "scale": config.budget or config.scale,
+        "scale": OWN_BUDGET if config.own_budget else config.scale,
         "run": run,
         "recipe": recipe_of(settings),
         "dataset": config.dataset,

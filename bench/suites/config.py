@@ -27,6 +27,8 @@ def _fits_json(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+# What rows and titles say in place of "full" where no paper published a protocol.
+OWN_BUDGET = "own budget"
 Precision = Literal["float32", "tf32", "bfloat16"]
 Options = Annotated[dict[str, Any], AfterValidator(_fits_json)]
 Count = Annotated[int, Field(ge=0)]
@@ -136,7 +138,7 @@ class Config:
         backbone_options: Options of the backbone.
         training: How it is trained.
         evaluation: What is computed from it.
-        budget: What the rows say in place of ``full``, for a suite without a published protocol.
+        own_budget: Whether the suite follows no published protocol; its rows do not say ``full``.
     """
 
     suite: str
@@ -152,12 +154,12 @@ class Config:
     backbone_options: Options = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    budget: str = ""
+    own_budget: bool = False
 
     def training_record(self) -> dict[str, Any]:
         """Returns everything that decides the trained weights."""
         record = dataclasses.asdict(self)
-        del record["evaluation"], record["suite"], record["budget"]
+        del record["evaluation"], record["suite"], record["own_budget"]
         # Runs from before there was a choice keep their digests.
         if self.training.precision == "float32":
             del record["training"]["precision"]

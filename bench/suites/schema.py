@@ -103,7 +103,7 @@ SuiteFile = _table(
         description: What the suite shows.
         paper: The table or figure of a paper that it regenerates.
         budget: What a run at scale "full" takes, such as "900 steps", where no paper published a
-            protocol. Rows and titles say it in place of "full".
+            protocol. Rows and titles say "own budget" in place of "full".
         scales: What each scale changes in all runs.
         runs: The runs.
     """,

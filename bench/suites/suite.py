@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import Config, Evaluation, Training
+from .config import OWN_BUDGET, Config, Evaluation, Training
 from .schema import FACTORS, SCALES, check, refusal
 from .suite_files import read_suite_file
 
@@ -30,18 +30,18 @@ class Suite:
         name: The file's stem.
         scale: The scale in force.
         configs: The runs.
-        budget: What a run at scale ``full`` takes where no paper published a protocol.
+        own_budget: Whether it follows no published protocol and is at its full scale.
     """
 
     name: str
     scale: str
     configs: tuple[Config, ...]
-    budget: str = ""
+    own_budget: bool = False
 
     @property
     def label(self) -> str:
         """The scale as rows and titles say it."""
-        return self.budget or self.scale
+        return OWN_BUDGET if self.own_budget else self.scale
 
 
 def load_suite(
@@ -66,9 +66,8 @@ def load_suite(
     name, content = read_suite_file(suite)
     source = f"Suite '{suite}'"
     check(content, source)
-    budget = content.get("budget", "")
     given = dict(settings or {})
-    if budget and given.get("scale") == budget:
+    if given.get("scale") == OWN_BUDGET and content.get("budget"):
         given["scale"] = "full"
     keys = [(key.partition("."), value) for key, value in given.items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
@@ -78,17 +77,17 @@ def load_suite(
         if factor not in FACTORS:
             raise UserError(unknown_name("factor of --only", factor, list(FACTORS)))
     scale = _scale_of(content, chosen, source)
-    budget = budget if scale == "full" else ""
+    own_budget = scale == "full" and bool(content.get("budget"))
     width = {"width": WIDTHS[scale]} if "scales" in content else {}
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
     expansion = _Expansion(
-        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), budget
+        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), own_budget
     )
     for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            return Suite(name, scale, _unique(configs, source), budget)
+            return Suite(name, scale, _unique(configs, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -103,7 +102,7 @@ class _Expansion:
         scale: The scale in force.
         under: What a block changes.
         over: What changes every block.
-        budget: What the rows say in place of ``full``.
+        own_budget: Whether the suite follows no published protocol and is at its full scale.
     """
 
     source: str
@@ -111,7 +110,7 @@ class _Expansion:
     scale: str
     under: Values
     over: Values
-    budget: str
+    own_budget: bool
 
     def of(self, blocks: list[Values]) -> list[Config]:
         """Returns the runs of all blocks, in their order."""
@@ -139,7 +138,7 @@ class _Expansion:
             Config(
                 suite=self.suite,
                 scale=self.scale,
-                budget=self.budget,
+                own_budget=self.own_budget,
                 options=options,
                 backbone_options=narrow | settings.get("backbone_options", {}),
                 training=training,
