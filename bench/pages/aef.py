@@ -70,6 +70,7 @@ def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arr
         below=gain.below,
         above=gain.above,
         image_error=gain.image_error,
+        images=gain.images or None,
         lost="" if whole else effect.lost,
         doubt="" if gain.images else "single images were not kept",
     )

@@ -40,6 +40,7 @@ class Effect:
             infinite where nothing limits it.
         above: By how much it may be larger.
         image_error: Standard error over test images of the mean effect, where it is known.
+        images: How many images that error comes from.
         lost: How many seeds of either side went wrong, such as ``1 diverged``.
         doubt: Why this comparison decides nothing, whatever its seeds say.
         training: What was run of the published training steps.
@@ -55,6 +56,7 @@ class Effect:
     below: float = 0.0
     above: float = 0.0
     image_error: float = 0.0
+    images: int | None = None
     lost: str = ""
     doubt: str = ""
     training: str = ""
@@ -68,7 +70,7 @@ class Effect:
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the mean effect, none from fewer than two seeds."""
         values = list(self.differences.values())
-        half = half_width(values, self.image_error) if len(values) > 1 else None
+        half = half_width(values, self.image_error, self.images) if len(values) > 1 else None
         return None if half is None else (self.value - half, self.value + half)
 
     @property
