@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.comparison.cells import one_likelihood
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables.boards import board_entries
@@ -163,6 +164,18 @@ def test_likelihoods_over_other_test_images_have_their_own_column():
     table = next(likelihood_tables(frame(rows)))
     groups = [group for group, name in table.columns if name == "bits/dim, logit"]
     assert sorted(groups) == ["fashion-mini [n_real=1000]", "fashion-mini [n_real=50]"]
+
+
+def test_a_run_scored_in_two_ways_or_on_two_backbones_keeps_each_likelihood():
+    score = {"metric": "bits_per_dim", "images": "test", "kind": "exact", "model": "native"}
+    other = "cd34ab12ef56" + "0" * 52
+    rows = [
+        make_row(**score, run="1" * 16, recipe="a" * 16, value=1.0),
+        make_row(**score, run="1" * 16, recipe="b" * 16, value=2.0),
+        make_row(**score, run="1" * 16, recipe="a" * 16, value=3.0, backbone_hash=other),
+    ]
+    kept = one_likelihood(with_places(frame(rows)))
+    assert sorted(kept["value"]) == [1.0, 2.0, 3.0]
 
 
 def test_likelihoods_of_each_space_have_their_own_column_in_every_table():

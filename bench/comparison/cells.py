@@ -245,7 +245,7 @@ def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
-    return own.loc[order.drop_duplicates("run").index]
+    return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
 
 
 def method_order(rows: Rows) -> list[str]:
