@@ -483,3 +483,39 @@ def test_a_bracket_bounds_a_gain_from_both_sides_and_can_support_it(gap, verdict
     assert effect.below == pytest.approx(gap / (784 * np.log(2))) and effect.above == 0
     found = verdicts_of([*rows, *more], "AEF", arrays)
     assert [verdict for verdict, _ in found.values()] == [verdict]
+
+
+def annealed_rows(rows, gap=2.0, images=50, seeds=range(6)):
+    """The VAE's annealed bounds on some images, with the gap of their bracket."""
+    found = []
+    for row in rows:
+        if row["objective"] == "vae" and row["seed"] in seeds:
+            own = row | {"unit": "nats per image", "better": "higher", "n_real": images}
+            nats = (8 - row["value"]) * 784 * np.log(2)
+            found.append(own | {"metric": "log_prob_annealed", "value": nats})
+            bracket = {"metric": "bracket_gap", "value": gap, "stderr": 0.1, "better": "lower"}
+            found.append(own | bracket | {"kind": "", "n_real": None})
+    return found
+
+
+def test_annealing_that_pairs_with_nothing_leaves_the_gain_to_the_bounds():
+    rows = likelihood_rows(seeds=range(6), levels={"vae": 4.4, "aef-center": 4.39})
+    [bounds] = aef_effects(with_places(frame(rows)), {})
+    # On a tenth of the test images, and single images were not kept.
+    more = annealed_rows(rows, images=100)
+    [effect] = aef_effects(with_places(frame([*rows, *more])), {})
+    assert len(effect.differences) == 6 and effect == bounds
+    # Annealing of one seed of six does not take the others' place.
+    arrays = arrays_of(rows)
+    [bounds] = aef_effects(with_places(frame(rows)), arrays)
+    more = annealed_rows(rows, images=1000, seeds=[0])
+    [effect] = aef_effects(with_places(frame([*rows, *more])), arrays)
+    assert effect.differences == bounds.differences
+
+
+def test_the_interval_of_an_effect_reaches_over_all_that_it_may_be():
+    values = [0.1, 0.2, 0.3]
+    low, high = effect_of(values).interval
+    wide = effect_of(values, below=1.0, above=2.0).interval
+    assert wide == pytest.approx((low - 1.0, high + 2.0))
+    assert effect_of(values, below=np.inf).interval == pytest.approx((low, high))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..comparison.cells import one_likelihood
-from ..comparison.gains import Arrays, Estimate, dims_of, estimate_of, likelihood_gain
+from ..comparison.gains import Arrays, Gain, dims_of, estimate_of, likelihood_gain
 from ..comparison.labels import metric_short
 from ..records.results import Rows
 from .effects import Effect
@@ -58,8 +58,7 @@ def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arr
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in pair if m.name in lost),
         training=training_text(rows),
     )
-    own, other = (_estimate(rows, brackets, method.name, arrays) for method in pair)
-    found = likelihood_gain(own, other)
+    found = _gain(rows, brackets, pair, arrays)
     if found is None:
         return effect
     gain = found.in_bits(dims_of(first))
@@ -76,12 +75,15 @@ def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arr
     )
 
 
-def _estimate(rows: Rows, brackets: Rows, name: str, arrays: Arrays) -> Estimate:
-    """Returns a method's likelihood: annealed where that has both ends, else the best bound."""
-    own = rows[rows["method"] == name]
-    annealed = estimate_of(own[own["metric"] == "log_prob_annealed"], arrays, brackets=brackets)
-    return (
-        annealed
-        if annealed.gap < math.inf and annealed.values
-        else estimate_of(one_likelihood(own), arrays)
-    )
+def _gain(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Gain | None:
+    """Returns a gain in nats: of annealed likelihoods, unless more seeds share the best bounds."""
+    best, tight = [], []
+    for method in pair:
+        own = rows[rows["method"] == method.name]
+        annealed = own[own["metric"] == "log_prob_annealed"]
+        best.append(estimate_of(one_likelihood(own), arrays))
+        bracket = estimate_of(annealed, arrays, brackets=brackets)
+        tight.append(bracket if bracket.values and bracket.gap < math.inf else best[-1])
+    # Annealing is for some images alone: without single images, it pairs with no other estimate.
+    gains = [likelihood_gain(*pair) for pair in (tight, best)]
+    return max(gains, key=lambda gain: len(gain.seeds) if gain else 0)

@@ -68,10 +68,17 @@ class Effect:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean effect, none from fewer than two seeds."""
+        """95 % interval of the mean effect, none from fewer than two seeds.
+
+        Where both sides are bounded, it reaches from the least that the effect may be to the
+        most; else it is that of the limit.
+        """
         values = list(self.differences.values())
         half = half_width(values, self.image_error, self.images) if len(values) > 1 else None
-        return None if half is None else (self.value - half, self.value + half)
+        if half is None:
+            return None
+        below, above = (0.0 if math.isinf(end) else end for end in (self.below, self.above))
+        return self.value - below - half, self.value + above + half
 
     @property
     def error(self) -> float:
@@ -160,7 +167,8 @@ def claims_table(findings: Sequence[Finding]) -> Table:
         "Effect: mean paired difference over the seeds that both have; positive is the claim's "
         "way.",
         "Interval: Student's over these seeds"
-        + (", joined for likelihoods with the error over test images." if images else "."),
+        + (", joined for likelihoods with the error over test images." if images else ".")
+        + (" It reaches from one end to the other where there are two." * (BETWEEN in signs)),
         *(text for sign, text in LEGEND.items() if sign in signs),
         DETECTABLE,
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
