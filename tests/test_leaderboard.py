@@ -195,3 +195,13 @@ def test_suites_that_compare_all_families_come_first(tmp_path):
     with (tmp_path / "leaderboard.csv").open(encoding="utf-8") as stream:
         listed = [row["suite"].split(" ")[0] for row in csv.DictReader(stream)]
     assert list(dict.fromkeys(listed)) == ["families-mnist", "aef-grid-mnist", "rae-prd"]
+
+
+def test_a_score_that_no_model_of_a_board_can_have_makes_no_board():
+    rows = likelihood_rows(levels={"vae": 4.6})
+    blank = {"status": "not applicable", "kind": "", "samples_k": None, "value": None}
+    rows += [row | blank | {"objective": "2svae", "run": f"{row['seed']}" * 16} for row in rows]
+    entries = board_entries(frame(rows))
+    assert {entry["objective"] for entry in entries} == {"vae"}
+    lost = [row | {"status": "failed"} if row["objective"] == "2svae" else row for row in rows]
+    assert {entry["objective"] for entry in board_entries(frame(lost))} == {"vae", "2svae"}

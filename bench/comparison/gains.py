@@ -210,7 +210,8 @@ def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
         return 0.0, 0.0
     if brackets is None or not all(str(row["metric"]).endswith("_annealed") for row in records):
         return math.inf, 0.0
-    good = brackets[(brackets["status"] == "ok") & is_trusted(brackets)]
+    # Rows of before there was that column cannot say that their annealing may referee.
+    good = brackets[(brackets["status"] == "ok") & (brackets["trusted"] == "yes")]
     gaps = {_model(row): row for row in _records(good[good["metric"] == "bracket_gap"])}
     if not all(_model(row) in gaps for row in records):
         return math.inf, 0.0

@@ -66,7 +66,9 @@ def board_entries(rows: Rows) -> list[Entry]:
         for metric in SCORES:
             for _, own in placed[board & (placed["metric"] == metric)].groupby("latent_dim"):
                 for column in columns_of(own)[0]:
-                    entries += _column_entries(column, part.title)
+                    # A score that none of its models can have makes no board.
+                    if (column.rows["status"] != "not applicable").any():
+                        entries += _column_entries(column, part.title)
     return entries
 
 
