@@ -293,7 +293,8 @@ def _rows(config, folder, device):
     }
 
 
-def _check_whole_run(config, folder, patch):
+def _check_whole_run(config, folder, patch, errors=0):
+    """Compares the rows of a whole run with the CPU's, up to so many of their own errors."""
     patch.setenv("AEBENCH_CACHE", str(folder / "cache"))
     plain = _rows(config, folder / "cpu", "cpu")
     with PRETEND["pretend_gpu"](patch) as gpu:
@@ -305,7 +306,8 @@ def _check_whole_run(config, folder, patch):
         if expected["value"] is not None:
             # All noise is the same; weights and codes differ by rounding, which statistics of
             # 20 images enlarge.
-            assert row["value"] == pytest.approx(expected["value"], rel=1e-3, abs=1e-3), key
+            within = max(1e-3, errors * (expected["stderr"] or 0))
+            assert row["value"] == pytest.approx(expected["value"], rel=1e-3, abs=within), key
     return gpu
 
 
@@ -328,7 +330,10 @@ def test_a_whole_run_mixes_no_devices_and_scores_as_on_the_cpu(
 @pytest.mark.parametrize("objective", OBJECTIVES.names())
 def test_a_whole_run_of_any_objective_mixes_no_devices(objective, tmp_path, monkeypatch):
     densities = ("prior", "gaussian", "gmm-2", "second-stage")
-    _check_whole_run(_config(objective, densities, tuple(metrics())), tmp_path, monkeypatch)
+    config = _config(objective, densities, tuple(metrics()))
+    # Among so many scores, rounding now and then turns the decision of a chain or a clustering:
+    # these are random draws, and each score states what one draw for another changes.
+    _check_whole_run(config, tmp_path, monkeypatch, errors=1)
 
 
 def test_a_second_stage_is_trained_on_the_gpu_in_recorded_steps(gpu):

@@ -132,7 +132,7 @@ def seeds_needed(spread: float, wanted: float, scores: int) -> int:
 
     Example:
         >>> seeds_needed(1.0, 10.0, 1), seeds_needed(1.0, 1.0, 1)
-        (4, 24)
+        (4, 25)
     """
     from scipy.stats import t
 
