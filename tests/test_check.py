@@ -344,3 +344,13 @@ def test_compare_refuses_results_that_share_nothing(tmp_path):
     write_runs(tmp_path / "b", [make_row(features="pixels:-")], arrays=False, log=False)
     with pytest.raises(UserError, match="share no score"):
         compare_results(tmp_path / "a", tmp_path / "b")
+
+
+def test_compare_names_the_scores_of_which_both_have_no_seed(tmp_path):
+    floor = make_row(objective="floor", backbone="", images="test", run="f" * 16)
+    for name, seed in (("a", 0), ("b", 1)):
+        rows = [floor, make_row(objective="vae", seed=seed)]
+        write_runs(tmp_path / name, rows, arrays=False, log=False)
+    table, notes = compare_results(tmp_path / "a", tmp_path / "b")
+    assert [label for label, _ in table.lines] == ["floor unit"]
+    assert notes == ["1 scores have no seed with a value in both, of vae."]

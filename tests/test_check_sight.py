@@ -207,3 +207,17 @@ def test_a_small_change_at_equal_seeds_is_told():
     found = compare_trained(frame(before), frame(moved(before, "vae", 0.0004)))
     text = render_outcome(Outcome(Exact((), 1, ()), found))
     assert "1 scores moved by more than 1 % of their value at equal seeds" in text
+
+
+def test_a_score_of_zero_that_never_varies_has_a_sight_that_is_a_number():
+    sight = look("ae prd_f8", 0.0, Spread(0.0, 1.0), (2, 2), 1)
+    assert sight.limit == 0.0
+    assert sight.share == 0.0
+    assert look("ae prd_f8", 0.0, Spread(0.1, 1.0), (2, 2), 1).share == np.inf
+    assert "nan" not in " ".join(sight_lines([sight], [], "2 seeds"))
+
+
+def test_two_recipes_of_one_model_have_names_that_tell_them_apart():
+    rows = [r | {"recipe": name * 16} for name in "ab" for r in table((0, 1), names=("ae",))]
+    found = compare_trained(frame(rows), frame(rows[:2]))
+    assert {entry.model for entry in found.missing} == {"fashion-mini ae d = 16 (#bbbbbb)"}

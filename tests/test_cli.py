@@ -80,6 +80,10 @@ def test_each_kind_is_listed_with_a_summary(kind, capsys):
         (["--set", "latent_dim=1000000"], "'latent_dim' is 1000000; expected at most the 64"),
         (["--set", "training.batch_size=101"], "'training.batch_size' is 101; expected at most"),
         (
+            ["--set", 'evaluation.densities=["gmm-101"]'],
+            "'gmm-101', which takes at least 101 training images; there are 100.",
+        ),
+        (
             ["--set", "training.learning_rate=-1"],
             "training.learning_rate' is -1; expected a positive",
         ),

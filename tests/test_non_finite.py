@@ -12,6 +12,7 @@ from aebench.bench.evaluation.outputs import Outputs
 from aebench.bench.records.results import read_results
 from aebench.bench.suites.config import Evaluation
 from aebench.models import build
+from aebench.models.densities.gaussian import FullGaussian
 from aebench.models.flows.actnorm import ActNorm
 from aebench.models.flows.flows import build_flow
 from torch import Tensor
@@ -96,3 +97,18 @@ def test_a_bound_below_zero_is_refused_by_name():
         ValueError, match="'flow_scale_bound' is -1; expected a number of at least 0"
     ):
         build_flow("maf", 4, scale_bound=-1)
+
+
+def test_a_density_that_cannot_be_fitted_leaves_failed_scores_and_a_whole_run(
+    suite_file, aebench, tmp_path, monkeypatch
+):
+    def fit(self, codes, seed):
+        raise ValueError("No fit.")
+
+    monkeypatch.setattr(FullGaussian, "fit", fit)
+    arguments = ("--only", "objective=ae", "--set", 'evaluation.metrics=["frechet"]')
+    code, told = aebench(suite_file(), *arguments, "--workers", "1")
+    assert code == 0, told
+    rows = read_results(tmp_path / "out").rows
+    failed = rows[rows["status"] == "failed"]
+    assert set(failed["density"]) == {"gaussian"} and set(failed["reason"]) == {"No fit."}

@@ -33,7 +33,7 @@ def figure_arrays(outputs: Outputs) -> dict[str, Tensor]:
     if flat:
         simple = [d for d in ("prior", "gaussian") if d in outputs.densities]
         arrays |= {f"grid2d_{d}": decoded_grid(outputs, d) for d in simple}
-    return arrays | {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.densities}
+    return arrays | {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.fitted_densities()}
 
 
 def flat_vectors(outputs: Outputs) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ def flat_vectors(outputs: Outputs) -> dict[str, Tensor]:
     if len(outputs.real[0].flatten()) != 2:
         return {}
     sets = {"real": outputs.real, "reconstruction": outputs.images("reconstruction")}
-    sets |= {f"sample_{d}": outputs.images("sample", d) for d in outputs.densities}
+    sets |= {f"sample_{d}": outputs.images("sample", d) for d in outputs.fitted_densities()}
     return {f"vectors_{name}": values[:CODES].flatten(1) for name, values in sets.items()}
 
 

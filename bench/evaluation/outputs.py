@@ -133,6 +133,15 @@ class Outputs(RealImages):
             self.fitted[name] = density
         return self.fitted[name]
 
+    def fitted_densities(self) -> list[str]:
+        """Returns the densities that can be fitted; the failed scores of others say why not."""
+        found = []
+        for name in self.densities:
+            with suppress(ValueError):
+                self.density(name)
+                found.append(name)
+        return found
+
     def images(self, kind: str, density: str = "") -> Tensor:
         """Returns a generated set as `decode` does: reconstruction, sample or interpolation."""
         if (kind, density) not in self._generated:
@@ -230,7 +239,7 @@ class Outputs(RealImages):
             "reconstruction": quantise(self.test_reconstructions[:count]),
             "interpolation": self._paths(codes),
         }
-        parts |= {f"sample_{d}": self.sample(d, count) for d in self.densities}
+        parts |= {f"sample_{d}": self.sample(d, count) for d in self.fitted_densities()}
         for temperature in self.settings.temperatures:
             if "prior" in self.densities:
                 name = f"temperature_{temperature:g}"

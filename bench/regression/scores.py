@@ -8,7 +8,8 @@ from typing import Any
 
 from ..comparison.cells import is_trusted
 from ..comparison.columns import FLOOR, METHOD, SCORE_KEY, comparable
-from ..comparison.labels import variant_text
+from ..comparison.labels import settings_of, variant_text
+from ..records.recipe import recipe_notes
 from ..records.results import Rows
 
 Key = tuple[str, ...]
@@ -25,12 +26,14 @@ class Score:
         values: The value of each seed whose row is in order and trusted.
         lost: For each other seed that has a row, why it has no such value.
         doubted: The value of each seed whose estimate is not trusted.
+        note: What tells its recipe from others of the same model, if there are others.
     """
 
     row: Mapping[Any, Any]
     values: dict[int, float] = field(default_factory=dict)
     lost: dict[int, str] = field(default_factory=dict)
     doubted: dict[int, float] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def is_floor(self) -> bool:
@@ -54,6 +57,7 @@ class Score:
         parts = [row["dataset"], row["objective"], variant_text(row["variant"])]
         parts += [f"d = {row['latent_dim']}"]
         parts += [f"in {row['space']}" if row["space"] != "unit" else ""]
+        parts += [f"({self.note})" if self.note else ""]
         return " ".join(str(part) for part in parts if part)
 
     @property
@@ -79,8 +83,10 @@ def scores_of(rows: Rows) -> dict[Key, Score]:
     """Returns the scores among rows that have a better and a worse."""
     rows = rows[comparable(rows)]
     found: dict[Key, Score] = {}
+    notes = _notes(rows)
     for row, trusted in zip(rows.to_dict("records"), is_trusted(rows), strict=True):
         own = Score(row)
+        own.note = notes.get(own.key((*MODEL, "recipe")), "")
         own = found.setdefault(own.key(SCORE_KEY), own)
         seed = int(row["seed"])
         if row["status"] != "ok":
@@ -89,4 +95,16 @@ def scores_of(rows: Rows) -> dict[Key, Score]:
             own.values[seed] = float(row["value"])
         else:
             own.doubted[seed], own.lost[seed] = float(row["value"]), DISTRUSTED
+    return found
+
+
+def _notes(rows: Rows) -> dict[Key, str]:
+    """Returns for each model that has several recipes, and for each of these, what differs."""
+    found: dict[Key, str] = {}
+    for _, own in rows.groupby(list(MODEL), dropna=False):
+        if own["recipe"].nunique() > 1:
+            texts = dict(zip(own["recipe"], own["settings"], strict=True))
+            told = recipe_notes({recipe: settings_of(text) for recipe, text in texts.items()})
+            model = Score(own.iloc[0].to_dict()).key(MODEL)
+            found |= {(*model, recipe): note for recipe, note in told.items()}
     return found

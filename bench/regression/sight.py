@@ -63,7 +63,9 @@ class Sight:
     @property
     def share(self) -> float:
         """The limit as a share of the score's value."""
-        return self.limit / abs(self.level) if self.level else float(self.limit > 0) * np.inf
+        if self.level == 0:
+            return np.inf if self.limit > 0 else 0.0
+        return self.limit / abs(self.level)
 
 
 def spreads(values: Floats) -> list[Spread]:

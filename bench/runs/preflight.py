@@ -56,3 +56,17 @@ def check_suite(configs: Sequence[Config]) -> None:
                     _ = extractor.identity
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
+    for config in configs:
+        _check_densities(config)
+
+
+def _check_densities(config: Config) -> None:
+    there = len(dataset(config.dataset, config.split).train)
+    images = min(config.training.train_images or there, there)
+    for name in config.evaluation.densities:
+        least = build_density(name).least_codes
+        if images < least:
+            raise UserError(
+                f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
+                f"least {least} training images; there are {images}."
+            )

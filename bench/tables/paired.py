@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import seed_values, warnings_of
+from ..comparison.cells import is_trusted, seed_values, warnings_of
 from ..comparison.columns import SCORE_KEY, method_labels
 from ..comparison.gains import (
     LEGEND,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 DIFFERENT = "different"
 MOST_NAMED = 5
+NAMED_KEY = (*SCORE_KEY, "method")
 IMAGES_UNKNOWN = (
     "Where single images' likelihoods were not kept, ± is over the seeds alone, and no likelihood "
     "is called better or worse."
@@ -112,6 +113,7 @@ def compare_results(first: Path, second: Path) -> tuple[Table, list[str]]:
     a, b = with_methods([results.rows for results in found])
     scores = paired_scores(a, b, (read_per_image(first), read_per_image(second)))
     alone = [_alone(path, own, other) for path, own, other in ((first, a, b), (second, b, a))]
+    alone.append(_unpaired(a, b))
     if not scores:
         raise UserError(
             f"'{first}' and '{second}' share no score of the same method and seed. "
@@ -182,13 +184,31 @@ def _gain(row: Mapping[Any, Any], first: Estimate, second: Estimate) -> Gain | N
 
 def _alone(path: Path, own: Rows, other: Rows) -> str:
     """Returns how many scores only one result set has, and of which methods."""
-    keys = [
-        list(map(tuple, rows[list(SCORE_KEY)].astype(str).to_numpy())) for rows in (own, other)
+    lacking = _keys(own) - _keys(other)
+    return (
+        f"{len(lacking)} scores are only in '{path}', of {_methods(lacking)}." if lacking else ""
+    )
+
+
+def _unpaired(first: Rows, second: Rows) -> str:
+    """Returns how many scores both have, but no seed of, and of which methods."""
+    seeds = [
+        _keys(rows[(rows["status"] == "ok") & is_trusted(rows)], ("seed",))
+        for rows in (first, second)
     ]
-    lacking = set(keys[0]) - set(keys[1])
-    methods = sorted({m for m, key in zip(own["method"], keys[0], strict=True) if key in lacking})
-    shown = ", ".join(methods[:MOST_NAMED]) + (", ..." if len(methods) > MOST_NAMED else "")
-    return f"{len(lacking)} scores are only in '{path}', of {shown}." if lacking else ""
+    paired = {key[:-1] for key in seeds[0] & seeds[1]}
+    lacking = (_keys(first) & _keys(second)) - paired
+    told = f"{len(lacking)} scores have no seed with a value in both, of {_methods(lacking)}."
+    return told if lacking else ""
+
+
+def _keys(rows: Rows, more: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    return set(map(tuple, rows[[*NAMED_KEY, *more]].astype(str).to_numpy()))
+
+
+def _methods(keys: Iterable[tuple[str, ...]]) -> str:
+    methods = sorted({key[-1] for key in keys})
+    return ", ".join(methods[:MOST_NAMED]) + (", ..." if len(methods) > MOST_NAMED else "")
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:

@@ -23,12 +23,14 @@ class Density(ABC):
         needs_prior: Whether only objectives with their own N(0, I) can use it.
         has_log_prob: Whether `log_prob` is in closed form.
         fitted: Names of the attributes that `fit` sets, all of them tensors.
+        least_codes: The fewest codes that it can be fitted to.
     """
 
     needs_prior: ClassVar[bool] = False
     has_log_prob: ClassVar[bool] = True
     summary: ClassVar[str] = ""
     fitted: ClassVar[tuple[str, ...]] = ()
+    least_codes: int = 1
 
     @abstractmethod
     def fit(self, codes: Tensor, seed: int) -> None:

@@ -20,6 +20,7 @@ class FullGaussian(Density):
 
     summary = "full covariance, with its mean"
     fitted = ("mean", "covariance")
+    least_codes = 2
 
     def __init__(self) -> None:
         self.mean = torch.empty(0)
@@ -27,7 +28,7 @@ class FullGaussian(Density):
 
     def fit(self, codes: Tensor, seed: int) -> None:
         """Sets mean and covariance from codes (N, L), N at least 2."""
-        codes = check_codes(codes, 2, "gaussian")
+        codes = check_codes(codes, self.least_codes, "gaussian")
         self.mean = codes.mean(0)
         centred = codes - self.mean
         ridge = RIDGE * torch.eye(codes.shape[1], dtype=codes.dtype)

@@ -28,6 +28,7 @@ class GaussianMixtureDensity(Density):
 
     def __init__(self, components: int) -> None:
         self.components = components
+        self.least_codes = max(2, components)
         self.weights = torch.empty(0)
         self.means = torch.empty(0, 0)
         self.covariances = torch.empty(0, 0, 0)
@@ -37,7 +38,7 @@ class GaussianMixtureDensity(Density):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        codes = check_codes(codes, max(2, self.components), f"gmm-{self.components}")
+        codes = check_codes(codes, self.least_codes, f"gmm-{self.components}")
         mixture = GaussianMixture(
             self.components, max_iter=2000, tol=1e-3, random_state=seed % 2**32
         )
