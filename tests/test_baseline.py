@@ -18,7 +18,7 @@ from aebench.bench.data.dataset import Content, Part
 from aebench.bench.evaluation import metric_lookup
 from aebench.bench.records.results import KEY, read_results, records_of, write_results
 from aebench.bench.regression import exact as check_exact
-from aebench.bench.regression.check import check_results
+from aebench.bench.regression.check import read_pair
 from aebench.bench.regression.exact import check_exact as first_layer
 from aebench.bench.regression.trained import compare_trained
 from aebench.bench.suites.suite import load_suite
@@ -168,7 +168,7 @@ def test_an_objective_with_a_wrong_sign_on_one_term_is_caught(
     arguments = ["--only", f"objective={name}", "space=", "--seeds", "0,1,2", "--workers", "1"]
     out, baseline = tmp_path / "out", baseline_of(name, "unit")
     assert main(["run", str(SUITE), *arguments, "--out", str(out), "--quiet"]) == 0
-    outcome = check_results(out, baseline)
+    outcome = read_pair(out, baseline).check()
     assert outcome.is_regression and outcome.exact.broken == ()
     assert outcome.worse
     # A ruined model may lose the trust in its likelihood, too; no other score is missing.

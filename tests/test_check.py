@@ -9,7 +9,7 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation import metric_lookup
 from aebench.bench.records.results import write_results
 from aebench.bench.regression import exact as check_exact
-from aebench.bench.regression.check import check_results, update_baseline
+from aebench.bench.regression.check import read_pair, update_baseline
 from aebench.bench.regression.exact import Exact
 from aebench.bench.regression.outcome import Outcome, render_outcome, render_sight
 from aebench.bench.regression.trained import compare_trained
@@ -40,14 +40,14 @@ def baseline(tmp_path):
 
 def check(tmp_path, baseline, rows):
     write_runs(tmp_path / "new", rows, arrays=False, log=False)
-    return check_results(tmp_path / "new", baseline)
+    return read_pair(tmp_path / "new", baseline).check()
 
 
 def test_twenty_reruns_with_other_seeds_raise_no_alarm(tmp_path, baseline):
     for seed in range(100, 120):
         rows = table_rows(seeds=(seed,))
         write_runs(tmp_path / str(seed), rows, arrays=False, log=False)
-        assert not check_results(tmp_path / str(seed), baseline).is_regression, seed
+        assert not read_pair(tmp_path / str(seed), baseline).check().is_regression, seed
 
 
 def test_an_objective_that_got_worse_is_caught_and_named(tmp_path, baseline):
@@ -303,7 +303,7 @@ def test_a_baseline_of_another_suite_or_schema_is_refused(tmp_path, baseline):
     about = baseline / "baseline.json"
     about.write_text(about.read_text().replace('"schema": 1', '"schema": 9'))
     with pytest.raises(UserError, match="has schema 9; this version reads 1"):
-        check_results(tmp_path / "new", baseline)
+        read_pair(tmp_path / "new", baseline).check()
 
 
 def test_an_update_needs_a_reason_and_keeps_the_history(tmp_path, baseline):

@@ -138,9 +138,25 @@ def is_trusted(rows: Rows) -> pd.Series[bool]:
     return rows["trusted"] != "no"
 
 
+def usable(rows: Rows) -> Rows:
+    """Keeps rows whose value may enter a mean: those in order, without untrusted estimates."""
+    return rows[(rows["status"] == "ok") & is_trusted(rows)]
+
+
+def lost_states(rows: Rows) -> pd.Series[str]:
+    """Returns ``diverged``, ``failed`` or ``untrusted`` for each row that went wrong so."""
+    states = rows["status"].where(is_trusted(rows), "untrusted")
+    return states[states.isin(["diverged", "failed", "untrusted"])]
+
+
+def counted(states: Iterable[str]) -> str:
+    """Returns how often each state occurs, such as ``"1 diverged, 2 failed"``."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(states).items()))
+
+
 def seed_values(rows: Rows) -> dict[int, float]:
     """Returns the value of each seed whose row is in order and trusted."""
-    return _values(rows[(rows["status"] == "ok") & is_trusted(rows)])
+    return _values(usable(rows))
 
 
 def image_error(rows: Rows) -> float | None:
@@ -149,8 +165,7 @@ def image_error(rows: Rows) -> float | None:
     All seeds are scored on the same images, so that errors over images do not average out. None
     for other scores, and where no error is known.
     """
-    good = rows[(rows["kind"] != "") & (rows["status"] == "ok") & is_trusted(rows)]
-    errors = good["stderr"].dropna()
+    errors = usable(rows[rows["kind"] != ""])["stderr"].dropna()
     return float(errors.mean()) if len(errors) else None
 
 
@@ -165,9 +180,7 @@ def compute_seconds(rows: Rows) -> float | None:
 
 def lost_text(rows: Rows) -> str:
     """Returns how many seeds went wrong in which way, such as ``"1 diverged"``."""
-    states = rows["status"].where(is_trusted(rows), "untrusted")
-    counts = Counter(str(s) for s in states if s in ("diverged", "failed", "untrusted"))
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return counted(lost_states(rows))
 
 
 def warnings_of(rows: Rows) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from ...metrics.bits_per_dim import bits_per_dim
 from ..records.per_image import PerImage, ScoreKey, of_row
 from ..records.results import Rows
-from .cells import is_trusted
+from .cells import usable
 from .significance import NORMAL_95, half_width
 
 Line = Mapping[str, Any]
@@ -149,7 +149,7 @@ def estimate_of(rows: Rows, arrays: Arrays, brackets: Rows | None = None) -> Est
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
         brackets: Rows among which those of an annealed bound's bracket are looked for.
     """
-    records = _records(rows[(rows["status"] == "ok") & is_trusted(rows)])
+    records = _records(usable(rows))
     images = {int(row["seed"]): of_row(row, arrays) for row in records}
     gap, error = _gap(records, brackets)
     return Estimate(

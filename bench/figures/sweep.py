@@ -10,11 +10,11 @@ import numpy as np
 from ..comparison.cells import (
     has_several_sizes,
     image_error,
-    is_trusted,
     method_order,
     normal_column,
     one_likelihood,
     suite_parts,
+    usable,
 )
 from ..comparison.columns import (
     columns_of,
@@ -132,7 +132,7 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
 
 def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
     x = "setting" if sweep else "latent_dim"
-    good = rows[(rows["status"] == "ok") & is_trusted(rows)]
+    good = usable(rows)
     ticks = sorted(set(good[x]))
     methods = method_order(good) if len(good) else []
     looks = looks_of(good)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from ..comparison.cells import bound_sign, one_likelihood
+from ..comparison.cells import bound_sign, one_likelihood, usable
 from ..comparison.significance import mean
 from ..comparison.table import format_number
 from ..records.results import Rows
 from .aef import BITS
-from .methods import METHOD, by_method, listed, seeds_text, usable
+from .methods import METHOD, by_method, listed, seeds_text
 
 PLACE = ["dataset", "latent_dim", "space"]
 MODELS = {

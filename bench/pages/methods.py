@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..comparison.cells import is_trusted, seed_values
+from ..comparison.cells import counted, lost_states, seed_values
 from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds
 from ..records.results import Rows
@@ -26,11 +25,6 @@ class Method(NamedTuple):
 METHOD = ["method", *Method._fields[1:]]
 
 
-def usable(rows: Rows) -> Rows:
-    """Keeps rows whose value may enter a mean: those in order, without untrusted estimates."""
-    return rows[(rows["status"] == "ok") & is_trusted(rows)]
-
-
 def by_method(rows: Rows) -> dict[Method, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
     groups = rows.groupby(METHOD, sort=True)
@@ -40,15 +34,10 @@ def by_method(rows: Rows) -> dict[Method, Seeds]:
 
 def lost_by_method(rows: Rows) -> dict[str, str]:
     """Returns for each method's name how many of its runs went wrong in which way."""
-    states = rows["status"].where(is_trusted(rows), "untrusted")
-    lost = rows.assign(state=states)[states.isin(["diverged", "failed", "untrusted"])]
+    states = lost_states(rows)
+    lost = rows.loc[states.index].assign(state=states)
     counts = lost.drop_duplicates(["method", "run", "state"]).groupby("method")["state"]
-    return {str(method): counted(Counter(own)) for method, own in counts}
-
-
-def counted(counts: Counter[str]) -> str:
-    """Returns counts as words, such as ``1 diverged, 2 failed``."""
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    return {str(method): counted(own) for method, own in counts}
 
 
 def nearest(method: Method, others: Sequence[Method]) -> list[Method]:

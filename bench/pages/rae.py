@@ -30,7 +30,6 @@ MEANINGS = {
     "RAE v": "more Monte-Carlo samples improve a VAE's reconstructions",
 }
 RECONSTRUCTION, INTERPOLATION = "reconstruction", "interpolation"
-ASKED = (RECONSTRUCTION, INTERPOLATION)  # The claim itself says which.
 Way = tuple[Method, str]
 
 

@@ -61,11 +61,6 @@ def read_pair(directory: Path, baseline: Path) -> Pair:
     return Pair(compare_trained(stored.rows, found.rows), baseline, found.warnings)
 
 
-def check_results(directory: Path, baseline: Path) -> Outcome:
-    """Compares a results folder with a baseline; raises as ``read_pair``."""
-    return read_pair(directory, baseline).check()
-
-
 @dataclass(frozen=True)
 class Written:
     """A baseline that was written.

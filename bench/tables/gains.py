@@ -10,6 +10,7 @@ from ..comparison.cells import (
     method_order,
     one_likelihood,
     table_parts,
+    usable,
     warnings_of,
 )
 from ..comparison.columns import Column, columns_of
@@ -57,7 +58,7 @@ def gain_tables(rows: Rows, arrays: Arrays) -> Iterator[Table]:
 def _gain_table(part: Part, column: Column, arrays: Arrays, several: bool) -> Table | None:
     methods = method_order(column.rows)
     rows = {method: column.rows[column.rows["method"] == method] for method in methods}
-    rows = {m: own for m, own in rows.items() if (is_trusted(own) & (own["status"] == "ok")).any()}
+    rows = {m: own for m, own in rows.items() if len(usable(own))}
     # The first of the papers' order that has a likelihood of its own: where there is one, the VAE.
     order = sorted(rows, key=lambda method: bool((rows[method]["model"] == "completed").any()))
     estimates = {method: _estimates(own, part.rows, arrays) for method, own in rows.items()}

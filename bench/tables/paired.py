@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import is_trusted, seed_values, warnings_of
+from ..comparison.cells import seed_values, usable, warnings_of
 from ..comparison.columns import SCORE_KEY, method_labels
 from ..comparison.gains import (
     LEGEND,
@@ -192,10 +192,7 @@ def _alone(path: Path, own: Rows, other: Rows) -> str:
 
 def _unpaired(first: Rows, second: Rows) -> str:
     """Returns how many scores both have, but no seed of, and of which methods."""
-    seeds = [
-        _keys(rows[(rows["status"] == "ok") & is_trusted(rows)], ("seed",))
-        for rows in (first, second)
-    ]
+    seeds = [_keys(usable(rows), ("seed",)) for rows in (first, second)]
     paired = {key[:-1] for key in seeds[0] & seeds[1]}
     lacking = (_keys(first) & _keys(second)) - paired
     told = f"{len(lacking)} scores have no seed with a value in both, of {_methods(lacking)}."
