@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench.comparison.columns import with_places
+from aebench.bench.comparison.significance import smallest_detectable
 from aebench.bench.pages.aef import aef_effects
 from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.effects import (
@@ -16,7 +17,6 @@ from aebench.bench.pages.effects import (
     claim_verdict,
     claims_table,
     judge,
-    smallest_detectable,
 )
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.tables.wide import wide_tables
@@ -148,10 +148,10 @@ def test_an_effect_chosen_from_several_needs_as_much_more():
 def test_the_detectable_effect_is_found_in_four_of_five_cases():
     draws = np.random.default_rng(3).normal(size=(20_000, 5))
     values = draws[0] / draws[0].std(ddof=1)
-    shift = smallest_detectable(effect_of(values), 0.01)
+    shift = smallest_detectable(effect_of(values).error, len(values), 0.01)
     found = stats.ttest_1samp(draws + shift, 0, axis=1).pvalue < 0.01
     assert found.mean() == pytest.approx(0.8, abs=0.012)  # Three standard errors of the share.
-    assert smallest_detectable(effect_of([1.0, 2.0]), 0.01) is None
+    assert smallest_detectable(effect_of([1.0, 2.0]).error, 2, 0.01) is None
 
 
 @pytest.mark.parametrize(

@@ -80,16 +80,21 @@ def test_two_recipes_in_one_folder_are_two_rows_of_a_comparison_named_by_what_di
     }
 
 
-def test_two_recipes_in_one_folder_are_two_rows_of_the_report_with_all_their_seeds(folders):
+def test_two_counts_of_steps_in_one_folder_are_two_tables_of_the_report_with_all_seeds(folders):
     _, _, both = folders
     assert main(["report", str(both)]) == 0
-    text = (both / "tables" / "test-images.md").read_text(encoding="utf-8")
-    for steps in (3, 8):
-        (line,) = [line for line in text.splitlines() if f"ae (steps={steps})" in line]
-        assert "(2)" in line and "1/2" not in line
+    paths = {8: both / "tables" / "test-images.csv", 3: both / "tables" / "test-images-steps-3.csv"}
+    texts = {steps: path.read_text(encoding="utf-8") for steps, path in paths.items()}
+    for steps, text in texts.items():
+        (line,) = csv.DictReader(io.StringIO(text))
+        (name,) = (name for name in line if "mse" in name and name.endswith("seeds"))
+        assert line[name] == "2"
+        value = float(line[name.removesuffix(" seeds")])
+        assert value == pytest.approx(means(both, steps), rel=1e-3)
     shutil.rmtree(both / "runs")
     assert main(["report", str(both)]) == 0
-    assert (both / "tables" / "test-images.md").read_text(encoding="utf-8") == text
+    for steps, path in paths.items():
+        assert path.read_text(encoding="utf-8") == texts[steps]
 
 
 def test_what_two_result_sets_do_not_share_is_named_by_its_settings(folders, tmp_path, capsys):

@@ -12,6 +12,7 @@ from .columns import FLOOR, Column, join, with_places, without_floor
 from .footnotes import UNTRUSTED
 from .labels import metric_short, objective_order, suite_title
 from .significance import mean, separated_from_best
+from .steps import by_steps, steps_note
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ def suite_parts(rows: Rows) -> Iterator[Part]:
 def table_parts(rows: Rows) -> Iterator[Part]:
     """Yields the rows by suite and scale, and by latent size where a data set has several.
 
-    They have the columns of ``with_places``.
+    Trainings of fewer steps than others of their like make parts of their own. The rows have the
+    columns of ``with_places``.
     """
-    for part in suite_parts(rows):
+    for part in (same for own in suite_parts(rows) for same in _steps_parts(own)):
         trained = without_floor(part.rows)
         if not has_several_sizes(trained):
             yield replace(part, rows=with_places(part.rows))
@@ -64,6 +66,15 @@ def table_parts(rows: Rows) -> Iterator[Part]:
         for size, own in trained.groupby("latent_dim"):
             placed, suffix = with_places(join(floor, own)), file_name(part.suffix, f"d{size}")
             yield Part(placed, f"{part.title}, d = {size}", suffix)
+
+
+def _steps_parts(part: Part) -> Iterator[Part]:
+    for steps, own in by_steps(part.rows):
+        if steps is None:
+            yield replace(part, rows=own)
+        else:
+            suffix = file_name(part.suffix, f"steps-{steps}")
+            yield Part(own, f"{part.title}, {steps:,} steps", suffix)
 
 
 def has_several_sizes(trained: Rows) -> bool:
@@ -113,7 +124,7 @@ def score_table(
     return Table(
         file_name(stem, part.suffix),
         f"{what} · {groups} · {part.title}",
-        (*filter(None, notes), *interval_notes(rows), mark_note(reasons)),
+        (*filter(None, (*notes, steps_note(rows))), *interval_notes(rows), mark_note(reasons)),
         "objective",
         (*(header for header, _ in columns), *(("", name) for name in more)),
         tuple((m, (*cells, *(own[m] for own in more.values()))) for m, cells in lines.items()),

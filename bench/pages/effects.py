@@ -9,11 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
-from ..comparison.significance import LEVEL, SEEDS_NEEDED, Seeds, half_width, holm, mean
+from ..comparison.significance import (
+    LEVEL,
+    POWER,
+    SEEDS_NEEDED,
+    Seeds,
+    half_width,
+    holm,
+    mean,
+    smallest_detectable,
+)
 from ..comparison.table import Cell, Table, format_number, text_table
 
 CLAIMS = "claims"
-POWER = 0.8
 HEADER = (
     *("claim", "comparison", "where", "effect", "95 % interval", "detectable", "unit", "seeds"),
     *("training", "verdict"),
@@ -134,29 +142,12 @@ def judge(effects: Sequence[Effect]) -> list[Finding]:
     level = LEVEL / max(1, len(effects))
     return [
         Finding(
-            effect, *_verdict(effect, p), smallest_detectable(effect, level / effect.candidates)
+            effect,
+            *_verdict(effect, p),
+            smallest_detectable(effect.error, len(effect.differences), level / effect.candidates),
         )
         for effect, p in zip(effects, adjusted, strict=True)
     ]
-
-
-def smallest_detectable(effect: Effect, level: float) -> float | None:
-    """Returns the distance from ``least`` that a two-sided t-test finds in 4 of 5 cases.
-
-    The differences are taken to scatter as those of the effect do.
-
-    Args:
-        effect: The effect; from fewer than three seeds its scatter is unknown.
-        level: The test's level, corrected for the number of comparisons.
-    """
-    from scipy.special import nctdtrinc, stdtrit
-
-    freedom = len(effect.differences) - 1
-    if freedom < 2:
-        return None
-    critical = float(stdtrit(freedom, 1 - level / 2))
-    # Beyond the critical value lies this much of a t-distribution that is shifted by so much.
-    return float(nctdtrinc(freedom, 1 - POWER, critical)) * effect.error
 
 
 def claims_table(findings: Sequence[Finding]) -> Table:

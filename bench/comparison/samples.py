@@ -1,0 +1,73 @@
+"""Samples of the two kinds that every family has: of its own density, and of a mixture."""
+
+from __future__ import annotations
+
+from ..records.results import Rows
+from .cells import normal_column, seed_values
+from .columns import join, without_floor
+from .significance import mean
+
+OWN, MIXTURE, RECONSTRUCTIONS = "N", "GMM-10", "Rec"
+
+
+def references_of(rows: Rows) -> Rows:
+    """Returns the rows of real images that stand in the place of generated ones."""
+    return rows.drop(without_floor(rows).index)
+
+
+def sampled(rows: Rows, metric: str = "fd") -> Rows:
+    """Returns a score of reconstructions and of both kinds of samples, with references.
+
+    Args:
+        rows: Rows with the columns of ``with_places``.
+        metric: The score.
+    """
+    own = rows[rows["metric"] == metric]
+    placed = normal_column(without_floor(own[own["images"].isin(["reconstruction", "sample"])]))
+    placed = placed[placed["place"].isin([RECONSTRUCTIONS, OWN, MIXTURE])]
+    return join(references_of(own), placed)
+
+
+def has_both_kinds(scored: Rows) -> bool:
+    """Returns whether there are reconstructions, own samples and those of a mixture."""
+    trained = without_floor(scored)
+    places = set(trained.loc[trained["status"] == "ok", "place"])
+    return {RECONSTRUCTIONS, OWN, MIXTURE} <= places
+
+
+def better_density(fd: Rows) -> dict[str, str]:
+    """Returns for each method the place, own density or mixture, with the lower mean FD.
+
+    Args:
+        fd: Rows of `sampled`: Fréchet distances under one protocol.
+    """
+    samples = fd[fd["place"].isin([OWN, MIXTURE])]
+    means = {
+        (str(method), str(place)): mean(seed_values(own))
+        for (method, place), own in samples.groupby(["method", "place"], sort=True)
+        if seed_values(own)
+    }
+    methods = sorted({method for method, _ in means})
+    return {
+        method: min((p for m, p in means if m == method), key=lambda place: means[method, place])
+        for method in methods
+    }
+
+
+def better_samples(scored: Rows, best: dict[str, str]) -> Rows:
+    """Keeps of each method the samples of its better density; references stay.
+
+    Args:
+        scored: Rows of `sampled`.
+        best: What `better_density` gives.
+    """
+    trained = without_floor(scored)
+    kept = trained[trained["place"] == trained["method"].map(best)]
+    return join(references_of(scored), kept.assign(place="sample"))
+
+
+def device_word(rows: Rows) -> str:
+    """Returns ``CPU``, ``GPU`` or, where rows have both, ``CPU or GPU``."""
+    on_cpu = {str(device).startswith("cpu") for device in without_floor(rows)["device"]}
+    words = {True: "CPU", False: "GPU"}
+    return " or ".join(words[one] for one in sorted(on_cpu, reverse=True))

@@ -1,0 +1,77 @@
+"""Methods that were trained for several counts of steps: told apart, never in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..records.results import Rows
+from .columns import join, without_floor
+from .labels import settings_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rows that agree in these are one objective under one setting, however long it was trained.
+LIKE = (
+    *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone_hash"),
+    *("objective", "variant", "latent_dim", "selection"),
+)
+
+
+def asked_steps(rows: Rows) -> pd.Series[int]:
+    """Returns for each row the steps that its training was asked for.
+
+    A run that diverged took fewer; where its settings are not known, those of its recipe count.
+    """
+    found = rows.groupby("recipe")["steps"].transform("max").astype(int)
+    asked = {text: _asked(text) for text in set(rows["settings"])}
+    known = rows["settings"].map(asked)
+    return known.where(known.notna(), found).astype(int)
+
+
+def longest(rows: Rows) -> Rows:
+    """Keeps of each objective and setting the runs of most steps, and all that is no training."""
+    shorter = _is_shorter(without_floor(rows))
+    return rows.drop(shorter.index[shorter]).reset_index(drop=True) if shorter.any() else rows
+
+
+def by_steps(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
+    """Yields the rows of the longest trainings, with none, then those of each smaller count.
+
+    Rows that are no training, such as those of the floor, go with each.
+    """
+    yield None, longest(rows)
+    trained = without_floor(rows)
+    others = rows.drop(trained.index)
+    less = trained[_is_shorter(trained)]
+    steps = asked_steps(less)
+    for count in sorted(set(steps), reverse=True):
+        yield count, join(others, less[steps == count])
+
+
+def _is_shorter(trained: Rows) -> pd.Series[bool]:
+    steps = asked_steps(trained)
+    like = [trained[name] for name in LIKE]
+    return steps < steps.groupby(like, dropna=False).transform("max")
+
+
+def steps_note(rows: Rows) -> str:
+    """Returns the sentence of a caption on the steps, empty where all trainings had as many.
+
+    Args:
+        rows: Rows of one table, with the columns of ``with_places``.
+    """
+    trained = without_floor(rows)
+    if not len(trained):
+        return ""
+    counts = asked_steps(trained).groupby(trained["method"]).max()
+    usual = int(counts.mode().iloc[-1])
+    others = [f"{method} {steps:,}" for method, steps in counts.items() if steps != usual]
+    return f"Steps: {usual:,}, but {', '.join(others)}." if others else ""
+
+
+def _asked(settings: str) -> int | None:
+    training = settings_of(settings).get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else None

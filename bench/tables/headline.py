@@ -1,0 +1,224 @@
+"""The headline: reconstructions, samples, likelihood and cost of each method on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ..comparison.cells import (
+    Part,
+    column_marks,
+    compute_seconds,
+    interval_notes,
+    mark_note,
+    method_order,
+    one_likelihood,
+    score_cell,
+    seed_values,
+    table_parts,
+)
+from ..comparison.columns import FLOOR, Column, columns_of, join, without_floor
+from ..comparison.labels import ARROWS, metric_short
+from ..comparison.samples import (
+    MIXTURE,
+    OWN,
+    RECONSTRUCTIONS,
+    better_density,
+    better_samples,
+    device_word,
+    has_both_kinds,
+    references_of,
+    sampled,
+)
+from ..comparison.significance import (
+    LEVEL,
+    POWER,
+    SEEDS_NEEDED,
+    detectable_from_best,
+    mean,
+)
+from ..comparison.steps import asked_steps, longest, steps_note
+from ..comparison.table import TABLES, Cell, Table, file_name, format_number
+from ..records.results import Rows
+from .wide import count_cell
+
+HEADLINE = "headline"
+PLACES = {RECONSTRUCTIONS: "rec", OWN: "own", MIXTURE: MIXTURE}
+PRECISION_AND_RECALL = ("prd_f8", "prd_f1/8")
+SHOWN = "smallest difference that could be shown"
+NOTE = (
+    "FD: Fréchet distance of reconstructions (rec), of samples from the objective's own density "
+    f"(own) and from a mixture of ten Gaussians fitted to the codes ({MIXTURE}). own: its prior "
+    "or second stage, or a fitted Gaussian if it has none."
+)
+PRD_NOTE = (
+    "F_8 (recall) and F_1/8 (precision) are those of the samples with the lower mean FD, whose "
+    "density is in the column before them."
+)
+LIKELIHOOD_NOTE = (
+    "bits/dim are those of models in logit space: = exact, ≤ from a lower bound on the "
+    "likelihood, c completed after training with a density and noise."
+)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A column of scores: its name, its rows, and whether they are likelihoods."""
+
+    name: str
+    column: Column
+
+    @property
+    def better(self) -> str:
+        return str(without_floor(self.column.rows)["better"].iloc[0])
+
+
+@TABLES.register(HEADLINE)
+def headline_tables(rows: Rows) -> Iterator[Table]:
+    """Yields a table for each data set whose models were sampled in two ways.
+
+    Of several counts of training steps it shows the largest.
+    """
+    for part in table_parts(longest(rows)):
+        datasets = sorted(set(without_floor(part.rows)["dataset"]))
+        for dataset in datasets:
+            own = replace(part, rows=part.rows[part.rows["dataset"] == dataset])
+            scores = _scores(own.rows)
+            if scores:
+                suffix = file_name(part.suffix, dataset if len(datasets) > 1 else "")
+                yield _headline(replace(own, suffix=suffix), scores)
+
+
+def _scores(rows: Rows) -> list[_Score]:
+    """Returns the columns of scores, none where models were not sampled in two ways."""
+    fd = sampled(rows)
+    if not has_both_kinds(fd):
+        return []
+    found = [_Score(f"FD {PLACES[c.place]} ↓", c) for c in columns_of(fd)[0]]
+    best = better_density(fd)
+    for metric in PRECISION_AND_RECALL:
+        chosen = better_samples(sampled(rows, metric), best)
+        columns = columns_of(chosen)[0] if len(without_floor(chosen)) else []
+        found += [_Score(f"{metric_short(metric)} ↑", column) for column in columns]
+    likelihood = one_likelihood(rows[rows["space"] == "logit"])
+    if len(likelihood):
+        name = f"{metric_short('bits_per_dim')} {ARROWS['lower']}"
+        found += [_Score(name, column) for column in columns_of(likelihood)[0]]
+    return found
+
+
+def _headline(part: Part, scores: list[_Score]) -> Table:
+    methods = method_order(part.rows)
+    trained = without_floor(part.rows)
+    count = int(trained["seed"].nunique())
+    several = len({score.column.group for score in scores}) > 1
+    columns: list[tuple[tuple[str, str], dict[str, Cell]]] = []
+    reasons = []
+    for score in scores:
+        marks, reason = column_marks(score.column)
+        reasons.append(reason)
+        group = score.column.group if several else ""
+        columns.append(((group, score.name), _cells(score, methods, marks, count)))
+    columns += [(("", name), cells) for name, cells in _costs(part.rows).items()]
+    at = sum(name.startswith("FD") for (_, name), _ in columns)
+    columns.insert(at, (("", "better density"), _densities(sampled(part.rows))))
+    empty = Cell("-")
+    lines = [(m, tuple(own.get(m, empty) for _, own in columns)) for m in methods]
+    lines.append((SHOWN, tuple(own.get(SHOWN, Cell()) for _, own in columns)))
+    return Table(
+        file_name(HEADLINE, part.suffix),
+        f"Samples, likelihood and cost · {scores[0].column.group} · {part.title}",
+        tuple(filter(None, (*_notes(part.rows, scores), mark_note(reasons)))),
+        "objective",
+        tuple(header for header, _ in columns),
+        tuple(lines),
+    )
+
+
+def _cells(
+    score: _Score, methods: Iterable[str], marks: dict[str, str], count: int
+) -> dict[str, Cell]:
+    """Returns the cell of each method, with a warning where real but damaged images are better."""
+    rows = score.column.rows
+    trained = without_floor(rows)
+    exact = set(trained.loc[trained["kind"] == "exact", "method"])
+    references = _reference_means(rows)
+    cells = {}
+    for method in methods:
+        own = rows[rows["method"] == method]
+        expected = count if len(without_floor(own)) else 0
+        cell = score_cell(own, expected, marks.get(method, ""))
+        if method in exact and cell.value is not None:
+            cell = replace(cell, text=f"= {cell.text}")
+        if cell.value is not None and len(without_floor(own)):
+            sign = 1 if score.better == "lower" else -1
+            lost = [n for n, value in references.items() if sign * (cell.value - value) > 0]
+            cell = replace(cell, warnings=(*cell.warnings, *map(_loses_to, lost)))
+        cells[method] = cell
+    seeds = {str(m): seed_values(own) for m, own in trained.groupby("method", sort=False)}
+    smallest = detectable_from_best(seeds, score.better)
+    cells[SHOWN] = Cell("-") if smallest is None else Cell(format_number(smallest), smallest)
+    return cells
+
+
+def _reference_means(rows: Rows) -> dict[str, float]:
+    """Returns the mean of each kind of damaged real images; the floor is not damaged."""
+    references = references_of(rows)
+    groups = references[references["objective"] != FLOOR].groupby("objective", sort=True)
+    return {str(name): mean(seed_values(own)) for name, own in groups if seed_values(own)}
+
+
+def _loses_to(reference: str) -> str:
+    return f"the mean is worse than that of real images with {reference}"
+
+
+def _densities(fd: Rows) -> dict[str, Cell]:
+    trained = without_floor(fd)
+    found = {}
+    for method, place in better_density(trained).items():
+        own = trained[(trained["method"] == method) & (trained["place"] == place)]
+        found[method] = Cell(str(own["density"].iloc[0]))
+    return found
+
+
+def _costs(rows: Rows) -> dict[str, dict[str, Cell]]:
+    trained = without_floor(rows)
+    steps = asked_steps(trained)
+    counts: dict[str, Cell] = {}
+    costs: dict[str, Cell] = {}
+    outside: dict[str, Cell] = {}
+    for method, own in trained.groupby("method", sort=True):
+        counts[str(method)] = count_cell(float(steps[own.index].max()))
+        costs[str(method)] = count_cell(compute_seconds(own))
+        outside[str(method)] = count_cell(float(own["parameters_outside"].mean()))
+    return {"steps": counts, f"{device_word(rows)} s": costs, "outside": outside}
+
+
+def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
+    scored = without_floor(scores[0].column.rows)
+    first = scored.iloc[0]
+    yield NOTE
+    metrics = {score.column.rows["metric"].iloc[-1] for score in scores}
+    if metrics & set(PRECISION_AND_RECALL):
+        yield PRD_NOTE
+    if "bits_per_dim" in metrics:
+        yield LIKELIHOOD_NOTE
+    yield f"Features: {', '.join(sorted(set(scored['features'])))}."
+    yield f"Images: {first['n_real']} real, {first['n_generated']} scored."
+    word = device_word(rows)
+    yield (
+        f"{word} s: {word} seconds of one training. outside: parameters outside the backbone, "
+        f"which has {int(without_floor(rows)['parameters_backbone'].max()):,}."
+    )
+    references = sorted(set(references_of(rows)["objective"]))
+    if references:
+        yield (
+            f"{', '.join(references)}: real images in the place of generated ones; never marked."
+        )
+    yield steps_note(rows)
+    yield from interval_notes(join(scored, rows[rows["kind"] != ""]))
+    yield (
+        f"Last line: the smallest difference to the best that a paired t-test over these seeds "
+        f"finds in {100 * POWER:.0f} % of cases, at {100 * LEVEL:.0f} % divided by the number of "
+        f"comparisons; the median over them. Marks need {SEEDS_NEEDED} seeds."
+    )
