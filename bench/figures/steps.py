@@ -1,0 +1,144 @@
+"""Scores against training steps, and against what the training cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..comparison.cells import (
+    compute_seconds,
+    image_error,
+    method_order,
+    one_likelihood,
+    seed_values,
+    suite_parts,
+)
+from ..comparison.columns import columns_of, join, with_places, without_floor
+from ..comparison.labels import axis_title
+from ..comparison.samples import (
+    RECONSTRUCTIONS,
+    better_density,
+    better_samples,
+    device_word,
+    references_of,
+    sampled,
+)
+from ..comparison.significance import half_width, mean
+from ..comparison.steps import LIKE, asked_steps
+from ..comparison.table import file_name
+from ..records.results import Rows
+from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
+from .methods import looks_of, shortened
+from .run_files import RunFiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PLACES = {RECONSTRUCTIONS: "reconstructions", "sample": "samples of the better density"}
+REFERENCES = {"floor": ":", "blur": "--", "noise": "-."}
+CAPTION = (
+    "Points: mean over seeds; bars: Student's 95 % interval of the mean, for likelihoods with "
+    "the error over test images. Black: real images, whole or damaged."
+)
+Cost = Callable[[Rows], float | None]
+
+
+@PLOTS.register("steps")
+def steps_plots(rows: Rows, runs: RunFiles) -> Plots:
+    """Draws FD and bits/dim against training steps, for objectives with two counts or more."""
+    for stem, title, own in _parts(rows):
+        counts = own.groupby("line")["asked"].transform("nunique")
+        several = join(references_of(own), own[counts > 1])
+        if len(without_floor(several)):
+            axis = ("training steps", lambda of: float(of["asked"].iloc[0]))
+            yield file_name("steps", stem), _figure(several, title, *axis)
+
+
+@PLOTS.register("cost")
+def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
+    """Draws FD and bits/dim against compute seconds, where an objective has several counts."""
+    for stem, title, own in _parts(rows):
+        trained = without_floor(own)
+        known = trained["compute_seconds"].notna().all() and (trained["compute_seconds"] > 0).all()
+        if known and trained.groupby("line")["asked"].nunique().max() > 1:
+            axis = (f"{device_word(own)} seconds of one training", compute_seconds)
+            yield file_name("cost", stem), _figure(own, title, *axis)
+
+
+def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
+    """Yields file name part, title and scored rows by suite, scale, data set and latent size.
+
+    The column ``line`` names an objective under one setting, whatever its steps, and ``asked``
+    the steps that it was asked for.
+    """
+    for part in suite_parts(rows):
+        trained = without_floor(part.rows)
+        places = list(trained.groupby(["dataset", "latent_dim"], sort=True).groups)
+        for dataset, size in places:
+            own = trained[(trained["dataset"] == dataset) & (trained["latent_dim"] == size)]
+            references = references_of(part.rows)
+            references = references[references["dataset"] == dataset]
+            placed = with_places(join(references, own))
+            lines = _lines(placed)
+            placed = placed.assign(line=lines, asked=asked_steps(placed))
+            name = (str(dataset), f"d{size}") if len(places) > 1 else ()
+            title = f"{dataset}, d = {size} · {part.title}"
+            yield file_name(part.suffix, *name), title, placed
+
+
+def _lines(placed: Rows) -> list[str]:
+    """Returns names that leave out the steps: those of the methods if all had as many."""
+    digests = placed.groupby(list(LIKE), dropna=False).ngroup().astype(str)
+    alike = placed.assign(recipe=digests, settings="", steps=0)
+    return [str(name) for name in shortened(alike)["method"]]
+
+
+def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
+    fd = sampled(rows)
+    panels = []
+    best = better_density(fd)
+    for own in (better_samples(fd, best), fd[fd["place"] == RECONSTRUCTIONS]):
+        panels += columns_of(join(references_of(fd), without_floor(own)))[0]
+    panels += columns_of(one_likelihood(rows))[0]
+    panels = [panel for panel in panels if len(without_floor(panel.rows))]
+    figure, axes = new_panels(len(panels), (0.6, 1.3), (2.9, 2.5))
+    looks = _looks(rows)
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        _draw(axis, panel.rows, cost, looks)
+        first = without_floor(panel.rows).iloc[0]
+        _, bracket, identity = panel.group.partition(" [")
+        place = PLACES.get(panel.place, panel.place)
+        axis.set_title(wrapped(f"{place}{bracket}{identity}", 2.7))
+        axis.set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
+        axis.set_xlabel(x)
+    legend_below(figure, axes)
+    title_above(figure, f"{title}\n{CAPTION}")
+    return figure
+
+
+def _looks(rows: Rows) -> dict[str, dict[str, Any]]:
+    trained = without_floor(rows)
+    return looks_of(trained.assign(method=trained["line"]))
+
+
+def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) -> None:
+    trained = without_floor(rows)
+    for line in method_order(trained.assign(method=trained["line"])):
+        points = []
+        for _, own in trained[trained["line"] == line].groupby("asked", sort=True):
+            values, at = list(seed_values(own).values()), cost(own)
+            if values and at is not None:
+                half = half_width(values, image_error(own))
+                points.append((at, float(np.mean(values)), np.nan if half is None else half))
+        if points:
+            axis.errorbar(
+                *zip(*points, strict=True), label=line, capsize=2, lw=1, ms=4, **looks[line]
+            )
+    axis.set_xscale("log")
+    for name, own in references_of(rows).groupby("objective", sort=True):
+        look = REFERENCES.get(str(name), ":")
+        value = mean(seed_values(own))
+        axis.axhline(value, color="black", lw=0.8, linestyle=look, label=str(name))
