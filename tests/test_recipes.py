@@ -83,7 +83,10 @@ def test_two_recipes_in_one_folder_are_two_rows_of_a_comparison_named_by_what_di
 def test_two_counts_of_steps_in_one_folder_are_two_tables_of_the_report_with_all_seeds(folders):
     _, _, both = folders
     assert main(["report", str(both)]) == 0
-    paths = {8: both / "tables" / "test-images.csv", 3: both / "tables" / "test-images-steps-3.csv"}
+    paths = {
+        8: both / "tables" / "test-images.csv",
+        3: both / "tables" / "test-images-steps-3.csv",
+    }
     texts = {steps: path.read_text(encoding="utf-8") for steps, path in paths.items()}
     for steps, text in texts.items():
         (line,) = csv.DictReader(io.StringIO(text))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..records.results import Rows
-from .columns import join, without_floor
+from .columns import join, method_labels, without_floor
 from .labels import settings_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,17 @@ def _is_shorter(trained: Rows) -> pd.Series[bool]:
     steps = asked_steps(trained)
     like = [trained[name] for name in LIKE]
     return steps < steps.groupby(like, dropna=False).transform("max")
+
+
+def named_without_steps(placed: Rows) -> Rows:
+    """Returns rows whose methods are named as if all had as many steps, with ``asked`` steps.
+
+    Args:
+        placed: Rows with the columns of ``with_places``.
+    """
+    alike = placed.groupby(list(LIKE), dropna=False).ngroup().astype(str)
+    names = method_labels(placed.assign(recipe=alike, settings=""))
+    return placed.assign(asked=asked_steps(placed), recipe=alike, settings="", method=names)
 
 
 def steps_note(rows: Rows) -> str:

@@ -81,7 +81,11 @@ def _figure(lines: Mapping[str, Pair], title: str) -> Figure:
     axis.imshow(whole, interpolation="nearest", aspect="auto")
     for at, method in enumerate(lines):
         axis.text(
-            -8, at * (height + LINE) + height / 2, method.replace(" (", "\n("), ha="right", va="center"
+            -8,
+            at * (height + LINE) + height / 2,
+            method.replace(" (", "\n("),
+            ha="right",
+            va="center",
         )
     for at, text in enumerate(TITLES):
         axis.text(at * (width + BETWEEN) + width / 2, -6, text, ha="center", va="bottom")

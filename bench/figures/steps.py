@@ -26,7 +26,7 @@ from ..comparison.samples import (
     sampled,
 )
 from ..comparison.significance import half_width, mean
-from ..comparison.steps import LIKE, asked_steps
+from ..comparison.steps import named_without_steps
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
@@ -69,31 +69,24 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
 
 
 def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
-    """Yields file name part, title and scored rows by suite, scale, data set and latent size.
+    """Yields file name part, title and rows by suite, scale, data set and latent size.
 
     The column ``line`` names an objective under one setting, whatever its steps, and ``asked``
     the steps that it was asked for.
     """
     for part in suite_parts(rows):
         trained = without_floor(part.rows)
-        places = list(trained.groupby(["dataset", "latent_dim"], sort=True).groups)
-        for dataset, size in places:
-            own = trained[(trained["dataset"] == dataset) & (trained["latent_dim"] == size)]
+        groups = list(trained.groupby(["dataset", "latent_dim"], sort=True))
+        for key, own in groups:
+            dataset, size = map(str, key)
             references = references_of(part.rows)
             references = references[references["dataset"] == dataset]
             placed = with_places(join(references, own))
-            lines = _lines(placed)
-            placed = placed.assign(line=lines, asked=asked_steps(placed))
-            name = (str(dataset), f"d{size}") if len(places) > 1 else ()
+            named = named_without_steps(placed)
+            placed = placed.assign(asked=named["asked"], line=shortened(named)["method"])
+            name = (dataset, f"d{size}") if len(groups) > 1 else ()
             title = f"{dataset}, d = {size} · {part.title}"
             yield file_name(part.suffix, *name), title, placed
-
-
-def _lines(placed: Rows) -> list[str]:
-    """Returns names that leave out the steps: those of the methods if all had as many."""
-    digests = placed.groupby(list(LIKE), dropna=False).ngroup().astype(str)
-    alike = placed.assign(recipe=digests, settings="", steps=0)
-    return [str(name) for name in shortened(alike)["method"]]
 
 
 def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
@@ -134,9 +127,8 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
                 half = half_width(values, image_error(own))
                 points.append((at, float(np.mean(values)), np.nan if half is None else half))
         if points:
-            axis.errorbar(
-                *zip(*points, strict=True), label=line, capsize=2, lw=1, ms=4, **looks[line]
-            )
+            xs, means, errors = map(list, zip(*points, strict=True))
+            axis.errorbar(xs, means, errors, label=line, capsize=2, lw=1, ms=4, **looks[line])
     axis.set_xscale("log")
     for name, own in references_of(rows).groupby("objective", sort=True):
         look = REFERENCES.get(str(name), ":")

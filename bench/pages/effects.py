@@ -75,6 +75,15 @@ class Effect:
         return mean(self.differences)
 
     @property
+    def direction(self) -> str:
+        """What the effect says of the true one, a key of ``LEGEND``; empty where all."""
+        if self.below == self.above == 0:
+            return ""
+        if math.isinf(self.below):
+            return NO_CLAIM if math.isinf(self.above) else AT_MOST
+        return AT_LEAST if math.isinf(self.above) else BETWEEN
+
+    @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the mean effect, none from fewer than two seeds.
 
@@ -152,7 +161,7 @@ def judge(effects: Sequence[Effect]) -> list[Finding]:
 
 def claims_table(findings: Sequence[Finding]) -> Table:
     """Returns the table of findings, a line for each."""
-    count, signs = len(findings), {_direction(finding.effect) for finding in findings}
+    count, signs = len(findings), {finding.effect.direction for finding in findings}
     images = any(finding.effect.image_error for finding in findings)
     notes = (
         "Effect: mean paired difference over the seeds that both have; positive is the claim's "
@@ -223,19 +232,10 @@ def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
     )
 
 
-def _direction(effect: Effect) -> str:
-    """Returns what the effect says of the true one, a key of ``LEGEND``; empty where all."""
-    if effect.below == effect.above == 0:
-        return ""
-    if math.isinf(effect.below):
-        return NO_CLAIM if math.isinf(effect.above) else AT_MOST
-    return AT_LEAST if math.isinf(effect.above) else BETWEEN
-
-
 def _shown(effect: Effect) -> Cell:
     if not effect.differences:
         return Cell("-")
-    sign, value = _direction(effect), effect.value
+    sign, value = effect.direction, effect.value
     if sign == BETWEEN:
         ends = (_signed(value - effect.below), _signed(value + effect.above))
         return Cell(f"{ends[0]} to {ends[1]}", value)

@@ -103,7 +103,7 @@ def scores_of(placed: Rows) -> list[Scores]:
 
 def rae_effects(scores: Scores) -> Iterator[Effect]:
     """Yields every comparison that the RAE paper's claims ask for and the rows allow."""
-    yield from _mixture_helps(scores)
+    yield from mixture_effects(scores)
     yield from _regularised_is_best(scores)
     yield from _plain_is_close(scores)
     yield from _interpolations(scores)
@@ -128,7 +128,8 @@ def _scores(rows: Rows, differing: str) -> Scores:
     )
 
 
-def _mixture_helps(scores: Scores) -> Iterator[Effect]:
+def mixture_effects(scores: Scores) -> Iterator[Effect]:
+    """Yields for each method by how much a mixture's samples are better than its own."""
     for method in sorted(scores.normal.keys() & scores.mixture.keys()):
         single = (method, scores.density[method])
         yield _better(scores, "RAE i", (method, MIXTURE), single, scores.samples)
@@ -136,15 +137,15 @@ def _mixture_helps(scores: Scores) -> Iterator[Effect]:
 
 def _regularised_is_best(scores: Scores) -> Iterator[Effect]:
     ways = scores.samples
-    raes = [way for way in ways if _is_rae(way[0]) and way[1] == MIXTURE]
+    raes = [way for way in ways if is_rae(way[0]) and way[1] == MIXTURE]
     for space in sorted({method.space for method, _ in raes}):
         own = [way for way in raes if way[0].space == space]
         others = [way for way in ways if way[0].space == space and way not in raes]
         if others:
-            yield _closest(scores, own, others)
+            yield closest(scores, own, others)
 
 
-def _closest(scores: Scores, raes: list[Way], rivals: list[Way]) -> Effect:
+def closest(scores: Scores, raes: list[Way], rivals: list[Way]) -> Effect:
     """Returns the comparison that decides whether the best of the first is ahead of all others."""
     ways = scores.samples
     best, rival = (min(own, key=lambda way: mean(ways[way])) for own in (raes, rivals))
@@ -179,7 +180,7 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
 
 def _interpolations(scores: Scores) -> Iterator[Effect]:
     images = {(method, INTERPOLATION): v for method, v in scores.interp.items()}
-    for method in filter(_is_rae, scores.interp):
+    for method in filter(is_rae, scores.interp):
         for objective in ("vae", "cv-vae"):
             rivals = [m for m in scores.interp if m.objective == objective]
             same = nearest(method, [m for m in rivals if m.space == method.space])
@@ -239,5 +240,6 @@ def _lost(scores: Scores, first: Method, second: Method) -> str:
     return "; ".join(f"{name}: {text}" for name, text in found.items())
 
 
-def _is_rae(method: Method) -> bool:
+def is_rae(method: Method) -> bool:
+    """Returns whether a method is a regularised autoencoder."""
     return method.objective == "rae" or method.objective.startswith("rae-")

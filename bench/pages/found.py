@@ -1,0 +1,283 @@
+"""What a comparison of families found: at most 150 plain words, every number from the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ..comparison.cells import one_likelihood
+from ..comparison.columns import join, with_places, without_floor
+from ..comparison.gains import AT_LEAST, AT_MOST, NO_CLAIM, Arrays
+from ..comparison.labels import settings_of
+from ..comparison.samples import device_word, has_both_kinds, references_of, sampled
+from ..comparison.significance import LEVEL, Seeds, mean, smallest_detectable
+from ..comparison.steps import longest, named_without_steps
+from ..records.results import Rows
+from .aef import BITS, aef_effects
+from .effects import Effect
+from .equal_cost import at_equal_cost, main_scores
+from .methods import Method, by_method, listed, paired
+from .rae import MIXTURE, Scores, closest, is_rae, mixture_effects
+
+MOST_WORDS = 150
+TUNED = "tuned"
+# Rows that agree in these may be of several suites, such as one that varies the steps.
+SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The rows of one comparison of families, as of one suite.
+
+    Attributes:
+        rows: All at published settings, with their references.
+        published: Those of the longest trainings.
+        tuned: Those of the longest trainings at tuned settings.
+    """
+
+    rows: Rows
+    published: Rows
+    tuned: Rows
+
+
+def found_text(rows: Rows, arrays: Arrays) -> str:
+    """Returns what the rows found on families of objectives, empty where they compare none.
+
+    Args:
+        rows: Result rows, of one suite or of several.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
+    study = largest_study(rows)
+    if study is None:
+        return ""
+    sentences = [*_edges(study), *_mixtures(study), *_likelihoods(study, arrays), *_moves(study)]
+    sentences = [_shortened(sentence, study.published) for sentence in sentences]
+    left = _still_open(study.published)
+    kept: list[str] = []
+    for sentence in sentences:
+        if len(" ".join([*kept, sentence, left]).split()) <= MOST_WORDS:
+            kept.append(sentence)
+    return " ".join([*kept, left]).strip() if kept else ""
+
+
+def largest_study(rows: Rows) -> Study | None:
+    """Returns the rows of the one setting, sampled in two ways, with the most training steps."""
+    studies = []
+    for key, own in without_floor(rows).groupby(SETTING, sort=True):
+        if own["objective"].nunique() > 1 and has_both_kinds(sampled(with_places(own))):
+            references = references_of(rows)
+            same = (references["scale"] == key[0]) & (references["dataset"] == key[1])
+            steps = int(own.drop_duplicates("run")["steps"].sum())
+            studies.append((steps, join(references[same], own)))
+    if not studies:
+        return None
+    whole = max(studies, key=lambda study: study[0])[1]
+    whole = whole.assign(suite=sorted(without_floor(whole)["suite"])[0])
+    chosen = is_tuned(whole)
+    published, tuned = (whole[own].reset_index(drop=True) for own in (~chosen, chosen))
+    return Study(
+        published, longest(published), _with_untunable(longest(tuned), longest(published))
+    )
+
+
+def _with_untunable(tuned: Rows, published: Rows) -> Rows:
+    """Adds to tuned rows those of objectives that have nothing to tune."""
+    names = ["objective", "space"]
+    known = set(map(tuple, tuned[names].to_numpy()))
+    rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
+    return join(tuned, published[rest]) if len(tuned) else tuned
+
+
+def is_tuned(rows: Rows) -> np.ndarray:
+    """Returns which rows are of settings that were tuned on validation images."""
+    return np.array([TUNED in settings_of(text) for text in rows["variant"]], dtype=bool)
+
+
+def _shortened(text: str, rows: Rows) -> str:
+    """Returns text without the space of models whose objective has but one."""
+    placed = without_floor(with_places(rows))
+    for objective, own in placed.groupby("objective", sort=True):
+        if own["method"].nunique() == 1:
+            text = text.replace(str(own["method"].iloc[0]), str(objective))
+    return text
+
+
+def _edges(study: Study) -> Iterator[str]:
+    """By how much the RAE's samples are ahead: as published, tuned, and at equal cost."""
+    edge = _edge(main_scores(with_places(study.published)))
+    if edge is None or edge.interval is None:
+        return
+    rae, _, rival = edge.comparison.partition(" instead of ")
+    names = [name.removesuffix(f" with {MIXTURE}") for name in (rae, rival)]
+    text = (
+        f"Over {len(edge.differences)} seeds, samples of {names[0]} lead those of the closest "
+        f"rival, {names[1]}, by {_told(edge, '95 % interval ')} FD"
+    )
+    tuned = _edge(main_scores(with_places(study.tuned))) if len(study.tuned) else None
+    if tuned:
+        text += f"; with equal tuning, RAEs lead by {_told(tuned)}"
+    if equal := _edge(at_equal_cost(study.rows, rae)):
+        text += f"; at equal {device_word(study.published)} seconds, by {_told(equal)}"
+    yield f"{text}."
+
+
+def _mixtures(study: Study) -> Iterator[str]:
+    """What the mixture gives each model."""
+    scores = main_scores(with_places(study.published))
+    found = [e for e in mixture_effects(scores) if e.interval] if scores else []
+    if not found:
+        return
+    surely = sum(effect.interval is not None and effect.interval[0] > 0 for effect in found)
+    yield (
+        f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} models, "
+        f"by {_range(found)}."
+    )
+
+
+def _likelihoods(study: Study, arrays: Arrays) -> Iterator[str]:
+    """The flows against the VAE, where a difference of their likelihoods says something."""
+    found = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
+    known = [effect for effect in found if effect.direction != NO_CLAIM]
+    if known:
+        texts = listed([f"{_plain(effect)} {_gained(effect)}" for effect in known])
+        images = "paired over images, " * all(effect.images for effect in known)
+        yield f"In {BITS} against the VAE, {images}{texts}."
+    bounds = [_plain(effect) for effect in found if effect.direction == NO_CLAIM]
+    if bounds:
+        have = "has only a bound" if len(bounds) == 1 else "have only bounds"
+        yield f"{listed(bounds)} {have}."
+
+
+def _moves(study: Study) -> Iterator[str]:
+    """How scores, and the RAE's lead, move from the fewest steps to the most."""
+    named = without_floor(named_without_steps(with_places(study.rows)))
+    counts = named.groupby("method")["asked"].transform("nunique")
+    several = named[counts > 1]
+    if not len(several):
+        return
+    few, many = int(several["asked"].min()), int(several["asked"].max())
+    ends = [several[several["asked"] == count] for count in (few, many)]
+    both = set(ends[0]["method"]) & set(ends[1]["method"])
+    ends = [own[own["method"].isin(both)] for own in ends]
+    first, last = (main_scores(own) for own in ends)
+    if first is None or last is None:
+        return
+    falls = []
+    earlier = _better(first)
+    for method, values in _better(last).items():
+        moved = paired(earlier.get(method, {}), values)
+        falls.append(Effect("", f"{method.name}:", "", "FD", moved))
+    falls = [effect for effect in falls if effect.interval]
+    if not falls:
+        return
+    text = f"From {few:,} to {many:,} steps, FD of samples falls by {_range(falls)}"
+    bits = [by_method(one_likelihood(own[own["space"] == "logit"])) for own in ends]
+    gains = [mean(paired(bits[0][m], bits[1][m])) for m in bits[0].keys() & bits[1].keys()]
+    if gains := [gain for gain in gains if math.isfinite(gain)]:
+        text += f", {BITS} by {min(gains):.3f} to {max(gains):.3f}"
+    leads = [_edge(scores) for scores in (first, last)]
+    if all(leads):
+        before, after = (_told(lead, decided=False) for lead in leads if lead)
+        text += f", the lead among these from {before} to {after}"
+    yield f"{text}."
+
+
+def _still_open(rows: Rows) -> str:
+    trained = without_floor(rows)
+    lacking = ["the published scale"] if "full" not in set(trained["scale"]) else []
+    if trained["image_shape"].str.startswith("1x").all():
+        lacking.append("colour")
+    if not trained["features"].str.startswith("inception").any():
+        lacking.append("Inception features")
+    return f"Still open: {listed(lacking)}." if lacking else ""
+
+
+def _edge(scores: Scores | None) -> Effect | None:
+    """Returns by how much the best RAE's mixture is ahead of whatever other objective is next."""
+    ways = scores.samples if scores else {}
+    raes = [way for way in sorted(ways) if is_rae(way[0]) and way[1] == MIXTURE]
+    rivals = [way for way in sorted(ways) if not is_rae(way[0])]
+    effect = closest(scores, raes, rivals) if scores and raes and rivals else None
+    if effect is None or not effect.differences:
+        return None
+    first, _, second = effect.comparison.partition(" instead of ")
+    return effect if first and second else None
+
+
+def _better(scores: Scores) -> dict[Method, Seeds]:
+    """Returns for each method the seeds of its better way to sample."""
+    found: dict[Method, Seeds] = {}
+    for (method, _), seeds in sorted(scores.samples.items()):
+        if method not in found or mean(seeds) < mean(found[method]):
+            found[method] = seeds
+    return found
+
+
+def _told(effect: Effect, of: str = "", *, decided: bool = True) -> str:
+    """Returns an effect with its interval and, where that holds 0, what the seeds would show.
+
+    The interval allows for the choice among candidates, as the effect's p-value does.
+    """
+    count = len(effect.differences)
+    level = LEVEL / effect.candidates
+    half = float(stdtrit(count - 1, 1 - level / 2)) * effect.error if count > 1 else math.nan
+    low, high = effect.value - half, effect.value + half
+    decimals = _decimals(half)
+    text, ends = _number(effect.value, decimals), f"{of}{_ends(low, high, decimals)}"
+    could = smallest_detectable(effect.error, count, level) if low <= 0 <= high else None
+    if could is not None and decided:
+        return f"{text} ({ends}; undecided below {_number(could, decimals)})"
+    return f"{text} ({ends})" if of else f"{text} {ends}"
+
+
+def _gained(effect: Effect) -> str:
+    """Returns what a difference of likelihoods proves, such as ``loses at least 0.02 (...)``."""
+    sign = 1 if effect.value >= 0 else -1
+    low, high = sorted(sign * end for end in effect.interval or (math.nan, math.nan))
+    limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
+    limit = limits.get(effect.direction, ("", ""))[sign < 0]
+    decimals = _decimals((high - low) / 2)
+    verb, value = "gains" if sign > 0 else "loses", _number(abs(effect.value), decimals)
+    return f"{verb} {limit}{value} {_ends(low, high, decimals)}"
+
+
+def _plain(effect: Effect) -> str:
+    """Returns a flow's name without its space, which the VAE shares."""
+    return _name(effect).removesuffix(" (logit)")
+
+
+def _range(effects: list[Effect]) -> str:
+    low, high = (f(effects, key=lambda effect: effect.value) for f in (min, max))
+    ends = dict.fromkeys((_spread(low, _name(low)), _spread(high, _name(high))))
+    return " to ".join(ends)
+
+
+def _spread(effect: Effect, name: str) -> str:
+    interval = effect.interval
+    decimals = _decimals(math.nan if interval is None else (interval[1] - interval[0]) / 2)
+    ends = _ends(*interval, decimals) if interval else "one seed"
+    return f"{_number(effect.value, decimals)} ({name}, {ends})"
+
+
+def _decimals(half: float) -> int:
+    """Returns how many decimals an interval's half-width asks for."""
+    if not math.isfinite(half) or half <= 0:
+        return 1
+    return max(0, min(4, 1 - math.floor(math.log10(half)))) if half < 1 else 0
+
+
+def _ends(low: float, high: float, decimals: int) -> str:
+    return f"[{_number(low, decimals)}, {_number(high, decimals)}]"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # No -0.
+
+
+def _name(effect: Effect) -> str:
+    """Returns the method that an effect's comparison begins with."""
+    return effect.comparison.partition(":")[0].partition(" instead of ")[0]
