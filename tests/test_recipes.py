@@ -110,13 +110,14 @@ def test_what_two_result_sets_do_not_share_is_named_by_its_settings(folders, tmp
     assert "ae (steps=8)" in told and "ae (steps=3)" in told
 
 
-def test_two_recipes_are_two_entries_of_the_leaderboard(folders, tmp_path):
+def test_two_counts_of_steps_are_entries_of_two_boards(folders, tmp_path):
     _, _, both = folders
     (tmp_path / "boards").mkdir()
     build_leaderboard([both], tmp_path / "boards")
     found = list(csv.DictReader((tmp_path / "boards" / "leaderboard.csv").open()))
-    entries = {entry["objective"]: entry["seeds"] for entry in found}
-    assert entries == {"ae (steps=3)": "2", "ae (steps=8)": "2"}
+    entries = {(entry["objective"], entry["suite"]): entry["seeds"] for entry in found}
+    suite = found[0]["suite"].partition(",")[0]
+    assert entries == {("ae", suite): "2", ("ae", f"{suite}, 3 steps"): "2"}
 
 
 def test_seeds_of_two_machines_are_pooled_and_a_run_in_both_counts_once(tmp_path):

@@ -12,7 +12,7 @@ from .columns import FLOOR, Column, join, with_places, without_floor
 from .footnotes import UNTRUSTED
 from .labels import metric_short, objective_order, suite_title
 from .significance import mean, separated_from_best
-from .steps import by_steps, steps_note
+from .steps import SHORTER, by_steps, steps_note
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def table_parts(rows: Rows) -> Iterator[Part]:
     Trainings of fewer steps than others of their like make parts of their own. The rows have the
     columns of ``with_places``.
     """
-    for part in (same for own in suite_parts(rows) for same in _steps_parts(own)):
+    for part in (same for own in suite_parts(rows) for same in steps_parts(own)):
         trained = without_floor(part.rows)
         if not has_several_sizes(trained):
             yield replace(part, rows=with_places(part.rows))
@@ -68,12 +68,13 @@ def table_parts(rows: Rows) -> Iterator[Part]:
             yield Part(placed, f"{part.title}, d = {size}", suffix)
 
 
-def _steps_parts(part: Part) -> Iterator[Part]:
+def steps_parts(part: Part) -> Iterator[Part]:
+    """Yields the longest trainings of a part, then those of each smaller count of steps."""
     for steps, own in by_steps(part.rows):
         if steps is None:
             yield replace(part, rows=own)
         else:
-            suffix = file_name(part.suffix, f"steps-{steps}")
+            suffix = file_name(part.suffix, f"{SHORTER}{steps}")
             yield Part(own, f"{part.title}, {steps:,} steps", suffix)
 
 

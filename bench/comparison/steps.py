@@ -12,6 +12,7 @@ from .labels import settings_of
 if TYPE_CHECKING:
     import pandas as pd
 
+SHORTER = "steps-"  # In the names of files on other than the longest trainings.
 # Rows that agree in these are one objective under one setting, however long it was trained.
 LIKE = (
     *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone_hash"),

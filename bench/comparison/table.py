@@ -85,10 +85,10 @@ class Table:
 
         groups = {group for group, _ in self.columns if group}
         few = len(groups) < 2
-        notes = self._footnotes
+        notes = self.footnotes
         names = [n if few or not group else f"{group}: {n}" for group, n in self.columns]
         names = [f"{name}{notes.header(at)}" for at, name in enumerate(names)]
-        cells = self._rendered(notes, _markdown_cell)
+        cells = self.rendered(notes, _markdown_cell)
         data = [
             [markdown_text(line[0]), *own] for line, own in zip(self.lines, cells, strict=True)
         ]
@@ -105,13 +105,13 @@ class Table:
         """Returns the table as a LaTeX float; it needs the packages booktabs and graphicx."""
         import pandas as pd
 
-        notes = self._footnotes
+        notes = self.footnotes
         header = [
             (_latex(group), _latex(f"{name}{notes.header(at)}"))
             for at, (group, name) in enumerate(self.columns)
         ]
         frame = pd.DataFrame(
-            self._rendered(notes, _latex_cell),
+            self.rendered(notes, _latex_cell),
             index=pd.Index([_latex(label) for label, _ in self.lines]),
             columns=pd.MultiIndex.from_tuples(header),
         )
@@ -127,14 +127,16 @@ class Table:
             label=f"tab:{self.name}",
         )
 
-    def _rendered(self, notes: Footnotes, render: Callable[[Cell, str], str]) -> list[list[str]]:
+    def rendered(self, notes: Footnotes, render: Callable[[Cell, str], str]) -> list[list[str]]:
+        """Returns each line's cells as text, given what makes text of a cell and its marks."""
         return [
             [render(cell, notes.cell(at, cell.warnings)) for at, cell in enumerate(cells)]
             for _, cells in self.lines
         ]
 
     @property
-    def _footnotes(self) -> Footnotes:
+    def footnotes(self) -> Footnotes:
+        """The warnings of all cells, each once."""
         columns = ([line[at] for _, line in self.lines] for at in range(len(self.columns)))
         return Footnotes(
             [c.warnings for c in column if c.warnings or (c.seeds and c.value is not None)]

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..comparison.cells import one_likelihood
+from ..comparison.cells import image_error, one_likelihood, seed_values
 from ..comparison.gains import Arrays, Gain, dims_of, estimate_of, likelihood_gain
 from ..comparison.labels import metric_short
+from ..comparison.significance import half_width
 from ..records.results import Rows
+from ..tables.anchors import anchors
 from .effects import Effect
 from .methods import METHOD, Method, lost_by_method, nearest
 from .protocol import training_text
@@ -43,6 +45,34 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
                 # The best of several rivals is the one that leaves the least gain.
                 effect = min(gains, key=lambda gain: (len(gain.differences) == 0, gain.value))
                 yield replace(effect, candidates=len(same))
+
+
+def anchor_sentences(placed: Rows) -> Iterator[str]:
+    """Yields a sentence on each published likelihood of a model that the rows estimate, too.
+
+    Args:
+        placed: Result rows with their place and method.
+    """
+    for anchor in anchors(placed):
+        seeds, first = seed_values(anchor.rows), anchor.rows.iloc[0].to_dict()
+        if not seeds:
+            continue
+        half = half_width(seeds.values(), image_error(anchor.rows))
+        spread = "" if half is None else f" ± {half:.3f}"
+        text = (
+            f"{anchor.place[0].upper()}{anchor.place[1:]} ({anchor.paper}) prints {anchor.value} "
+            f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
+            f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
+            f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} and {first['n_real']:,} test "
+            "images."
+        )
+        if anchor.interval is not None:
+            low, high = anchor.interval
+            text += (
+                f" The printed value lies {'inside' if anchor.inside else 'outside'} "
+                f"[{low:.3f}, {high:.3f}], where one more run would lie."
+            )
+        yield text
 
 
 def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Effect:

@@ -9,11 +9,12 @@ from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
 from ..comparison.significance import mean, separated_from_best
+from ..comparison.steps import longest
 from ..comparison.table import format_number
 from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS
-from .aef import aef_effects
+from .aef import aef_effects, anchor_sentences
 from .effects import Finding, judge, verdict_sentences
 from .likelihood import likelihood_reading
 from .methods import listed, seeds_text
@@ -32,10 +33,10 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
         rows: Result rows.
         judged: What they decide of the papers' claims.
     """
-    placed = with_places(rows)
+    placed = with_places(longest(rows))
     parts = {
         "Samples": [" ".join(_samples(scores)) for scores in scores_of(placed)],
-        "Likelihoods": likelihood_reading(placed),
+        "Likelihoods": [*anchor_sentences(placed), *likelihood_reading(placed)],
         "Claims": verdict_sentences(judged, MEANINGS),
         "Precision": precision_reading(rows),
     }
@@ -56,13 +57,13 @@ def extent(rows: Rows) -> str:
 
 
 def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
-    """Returns what the rows decide of the papers' claims, tested together.
+    """Returns what the longest trainings decide of the papers' claims, tested together.
 
     Args:
         rows: Result rows.
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
-    placed = with_places(rows)
+    placed = with_places(longest(rows))
     effects = [effect for scores in scores_of(placed) for effect in rae_effects(scores)]
     order = list(MEANINGS)
     effects = sorted([*effects, *aef_effects(placed, arrays)], key=lambda e: order.index(e.claim))

@@ -16,7 +16,9 @@ from ..comparison.labels import settings_of
 from ..comparison.samples import device_word, has_both_kinds, references_of, sampled
 from ..comparison.significance import LEVEL, Seeds, mean, smallest_detectable
 from ..comparison.steps import longest, named_without_steps
+from ..comparison.table import Table
 from ..records.results import Rows
+from ..tables.headline import headline_tables
 from .aef import BITS, aef_effects
 from .effects import Effect
 from .equal_cost import at_equal_cost, main_scores
@@ -25,6 +27,13 @@ from .rae import MIXTURE, Scores, closest, is_rae, mixture_effects
 
 MOST_WORDS = 150
 TUNED = "tuned"
+HOW_TO_READ = (
+    "*Leads and gains are mean paired differences over seeds, in FD where no other unit is named "
+    "and positive for the better. [a, b] is their 95 % interval. That of a lead allows for the "
+    "choice among methods; below the number named, these seeds show no lead in 4 of 5 cases. At "
+    "equal cost a score between two counts of steps lies on a line over the logarithm of the "
+    "seconds.*"
+)
 # Rows that agree in these may be of several suites, such as one that varies the steps.
 SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
 
@@ -64,6 +73,24 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     return " ".join([*kept, left]).strip() if kept else ""
 
 
+def found_paragraph(rows: Rows, arrays: Arrays) -> str:
+    """Returns what was found under its title, with a line on how to read it; empty where none."""
+    text = found_text(rows, arrays)
+    return f"**What we found.** {text}\n\n{HOW_TO_READ}" if text else ""
+
+
+def headline_of(rows: Rows) -> list[Table]:
+    """Returns the headline of the suite that most runs of the largest comparison are of."""
+    study = largest_study(rows)
+    if study is None:
+        return []
+    runs = without_floor(rows[rows["run"].isin(set(study.published["run"]))])
+    runs = runs.drop_duplicates("run")
+    suite = min(runs["suite"].mode())
+    same = (rows["suite"] == suite) & (rows["scale"] == runs["scale"].iloc[0])
+    return list(headline_tables(rows[same].reset_index(drop=True)))
+
+
 def largest_study(rows: Rows) -> Study | None:
     """Returns the rows of the one setting, sampled in two ways, with the most training steps."""
     studies = []
@@ -89,7 +116,7 @@ def _with_untunable(tuned: Rows, published: Rows) -> Rows:
     names = ["objective", "space"]
     known = set(map(tuple, tuned[names].to_numpy()))
     rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
-    return join(tuned, published[rest]) if len(tuned) else tuned
+    return join(tuned, published[np.array(rest, dtype=bool)]) if len(tuned) else tuned
 
 
 def is_tuned(rows: Rows) -> np.ndarray:

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..comparison.html import as_html
+from ..comparison.table import Table
 from ..figures.run_files import RunFiles
 from ..figures.sheet import run_strips, sheet_names
 from ..files.storage import write_atomically
 from ..records.results import csv_text, joined, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
+from .found import headline_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +61,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
         UserError: A folder does not exist or has no rows.
     """
     rows = {directory: read_results(directory).rows for directory in directories}
-    entries = board_entries(joined(rows.values()))
+    whole = joined(rows.values())
+    entries, headline = board_entries(whole), headline_of(whole)
     pictures: dict[str, str] = {}
     rest = entries
     for directory, found in rows.items():
@@ -72,20 +76,26 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     lines += [[*(e[name] for name in SHOWN), " ".join(e["warnings"])] for e in entries]
     contents = {
         "leaderboard.csv": csv_text(lines),
-        "leaderboard.md": "\n\n".join(_boards_markdown(entries)) + "\n",
-        "leaderboard.html": render_html(entries, pictures),
+        "leaderboard.md": "\n\n".join(
+            [*(table.as_markdown() for table in headline), *_boards_markdown(entries)]
+        )
+        + "\n",
+        "leaderboard.html": render_html(entries, pictures, headline),
     }
     for name, content in contents.items():
         write_atomically(out / name, content)
     return [out / name for name in contents]
 
 
-def render_html(entries: Sequence[Entry], pictures: Mapping[str, str]) -> str:
+def render_html(
+    entries: Sequence[Entry], pictures: Mapping[str, str], headline: Sequence[Table] = ()
+) -> str:
     """Returns the page: one file that asks the network for nothing and runs only its own code.
 
     Args:
         entries: What is listed.
         pictures: For each run that has pictures their data address.
+        headline: Tables that stand first.
     """
     from jinja2 import Environment
 
@@ -98,6 +108,7 @@ def render_html(entries: Sequence[Entry], pictures: Mapping[str, str]) -> str:
     return template.render(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         titles=", ".join(sorted({str(entry["suite"]) for entry in entries})),
+        headline=[as_html(table) for table in headline],
         notes=NOTES,
         library_style=_asset("tabulator_simple.min.css"),
         library=library,

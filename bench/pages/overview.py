@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..comparison.cells import compute_seconds
 from ..comparison.columns import with_places, without_floor
 from ..comparison.labels import settings_of, suite_titles
 from ..files.storage import write_atomically
-from ..records.per_image import read_per_image
-from ..records.results import Rows, read_results
+from ..records.per_image import PerImage, ScoreKey, read_per_image
+from ..records.results import Rows, joined, read_results
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings, seeds_range
 from .effects import claim_verdict
+from .found import found_paragraph, headline_of, largest_study
 from .protocol import training_text
+from .report import FIRST
 
 HEADERS = ("suite", "runs", "objectives", "seeds", "compute hours", "device", "torch", "commits")
 PAPERS = (
@@ -43,7 +46,13 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     """
     found = [(directory, read_results(directory).rows) for directory in directories]
     claims = "\n".join(f"- {claim}: {meaning}." for claim, meaning in MEANINGS.items())
-    parts = ["# Results", _table(HEADERS, [_line(rows) for _, rows in found]), PAPERS, claims]
+    parts = [
+        "# Results",
+        *_opening(dict(found), out),
+        _table(HEADERS, [_line(rows) for _, rows in found]),
+        PAPERS,
+        claims,
+    ]
     parts += [
         VERDICTS,
         _table(("suite", *MEANINGS, "training"), [_verdicts(*own) for own in found]),
@@ -59,6 +68,27 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
     path = out / "README.md"
     write_atomically(path, "\n\n".join(parts) + "\n")
     return [path]
+
+
+def _opening(found: Mapping[Path, Rows], out: Path) -> list[str]:
+    """Returns what the largest comparison of families found, its headline and its pictures."""
+    rows = joined(found.values())
+    arrays: dict[ScoreKey, PerImage] = {}
+    for directory in found:
+        arrays |= read_per_image(directory)
+    study = largest_study(rows)
+    if study is None:
+        return []
+    runs = set(without_floor(study.published)["run"])
+    folder = max(found, key=lambda directory: len(runs & set(found[directory]["run"])))
+    pictures = [folder / "plots" / f"{name}.png" for name in FIRST]
+    parts = [found_paragraph(rows, arrays)]
+    parts += [table.as_markdown().rstrip() for table in headline_of(rows)]
+    for path in pictures:
+        if path.is_file():
+            link = Path(os.path.relpath(path, out)).as_posix()
+            parts.append(f"![{path.stem}](<{link}>)")
+    return [part for part in parts if part]
 
 
 def _line(rows: Rows) -> tuple[str, ...]:

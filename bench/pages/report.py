@@ -8,6 +8,7 @@ from pathlib import Path
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
+from ..comparison.steps import SHORTER
 from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
@@ -16,10 +17,15 @@ from ..files.written import read_list, update_list
 from ..records.per_image import gather_per_image, read_per_image
 from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
 from ..tables.gains import gain_tables
+from ..tables.headline import HEADLINE
 from .cards import CARDS, write_cards
 from .claims import findings, reading
 from .effects import CLAIMS, Finding, claims_table
+from .found import found_paragraph
 from .staleness import staleness
+
+# Pictures that stand at the top of a page.
+FIRST = ("samples", "steps", "cost")
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -59,7 +65,8 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
-    page = render_page(results, judged, tables, plots, warnings, shown)
+    found = found_paragraph(results.rows, arrays)
+    page = render_page(results, judged, tables, plots, warnings, shown, found)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
@@ -116,27 +123,43 @@ def render_page(
     plots: Iterable[Path],
     warnings: list[str],
     cards: Iterable[Path] = (),
+    found: str = "",
 ) -> str:
-    """Returns the report's page in Markdown."""
+    """Returns the report's page in Markdown; it opens with what was found."""
     rows = results.rows
-    scores = ("fd", "bits_per_dim")
     claims = [table for table in tables if table.name == CLAIMS]
-    first = [table for score in scores for table in tables if table.name.startswith(score)]
+    first, headlines = main_tables(tables), headlines_of(tables)
     pictures = sorted(path.name for path in plots if path.suffix == ".png")
+    shown = [name for stem in FIRST for name in pictures if name.startswith(stem)]
     sheets = [name for name in pictures if name.startswith("sheet")]
     missing = f"## What is missing or was left out\n\n{_bullets(warnings)}" if warnings else ""
     parts = [
         f"# {_text(', '.join(suite_titles(rows)))}",
+        _text(found),
+        *(table.as_markdown().rstrip() for table in headlines),
+        *(f"![{Path(name).stem}](plots/{name})" for name in shown),
         _text(reading(rows, judged)),
-        *(table.as_markdown().rstrip() for table in [*(first or tables[:1]), *claims]),
+        *(table.as_markdown().rstrip() for table in [*first, *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),
-        _links("Plots", [f"plots/{name}" for name in pictures if name not in sheets]),
+        _links("Plots", [f"plots/{n}" for n in pictures if n not in (*sheets, *shown)]),
         _links("Model cards", [f"{CARDS}/{path.name}" for path in cards]),
         missing,
         "## Provenance\n\n" + provenance_block(rows),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headlines_of(tables: Iterable[Table]) -> list[Table]:
+    """Returns the tables that say most in the fewest lines."""
+    return [table for table in tables if table.name.startswith(HEADLINE)]
+
+
+def main_tables(tables: Sequence[Table]) -> list[Table]:
+    """Returns the tables that a page shows, those of the longest trainings."""
+    main = [table for table in tables if SHORTER not in table.name]
+    found = [t for score in ("fd", "bits_per_dim") for t in main if t.name.startswith(score)]
+    return found or [table for table in main if not table.name.startswith(HEADLINE)][:1]
 
 
 def provenance_block(rows: Rows) -> str:

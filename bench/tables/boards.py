@@ -15,6 +15,7 @@ from ..comparison.cells import (
     lost_text,
     method_order,
     seed_values,
+    steps_parts,
     suite_parts,
     warnings_of,
 )
@@ -57,7 +58,8 @@ def board_entries(rows: Rows) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
-    for part in suite_parts(without_floor(rows)):
+    parts = (same for own in suite_parts(without_floor(rows)) for same in steps_parts(own))
+    for part in parts:
         placed = with_places(part.rows)
         likelihood = placed["kind"] != ""
         placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])

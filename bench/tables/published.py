@@ -32,6 +32,8 @@ from ..comparison.table import (
 )
 from ..errors import UserError
 from ..records.results import Rows
+from .anchors import VALUES as LIKELIHOODS
+from .anchors import anchors
 from .deviations import deviations, is_comparable, other_setting
 
 DATASETS = {"MNIST": "mnist", "CIFAR-10": "cifar10", "CELEBA": "celeba"}
@@ -102,7 +104,8 @@ def published_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for each suite and scale, published values beside ours where there are any."""
     for part in suite_parts(rows):
         trained = with_places(without_floor(part.rows))
-        if lines := [*_rae_lines(trained), *_aef_lines(trained)]:
+        lines = [*_rae_lines(trained), *_anchor_lines(trained), *_aef_lines(trained)]
+        if lines:
             name = file_name("comparison", part.suffix)
             title = f"Published values and ours · {part.title}"
             yield text_table(name, title, HEADER, lines, CAPTION)
@@ -113,9 +116,10 @@ CAPTION = (
     f"Ours: {OVER_SEEDS[0].lower()}{OVER_SEEDS[1:]}",
     OVER_IMAGES,
     "Difference: ours minus published, only where features and counts are the same.",
-    "Inside: the published value lies in the 95 % t-interval for one more seed of ours.",
+    "Inside: the published value lies in the 95 % t-interval for one more seed of ours, for "
+    "likelihoods joined with the error over test images.",
     "Values in brackets were recalled, not read, and are never differenced.",
-    "The source of each published value is in the packaged paper_values.csv.",
+    f"The source of each published value is in the packaged {VALUES} and {LIKELIHOODS}.",
 )
 
 
@@ -185,6 +189,19 @@ def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
     return (
         f"other metric identity: {first['features']}, {images} images; published: {RAE_PROTOCOL}"
     )
+
+
+def _anchor_lines(rows: Rows) -> Iterator[Line]:
+    for anchor in anchors(rows):
+        first = anchor.rows.iloc[0].to_dict()
+        names = (first["dataset"], first["method"], f"d = {first['latent_dim']}")
+        what = f"{anchor.place}: {', '.join(names)}, {first['metric']}, K = {first['samples_k']}"
+        ours, gap = _ours(anchor.rows), anchor.ours - anchor.value
+        difference = Cell(f"{gap:+.3f}", gap) if ours.value is not None else Cell("-")
+        inside = {None: "one seed", True: "yes", False: "no"}[anchor.inside]
+        other = int(first["n_real"]) != anchor.images
+        notes = f"published: {anchor.images:,} images, ours {first['n_real']:,}" if other else ""
+        yield what, Cell(str(anchor.value), anchor.value), ours, difference, inside, notes
 
 
 def _aef_lines(rows: Rows) -> Iterator[Line]:

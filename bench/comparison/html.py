@@ -1,0 +1,31 @@
+"""A table as HTML, with every text escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from .table import Cell, Table
+
+MARKS = {"best": "strong", "tie": "em"}
+
+
+def as_html(table: Table) -> str:
+    """Returns the table with title and caption, as an element of a page."""
+    notes = table.footnotes
+    names = [f"{name}{notes.header(at)}" for at, (_, name) in enumerate(table.columns)]
+    head = "".join(f"<th>{escape(name)}</th>" for name in [table.corner, *names])
+    lines = zip(table.lines, table.rendered(notes, _cell), strict=True)
+    body = "\n".join(
+        f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>" for (label, _), cells in lines
+    )
+    caption = " ".join(map(escape, (*table.notes, *notes.sentences, *table.splits)))
+    return (
+        f"<h2>{escape(table.title)}</h2>\n<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
+        f"<p>{caption}</p>"
+    )
+
+
+def _cell(cell: Cell, notes: str) -> str:
+    text, element = escape(cell.text), MARKS.get(cell.mark)
+    marked = f"<{element}>{text}</{element}>" if element else text
+    return f"<td>{marked}{notes}</td>"
