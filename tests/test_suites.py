@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 from aebench.bench.cli.run import folder_name
 from aebench.bench.data.dataset import DATASETS, find_source, load_dataset
 from aebench.bench.errors import UserError
+from aebench.bench.evaluation.identity import CHOICES
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
@@ -20,9 +23,22 @@ from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.building import build
 from aebench.models.densities.density import build_density
+from aebench.models.objectives.iwae import IWAE
 from aebench.models.objectives.objective import OBJECTIVES
 
-SCALES = ("smoke", "small", "full")
+SCALES = ("smoke", "small", "medium", "full")
+# Runs and steps at medium, where a suite has that scale.
+MEDIUM = {
+    "aef-denoising-fashion-mnist": (9, 45_000),
+    "aef-grid-fashion-mnist": (12, 60_012),
+    "families-fashion-mnist": (85, 809_090),
+    "families-steps-fashion-mnist": (75, 350_000),
+    "rae-2d-latent": (8, 40_000),
+    "rae-beta-sweep": (8, 40_000),
+    "rae-mc-samples": (5, 25_000),
+    "rae-prd": (8, 80_000),
+    "rae-table1-fashion-mnist": (30, 300_000),
+}
 # Runs at smoke, small and full.
 COUNTS = {
     "aef-ablation-fashion-mnist": (27, 27, 81),
@@ -40,6 +56,7 @@ COUNTS = {
     "families-fashion-mini": (20, 60, 100),
     "families-fashion-mnist": (20, 60, 100),
     "families-mnist": (20, 60, 100),
+    "families-steps-fashion-mnist": (15, 45, 75),
     "likelihood": (19, 47, 85),
     "rae-2d-latent": (16, 16, 16),
     "rae-beta-sweep": (16, 16, 48),
@@ -75,13 +92,23 @@ def test_no_packaged_suite_trains_spectral_norm_without_batch_norm():
     assert {objective for objective, _, _ in found} > {"rae-sn"}
 
 
+def scales_of(name):
+    return [scale for scale in SCALES if scale != "medium" or name in MEDIUM]
+
+
 def every_config():
-    return [(n, s, c) for n in COUNTS for s in SCALES for c in expand(n, s).configs]
+    return [(n, s, c) for n in COUNTS for s in scales_of(n) for c in expand(n, s).configs]
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_packaged_suite_expands_to_the_expected_number_of_runs_at_every_scale(name):
-    assert tuple(len(expand(name, scale).configs) for scale in SCALES) == COUNTS[name]
+    scales = ("smoke", "small", "full")
+    assert tuple(len(expand(name, scale).configs) for scale in scales) == COUNTS[name]
+    medium = "medium" in read_suite_file(name)[1]["scales"]
+    assert medium == (name in MEDIUM)
+    if medium:
+        configs = expand(name, "medium").configs
+        assert (len(configs), sum(c.training.steps for c in configs)) == MEDIUM[name]
 
 
 def test_every_packaged_suite_with_scales_is_counted_here():
@@ -102,8 +129,9 @@ def test_a_suite_follows_a_published_protocol_or_says_its_budget(name):
     about, suite = read_suite_file(name)[1], load_suite(name)
     assert about["paper"] or about["budget"]
     if budget := about.get("budget"):
-        steps = {f"{config.training.steps:,} steps" for config in suite.configs}
-        assert steps == {budget} and suite.label == "own budget"
+        steps = sorted({config.training.steps for config in suite.configs})
+        assert re.findall(r"\d[\d,]*\b", budget) == [f"{count:,}" for count in steps]
+        assert budget.endswith(" steps") and suite.label == "own budget"
         assert all(config.own_budget for config in suite.configs)
         assert load_suite(name, settings={"scale": "own budget"}) == suite
 
@@ -172,6 +200,9 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
         several = {c.training for c in configs}
         for dataset in {c.dataset for c in configs}:
             own = {c.training for c in configs if c.dataset == dataset}
+            if name.startswith("families-steps-"):
+                assert len(own) == 3, name
+                own = {replace(training, steps=1) for training in own}
             if name.startswith("precision-"):
                 assert len(own) == 2, name
                 own = {replace(training, precision="float32") for training in own}
@@ -185,13 +216,69 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_smaller_scale_is_smaller_in_every_run(name):
-    smoke, small, full = (expand(name, scale).configs for scale in SCALES)
-    for less, more in ((smoke, small), (small, full)):
-        sizes = [[c.training.steps * c.training.batch_size for c in own] for own in (less, more)]
-        assert max(sizes[0]) < min(sizes[1])
+    found = [expand(name, scale).configs for scale in scales_of(name)]
+    for less, more in pairwise(found):
+        smaller, larger = sizes(less), sizes(more)
+        for method in smaller.keys() & larger.keys():
+            assert all(a < b for a, b in zip(smaller[method], larger[method], strict=True))
         assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
-    assert {c.backbone_options.get("width", 1.0) for c in full} == {1.0}
-    assert {c.backbone_options["width"] for c in smoke} == {WIDTHS["smoke"]}
+    assert {c.backbone_options.get("width", 1.0) for c in found[-1]} == {1.0}
+    assert {c.backbone_options["width"] for c in found[0]} == {WIDTHS["smoke"]}
+
+
+def sizes(configs):
+    """Returns the images seen in training by what is trained, each count once and sorted."""
+    counts = {}
+    for c in configs:
+        size = c.training.steps * c.training.batch_size
+        counts.setdefault((c.dataset, c.objective, c.space), set()).add(size)
+    return {method: sorted(own) for method, own in counts.items()}
+
+
+def test_at_medium_the_iwae_costs_as_many_passes_of_the_networks_as_the_others():
+    passes = {}
+    for config in expand("families-fashion-mnist", "medium").configs:
+        samples = IWAE.default_samples if config.objective == "iwae" else 1
+        own = replace(config.training, steps=1), config.training.steps * (1 + samples)
+        passes.setdefault(config.objective, set()).add(own)
+    (training,) = {training for own in passes.values() for training, _ in own}
+    assert training.batch_size == 100
+    counts = {name: [count for _, count in own] for name, own in passes.items()}
+    assert {name for name, own in counts.items() if own != [20_000]} == {"iwae"}
+    assert 20_000 - 11 < counts["iwae"][0] <= 20_000
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        ("families-steps-fashion-mnist", "families-fashion-mnist"),
+        ("rae-prd", "rae-table1-fashion-mnist"),
+    ],
+)
+def test_at_medium_a_suite_repeats_runs_and_scores_of_another(part, whole):
+    known = {c.digest: values(c) for c in expand(whole, "medium").configs}
+    longest = [c for c in expand(part, "medium").configs if c.training.steps == 10_000]
+    assert {c.digest for c in longest} < set(known)
+    assert all(values(c) == known[c.digest] for c in longest)
+
+
+def values(config):
+    """Returns the settings of an evaluation on which the values of its scores depend."""
+    settings = asdict(config.evaluation)
+    return {name: value for name, value in settings.items() if name not in CHOICES}
+
+
+def test_the_grid_at_medium_has_the_notebooks_network_flows_steps_and_samples():
+    configs = expand("aef-grid-fashion-mnist", "medium").configs
+    full = expand("aef-grid-fashion-mnist", "full").configs
+    told = {(c.objective, str(c.options)) for c in configs}
+    assert told < {(c.objective, str(c.options)) for c in full}
+    assert {c.backbone_options.get("width", 1.0) for c in configs} == {1.0}
+    assert {(c.split, c.training.steps, c.training.batch_size) for c in configs} == {
+        ("aef", 5001, 128)
+    }
+    (evaluation,) = {c.evaluation for c in configs}
+    assert (evaluation.likelihood_k_images, evaluation.likelihood_k_samples) == (10_000, 32)
 
 
 def test_the_released_settings_are_those_of_the_specification():

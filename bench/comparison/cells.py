@@ -252,13 +252,23 @@ def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
     if len(own) == 0:
         return own
     own["place"] = likelihood_places(own)
-    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[-1])
+    images = own["dataset"].map(
+        {name: _image_count(same) for name, same in own.groupby("dataset")}
+    )
     own = own[(own["n_real"] == images) | own["n_real"].isna()]
     order = own.assign(
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
     return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
+
+
+def _image_count(rows: Rows) -> int:
+    """Returns how many images most estimates have; of two counts, that with the most draws."""
+    draws = rows["n_real"] * rows["samples_k"].fillna(1)
+    counts = rows.assign(draws=draws).groupby("n_real")["draws"].agg(["size", "max"])
+    order = counts.reset_index().sort_values(["size", "max", "n_real"])
+    return int(order["n_real"].iloc[-1]) if len(order) else 0
 
 
 def method_order(rows: Rows) -> list[str]:
