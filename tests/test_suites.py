@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -31,8 +30,7 @@ SCALES = ("smoke", "small", "medium", "full")
 MEDIUM = {
     "aef-denoising-fashion-mnist": (9, 45_000),
     "aef-grid-fashion-mnist": (12, 60_012),
-    "families-fashion-mnist": (85, 809_090),
-    "families-steps-fashion-mnist": (75, 350_000),
+    "families-fashion-mnist": (135, 909_090),
     "rae-2d-latent": (8, 40_000),
     "rae-beta-sweep": (8, 40_000),
     "rae-mc-samples": (5, 25_000),
@@ -56,7 +54,6 @@ COUNTS = {
     "families-fashion-mini": (20, 60, 100),
     "families-fashion-mnist": (20, 60, 100),
     "families-mnist": (20, 60, 100),
-    "families-steps-fashion-mnist": (15, 45, 75),
     "likelihood": (19, 47, 85),
     "rae-2d-latent": (16, 16, 16),
     "rae-beta-sweep": (16, 16, 48),
@@ -129,9 +126,8 @@ def test_a_suite_follows_a_published_protocol_or_says_its_budget(name):
     about, suite = read_suite_file(name)[1], load_suite(name)
     assert about["paper"] or about["budget"]
     if budget := about.get("budget"):
-        steps = sorted({config.training.steps for config in suite.configs})
-        assert re.findall(r"\d[\d,]*\b", budget) == [f"{count:,}" for count in steps]
-        assert budget.endswith(" steps") and suite.label == "own budget"
+        steps = {f"{config.training.steps:,} steps" for config in suite.configs}
+        assert steps == {budget} and suite.label == "own budget"
         assert all(config.own_budget for config in suite.configs)
         assert load_suite(name, settings={"scale": "own budget"}) == suite
 
@@ -200,9 +196,6 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
         several = {c.training for c in configs}
         for dataset in {c.dataset for c in configs}:
             own = {c.training for c in configs if c.dataset == dataset}
-            if name.startswith("families-steps-"):
-                assert len(own) == 3, name
-                own = {replace(training, steps=1) for training in own}
             if name.startswith("precision-"):
                 assert len(own) == 2, name
                 own = {replace(training, precision="float32") for training in own}
@@ -216,50 +209,62 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_smaller_scale_is_smaller_in_every_run(name):
-    found = [expand(name, scale).configs for scale in scales_of(name)]
-    for less, more in pairwise(found):
-        smaller, larger = sizes(less), sizes(more)
-        for method in smaller.keys() & larger.keys():
-            assert all(a < b for a, b in zip(smaller[method], larger[method], strict=True))
+    smoke, small, full = (expand(name, scale).configs for scale in SCALES if scale != "medium")
+    for less, more in ((smoke, small), (small, full)):
+        sizes = [[c.training.steps * c.training.batch_size for c in own] for own in (less, more)]
+        assert max(sizes[0]) < min(sizes[1])
         assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
-    assert {c.backbone_options.get("width", 1.0) for c in found[-1]} == {1.0}
-    assert {c.backbone_options["width"] for c in found[0]} == {WIDTHS["smoke"]}
+    assert {c.backbone_options.get("width", 1.0) for c in full} == {1.0}
+    assert {c.backbone_options["width"] for c in smoke} == {WIDTHS["smoke"]}
 
 
-def sizes(configs):
-    """Returns the images seen in training by what is trained, each count once and sorted."""
+@pytest.mark.parametrize("name", MEDIUM)
+def test_the_longest_runs_of_medium_are_between_those_of_small_and_of_full(name):
+    for less, more in pairwise(expand(name, scale).configs for scale in SCALES[1:]):
+        smaller, larger = longest(less), longest(more)
+        shared = smaller.keys() & larger.keys()
+        assert shared and all(smaller[method] < larger[method] for method in shared)
+        assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
+
+
+def longest(configs):
+    """Returns the most images that a run sees in training, by what is trained."""
     counts = {}
-    for c in configs:
-        size = c.training.steps * c.training.batch_size
-        counts.setdefault((c.dataset, c.objective, c.space), set()).add(size)
-    return {method: sorted(own) for method, own in counts.items()}
+    for config in configs:
+        method = (config.dataset, config.objective, config.space)
+        size = config.training.steps * config.training.batch_size
+        counts[method] = max(size, counts.get(method, 0))
+    return counts
 
 
 def test_at_medium_the_iwae_costs_as_many_passes_of_the_networks_as_the_others():
-    passes = {}
+    configs = expand("families-fashion-mnist", "medium").configs
+    assert len({replace(config.training, steps=1) for config in configs}) == 1
+    seen = longest(configs)
+    steps = {method: count / configs[0].training.batch_size for method, count in seen.items()}
+    samples = IWAE.default_samples
+    passes = steps.pop(("fashion-mnist", "iwae", "logit")) * (1 + samples)
+    assert set(steps.values()) == {10_000} and 20_000 - samples <= passes <= 20_000
+
+
+def test_at_medium_one_objective_of_each_family_is_trained_for_fewer_steps_too():
+    found = {}
     for config in expand("families-fashion-mnist", "medium").configs:
-        samples = IWAE.default_samples if config.objective == "iwae" else 1
-        own = replace(config.training, steps=1), config.training.steps * (1 + samples)
-        passes.setdefault(config.objective, set()).add(own)
-    (training,) = {training for own in passes.values() for training, _ in own}
-    assert training.batch_size == 100
-    counts = {name: [count for _, count in own] for name, own in passes.items()}
-    assert {name for name, own in counts.items() if own != [20_000]} == {"iwae"}
-    assert 20_000 - 11 < counts["iwae"][0] <= 20_000
+        found.setdefault((config.objective, config.space), set()).add(
+            (config.training.steps, config.seed)
+        )
+    several = {method for method, own in found.items() if len(own) > 5}
+    assert several == {
+        *(("wae-mmd", ""), ("rae-l2", ""), ("ae", ""), ("vae", "logit"), ("aef-center", "logit"))
+    }
+    wanted = {(steps, seed) for steps in (1000, 3000, 10_000) for seed in range(5)}
+    assert all(found[method] == wanted for method in several)
 
 
-@pytest.mark.parametrize(
-    ("part", "whole"),
-    [
-        ("families-steps-fashion-mnist", "families-fashion-mnist"),
-        ("rae-prd", "rae-table1-fashion-mnist"),
-    ],
-)
-def test_at_medium_a_suite_repeats_runs_and_scores_of_another(part, whole):
-    known = {c.digest: values(c) for c in expand(whole, "medium").configs}
-    longest = [c for c in expand(part, "medium").configs if c.training.steps == 10_000]
-    assert {c.digest for c in longest} < set(known)
-    assert all(values(c) == known[c.digest] for c in longest)
+def test_at_medium_the_runs_of_the_prd_curves_are_those_of_table_1():
+    known = {c.digest: values(c) for c in expand("rae-table1-fashion-mnist", "medium").configs}
+    for config in expand("rae-prd", "medium").configs:
+        assert values(config) == known[config.digest]
 
 
 def values(config):
