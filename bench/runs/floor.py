@@ -19,9 +19,12 @@ from ..interruption import check_stop
 from ..records.provenance import commit, device_name, versions
 from ..records.recipe import floor_settings
 from ..records.results import checksum, encode_result
+from ..records.trainings import run_origin
 from ..suites.config import Config, Evaluation
+from .known import KnownRows
+from .request import Request
 from .run_rows import place_columns
-from .runner import Request, dataset
+from .runner import dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +54,12 @@ class FloorEvaluator(Evaluator):
         return [i for i in self.scored_items() if i.images == "reconstruction"]
 
 
-def write_floors(requests: Sequence[Request]) -> None:
+def write_floors(requests: Sequence[Request], known: KnownRows | None = None) -> None:
     """Computes the floor of each data set and counts that the requests score.
+
+    Args:
+        requests: All runs of a suite.
+        known: What is committed beside the runs; a floor that is there is not computed again.
 
     Raises:
         RunFailed: Memory does not suffice.
@@ -67,7 +74,7 @@ def write_floors(requests: Sequence[Request]) -> None:
         # Runs of one suite may ask for different metrics; one floor serves them all.
         settings = _merged([r.config.evaluation for r in group])
         try:
-            _write_floor(group[0], settings, data, digest)
+            _write_floor(group[0], settings, data, digest, known)
         except (RuntimeError, MemoryError) as error:
             if not lacks_memory(error):
                 raise
@@ -86,11 +93,17 @@ def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def _write_floor(request: Request, settings: Evaluation, data: Dataset, digest: str) -> None:
+def _write_floor(
+    request: Request, settings: Evaluation, data: Dataset, digest: str, known: KnownRows | None
+) -> None:
     run = f"floor-{digest[:16]}"
     folder = request.out / "runs" / run
     outputs: Any = RealOutputs(data, settings)
     identity = evaluation_identity(settings, data.digest)
+    if known is not None and known.has_floor(run, settings, identity):
+        return
+    evaluation = {"code": identity["code"], "settings": dataclasses.asdict(settings)}
+    origin = run_origin({"data": data.digest}, evaluation, "")
     base = _base(request.config, data, run, request.device)
     with held(folder) as mine:
         if not mine:
@@ -98,7 +111,8 @@ def _write_floor(request: Request, settings: Evaluation, data: Dataset, digest: 
         record = EvaluationRecord(folder / "evaluation.json", identity)
         evaluator = FloorEvaluator(outputs, base, settings, record, request.device)
         rows = evaluator.rows(lambda stage: check_stop())
-        text = encode_result(run, rows, floor_settings(request.config.dataset, data.split))
+        recipe = floor_settings(request.config.dataset, data.split)
+        text = encode_result(run, rows, recipe, origin)
         path = folder / "result.json"
         if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)
