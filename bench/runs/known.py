@@ -48,7 +48,7 @@ class KnownRows:
 
     def origin(self, run: str) -> Origin | None:
         """Returns what a run without a directory was made from, if all of it is whole."""
-        if run not in self._rows or (self.out / "runs" / run).is_dir():
+        if (self.out / "runs" / run).is_dir() or run not in self._rows:
             return None
         try:
             found = self._trainings.get(run, {})
