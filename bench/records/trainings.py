@@ -108,7 +108,15 @@ def write_trainings(folder: Path, records: Iterable[Record], figures: FigureFile
             found[run] = {**own[run], ROWS: rows_digest(rows), ARRAYS: arrays}
         elif run in own:
             found[run] = own[run]
-    path = folder / COMMITTED
+    return write_committed(folder / COMMITTED, found)
+
+
+def write_committed(path: Path, found: Trainings) -> list[Path]:
+    """Writes a record of trainings unless it is there already; an empty one is no file.
+
+    Returns:
+        The file, if there is one.
+    """
     if not found:
         path.unlink(missing_ok=True)
         return []
