@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..records.results import Rows
 from .cells import normal_column, seed_values
-from .columns import join, without_floor
+from .columns import is_reference, join, without_floor
 from .significance import mean
 
 OWN, MIXTURE, RECONSTRUCTIONS = "N", "GMM-10", "Rec"
@@ -12,7 +12,7 @@ OWN, MIXTURE, RECONSTRUCTIONS = "N", "GMM-10", "Rec"
 
 def references_of(rows: Rows) -> Rows:
     """Returns the rows of real images that stand in the place of generated ones."""
-    return rows.drop(without_floor(rows).index)
+    return rows[is_reference(rows)]
 
 
 def sampled(rows: Rows, metric: str = "fd") -> Rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..records.results import Rows
-from .columns import join, method_labels, without_floor
+from .columns import is_reference, join, method_labels, without_floor
 from .labels import settings_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def by_steps(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
     """
     yield None, longest(rows)
     trained = without_floor(rows)
-    others = rows.drop(trained.index)
+    others = rows[is_reference(rows)]
     less = trained[_is_shorter(trained)]
     steps = asked_steps(less)
     for count in sorted(set(steps), reverse=True):

@@ -39,7 +39,7 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
 
     There is none where all trainings cost the same, or no two do.
     """
-    for part in table_parts(rows):
+    for part in table_parts(rows, whatever_steps=True):
         groups = list(without_floor(part.rows).groupby(["dataset", "device"], sort=True))
         for (dataset, device), own in groups:
             costs = {str(method): compute_seconds(of) for method, of in own.groupby("method")}
