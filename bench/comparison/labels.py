@@ -8,6 +8,7 @@ from typing import Any
 
 from ..files.storage import canonical_json
 from ..records.results import Rows
+from ..records.rows import TUNED
 
 # The order of Table 1 of the RAE paper, then its appendix, then the AEF paper; others follow.
 ORDER = (
@@ -95,10 +96,13 @@ def variant_of(settings: Mapping[str, Any]) -> str:
 
 def variant_text(variant: str) -> str:
     """Returns a row's variant as ``name=value, name=value``."""
-    return ", ".join(
+    settings = settings_of(variant)
+    texts = [
         f"{name}={_value_text(value)}" if name else str(value)
-        for name, value in sorted(settings_of(variant).items())
-    )
+        for name, value in sorted(settings.items())
+        if name != TUNED
+    ]
+    return ", ".join(texts + [TUNED] * (TUNED in settings))
 
 
 def backbone_text(backbone: str) -> str:

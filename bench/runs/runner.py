@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ...models.building import build
 from ..data.dataset import Dataset, load_dataset
@@ -38,6 +38,18 @@ if TYPE_CHECKING:
 Outcome = Literal["trained", "evaluated", "complete", "stale", "stale (old layout)", "diverged"]
 
 
+class Work(Protocol):
+    """What a request asks for, with all that it needs at hand."""
+
+    def execute(
+        self,
+        report: Callable[[str], None],
+        watch: Callable[[Progress], None] | None = None,
+    ) -> str:
+        """Does what is not done yet, and returns how that ended."""
+        ...
+
+
 @dataclass(frozen=True)
 class Request:
     """What a worker needs: a config, where to write, and how.
@@ -58,6 +70,10 @@ class Request:
     def folder(self) -> Path:
         """The run's directory."""
         return self.out / "runs" / self.config.digest
+
+    def opened(self) -> Work | None:
+        """Returns what carries the request out, where that is not a `Run`."""
+        return None
 
 
 class Run:

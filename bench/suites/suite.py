@@ -6,16 +6,18 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import OWN_BUDGET, Config, Evaluation, Training
+from .config import OWN_BUDGET, Config, Evaluation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
-from .suite_files import read_suite_file
+from .suite_files import read_suite_file, suite_folder
+from .trials import Trials
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
 MOST_RUNS = 10_000
@@ -72,6 +74,8 @@ def load_suite(
     keys = [(key.partition("."), value) for key, value in given.items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
     check(chosen, source, "--set ")
+    if chosen.get("tuned"):  # A path from where the command was given, not from the suite.
+        chosen["tuned"] = str(Path(chosen["tuned"]).absolute())
     only = only or {}
     for factor in only:
         if factor not in FACTORS:
@@ -82,7 +86,13 @@ def load_suite(
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
     expansion = _Expansion(
-        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), own_budget
+        source,
+        name,
+        scale,
+        _merged(width, content),
+        _merged(preset, chosen, seed),
+        own_budget,
+        suite_folder(suite),
     )
     for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
@@ -103,6 +113,7 @@ class _Expansion:
         under: What a block changes.
         over: What changes every block.
         own_budget: Whether the suite follows no published protocol and is at its full scale.
+        folder: Where the suite's files of trials are.
     """
 
     source: str
@@ -111,6 +122,8 @@ class _Expansion:
     under: Values
     over: Values
     own_budget: bool
+    folder: Path
+    _trials: dict[str, Trials] = field(default_factory=dict)
 
     def of(self, blocks: list[Values]) -> list[Config]:
         """Returns the runs of all blocks, in their order."""
@@ -134,7 +147,8 @@ class _Expansion:
         width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
         evaluation = Evaluation(**settings.get("evaluation", {}))
-        return [
+        tuning, tuned = Tuning(**settings.get("tuning", {})), settings.get("tuned", "")
+        configs = [
             Config(
                 suite=self.suite,
                 scale=self.scale,
@@ -143,12 +157,23 @@ class _Expansion:
                 backbone_options=narrow | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
+                tuning=tuning,
                 **values,
             )
             for training in [Training(**each) for each in _combinations(tables[0])]
             for values in _combinations(factors)
             for options in _combinations(tables[2])
         ]
+        return [self._tuned(config, tuned) for config in configs] if tuned else configs
+
+    def _tuned(self, config: Config, file: str) -> Config:
+        """Returns a run with the options of its best trial; itself where nothing is better."""
+        if file not in self._trials:
+            self._trials[file] = Trials.read(self.folder / file)
+        options = self._trials[file].best_options(config)
+        if not options:
+            return config
+        return replace(config, options={**config.options, **options}, tuned=Path(file).name)
 
 
 def _scale_of(content: Values, chosen: Values, source: str) -> str:
