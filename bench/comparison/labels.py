@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,10 @@ SCORES = {
     "ssim": ("Structural similarity", "ssim"),
     "ife": ("Inception feature error", "IFE"),
 }
+TUNED_NOTE = (
+    "tuned: the options of the best of the objective's trials on validation images. An objective "
+    "without such a line has nothing to tune, or its published setting was the best."
+)
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 
 
@@ -103,6 +108,11 @@ def variant_text(variant: str) -> str:
         if name != TUNED
     ]
     return ", ".join(texts + [TUNED] * (TUNED in settings))
+
+
+def is_tuned(label: str) -> bool:
+    """Returns whether a method's label is that of tuned settings."""
+    return re.search(rf"\b{TUNED}\b", label) is not None
 
 
 def backbone_text(backbone: str) -> str:

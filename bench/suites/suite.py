@@ -6,7 +6,7 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +86,13 @@ def load_suite(
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
     expansion = _Expansion(
-        source,
-        name,
-        scale,
-        _merged(width, content),
-        _merged(preset, chosen, seed),
-        own_budget,
-        suite_folder(suite),
+        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), own_budget
     )
     for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            return Suite(name, scale, _unique(configs, source), own_budget)
+            tuned = _tuned(configs, suite_folder(suite))
+            return Suite(name, scale, _unique(tuned, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -113,7 +108,6 @@ class _Expansion:
         under: What a block changes.
         over: What changes every block.
         own_budget: Whether the suite follows no published protocol and is at its full scale.
-        folder: Where the suite's files of trials are.
     """
 
     source: str
@@ -122,8 +116,6 @@ class _Expansion:
     under: Values
     over: Values
     own_budget: bool
-    folder: Path
-    _trials: dict[str, Trials] = field(default_factory=dict)
 
     def of(self, blocks: list[Values]) -> list[Config]:
         """Returns the runs of all blocks, in their order."""
@@ -147,8 +139,8 @@ class _Expansion:
         width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
         evaluation = Evaluation(**settings.get("evaluation", {}))
-        tuning, tuned = Tuning(**settings.get("tuning", {})), settings.get("tuned", "")
-        configs = [
+        tuning = Tuning(**settings.get("tuning", {}))
+        return [
             Config(
                 suite=self.suite,
                 scale=self.scale,
@@ -158,22 +150,13 @@ class _Expansion:
                 training=training,
                 evaluation=evaluation,
                 tuning=tuning,
+                tuned=settings.get("tuned", ""),
                 **values,
             )
             for training in [Training(**each) for each in _combinations(tables[0])]
             for values in _combinations(factors)
             for options in _combinations(tables[2])
         ]
-        return [self._tuned(config, tuned) for config in configs] if tuned else configs
-
-    def _tuned(self, config: Config, file: str) -> Config:
-        """Returns a run with the options of its best trial; itself where nothing is better."""
-        if file not in self._trials:
-            self._trials[file] = Trials.read(self.folder / file)
-        options = self._trials[file].best_options(config)
-        if not options:
-            return config
-        return replace(config, options={**config.options, **options}, tuned=Path(file).name)
 
 
 def _scale_of(content: Values, chosen: Values, source: str) -> str:
@@ -211,6 +194,18 @@ def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:
                 "evaluations; expected one."
             )
     return tuple(unique.values())
+
+
+def _tuned(configs: list[Config], folder: Path) -> list[Config]:
+    """Returns runs with the options of their best trials; published ones where none is better."""
+    read = {file: Trials.read(folder / file) for file in {c.tuned for c in configs} if file}
+
+    def resolved(config: Config) -> Config:
+        options = read[config.tuned].best_options(config)
+        kept = Path(config.tuned).name if options else ""
+        return replace(config, options={**config.options, **options}, tuned=kept)
+
+    return [resolved(config) if config.tuned else config for config in configs]
 
 
 def _matches(config: Config, only: dict[str, str]) -> bool:

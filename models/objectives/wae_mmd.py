@@ -41,7 +41,7 @@ class WAEMMD(Objective):
     summary = "SSE + MMD of the codes to N(0, I)"
     reference = "Tolstikhin et al. 2018"
     prior = "prior"
-    tunable: ClassVar[Mapping[str, Range]] = {"mmd": Range(1.0, 1e4, log=True)}
+    tunable: ClassVar[Mapping[str, Range]] = {"mmd": Range(0.1, 1e4, log=True)}
 
     def __init__(
         self,
