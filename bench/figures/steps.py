@@ -29,7 +29,7 @@ from ..comparison.significance import half_width, mean
 from ..comparison.steps import named_without_steps
 from ..comparison.table import file_name
 from ..records.results import Rows
-from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
+from .canvas import PLOTS, Plots, legend_below, look_of, new_panels, title_above, wrapped
 from .methods import looks_of, shortened
 from .run_files import RunFiles
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLACES = {RECONSTRUCTIONS: "reconstructions", "sample": "samples of the better density"}
-REFERENCES = {"floor": ":", "blur": "--", "noise": "-."}
 CAPTION = (
     "Points: mean over seeds; bars: Student's 95 % interval of the mean, for likelihoods with "
     "the error over test images. Black: real images, whole or damaged."
@@ -131,6 +130,5 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
             axis.errorbar(xs, means, errors, label=line, capsize=2, lw=1, ms=4, **looks[line])
     axis.set_xscale("log")
     for name, own in references_of(rows).groupby("objective", sort=True):
-        look = REFERENCES.get(str(name), ":")
-        value = mean(seed_values(own))
-        axis.axhline(value, color="black", lw=0.8, linestyle=look, label=str(name))
+        look, value = look_of(str(name)), mean(seed_values(own))
+        axis.axhline(value, lw=0.8, label=str(name), **look)

@@ -39,7 +39,8 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
         method: Name of the method that sets the budget, at its most steps; more may follow.
 
     Returns:
-        Scores of samples alone; none from one count of steps, or where seconds are not known.
+        Scores of samples alone; none from one count of steps, of several machines, or
+        where seconds are not known.
     """
     named = without_floor(named_without_steps(with_places(rows)))
     counts = {int(own["asked"].iloc[0]): own for _, own in named.groupby("asked", sort=True)}
@@ -52,7 +53,8 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
     budgets = [s for (name, _), s in known.items() if method.startswith(f"{name} with")]
     found = {steps: main_scores(own) for steps, own in counts.items()}
     last = found[max(found)] if found else None
-    if last is None or len(counts) < 2 or len(known) < len(costs) or not budgets:
+    machines = named["device"].nunique()  # Seconds of unlike machines are no common measure.
+    if last is None or len(counts) < 2 or len(known) < len(costs) or machines > 1 or not budgets:
         return None
     normal: Points = {}
     mixture: Points = {}

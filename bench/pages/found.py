@@ -18,6 +18,7 @@ from ..comparison.significance import LEVEL, Seeds, mean, smallest_detectable
 from ..comparison.steps import longest, named_without_steps
 from ..comparison.table import Table
 from ..records.results import Rows
+from ..records.rows import TUNED
 from ..tables.headline import headline_tables
 from .aef import BITS, aef_effects
 from .effects import Effect
@@ -26,13 +27,12 @@ from .methods import Method, by_method, listed, paired
 from .rae import MIXTURE, Scores, closest, is_rae, mixture_effects
 
 MOST_WORDS = 150
-TUNED = "tuned"
 HOW_TO_READ = (
     "*Leads and gains are mean paired differences over seeds, in FD where no other unit is named "
     "and positive for the better. [a, b] is their 95 % interval. That of a lead allows for the "
-    "choice among methods; below the number named, these seeds show no lead in 4 of 5 cases. At "
-    "equal cost a score between two counts of steps lies on a line over the logarithm of the "
-    "seconds.*"
+    "choice among methods; below the number named, so many seeds do not tell a lead from none in "
+    "4 of 5 cases. At least, at most: one side is a lower bound on the likelihood. At equal cost "
+    "a score between two counts of steps lies on a line over the logarithm of the seconds.*"
 )
 # Rows that agree in these may be of several suites, such as one that varies the steps.
 SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
@@ -141,14 +141,14 @@ def _edges(study: Study) -> Iterator[str]:
     rae, _, rival = edge.comparison.partition(" instead of ")
     names = [name.removesuffix(f" with {MIXTURE}") for name in (rae, rival)]
     text = (
-        f"Over {len(edge.differences)} seeds, samples of {names[0]} lead those of the closest "
-        f"rival, {names[1]}, by {_told(edge, '95 % interval ')} FD"
+        f"Over {len(edge.differences)} seeds, the RAE's lead in FD of samples over its closest "
+        f"rival ({' over '.join(names)}) is {_told(edge, '95 % interval ')}"
     )
     tuned = _edge(main_scores(with_places(study.tuned))) if len(study.tuned) else None
-    if tuned:
-        text += f"; with equal tuning, RAEs lead by {_told(tuned)}"
+    more = [f"with equal tuning {_told(tuned)}"] if tuned else []
     if equal := _edge(at_equal_cost(study.rows, rae)):
-        text += f"; at equal {device_word(study.published)} seconds, by {_told(equal)}"
+        more.append(f"at equal {device_word(study.published)} seconds {_told(equal)}")
+    text += f"; {', '.join(more)}" if more else ""
     yield f"{text}."
 
 
@@ -265,6 +265,9 @@ def _gained(effect: Effect) -> str:
     """Returns what a difference of likelihoods proves, such as ``loses at least 0.02 (...)``."""
     sign = 1 if effect.value >= 0 else -1
     low, high = sorted(sign * end for end in effect.interval or (math.nan, math.nan))
+    if low <= 0 <= high:
+        decimals = _decimals((high - low) / 2)
+        return f"is undecided {_ends(*sorted((sign * low, sign * high)), decimals)}"
     limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
     limit = limits.get(effect.direction, ("", ""))[sign < 0]
     decimals = _decimals((high - low) / 2)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..comparison.cells import (
     Part,
+    column_cells,
     column_marks,
     compute_seconds,
     interval_notes,
     mark_note,
     method_order,
     one_likelihood,
-    score_cell,
+    reference_note,
     seed_values,
     table_parts,
 )
-from ..comparison.columns import FLOOR, Column, columns_of, join, without_floor
+from ..comparison.columns import Column, columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short
 from ..comparison.samples import (
     MIXTURE,
@@ -27,7 +28,6 @@ from ..comparison.samples import (
     better_samples,
     device_word,
     has_both_kinds,
-    references_of,
     sampled,
 )
 from ..comparison.significance import (
@@ -35,7 +35,6 @@ from ..comparison.significance import (
     POWER,
     SEEDS_NEEDED,
     detectable_from_best,
-    mean,
 )
 from ..comparison.steps import asked_steps, longest, steps_note
 from ..comparison.table import TABLES, Cell, Table, file_name, format_number
@@ -136,40 +135,19 @@ def _headline(part: Part, scores: list[_Score]) -> Table:
 
 
 def _cells(
-    score: _Score, methods: Iterable[str], marks: dict[str, str], count: int
+    score: _Score, methods: Iterable[str], marks: Mapping[str, str], count: int
 ) -> dict[str, Cell]:
-    """Returns the cell of each method, with a warning where real but damaged images are better."""
-    rows = score.column.rows
-    trained = without_floor(rows)
+    """Returns the cell of each method, and what its seeds could have shown."""
+    trained = without_floor(score.column.rows)
     exact = set(trained.loc[trained["kind"] == "exact", "method"])
-    references = _reference_means(rows)
-    cells = {}
-    for method in methods:
-        own = rows[rows["method"] == method]
-        expected = count if len(without_floor(own)) else 0
-        cell = score_cell(own, expected, marks.get(method, ""))
-        if method in exact and cell.value is not None:
-            cell = replace(cell, text=f"= {cell.text}")
-        if cell.value is not None and len(without_floor(own)):
-            sign = 1 if score.better == "lower" else -1
-            lost = [n for n, value in references.items() if sign * (cell.value - value) > 0]
-            cell = replace(cell, warnings=(*cell.warnings, *map(_loses_to, lost)))
-        cells[method] = cell
+    cells = column_cells(score.column, methods, count, marks)
+    for method in exact:
+        if cells[method].value is not None:
+            cells[method] = replace(cells[method], text=f"= {cells[method].text}")
     seeds = {str(m): seed_values(own) for m, own in trained.groupby("method", sort=False)}
     smallest = detectable_from_best(seeds, score.better)
     cells[SHOWN] = Cell("-") if smallest is None else Cell(format_number(smallest), smallest)
     return cells
-
-
-def _reference_means(rows: Rows) -> dict[str, float]:
-    """Returns the mean of each kind of damaged real images; the floor is not damaged."""
-    references = references_of(rows)
-    groups = references[references["objective"] != FLOOR].groupby("objective", sort=True)
-    return {str(name): mean(seed_values(own)) for name, own in groups if seed_values(own)}
-
-
-def _loses_to(reference: str) -> str:
-    return f"the mean is worse than that of real images with {reference}"
 
 
 def _densities(fd: Rows) -> dict[str, Cell]:
@@ -210,11 +188,7 @@ def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
         f"{word} s: {word} seconds of one training. outside: parameters outside the backbone, "
         f"which has {int(without_floor(rows)['parameters_backbone'].max()):,}."
     )
-    references = sorted(set(references_of(rows)["objective"]))
-    if references:
-        yield (
-            f"{', '.join(references)}: real images in the place of generated ones; never marked."
-        )
+    yield reference_note(rows)
     yield steps_note(rows)
     yield from interval_notes(join(scored, rows[rows["kind"] != ""]))
     yield (
