@@ -266,8 +266,8 @@ def _gained(effect: Effect) -> str:
     sign = 1 if effect.value >= 0 else -1
     low, high = sorted(sign * end for end in effect.interval or (math.nan, math.nan))
     if low <= 0 <= high:
-        decimals = _decimals((high - low) / 2)
-        return f"is undecided {_ends(*sorted((sign * low, sign * high)), decimals)}"
+        ends = sorted((sign * low, sign * high))
+        return f"is undecided {_ends(ends[0], ends[1], _decimals((high - low) / 2))}"
     limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
     limit = limits.get(effect.direction, ("", ""))[sign < 0]
     decimals = _decimals((high - low) / 2)
