@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aebench.bench.cli.main import main
 from aebench.models.objectives.objective import OBJECTIVES
 
 README = Path(__file__).parent.parent / "README.md"
+RESULTS = README.parent / "results"
 
 
 @pytest.fixture
@@ -63,6 +65,25 @@ def test_the_table_of_the_readme_is_that_of_the_committed_results():
         return [re.sub(r"[\s:-]+", " ", x) for x in text.splitlines() if x.startswith("| ")]
 
     shown = [x for x in lines(README) if re.search(r"\(\d\)", x)]
-    suite = README.parent / "results" / "families-fashion-mini-small" / "README.md"
+    pages = [*RESULTS.glob("README.md"), *RESULTS.glob("families-*/README.md")]
     assert len(shown) > 15
-    assert set(shown) <= set(lines(suite))
+    assert set(shown) <= {line for page in pages for line in lines(page)}
+
+
+def test_the_readme_says_what_the_page_of_results_opens_with():
+    script = runpy.run_path(str(README.parent / "scripts" / "readme.py"))
+    readme, page = (path.read_text(encoding="utf-8") for path in (README, RESULTS / "README.md"))
+    assert script["with_opening"](readme, page) == readme
+
+
+def test_the_script_puts_the_opening_of_the_page_where_the_readme_has_its_results(tmp_path):
+    script = runpy.run_path(str(README.parent / "scripts" / "readme.py"))
+    page = "# Results\n\n**What we found.** x\n\n![a](<b/plots/a.png>)\n\n| suite | runs |\n"
+    readme = "top\n\n<!-- results -->\nold\n<!-- end of results -->\n\nrest\n"
+    new = script["with_opening"](readme, page)
+    assert new == (
+        "top\n\n<!-- results -->\n**What we found.** x\n\n![a](<results/b/plots/a.png>)"
+        "\n<!-- end of results -->\n\nrest\n"
+    )
+    assert script["with_opening"](new, page) == new
+    assert script["with_opening"](readme, "# Results\n\n| suite | runs |\n") == readme

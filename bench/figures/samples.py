@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..comparison.cells import NORMAL
+from ..comparison.labels import is_tuned
 from ..comparison.steps import longest
 from ..records.results import Rows
 from .canvas import PLOTS, STYLE, Array, Plots, hide_axis, new_figure, tile
@@ -30,15 +31,15 @@ Pair = tuple[Array | None, Array | None]
 def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
     """Draws a line of samples for each objective: of its own density, and of a mixture.
 
-    Test images stand above. Of several counts of training steps the largest is shown, and of
-    several seeds the lowest.
+    Test images stand above. Published settings are shown, of several counts of training steps
+    the largest, and of several seeds the lowest.
     """
     for stem, title, own in parts_of(longest(rows), "samples"):
         lines: dict[str, Pair] = {}
         for row in one_run_each(own):
             saved = runs.arrays(str(row["run"]))
             pair = (_own_samples(saved), saved.get(f"sample_{MIXTURE}"))
-            if pair[0] is None and pair[1] is None:
+            if is_tuned(str(row["method"])) or (pair[0] is None and pair[1] is None):
                 continue
             if "test" in saved and not lines:
                 half = len(saved["test"]) // 2
