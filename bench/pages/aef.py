@@ -60,7 +60,7 @@ def anchor_sentences(placed: Rows) -> Iterator[str]:
         half = half_width(seeds.values(), image_error(anchor.rows))
         spread = "" if half is None else f" ± {half:.3f}"
         text = (
-            f"{anchor.place[0].upper()}{anchor.place[1:]} ({anchor.paper}) prints {anchor.value} "
+            f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
             f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
             f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
             f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} and {first['n_real']:,} test "

@@ -36,7 +36,7 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
 
     Args:
         rows: Result rows of one setting, of several counts of steps.
-        method: Name of the method that sets the budget, at its most steps; more may follow.
+        method: Name of the method that sets the budget, at its most steps.
 
     Returns:
         Scores of samples alone; none from one count of steps, of several machines, or
@@ -50,7 +50,7 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
         for name, part in own.groupby("method", sort=True)
     }
     known = {key: seconds for key, seconds in costs.items() if seconds}
-    budgets = [s for (name, _), s in known.items() if method.startswith(f"{name} with")]
+    budgets = [s for (name, _), s in known.items() if name == method]
     found = {steps: main_scores(own) for steps, own in counts.items()}
     last = found[max(found)] if found else None
     machines = named["device"].nunique()  # Seconds of unlike machines are no common measure.

@@ -24,9 +24,10 @@ from .aef import BITS, aef_effects
 from .effects import Effect
 from .equal_cost import at_equal_cost, main_scores
 from .methods import Method, by_method, listed, paired
-from .rae import MIXTURE, Scores, closest, is_rae, mixture_effects
+from .rae import Scores, is_rae, mixture_effects
 
 MOST_WORDS = 150
+OVER = " over "
 HOW_TO_READ = (
     "*Leads and gains are mean paired differences over seeds, in FD where no other unit is named "
     "and positive for the better. [a, b] is their 95 % interval. That of a lead allows for the "
@@ -136,18 +137,17 @@ def _shortened(text: str, rows: Rows) -> str:
 def _edges(study: Study) -> Iterator[str]:
     """By how much the RAE's samples are ahead: as published, tuned, and at equal cost."""
     edge = _edge(main_scores(with_places(study.published)))
-    if edge is None or edge.interval is None:
+    if edge is None:
         return
-    rae, _, rival = edge.comparison.partition(" instead of ")
-    names = [name.removesuffix(f" with {MIXTURE}") for name in (rae, rival)]
+    seeds = len(edge.differences)
     text = (
-        f"Over {len(edge.differences)} seeds, the RAE's lead in FD of samples over its closest "
-        f"rival ({' over '.join(names)}) is {_told(edge, '95 % interval ')}"
+        f"Over {seeds} seeds, the RAE's lead in FD of samples over its closest rival "
+        f"({edge.comparison}) is {_told(edge, seeds, '95 % interval ')}"
     )
     tuned = _edge(main_scores(with_places(study.tuned))) if len(study.tuned) else None
-    more = [f"with equal tuning {_told(tuned)}"] if tuned else []
-    if equal := _edge(at_equal_cost(study.rows, rae)):
-        more.append(f"at equal {device_word(study.published)} seconds {_told(equal)}")
+    more = [f"with equal tuning {_told(tuned, seeds)}"] if tuned else []
+    if equal := _edge(at_equal_cost(study.rows, edge.comparison.partition(OVER)[0])):
+        more.append(f"at equal {device_word(study.published)} seconds {_told(equal, seeds)}")
     text += f"; {', '.join(more)}" if more else ""
     yield f"{text}."
 
@@ -208,9 +208,11 @@ def _moves(study: Study) -> Iterator[str]:
         text += f", {BITS} by {min(gains):.3f} to {max(gains):.3f}"
     leads = [_edge(scores) for scores in (first, last)]
     if all(leads):
-        before, after = (_told(lead, decided=False) for lead in leads if lead)
-        text += f", the lead among these from {before} to {after}"
-    yield f"{text}."
+        before, after = (_told(lead, len(lead.differences)) for lead in leads if lead)
+        yield f"{text}."
+        yield f"The lead among these goes from {before} to {after}."
+    else:
+        yield f"{text}."
 
 
 def _still_open(rows: Rows) -> str:
@@ -224,15 +226,18 @@ def _still_open(rows: Rows) -> str:
 
 
 def _edge(scores: Scores | None) -> Effect | None:
-    """Returns by how much the best RAE's mixture is ahead of whatever other objective is next."""
-    ways = scores.samples if scores else {}
-    raes = [way for way in sorted(ways) if is_rae(way[0]) and way[1] == MIXTURE]
-    rivals = [way for way in sorted(ways) if not is_rae(way[0])]
-    effect = closest(scores, raes, rivals) if scores and raes and rivals else None
-    if effect is None or not effect.differences:
+    """Returns the lead of the best RAE's samples over those of the best other objective."""
+    found = _better(scores) if scores else {}
+    raes, rivals = ([m for m in found if is_rae(m) == own] for own in (True, False))
+    if not raes or not rivals:
         return None
-    first, _, second = effect.comparison.partition(" instead of ")
-    return effect if first and second else None
+    best, rival = (min(own, key=lambda method: mean(found[method])) for own in (raes, rivals))
+    differences = paired(found[rival], found[best])
+    if len(differences) < 2:
+        return None
+    chosen_from = raes if mean(differences) > 0 else rivals
+    name = f"{best.name}{OVER}{rival.name}"
+    return Effect("", name, "", "FD", differences, candidates=len(chosen_from))
 
 
 def _better(scores: Scores) -> dict[Method, Seeds]:
@@ -244,21 +249,27 @@ def _better(scores: Scores) -> dict[Method, Seeds]:
     return found
 
 
-def _told(effect: Effect, of: str = "", *, decided: bool = True) -> str:
-    """Returns an effect with its interval and, where that holds 0, what the seeds would show.
+def _told(effect: Effect, seeds: int, of: str = "") -> str:
+    """Returns an effect with its interval and, where that holds 0, what could have been told.
 
     The interval allows for the choice among candidates, as the effect's p-value does.
+
+    Args:
+        effect: The effect, of two seeds or more.
+        seeds: How many seeds the reader takes it to have; another count is named.
+        of: What the interval is, where it is the first.
     """
     count = len(effect.differences)
     level = LEVEL / effect.candidates
-    half = float(stdtrit(count - 1, 1 - level / 2)) * effect.error if count > 1 else math.nan
+    half = float(stdtrit(count - 1, 1 - level / 2)) * effect.error
     low, high = effect.value - half, effect.value + half
     decimals = _decimals(half)
-    text, ends = _number(effect.value, decimals), f"{of}{_ends(low, high, decimals)}"
+    within = [f"{of}{_ends(low, high, decimals)}"]
+    within += [f"{count} seeds"] if count != seeds else []
     could = smallest_detectable(effect.error, count, level) if low <= 0 <= high else None
-    if could is not None and decided:
-        return f"{text} ({ends}; undecided below {_number(could, decimals)})"
-    return f"{text} ({ends})" if of else f"{text} {ends}"
+    within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
+    text = _number(effect.value, decimals)
+    return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
 
 
 def _gained(effect: Effect) -> str:

@@ -142,10 +142,10 @@ def _regularised_is_best(scores: Scores) -> Iterator[Effect]:
         own = [way for way in raes if way[0].space == space]
         others = [way for way in ways if way[0].space == space and way not in raes]
         if others:
-            yield closest(scores, own, others)
+            yield _closest(scores, own, others)
 
 
-def closest(scores: Scores, raes: list[Way], rivals: list[Way]) -> Effect:
+def _closest(scores: Scores, raes: list[Way], rivals: list[Way]) -> Effect:
     """Returns the comparison that decides whether the best of the first is ahead of all others."""
     ways = scores.samples
     best, rival = (min(own, key=lambda way: mean(ways[way])) for own in (raes, rivals))

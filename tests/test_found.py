@@ -1,0 +1,243 @@
+"""What a comparison of families found: each number against the rows by other means."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench.comparison.columns import with_places
+from aebench.bench.pages.aef import anchor_sentences
+from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
+from aebench.bench.pages.found import MOST_WORDS, found_text, headline_of, largest_study
+from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.pages.overview import build_overview
+from aebench.bench.records.results import write_results
+from aebench.bench.tables.published import published_tables
+from scipy import stats
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, study_rows, table_rows, likelihood_rows = (
+    FACTORY[name] for name in ("frame", "make_row", "study_rows", "table_rows", "likelihood_rows")
+)
+NUMBER = r"(-?[\d.]+)"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return study_rows()
+
+
+@pytest.fixture(scope="module")
+def text(rows):
+    return found_text(frame(rows), {})
+
+
+def values(rows, objective, space, density, steps=10000, tuned=False):
+    """Returns the FD of each seed's samples."""
+    found = {
+        row["seed"]: row["value"]
+        for row in rows
+        if (row["objective"], row["space"], row["density"]) == (objective, space, density)
+        and (row["metric"], row["images"], row["steps"]) == ("fd", "sample", steps)
+        and ("tuned" in row["variant"]) == tuned
+    }
+    return np.array([found[seed] for seed in sorted(found)])
+
+
+def lead_of(rows, steps=10000, tuned=False):
+    """Returns the differences of the best RAE to the best other, and of how many it is chosen."""
+    names = [("vae", "unit"), ("vae", "logit"), ("wae-mmd", "unit"), ("ae", "unit")]
+    names += [("aef-center", "logit"), ("aef-linear", "logit")]
+    names += [("iwae", "logit")] if steps == 10000 else []
+    raes = [("rae", "unit"), ("rae", "logit"), ("rae-l2", "unit")]
+
+    def samples(name):
+        own = tuned and name[0] in FACTORY["TUNED"]
+        count = 1800 if name[0] == "iwae" else steps
+        return values(rows, *name, "gmm-10", count, own)
+
+    best, rival = (min(own, key=lambda name: samples(name).mean()) for own in (raes, names))
+    differences = samples(rival) - samples(best)
+    return differences, len(raes) if differences.mean() > 0 else len(names), best, rival
+
+
+def interval_of(differences, candidates):
+    """Returns Bonferroni's interval of the mean."""
+    level = 1 - 0.05 / candidates
+    return stats.t.interval(
+        level, len(differences) - 1, differences.mean(), stats.sem(differences)
+    )
+
+
+def test_it_has_at_most_150_words_and_says_what_is_open(text):
+    assert 60 < len(text.split()) <= MOST_WORDS == 150
+    assert text.endswith("Still open: the published scale, colour and Inception features.")
+
+
+def test_the_lead_its_interval_and_what_could_have_been_told_follow_from_the_rows(rows, text):
+    differences, candidates, best, rival = lead_of(rows)
+    low, high = interval_of(differences, candidates)
+    found = re.search(
+        rf"\((\S+).* over (\S+)\) is {NUMBER} \(95 % interval \[(.*?)\](.*?)\)", text
+    )
+    assert (found[1], found[2]) == (best[0], rival[0])
+    assert float(found[3]) == round(differences.mean())
+    assert [float(end) for end in found[4].split(", ")] == [round(low), round(high)]
+    assert (low <= 0 <= high) == ("undecided below" in found[5])
+
+
+def test_an_undecided_lead_names_what_so_many_seeds_tell_in_four_of_five_cases():
+    rows = study_rows(seeds=range(4), noise=30.0)
+    text = found_text(frame(rows), {})
+    differences, candidates, _, _ = lead_of(rows)
+    low, high = interval_of(differences, candidates)
+    assert low < 0 < high
+    shown = float(re.search(rf"undecided below {NUMBER}", text)[1])
+    error, freedom = stats.sem(differences), len(differences) - 1
+    limit = stats.t.ppf(1 - 0.05 / candidates / 2, freedom)
+    assert stats.nct.sf(limit, freedom, shown / error) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_lead_with_equal_tuning_keeps_what_has_nothing_to_tune_as_published(rows, text):
+    differences, _, _, rival = lead_of(rows, tuned=True)
+    assert rival[0] == "ae"
+    shown = float(re.search(rf"with equal tuning {NUMBER}", text)[1])
+    assert shown == pytest.approx(differences.mean(), abs=0.5)
+
+
+def test_the_lead_at_few_and_at_many_steps_is_among_those_that_have_both(rows, text):
+    ends = [lead_of(rows, 1000)[0].mean(), lead_of(rows)[0].mean()]
+    found = re.search(rf"among these goes from {NUMBER} .*? to {NUMBER} [\[(]", text)
+    assert [float(n) for n in found.groups()] == [pytest.approx(end, abs=0.5) for end in ends]
+    falls = {
+        name: values(rows, *name, "gmm-10", 1000) - values(rows, *name, "gmm-10")
+        for name in (n for n in FACTORY["STUDY"] if n[0] != "iwae")
+    }
+    means = [fall.mean() for fall in falls.values()]
+    found = re.search(rf"FD of samples falls by {NUMBER} .*? to {NUMBER} \(", text)
+    shown = [float(number) for number in found.groups()]
+    assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
+
+
+def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, text):
+    own = {"rae": "gaussian", "rae-l2": "gaussian", "ae": "gaussian"}
+    gains = []
+    for name in FACTORY["STUDY"]:
+        steps = 1800 if name[0] == "iwae" else 10000
+        density = own.get(name[0], "prior")
+        gains.append(values(rows, *name, density, steps) - values(rows, *name, "gmm-10", steps))
+    surely = sum(stats.t.interval(0.95, 4, g.mean(), stats.sem(g))[0] > 0 for g in gains)
+    assert f"surely improves samples of {surely} of {len(gains)} models" in text
+    found = re.search(rf"models, by {NUMBER} .*? to {NUMBER} \(", text)
+    means = [gain.mean() for gain in gains]
+    shown = [float(number) for number in found.groups()]
+    assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
+
+
+def test_an_exact_flow_against_a_bound_loses_at_least_so_much_and_two_bounds_say_nothing(text):
+    assert re.search(r"aef-center loses at least 0\.0\d+ \[", text)
+    assert "aef-linear has only a bound." in text
+
+
+def test_at_equal_cost_a_score_lies_on_the_line_between_its_neighbours(rows):
+    scores = at_equal_cost(largest_study(frame(rows)).rows, "rae (unit)")
+    [aef] = [seeds for method, seeds in scores.mixture.items() if method.objective == "aef-center"]
+    ends = [values(rows, "aef-center", "logit", "gmm-10", steps) for steps in (3000, 10000)]
+    share = np.log(210 / 90) / np.log(300 / 90)
+    expected = (1 - share) * ends[0] + share * ends[1]
+    assert [aef[seed] for seed in sorted(aef)] == pytest.approx(list(expected))
+    [plain] = [s for method, s in scores.mixture.items() if method.objective == "ae"]
+    assert plain == dict(enumerate(values(rows, "ae", "unit", "gmm-10")))
+
+
+def test_seconds_of_two_machines_or_unknown_ones_are_no_common_cost(rows):
+    frames = [
+        frame([row | {"device": f"cpu {row['seed'] % 2}"} for row in rows]),
+        frame([row | {"compute_seconds": None} for row in rows]),
+        frame([row for row in rows if row["steps"] in (0, 10000)]),
+    ]
+    for own in frames:
+        assert at_equal_cost(largest_study(own).rows, "rae (unit)") is None
+        assert "at equal" not in found_text(own, {})
+
+
+def test_what_costs_more_than_the_budget_at_its_fewest_steps_is_left_out():
+    assert at_cost({100.0: {0: 1.0}}, 79.0) == {}
+    assert at_cost({100.0: {0: 1.0}}, 81.0) == {0: 1.0}
+
+
+def test_one_seed_or_one_objective_or_no_mixture_finds_nothing(rows):
+    assert found_text(frame(study_rows(seeds=range(1))), {}) == ""
+    assert found_text(frame(likelihood_rows()), {}) == ""
+    assert found_text(frame(table_rows(objectives=("rae",))), {}) == ""
+    assert found_text(frame([row for row in rows if row["density"] != "gmm-10"]), {}) == ""
+
+
+def test_a_suite_that_varies_the_steps_speaks_to_the_comparison_that_it_belongs_to(rows, text):
+    apart = [
+        row | {"suite": "families-steps"}
+        if 0 < row["steps"] < 10000 and row["steps"] != 1800
+        else row
+        for row in rows
+    ]
+    assert found_text(frame(apart), {}) == text
+    [table] = headline_of(frame(apart))
+    assert "families-fashion-mnist " in table.title
+
+
+def test_pages_over_all_results_open_with_what_was_found_and_the_headline(rows, text, tmp_path):
+    write_results(tmp_path / "study" / "results.csv", frame(rows))
+    write_results(tmp_path / "other" / "results.csv", frame(table_rows(suite="other")))
+    folders = [tmp_path / "other", tmp_path / "study"]
+    [page] = build_overview(folders, tmp_path)
+    opening = page.read_text(encoding="utf-8").partition("| suite |")[0]
+    assert text in opening
+    assert "Samples, likelihood and cost · fashion-mnist" in opening
+    _, board, html = build_leaderboard(folders, tmp_path)
+    assert board.read_text(encoding="utf-8").startswith("**Samples, likelihood and cost")
+    assert "smallest difference that could be shown" in html.read_text(encoding="utf-8")
+
+
+def anchor_rows(value, **columns):
+    own = {"samples_k": 32, "n_real": 10000, "dataset": "fashion-mnist", "stderr": 0.002}
+    own |= {"variant": '{"posterior_flow":"iaf","prior_flow":"maf"}'}
+    found = likelihood_rows(seeds=(0, 1), sizes=(2,), levels={"vae": 0.0}, **own)
+    return [r | {"value": value + 0.002 * r["seed"]} | columns for r in found]
+
+
+@pytest.mark.parametrize(("value", "where"), [(4.67, "inside"), (4.5, "outside")])
+def test_the_printed_likelihood_stands_beside_the_same_estimate_of_ours(value, where):
+    placed = with_places(frame(anchor_rows(value)))
+    [sentence] = anchor_sentences(placed)
+    assert "prints 4.673 bits/dim for vae" in sentence and "d = 2, K = 32" in sentence
+    assert f"is {value + 0.001:.3f} ±" in sentence and "2 seeds and 10,000" in sentence
+    assert f"lies {where} [" in sentence
+    seeds = np.array([value, value + 0.002])
+    half = stats.t.ppf(0.975, 1) * seeds.std(ddof=1) * np.sqrt(1 + 1 / 2)
+    half = np.hypot(half, 1.959964 * 0.002)
+    assert f"[{seeds.mean() - half:.3f}, {seeds.mean() + half:.3f}]" in sentence
+
+
+def test_the_printed_likelihood_is_a_line_of_the_table_of_published_values():
+    [table] = published_tables(frame(anchor_rows(4.67)))
+    [line] = [cells for label, cells in table.lines if label.startswith("the authors' notebook")]
+    assert (line[0].value, line[3].text) == (4.673, "yes")
+    assert line[2].text == "-0.002"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"samples_k": 500},
+        {"variant": ""},
+        {"latent_dim": 8},
+        {"objective": "aef-linear"},
+        {"space": "unit"},
+    ],
+)
+def test_no_other_model_or_estimate_stands_beside_the_printed_one(other):
+    rows = [make_row(**{**row, **other, "recipe": "", "run": ""}) for row in anchor_rows(4.67)]
+    assert list(anchor_sentences(with_places(frame(rows)))) == []
