@@ -14,6 +14,7 @@ from ..comparison.columns import (
     without_setting,
 )
 from ..comparison.labels import part_title, settings_of, variant_of
+from ..comparison.steps import longest
 from ..comparison.table import file_name
 from ..files.storage import canonical_json
 from ..records.results import Rows
@@ -24,10 +25,10 @@ def parts_of(rows: Rows, *prefix: str) -> Iterator[tuple[str, str, Rows]]:
     """Yields file name part, title and rows by suite, scale, data set, backbone and size.
 
     Args:
-        rows: Result rows; those of the floor are left out.
+        rows: Result rows; those of references and of shorter trainings are left out.
         prefix: What the file name part begins with.
     """
-    trained = without_floor(rows)
+    trained = without_floor(longest(rows))
     names = ["suite", "scale", "dataset", "backbone", "latent_dim"]
     several = [name for name in names if trained[name].nunique() > 1]
     for key, own in trained.groupby(names, sort=True):

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..comparison.cells import NORMAL
 from ..comparison.labels import is_tuned
-from ..comparison.steps import longest
 from ..records.results import Rows
 from .canvas import PLOTS, STYLE, Array, Plots, hide_axis, new_figure, tile
 from .methods import one_run_each, parts_of
@@ -34,7 +33,7 @@ def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
     Test images stand above. Published settings are shown, of several counts of training steps
     the largest, and of several seeds the lowest.
     """
-    for stem, title, own in parts_of(longest(rows), "samples"):
+    for stem, title, own in parts_of(rows, "samples"):
         lines: dict[str, Pair] = {}
         for row in one_run_each(own):
             saved = runs.arrays(str(row["run"]))

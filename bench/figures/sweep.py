@@ -25,6 +25,7 @@ from ..comparison.columns import (
 )
 from ..comparison.labels import axis_title, metric_short
 from ..comparison.significance import half_width
+from ..comparison.steps import longest
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
@@ -69,7 +70,7 @@ SWEEPS = (
 @PLOTS.register("latent-size")
 def latent_size_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws bits/dim, FD and IFE against the latent size, a panel for each data set."""
-    for part in suite_parts(without_floor(rows)):
+    for part in suite_parts(without_floor(longest(rows))):
         if not has_several_sizes(part.rows):
             continue
         own = shortened(with_places(part.rows))
@@ -84,7 +85,7 @@ def latent_size_plots(rows: Rows, runs: RunFiles) -> Plots:
 @PLOTS.register("settings")
 def setting_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws scores against each hyperparameter that the rows vary."""
-    for part in suite_parts(without_floor(rows)):
+    for part in suite_parts(without_floor(longest(rows))):
         own = shortened(with_places(part.rows))
         for sweep in SWEEPS:
             varied = _with_setting(own, sweep)

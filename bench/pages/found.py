@@ -4,54 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
-from scipy.special import stdtrit
 
 from ..comparison.cells import one_likelihood
-from ..comparison.columns import join, with_places, without_floor
+from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import AT_LEAST, AT_MOST, NO_CLAIM, Arrays
-from ..comparison.labels import settings_of
-from ..comparison.samples import device_word, has_both_kinds, references_of, sampled
+from ..comparison.samples import device_word
 from ..comparison.significance import LEVEL, Seeds, mean, smallest_detectable
-from ..comparison.steps import longest, named_without_steps
-from ..comparison.table import Table
+from ..comparison.steps import named_without_steps
 from ..records.results import Rows
-from ..records.rows import TUNED
-from ..tables.headline import headline_tables
 from .aef import BITS, aef_effects
 from .effects import Effect
 from .equal_cost import at_equal_cost, main_scores
+from .families import Study, largest_study
 from .methods import Method, by_method, listed, paired
 from .rae import Scores, is_rae, mixture_effects
 
 MOST_WORDS = 150
 OVER = " over "
 HOW_TO_READ = (
-    "*Leads and gains are mean paired differences over seeds, in FD where no other unit is named "
-    "and positive for the better. [a, b] is their 95 % interval. That of a lead allows for the "
-    "choice among methods; below the number named, so many seeds do not tell a lead from none in "
-    "4 of 5 cases. At least, at most: one side is a lower bound on the likelihood. At equal cost "
-    "a score between two counts of steps lies on a line over the logarithm of the seconds.*"
+    "*Leads and gains are mean paired differences over seeds, positive for the better, in FD where "
+    "no other unit is named. [a, b] is their 95 % interval; that of a lead allows for the choice "
+    "among methods. Undecided below: so many seeds miss a smaller lead in more than one of five "
+    "cases. At least, at most: one side is a lower bound on the likelihood. At equal cost a score "
+    "between two counts of steps is taken to lie on a line over the logarithm of the seconds.*"
 )
-# Rows that agree in these may be of several suites, such as one that varies the steps.
-SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
-
-
-@dataclass(frozen=True)
-class Study:
-    """The rows of one comparison of families, as of one suite.
-
-    Attributes:
-        rows: All at published settings, with their references.
-        published: Those of the longest trainings.
-        tuned: Those of the longest trainings at tuned settings.
-    """
-
-    rows: Rows
-    published: Rows
-    tuned: Rows
 
 
 def found_text(rows: Rows, arrays: Arrays) -> str:
@@ -78,51 +54,6 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
     """Returns what was found under its title, with a line on how to read it; empty where none."""
     text = found_text(rows, arrays)
     return f"**What we found.** {text}\n\n{HOW_TO_READ}" if text else ""
-
-
-def headline_of(rows: Rows) -> list[Table]:
-    """Returns the headline of the suite that most runs of the largest comparison are of."""
-    study = largest_study(rows)
-    if study is None:
-        return []
-    runs = without_floor(rows[rows["run"].isin(set(study.published["run"]))])
-    runs = runs.drop_duplicates("run")
-    suite = min(runs["suite"].mode())
-    same = (rows["suite"] == suite) & (rows["scale"] == runs["scale"].iloc[0])
-    return list(headline_tables(rows[same].reset_index(drop=True)))
-
-
-def largest_study(rows: Rows) -> Study | None:
-    """Returns the rows of the one setting, sampled in two ways, with the most training steps."""
-    studies = []
-    for key, own in without_floor(rows).groupby(SETTING, sort=True):
-        if own["objective"].nunique() > 1 and has_both_kinds(sampled(with_places(own))):
-            references = references_of(rows)
-            same = (references["scale"] == key[0]) & (references["dataset"] == key[1])
-            steps = int(own.drop_duplicates("run")["steps"].sum())
-            studies.append((steps, join(references[same], own)))
-    if not studies:
-        return None
-    whole = max(studies, key=lambda study: study[0])[1]
-    whole = whole.assign(suite=sorted(without_floor(whole)["suite"])[0])
-    chosen = is_tuned(whole)
-    published, tuned = (whole[own].reset_index(drop=True) for own in (~chosen, chosen))
-    return Study(
-        published, longest(published), _with_untunable(longest(tuned), longest(published))
-    )
-
-
-def _with_untunable(tuned: Rows, published: Rows) -> Rows:
-    """Adds to tuned rows those of objectives that have nothing to tune."""
-    names = ["objective", "space"]
-    known = set(map(tuple, tuned[names].to_numpy()))
-    rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
-    return join(tuned, published[np.array(rest, dtype=bool)]) if len(tuned) else tuned
-
-
-def is_tuned(rows: Rows) -> np.ndarray:
-    """Returns which rows are of settings that were tuned on validation images."""
-    return np.array([TUNED in settings_of(text) for text in rows["variant"]], dtype=bool)
 
 
 def _shortened(text: str, rows: Rows) -> str:
@@ -259,6 +190,8 @@ def _told(effect: Effect, seeds: int, of: str = "") -> str:
         seeds: How many seeds the reader takes it to have; another count is named.
         of: What the interval is, where it is the first.
     """
+    from scipy.special import stdtrit
+
     count = len(effect.differences)
     level = LEVEL / effect.candidates
     half = float(stdtrit(count - 1, 1 - level / 2)) * effect.error

@@ -21,7 +21,7 @@ from ..figures.sheet import run_strips, sheet_names
 from ..files.storage import write_atomically
 from ..records.results import csv_text, joined, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
-from .found import headline_of
+from .families import headline_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,13 +9,15 @@ from pathlib import Path
 from ..comparison.cells import compute_seconds
 from ..comparison.columns import with_places, without_floor
 from ..comparison.labels import settings_of, suite_titles
+from ..comparison.steps import longest
 from ..files.storage import write_atomically
 from ..records.per_image import PerImage, ScoreKey, read_per_image
 from ..records.results import Rows, joined, read_results
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings, seeds_range
 from .effects import claim_verdict
-from .found import found_paragraph, headline_of, largest_study
+from .families import headline_of, largest_study
+from .found import found_paragraph
 from .protocol import training_text
 from .report import FIRST
 
@@ -112,7 +114,7 @@ def _verdicts(directory: Path, rows: Rows) -> tuple[str, ...]:
     found = findings(rows, read_per_image(directory))
     own = {claim: [f for f in found if f.effect.claim == claim] for claim in MEANINGS}
     cells = (claim_verdict(judged) if judged else "-" for judged in own.values())
-    return ", ".join(suite_titles(rows)), *cells, training_text(rows)
+    return ", ".join(suite_titles(rows)), *cells, training_text(longest(rows))
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

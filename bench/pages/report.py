@@ -8,7 +8,7 @@ from pathlib import Path
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
-from ..comparison.steps import SHORTER
+from ..comparison.steps import SHORTER, by_steps
 from ..comparison.table import TABLES, Table, write_table
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
@@ -115,16 +115,20 @@ def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
 
 def missing_runs(rows: Rows) -> list[str]:
     """Names lost seeds, which other methods of the same suite and size have, and failed scores."""
-    trained = without_floor(with_places(rows))
     found = []
     places = ["suite", "scale", "dataset", "latent_dim"]
-    for (suite, scale, dataset, size), part in trained.groupby(places):
-        seeds = set(part["seed"])
-        for method, own in part.groupby("method"):
-            lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
-            if lost:
-                where = f"{suite} ({scale}), {dataset}, d = {size}"
-                found.append(f"{where}: '{method}' has no run of seeds {lost}.")
+    for steps, some in by_steps(rows):
+        longer = f", {steps:,} steps" if steps else ""
+        for (suite, scale, dataset, size), part in without_floor(with_places(some)).groupby(
+            places
+        ):
+            seeds = set(part["seed"])
+            for method, own in part.groupby("method"):
+                lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
+                if lost:
+                    where = f"{suite} ({scale}), {dataset}, d = {size}{longer}"
+                    found.append(f"{where}: '{method}' has no run of seeds {lost}.")
+    trained = without_floor(with_places(rows))
     for status in ("diverged", "failed"):
         bad = trained[trained["status"] == status]
         for (_, _, run, reason), own in bad.groupby(["method", "seed", "run", "reason"]):

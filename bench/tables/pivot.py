@@ -21,6 +21,7 @@ from ..comparison.columns import (
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
+from ..comparison.steps import longest
 from ..comparison.table import TABLES, Table, file_name
 from ..records.results import Rows
 
@@ -34,7 +35,7 @@ def grid_tables(rows: Rows) -> Iterator[Table]:
 
     Image scores are those of samples from what each objective samples from (column N).
     """
-    for part in suite_parts(rows):
+    for part in suite_parts(longest(rows)):
         trained = without_floor(part.rows)
         if not has_several_sizes(trained):
             continue
@@ -51,7 +52,7 @@ def grid_tables(rows: Rows) -> Iterator[Table]:
 @TABLES.register("noise")
 def noise_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for suites with several noise levels, a table over them for each score."""
-    for part in suite_parts(without_floor(rows)):
+    for part in suite_parts(without_floor(longest(rows))):
         levelled = _with_level(with_places(part.rows))
         if levelled["level"].nunique() < 2:
             continue

@@ -22,6 +22,7 @@ from ..comparison.cells import (
 )
 from ..comparison.columns import with_places, without_floor
 from ..comparison.significance import t_interval
+from ..comparison.steps import longest
 from ..comparison.table import (
     TABLES,
     Cell,
@@ -102,7 +103,7 @@ def read_published(path: Path) -> list[Published]:
 @TABLES.register("published")
 def published_tables(rows: Rows) -> Iterator[Table]:
     """Yields, for each suite and scale, published values beside ours where there are any."""
-    for part in suite_parts(rows):
+    for part in suite_parts(longest(rows)):
         trained = with_places(without_floor(part.rows))
         lines = [*_rae_lines(trained), *_anchor_lines(trained), *_aef_lines(trained)]
         if lines:

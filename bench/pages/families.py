@@ -1,0 +1,79 @@
+"""The rows of the largest comparison of families, and its headline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..comparison.columns import join, with_places, without_floor
+from ..comparison.labels import settings_of
+from ..comparison.samples import has_both_kinds, references_of, sampled
+from ..comparison.steps import longest
+from ..comparison.table import Table
+from ..records.results import Rows
+from ..records.rows import TUNED
+from ..tables.headline import headline_tables
+
+# Rows that agree in these may be of several suites, such as one that varies the steps.
+SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The rows of one comparison of families, as of one suite.
+
+    Attributes:
+        rows: All at published settings, with their references.
+        published: Those of the longest trainings.
+        tuned: Those of the longest trainings at tuned settings.
+    """
+
+    rows: Rows
+    published: Rows
+    tuned: Rows
+
+
+def headline_of(rows: Rows) -> list[Table]:
+    """Returns the headline of the suite that most runs of the largest comparison are of."""
+    study = largest_study(rows)
+    if study is None:
+        return []
+    runs = without_floor(rows[rows["run"].isin(set(study.published["run"]))])
+    runs = runs.drop_duplicates("run")
+    suite = min(runs["suite"].mode())
+    same = (rows["suite"] == suite) & (rows["scale"] == runs["scale"].iloc[0])
+    return list(headline_tables(rows[same].reset_index(drop=True)))
+
+
+def largest_study(rows: Rows) -> Study | None:
+    """Returns the rows of the one setting, sampled in two ways, with the most training steps."""
+    studies = []
+    for key, own in without_floor(rows).groupby(SETTING, sort=True):
+        if own["objective"].nunique() > 1 and has_both_kinds(sampled(with_places(own))):
+            references = references_of(rows)
+            same = (references["scale"] == key[0]) & (references["dataset"] == key[1])
+            steps = int(own.drop_duplicates("run")["steps"].sum())
+            studies.append((steps, join(references[same], own)))
+    if not studies:
+        return None
+    whole = max(studies, key=lambda study: study[0])[1]
+    whole = whole.assign(suite=sorted(without_floor(whole)["suite"])[0])
+    chosen = is_tuned(whole)
+    published, tuned = (whole[own].reset_index(drop=True) for own in (~chosen, chosen))
+    return Study(
+        published, longest(published), _with_untunable(longest(tuned), longest(published))
+    )
+
+
+def _with_untunable(tuned: Rows, published: Rows) -> Rows:
+    """Adds to tuned rows those of objectives that have nothing to tune."""
+    names = ["objective", "space"]
+    known = set(map(tuple, tuned[names].to_numpy()))
+    rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
+    return join(tuned, published[np.array(rest, dtype=bool)]) if len(tuned) else tuned
+
+
+def is_tuned(rows: Rows) -> np.ndarray:
+    """Returns which rows are of settings that were tuned on validation images."""
+    return np.array([TUNED in settings_of(text) for text in rows["variant"]], dtype=bool)
