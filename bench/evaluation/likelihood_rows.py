@@ -104,7 +104,7 @@ class LikelihoodRows:
         settings = LikelihoodSettings(
             images=images,
             samples=wanted.likelihood_samples,
-            k_images=min(wanted.likelihood_k_images, images),
+            k_images=min(wanted.likelihood_k_images, len(data.test)),
             k_samples=wanted.likelihood_k_samples,
             annealing_images=min(wanted.annealing_images, images),
             simulated_images=min(wanted.annealing_images, 20),

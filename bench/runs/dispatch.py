@@ -17,7 +17,7 @@ from ..errors import RunFailed, UserError
 from ..interruption import check_stop
 
 if TYPE_CHECKING:
-    from .runner import Request
+    from .request import Request
 
 BUSY_SECONDS = 2.0
 DETERMINISTIC = "AEBENCH_DETERMINISTIC"

@@ -87,8 +87,8 @@ class Evaluation:
         images: Images in each set, real and generated.
         likelihood_images: Test images whose likelihood is estimated; 0 for none.
         likelihood_samples: Importance samples K for each.
-        likelihood_k_images: Test images for the larger K; 0 for none.
-        likelihood_k_samples: The larger K.
+        likelihood_k_images: Test images of a second estimate; 0 for none.
+        likelihood_k_samples: Its K.
         likelihood_validation_images: Validation images that a completed model's noise is fitted
             to; the first 64 of them also choose the proposal.
         annealing_images: Test images for annealed importance sampling; 0 for none.

@@ -85,10 +85,13 @@ def load_suite(
     width = {"width": WIDTHS[scale]} if "scales" in content else {}
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
-    expansion = _Expansion(
-        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), own_budget
-    )
-    for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
+    under, over = _merged(width, content), _merged(preset, chosen, seed)
+    listed, key = content["runs"], "runs"
+    if "runs" in preset:
+        under, over = _merged(under, preset), _merged(chosen, seed)
+        listed, key = preset["runs"], f"scales.{scale}.runs"
+    expansion = _Expansion(source, key, name, scale, under, over, own_budget)
+    for blocks in (listed, [_adopted(listed[0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
             tuned = _tuned(configs, suite_folder(suite))
@@ -103,6 +106,7 @@ class _Expansion:
 
     Attributes:
         source: What an error names.
+        key: Where the blocks are in the suite's file.
         suite: Name of the suite.
         scale: The scale in force.
         under: What a block changes.
@@ -111,6 +115,7 @@ class _Expansion:
     """
 
     source: str
+    key: str
     suite: str
     scale: str
     under: Values
@@ -124,7 +129,7 @@ class _Expansion:
             try:
                 found += self._runs(index, _merged(self.under, block, self.over), len(found))
             except ValidationError as error:
-                raise refusal(error, self.source, f"runs[{index}].") from error
+                raise refusal(error, self.source, f"{self.key}[{index}].") from error
         return found
 
     def _runs(self, index: int, settings: Values, before: int) -> list[Config]:
@@ -133,7 +138,7 @@ class _Expansion:
         count = math.prod(len(_listed(v)) for table in tables for v in table.values())
         if before + count > MOST_RUNS:
             raise UserError(
-                f"{self.source}: up to 'runs[{index}]' it stands for {before + count} runs; "
+                f"{self.source}: up to '{self.key}[{index}]' it stands for {before + count} runs; "
                 f"expected at most {MOST_RUNS}."
             )
         width = float(settings.get("width", 1.0))
