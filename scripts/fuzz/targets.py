@@ -16,7 +16,8 @@ from unittest import mock
 import numpy as np
 import torch
 from aebench.bench.calibration import study as calibration
-from aebench.bench.cli.run import _seeds, _settings
+from aebench.bench.cli.run import _seeds
+from aebench.bench.cli.words import dotted_settings
 from aebench.bench.comparison import labels
 from aebench.bench.data.celeba import PARTITION, read_partition
 from aebench.bench.data.celebahq import read_index
@@ -289,7 +290,7 @@ def _given(path: Path) -> object:
     if key in ("seed", "dataset", "latent_dim"):
         load_suite(str(content), only={key: value})
     seeds = _seeds(value) if key == "seed" else None
-    return load_suite(str(content), settings=_settings([text]), seeds=seeds)
+    return load_suite(str(content), settings=dotted_settings([text]), seeds=seeds)
 
 
 def _json_cells(path: Path) -> object:
