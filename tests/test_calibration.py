@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from aebench.bench.calibration import study as calibration
-from aebench.bench.calibration.damage import PrincipalComponents, add_noise, blur
 from aebench.bench.calibration.report import write_report
 from aebench.bench.calibration.sets import Damage, Pools
 from aebench.bench.calibration.study import SMOKE, run
@@ -24,6 +23,7 @@ from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import UserError
 from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.files.written import read_list
+from aebench.metrics.damage import PrincipalComponents, add_noise, blur
 from scipy.stats import norm
 
 pytestmark = pytest.mark.sensitive

@@ -73,13 +73,17 @@ def scores_at_truth(
     )
 
 
-def image_scores(name: str, dims: int | None = 64, **options: Any) -> list[LikelihoodScore]:
+def image_scores(
+    name: str, dims: int | None = 64, k_images: int = 0, **options: Any
+) -> list[LikelihoodScore]:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (90, 1, 8, 8), generator=generator, dtype=torch.uint8)
     objective = build(name, backbone="tiny", image_shape=(1, 8, 8), latent_dim=2, **options)
     with torch.no_grad():
         objective.initialise(objective.space.prepare(pixels[:50], generator), generator)
-    settings = dataclasses.replace(PLAIN, images=20, samples=50, tuning_images=8)
+    settings = dataclasses.replace(
+        PLAIN, images=20, samples=50, k_images=k_images, tuning_images=8
+    )
     return likelihood_scores(
         objective,
         test=pixels[:40],
@@ -108,6 +112,21 @@ def test_a_native_bound_has_its_kind_its_k_and_the_truth_within_its_error(name):
     assert abs(gap.value or math.nan) < 0.3
     assert gap.kind == ""
     assert gap.n_generated == 20
+
+
+def test_a_second_estimate_of_more_images_leaves_the_first_as_it_is():
+    more = dataclasses.replace(PLAIN, images=20, k_images=100, k_samples=32)
+    alone = scores_at_truth("vae", dataclasses.replace(PLAIN, images=20))
+    both = scores_at_truth("vae", more)
+    assert [(s.metric, s.value) for s in both[: len(alone)]] == [
+        (s.metric, s.value) for s in alone
+    ]
+    second = next(s for s in both[len(alone) :] if s.metric == "log_prob")
+    exact = TRUTH.log_density(DATA.test[:100])
+    assert (second.n_real, second.samples_k) == (100, 32)
+    assert second.value == pytest.approx(float(exact.mean()), abs=0.02)
+    partition = [image_scores("aef-center", space="logit", k_images=count) for count in (0, 40)]
+    assert [s.value for s in partition[0]] == [s.value for s in partition[1]]
 
 
 def test_every_score_fits_the_columns_of_a_result_row():

@@ -75,6 +75,58 @@ def test_what_a_suite_says_of_all_runs_is_changed_by_a_block_and_by_the_scale(su
     assert small.options == {"beta": 3.0, "gamma": 4.0}
 
 
+MEDIUM = """
+[scales.medium]
+seed = [0, 1]
+dataset = "digits"
+backbone = "tiny"
+latent_dim = 2
+training = {steps = 6}
+[[scales.medium.runs]]
+objective = "vae"
+[[scales.medium.runs]]
+objective = "iwae"
+space = "logit"
+training = {steps = 3}
+[[runs]]
+"""
+
+
+def test_runs_of_a_scale_take_the_place_of_the_suites_and_change_what_the_scale_says(suite_file):
+    path = suite_file(("[[runs]]\n", MEDIUM))
+    found = [(c.objective, c.seed, c.training.steps) for c in _at(path, "medium")]
+    assert found == [(o, s, n) for o, n in (("vae", 6), ("iwae", 3)) for s in (0, 1)]
+    assert {(c.objective, c.training.steps) for c in _at(path, "full")} == {("ae", 8), ("vae", 8)}
+    chosen = {"scale": "medium", "training.steps": 2, "seed": 5}
+    assert {(c.seed, c.training.steps) for c in load_suite(path, settings=chosen).configs} == {
+        (5, 2)
+    }
+    only = {"objective": "ae"}
+    (other,) = load_suite(path, settings={"scale": "medium"}, only=only, seeds=[1]).configs
+    assert (other.objective, other.training.steps) == ("ae", 6)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("sede = 1", "key 'scales.medium.runs[1].sede' is unknown. Did you mean 'seed'?"),
+        ("latent_dim = 0", "key 'scales.medium.runs[1].latent_dim' is 0; expected at least 1"),
+        ("options = {beta = nan}", "key 'scales.medium.runs[1].options' holds what JSON cannot"),
+    ],
+)
+def test_what_is_wrong_in_the_runs_of_a_scale_is_told_with_its_place(suite_file, line, told):
+    path = suite_file(("[[runs]]\n", MEDIUM.replace('"iwae"', f'"iwae"\n{line}')))
+    with pytest.raises(UserError) as error:
+        load_suite(path, settings={"scale": "medium"})
+    assert told in str(error.value)
+
+
+def test_a_key_that_a_scale_does_not_know_is_told_with_those_it_knows(suite_file):
+    path = suite_file(("[training]", "scales.medium.run = []\n[training]"))
+    with pytest.raises(UserError, match=r"'scales.medium.run' is unknown. Did you mean 'runs'"):
+        load_suite(path)
+
+
 def test_whole_numbers_stand_for_numbers_and_nothing_else_does(suite_file):
     path = suite_file(("steps = 8", "steps = 8\ngradient_clip = 2"))
     clip = load_suite(path).configs[0].training.gradient_clip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 from aebench.bench.cli.run import folder_name
 from aebench.bench.data.dataset import DATASETS, find_source, load_dataset
 from aebench.bench.errors import UserError
+from aebench.bench.evaluation.identity import CHOICES
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.runs.preflight import check_suite
@@ -20,9 +22,21 @@ from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from aebench.models.backbones.backbone import BACKBONES
 from aebench.models.building import build
 from aebench.models.densities.density import build_density
+from aebench.models.objectives.iwae import IWAE
 from aebench.models.objectives.objective import OBJECTIVES
 
-SCALES = ("smoke", "small", "full")
+SCALES = ("smoke", "small", "medium", "full")
+# Runs and steps at medium, where a suite has that scale.
+MEDIUM = {
+    "aef-denoising-fashion-mnist": (9, 45_000),
+    "aef-grid-fashion-mnist": (12, 60_012),
+    "families-fashion-mnist": (135, 909_090),
+    "rae-2d-latent": (8, 40_000),
+    "rae-beta-sweep": (8, 40_000),
+    "rae-mc-samples": (5, 25_000),
+    "rae-prd": (8, 80_000),
+    "rae-table1-fashion-mnist": (30, 300_000),
+}
 # Runs at smoke, small and full.
 COUNTS = {
     "aef-ablation-fashion-mnist": (27, 27, 81),
@@ -75,13 +89,23 @@ def test_no_packaged_suite_trains_spectral_norm_without_batch_norm():
     assert {objective for objective, _, _ in found} > {"rae-sn"}
 
 
+def scales_of(name):
+    return [scale for scale in SCALES if scale != "medium" or name in MEDIUM]
+
+
 def every_config():
-    return [(n, s, c) for n in COUNTS for s in SCALES for c in expand(n, s).configs]
+    return [(n, s, c) for n in COUNTS for s in scales_of(n) for c in expand(n, s).configs]
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_packaged_suite_expands_to_the_expected_number_of_runs_at_every_scale(name):
-    assert tuple(len(expand(name, scale).configs) for scale in SCALES) == COUNTS[name]
+    scales = ("smoke", "small", "full")
+    assert tuple(len(expand(name, scale).configs) for scale in scales) == COUNTS[name]
+    medium = "medium" in read_suite_file(name)[1]["scales"]
+    assert medium == (name in MEDIUM)
+    if medium:
+        configs = expand(name, "medium").configs
+        assert (len(configs), sum(c.training.steps for c in configs)) == MEDIUM[name]
 
 
 def test_every_packaged_suite_with_scales_is_counted_here():
@@ -185,13 +209,81 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_smaller_scale_is_smaller_in_every_run(name):
-    smoke, small, full = (expand(name, scale).configs for scale in SCALES)
+    smoke, small, full = (expand(name, scale).configs for scale in SCALES if scale != "medium")
     for less, more in ((smoke, small), (small, full)):
         sizes = [[c.training.steps * c.training.batch_size for c in own] for own in (less, more)]
         assert max(sizes[0]) < min(sizes[1])
         assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
     assert {c.backbone_options.get("width", 1.0) for c in full} == {1.0}
     assert {c.backbone_options["width"] for c in smoke} == {WIDTHS["smoke"]}
+
+
+@pytest.mark.parametrize("name", MEDIUM)
+def test_the_longest_runs_of_medium_are_between_those_of_small_and_of_full(name):
+    for less, more in pairwise(expand(name, scale).configs for scale in SCALES[1:]):
+        smaller, larger = longest(less), longest(more)
+        shared = smaller.keys() & larger.keys()
+        assert shared and all(smaller[method] < larger[method] for method in shared)
+        assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
+
+
+def longest(configs):
+    """Returns the most images that a run sees in training, by what is trained."""
+    counts = {}
+    for config in configs:
+        method = (config.dataset, config.objective, config.space)
+        size = config.training.steps * config.training.batch_size
+        counts[method] = max(size, counts.get(method, 0))
+    return counts
+
+
+def test_at_medium_the_iwae_costs_as_many_passes_of_the_networks_as_the_others():
+    configs = expand("families-fashion-mnist", "medium").configs
+    assert len({replace(config.training, steps=1) for config in configs}) == 1
+    seen = longest(configs)
+    steps = {method: count / configs[0].training.batch_size for method, count in seen.items()}
+    samples = IWAE.default_samples
+    passes = steps.pop(("fashion-mnist", "iwae", "logit")) * (1 + samples)
+    assert set(steps.values()) == {10_000} and 20_000 - samples <= passes <= 20_000
+
+
+def test_at_medium_one_objective_of_each_family_is_trained_for_fewer_steps_too():
+    found = {}
+    for config in expand("families-fashion-mnist", "medium").configs:
+        found.setdefault((config.objective, config.space), set()).add(
+            (config.training.steps, config.seed)
+        )
+    several = {method for method, own in found.items() if len(own) > 5}
+    assert several == {
+        *(("wae-mmd", ""), ("rae-l2", ""), ("ae", ""), ("vae", "logit"), ("aef-center", "logit"))
+    }
+    wanted = {(steps, seed) for steps in (1000, 3000, 10_000) for seed in range(5)}
+    assert all(found[method] == wanted for method in several)
+
+
+def test_at_medium_the_runs_of_the_prd_curves_are_those_of_table_1():
+    known = {c.digest: values(c) for c in expand("rae-table1-fashion-mnist", "medium").configs}
+    for config in expand("rae-prd", "medium").configs:
+        assert values(config) == known[config.digest]
+
+
+def values(config):
+    """Returns the settings of an evaluation on which the values of its scores depend."""
+    settings = asdict(config.evaluation)
+    return {name: value for name, value in settings.items() if name not in CHOICES}
+
+
+def test_the_grid_at_medium_has_the_notebooks_network_flows_steps_and_samples():
+    configs = expand("aef-grid-fashion-mnist", "medium").configs
+    full = expand("aef-grid-fashion-mnist", "full").configs
+    told = {(c.objective, str(c.options)) for c in configs}
+    assert told < {(c.objective, str(c.options)) for c in full}
+    assert {c.backbone_options.get("width", 1.0) for c in configs} == {1.0}
+    assert {(c.split, c.training.steps, c.training.batch_size) for c in configs} == {
+        ("aef", 5001, 128)
+    }
+    (evaluation,) = {c.evaluation for c in configs}
+    assert (evaluation.likelihood_k_images, evaluation.likelihood_k_samples) == (10_000, 32)
 
 
 def test_the_released_settings_are_those_of_the_specification():

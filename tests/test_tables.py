@@ -178,6 +178,15 @@ def test_a_run_scored_in_two_ways_or_on_two_backbones_keeps_each_likelihood():
     assert sorted(kept["value"]) == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("levels", [{"vae": 4.6}, {"vae": 4.6, "aef-center": 4.3}])
+def test_a_second_estimate_of_few_samples_does_not_stand_for_that_of_many(levels):
+    rows = likelihood_rows(levels=levels, n_real=1000)
+    few = likelihood_rows(levels={"vae": 5.0}, n_real=10_000, samples_k=32, trusted="no")
+    for order in (rows + few, few + rows):
+        kept = one_likelihood(with_places(frame(order)))
+        assert set(kept["n_real"]) == {1000} and len(kept) == len(rows)
+
+
 def test_likelihoods_of_each_space_have_their_own_column_in_every_table():
     rows = likelihood_rows() + likelihood_rows(levels={"vae": 9.0}, space="unit")
     rows += likelihood_rows(levels={"vae": 2.0}, space="real") + table_rows(latent_dim=8)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ...metrics.damage import PrincipalComponents, add_noise, blur
 from ...models.streams import stream, stream_seed
 from ..errors import UserError
-from .damage import PrincipalComponents, add_noise, blur
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..records.results import Rows
-from .columns import FLOOR, Column, join, with_places, without_floor
+from .columns import Column, is_reference, join, with_places, without_floor
 from .footnotes import UNTRUSTED
-from .labels import metric_short, objective_order, suite_title
+from .labels import FLOOR, REFERENCES, metric_short, objective_order, suite_title
 from .significance import mean, separated_from_best
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
@@ -60,9 +61,9 @@ def table_parts(rows: Rows) -> Iterator[Part]:
         if not has_several_sizes(trained):
             yield replace(part, rows=with_places(part.rows))
             continue
-        floor = part.rows[part.rows["objective"] == FLOOR]
+        references = part.rows[is_reference(part.rows)]
         for size, own in trained.groupby("latent_dim"):
-            placed, suffix = with_places(join(floor, own)), file_name(part.suffix, f"d{size}")
+            placed, suffix = with_places(join(references, own)), file_name(part.suffix, f"d{size}")
             yield Part(placed, f"{part.title}, d = {size}", suffix)
 
 
@@ -104,16 +105,17 @@ def score_table(
     for _, column in columns:
         marks, reason = column_marks(column)
         reasons.append(reason)
-        count = int(expected[column.rows["dataset"].iloc[0]])
+        count, behind = int(expected[column.rows["dataset"].iloc[0]]), losses(column)
         for method, cells in lines.items():
             own = column.rows[column.rows["method"] == method]
-            cells.append(score_cell(own, count, marks.get(method, "")))
+            cell = score_cell(own, count, marks.get(method, ""))
+            cells.append(replace(cell, warnings=(*cell.warnings, *behind.get(method, ()))))
     groups = ", ".join(dict.fromkeys(column.group for _, column in columns))
     more = extra or {}
     return Table(
         file_name(stem, part.suffix),
         f"{what} · {groups} · {part.title}",
-        (*filter(None, notes), *interval_notes(rows), mark_note(reasons)),
+        (*filter(None, (*notes, reference_note(rows))), *interval_notes(rows), mark_note(reasons)),
         "objective",
         (*(header for header, _ in columns), *(("", name) for name in more)),
         tuple((m, (*cells, *(own[m] for own in more.values()))) for m, cells in lines.items()),
@@ -131,6 +133,31 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     if len(tied) == len(seeds) and len(tied) > 1:
         return {}, "no row is separated from the best"
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
+
+
+def losses(column: Column) -> dict[str, tuple[str, ...]]:
+    """Returns for each method whose mean is worse than that of damaged real images a warning."""
+    trained = without_floor(column.rows)
+    sign = {"lower": 1, "higher": -1}.get(str(trained["better"].iloc[0]), 0)
+    means = {
+        str(name): mean(seed_values(own))
+        for name, own in column.rows.groupby("method", sort=False)
+    }
+    return {
+        name: tuple(
+            f"worse than real images {how}"
+            for reference, how in REFERENCES.items()
+            if reference != FLOOR and sign * (means[name] - means.get(reference, math.nan)) > 0
+        )
+        for name in trained["method"].unique()
+    }
+
+
+def reference_note(rows: Rows) -> str:
+    """Returns the sentence of a caption on the references among rows, if damaged ones are."""
+    found = [name for name in REFERENCES if name in set(rows["objective"])]
+    told = ", ".join(f"{name} {REFERENCES[name]}" for name in found)
+    return f"Held-out real images: {told}." if set(found) - {FLOOR} else ""
 
 
 def is_trusted(rows: Rows) -> pd.Series[bool]:
@@ -210,7 +237,7 @@ def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
         return Cell("-")
     if (rows["status"] == "not applicable").all():
         return Cell("n/a", seeds="not applicable")
-    if (rows["objective"] == FLOOR).all():
+    if is_reference(rows).all():
         expected = 0
     cell = seeds_cell(seed_values(rows), expected, lost_text(rows), mark, image_error(rows))
     doubtful = _values(rows[(rows["status"] == "ok") & ~is_trusted(rows)])
@@ -252,13 +279,23 @@ def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
     if len(own) == 0:
         return own
     own["place"] = likelihood_places(own)
-    images = own.groupby("dataset")["n_real"].transform(lambda counts: counts.mode().iloc[-1])
+    images = own["dataset"].map(
+        {name: _image_count(same) for name, same in own.groupby("dataset")}
+    )
     own = own[(own["n_real"] == images) | own["n_real"].isna()]
     order = own.assign(
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
     return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
+
+
+def _image_count(rows: Rows) -> int:
+    """Returns how many images most estimates have; of two counts, that with the most draws."""
+    draws = rows["n_real"] * rows["samples_k"].fillna(1)
+    counts = rows.assign(draws=draws).groupby("n_real")["draws"].agg(["size", "max"])
+    order = counts.reset_index().sort_values(["size", "max", "n_real"])
+    return int(order["n_real"].iloc[-1]) if len(order) else 0
 
 
 def method_order(rows: Rows) -> list[str]:

@@ -12,13 +12,12 @@ from ..files.storage import canonical_json
 from ..records.migration import SETTINGS
 from ..records.recipe import Settings, recipe_notes, recipe_of, without_name
 from ..records.results import Rows
-from .labels import settings_of, variant_of, variant_text
+from .labels import REFERENCES, settings_of, variant_of, variant_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = ("split", "image_shape", "features", "n_real", "n_generated", "measure")
-FLOOR = "floor"
 # What makes two rows the same method, in every table, board, comparison and check: all settings
 # of training and evaluation but the seed, and the images' size, which the settings do not say.
 METHOD = ("recipe", "image_shape")
@@ -45,7 +44,7 @@ class Column:
     Attributes:
         group: The data set, with whatever sets this column apart from others like it.
         place: What was scored: ``Rec``, ``N``, ``GMM-10``, ``Interp``, ``bits/dim``, ...
-        rows: The rows that may stand in it, floor included.
+        rows: The rows that may stand in it, references included.
     """
 
     group: str
@@ -101,7 +100,7 @@ def method_labels(rows: Rows) -> list[str]:
     """
     varied = {"selection": rows.groupby("objective")["selection"].transform("nunique") > 1}
     # Where rows have several spaces, a method without its space would be read as like the others.
-    trained = rows["objective"] != FLOOR
+    trained = ~is_reference(rows)
     varied = {"space": trained & (rows.loc[trained, "space"].nunique() > 1)} | varied
     notes = [
         [variant_text(row["variant"]), *(row[name] for name in varied if varied[name].iloc[at])]
@@ -140,9 +139,8 @@ def columns_of(rows: Rows) -> tuple[list[Column], list[str]]:
             for place in sort_places(backbone_rows["place"]):
                 own = backbone_rows[backbone_rows["place"] == place]
                 for detail, same in _split_identities(own, f"{dataset}, {place}", notes):
-                    floor = _matching_floor(part, same)
                     group = f"{dataset}{suffix}{detail}"
-                    columns.append(Column(group, place, join(floor, same)))
+                    columns.append(Column(group, place, join(_references(part, same), same)))
     return columns, notes
 
 
@@ -164,8 +162,13 @@ def sort_places(places: Iterable[str]) -> list[str]:
 
 
 def without_floor(rows: Rows) -> Rows:
-    """Returns the rows of trained models."""
-    return rows[rows["objective"] != FLOOR]
+    """Returns the rows of trained models, without those of references."""
+    return rows[~is_reference(rows)]
+
+
+def is_reference(rows: Rows) -> pd.Series[bool]:
+    """Returns which rows score real images in the place of generated ones."""
+    return rows["objective"].isin(REFERENCES)
 
 
 def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
@@ -253,8 +256,9 @@ def _split_identities(rows: Rows, where: str, notes: list[str]) -> list[tuple[st
     return parts
 
 
-def _matching_floor(rows: Rows, column: Rows) -> Rows:
-    floor = rows[rows["objective"] == FLOOR]
+def _references(rows: Rows, column: Rows) -> Rows:
+    """Returns the references that were scored as the rows of a column were."""
+    found = rows[is_reference(rows)]
     for name in ("metric", "split", "image_shape", "features", "n_real", "n_generated"):
-        floor = floor[floor[name].isin(column[name].unique())]
-    return floor.assign(place=column["place"].iloc[0])
+        found = found[found[name].isin(column[name].unique())]
+    return found.assign(place=column["place"].iloc[0])

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..files.storage import canonical_json
 from ..records.results import Rows
+from ..records.rows import TUNED
 
+# Held-out real images in the place of generated ones: no methods, but what scores are read by.
+REFERENCES = {
+    "floor": "as they are",
+    "blur": "with one pixel of blur",
+    "noise": "with noise of 20 of 255 grey levels",
+}
+FLOOR = next(iter(REFERENCES))
 # The order of Table 1 of the RAE paper, then its appendix, then the AEF paper; others follow.
 ORDER = (
-    *("floor", "vae", "cv-vae", "wae-mmd", "2svae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae"),
+    *("vae", "cv-vae", "wae-mmd", "2svae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae"),
     *("ae-l2", "rae-gp-l2", "rae-l2-sn", "rae-sn-gp", "rae-l2-sn-gp", "iwae", "vae-iaf"),
     *("aef-linear", "aef-linear-fixed", "aef-center", "aef-corner", "maf"),
 )
@@ -36,13 +45,17 @@ SCORES = {
     "ssim": ("Structural similarity", "ssim"),
     "ife": ("Inception feature error", "IFE"),
 }
+TUNED_NOTE = (
+    "tuned: the options of the best of the objective's trials on validation images. An objective "
+    "without such a line has nothing to tune, or its published setting was the best."
+)
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 
 
 def objective_order(names: Iterable[str]) -> list[str]:
-    """Returns names in the papers' row order, unknown ones last and alphabetical."""
-    known = {name: place for place, name in enumerate(ORDER)}
-    return sorted(set(names), key=lambda name: (known.get(name, len(ORDER)), name))
+    """Returns names in the papers' row order, references first, unknown ones last by name."""
+    known = {name: place for place, name in enumerate((*REFERENCES, *ORDER))}
+    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
 
 
 def metric_title(name: str) -> str:
@@ -95,10 +108,18 @@ def variant_of(settings: Mapping[str, Any]) -> str:
 
 def variant_text(variant: str) -> str:
     """Returns a row's variant as ``name=value, name=value``."""
-    return ", ".join(
+    settings = settings_of(variant)
+    texts = [
         f"{name}={_value_text(value)}" if name else str(value)
-        for name, value in sorted(settings_of(variant).items())
-    )
+        for name, value in sorted(settings.items())
+        if name != TUNED
+    ]
+    return ", ".join(texts + [TUNED] * (TUNED in settings))
+
+
+def is_tuned(label: str) -> bool:
+    """Returns whether a method's label is that of tuned settings."""
+    return re.search(rf"\b{TUNED}\b", label) is not None
 
 
 def backbone_text(backbone: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.registry import Registry
-from ..comparison.labels import ORDER
+from ..comparison.labels import ORDER, REFERENCES
 from ..files.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours first, which stay apart for colour-blind readers; the counts of colours,
-# markers and lines share no factor, so that 1,001 objectives differ. Black is the floor's.
+# markers and lines share no factor, so that 1,001 objectives differ. Black is the references'.
 COLOURS = (
     *("#7F7F7F", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#56B4E9", "#44AA99", "#332288"),
     *("#0072B2", "#009E73", "#117733", "#A6761D", "#B2182B"),
@@ -59,9 +59,10 @@ def look_of(objective: str) -> dict[str, Any]:
 
     Names that are not in the papers get theirs from a checksum of the name.
     """
-    if objective == "floor":
-        return {"color": "black", "marker": "", "linestyle": ":"}
-    place = ORDER.index(objective) if objective in ORDER else zlib.crc32(objective.encode())
+    if objective in REFERENCES:
+        line = (":", "--", "-.")[list(REFERENCES).index(objective)]
+        return {"color": "black", "marker": "", "linestyle": line}
+    place = ORDER.index(objective) + 1 if objective in ORDER else zlib.crc32(objective.encode())
     return {
         "color": COLOURS[place % len(COLOURS)],
         "marker": MARKERS[place % len(MARKERS)],

@@ -41,7 +41,7 @@ class LikelihoodSettings:
     Args:
         images: Test images, the first of the test set.
         samples: Importance samples K for each.
-        k_images: Test images of a second, tighter bound; 0 leaves it out.
+        k_images: Test images of a second bound; 0 leaves it out.
         k_samples: Its K.
         annealing_images: Test images for annealing; 0 leaves annealing and bracket out.
         simulated_images: Data simulated from the model for the bracket; 0 leaves it out.
@@ -92,7 +92,8 @@ class LikelihoodScorer:
     @cached_property
     def tested(self) -> Observed:
         """The first test images, dequantised once; the same noise for every objective."""
-        return self._observed(self.test, self.settings.images, "test")
+        count = max(self.settings.images, self.settings.k_images)
+        return self._observed(self.test, count, "test")
 
     @cached_property
     def held_out(self) -> Observed:
@@ -151,7 +152,8 @@ class LikelihoodScorer:
 
     @torch.no_grad()
     def _exact(self) -> list[LikelihoodScore]:
-        log_prob, x = cast(Any, self.objective).log_prob, self.tested.x
+        log_prob = cast(Any, self.objective).log_prob
+        x = self.tested.part(0, self.settings.images).x
         parts = in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
         value = torch.cat(parts).double()
         return log_prob_scores(value, self.dims, kind="exact", model="native")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .recipe import Settings, floor_settings, recipe_of, recipe_settings
+from .recipe import Settings, recipe_of, recipe_settings, reference_settings
 from .rows import COLUMNS, SCHEMA
 
 Record = dict[str, Any]
@@ -49,7 +49,7 @@ def older_settings(record: Mapping[str, Any], folder: Path | None = None) -> Set
         folder: The run's directory, where there may be one.
     """
     if record["objective"] == "floor":
-        return floor_settings(record["dataset"], record["split"])
+        return reference_settings("floor", record["dataset"], record["split"])
     try:
         if folder is None:
             raise FileNotFoundError

@@ -52,9 +52,9 @@ def recipe_settings(
     return {**kept, "evaluation": scored}
 
 
-def floor_settings(dataset: str, split: str) -> Settings:
+def reference_settings(name: str, dataset: str, split: str) -> Settings:
     """Returns the settings of real images that are scored as if they were generated."""
-    return {"objective": "floor", "dataset": dataset, "split": split}
+    return {"objective": name, "dataset": dataset, "split": split}
 
 
 def recipe_of(settings: Mapping[str, Any]) -> str:

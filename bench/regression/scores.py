@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..comparison.cells import is_trusted
-from ..comparison.columns import FLOOR, METHOD, SCORE_KEY, comparable
-from ..comparison.labels import settings_of, variant_text
+from ..comparison.columns import METHOD, SCORE_KEY, comparable
+from ..comparison.labels import REFERENCES, settings_of, variant_text
 from ..records.recipe import recipe_notes
 from ..records.results import Rows
 
@@ -38,7 +38,7 @@ class Score:
     @property
     def is_floor(self) -> bool:
         """Whether no model was trained for it."""
-        return bool(self.row["objective"] == FLOOR)
+        return self.row["objective"] in REFERENCES
 
     @property
     def is_distrusted(self) -> bool:

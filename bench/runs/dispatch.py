@@ -89,7 +89,7 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
         with held(request.folder) as mine:
             if not mine:
                 return Done(request, "busy")
-            outcome = Run(request).execute(
+            outcome = (request.opened() or Run(request)).execute(
                 lambda stage: listen(Event(digest, stage)),
                 lambda p: listen(Event(digest, "training", p.step, p.loss, p.rate)),
             )

@@ -1,13 +1,17 @@
-"""The floor of every sample score: real images against other real images at the same counts."""
+"""References for every sample score: real images, whole or damaged, against other real images."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from ...metrics.damage import add_noise, blur
 from ...metrics.devices import lacks_memory
-from ..comparison.columns import FLOOR
+from ...models.streams import stream
+from ..comparison.labels import FLOOR
 from ..errors import RunFailed
 from ..evaluation.evaluation import Evaluator, Item
 from ..evaluation.identity import evaluation_identity
@@ -16,8 +20,9 @@ from ..evaluation.record import EvaluationRecord
 from ..files.locking import held
 from ..files.storage import write_atomically
 from ..interruption import check_stop
+from ..records.code import code_digest
 from ..records.provenance import commit, device_name, versions
-from ..records.recipe import floor_settings
+from ..records.recipe import Settings, reference_settings
 from ..records.results import checksum, encode_result
 from ..records.trainings import run_origin
 from ..suites.config import Config, Evaluation
@@ -31,23 +36,42 @@ if TYPE_CHECKING:
 
     from ..data.dataset import Dataset
 
+BLUR = 1.0  # Standard deviation in pixels.
+NOISE = 20.0  # Standard deviation in grey levels, of 255.
+SEED = 0
+
 
 @dataclasses.dataclass(frozen=True)
 class RealOutputs(RealImages):
-    """Held-out real images in the place of generated ones."""
+    """Held-out real images, as they are or damaged, in the place of generated ones.
+
+    Attributes:
+        name: ``floor`` for images or vectors as they are, ``blur`` or ``noise``.
+    """
 
     data: Dataset
     settings: Evaluation
+    name: str = FLOOR
     densities: tuple[str, ...] = ()
     noise_sigma: float = 0.0
 
     def images(self, kind: str, density: str = "") -> Tensor:
-        """Returns the held-out images or vectors as stored, (N, C, H, W)."""
+        """Returns the held-out images or vectors as stored, damaged as the name says."""
+        if self.name == "blur":
+            return blur(self.heldout, BLUR)
+        if self.name == "noise":
+            return add_noise(self.heldout, NOISE, stream(SEED, "reference/noise"))
         return self.heldout
+
+    @property
+    def code(self) -> str:
+        """The digest of the code of the damage; empty where there is none."""
+        package = "aebench.metrics"
+        return "" if self.name == FLOOR else code_digest([f"{package}.damage"], [package])
 
 
 class FloorEvaluator(Evaluator):
-    """Scores held-out real images as if they were generated."""
+    """Scores real images as if they were generated."""
 
     def items(self) -> list[Item]:  # type: ignore[override]
         """Returns the metrics that compare two sets of images."""
@@ -55,11 +79,11 @@ class FloorEvaluator(Evaluator):
 
 
 def write_floors(requests: Sequence[Request], known: KnownRows | None = None) -> None:
-    """Computes the floor of each data set and counts that the requests score.
+    """Computes the references of each data set and counts that the requests score.
 
     Args:
         requests: All runs of a suite.
-        known: What is committed beside the runs; a floor that is there is not computed again.
+        known: What is committed beside the runs; a reference that is there is not computed again.
 
     Raises:
         RunFailed: Memory does not suffice.
@@ -67,21 +91,29 @@ def write_floors(requests: Sequence[Request], known: KnownRows | None = None) ->
     """
     groups: dict[str, list[Request]] = {}
     for request in requests:
-        groups.setdefault(checksum(_floor_key(request.config)), []).append(request)
-    for digest, group in groups.items():
+        groups.setdefault(checksum(_key(request.config)), []).append(request)
+    for group in groups.values():
         config = group[0].config
         data = dataset(config.dataset, config.split)
-        # Runs of one suite may ask for different metrics; one floor serves them all.
+        # Runs of one suite may ask for different metrics; one reference serves them all.
         settings = _merged([r.config.evaluation for r in group])
-        try:
-            _write_floor(group[0], settings, data, digest, known)
-        except (RuntimeError, MemoryError) as error:
-            if not lacks_memory(error):
-                raise
-            raise RunFailed(
-                f"Floor of the scores on '{config.dataset}': out of memory on "
-                f"{group[0].device}, even for single images."
-            ) from error
+        for outputs in _references(data, settings):
+            try:
+                _write(group[0], outputs, known)
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error):
+                    raise
+                raise RunFailed(
+                    f"{outputs.name.capitalize()} of the scores on '{config.dataset}': out of "
+                    f"memory on {group[0].device}, even for single images."
+                ) from error
+
+
+def _references(data: Dataset, settings: Evaluation) -> Iterator[RealOutputs]:
+    """Yields the floor and, for 8-bit images, what is damaged."""
+    yield RealOutputs(data, settings)
+    if data.test.dtype == torch.uint8 and not RealOutputs(data, settings).are_vectors:
+        yield from (RealOutputs(data, settings, name) for name in ("blur", "noise"))
 
 
 def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -93,44 +125,47 @@ def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def _write_floor(
-    request: Request, settings: Evaluation, data: Dataset, digest: str, known: KnownRows | None
-) -> None:
-    run = f"floor-{digest[:16]}"
+def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> None:
+    config, data, settings = request.config, outputs.data, outputs.settings
+    key = _key(config) if outputs.name == FLOOR else [*_key(config), outputs.name]
+    run = f"{FLOOR}-{checksum(key)[:16]}"
     folder = request.out / "runs" / run
-    outputs: Any = RealOutputs(data, settings)
     identity = evaluation_identity(settings, data.digest)
-    if known is not None and known.has_floor(run, settings, identity):
+    identity["code"] += outputs.code
+    if known is not None and known.has_reference(run, settings, identity):
         return
     evaluation = {"code": identity["code"], "settings": dataclasses.asdict(settings)}
     origin = run_origin({"data": data.digest}, evaluation, "")
-    base = _base(request.config, data, run, request.device)
+    recipe = reference_settings(outputs.name, config.dataset, data.split)
+    base = _base(config, data, run, recipe, request.device)
     with held(folder) as mine:
         if not mine:
             return
         record = EvaluationRecord(folder / "evaluation.json", identity)
-        evaluator = FloorEvaluator(outputs, base, settings, record, request.device)
+        made: Any = outputs
+        evaluator = FloorEvaluator(made, base, settings, record, request.device)
         rows = evaluator.rows(lambda stage: check_stop())
-        recipe = floor_settings(request.config.dataset, data.split)
         text = encode_result(run, rows, recipe, origin)
         path = folder / "result.json"
         if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)
 
 
-def _floor_key(config: Config) -> list[Any]:
+def _key(config: Config) -> list[Any]:
     return [config.dataset, config.split, config.scale, config.evaluation.images]
 
 
-def _base(config: Config, data: Dataset, run: str, device: str) -> dict[str, Any]:
+def _base(
+    config: Config, data: Dataset, run: str, recipe: Settings, device: str
+) -> dict[str, Any]:
     texts = ("backbone", "backbone_hash", "variant", "selection")
     counts = ("latent_dim", "seed", "parameters_backbone", "parameters_outside", "steps")
     return {
-        **place_columns(config, data, run, floor_settings(config.dataset, data.split)),
+        **place_columns(config, data, run, recipe),
         **dict.fromkeys(texts, ""),
         **dict.fromkeys(counts, 0),
         "space": data.default_space,
-        "objective": FLOOR,
+        "objective": recipe["objective"],
         "train_seconds": 0.0,
         "compute_seconds": None,
         "device": device_name(device),

@@ -66,8 +66,8 @@ class KnownRows:
             return found
         return None
 
-    def has_floor(self, run: str, settings: Evaluation, identity: Mapping[str, Any]) -> bool:
-        """Returns whether the floor of the scores asked for is here by its rows alone."""
+    def has_reference(self, run: str, settings: Evaluation, identity: Mapping[str, Any]) -> bool:
+        """Returns whether a reference of the scores asked for is here by its rows alone."""
         found = self.origin(run)
         same = found is not None and found.get("data") == identity["data"]
         return same and _is_asked_for(found or {}, settings, str(identity["code"]))

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..errors import UserError
 from ..records.code import older_scheme
 from ..records.equivalence import same_training_code
 from ..suites.config import Config
 
+if TYPE_CHECKING:
+    from ..training.trainer import Progress
+
 Outcome = Literal["trained", "evaluated", "complete", "stale", "stale (old layout)", "diverged"]
+
+
+class Work(Protocol):
+    """What a request asks for, with all that it needs at hand."""
+
+    def execute(
+        self,
+        report: Callable[[str], None],
+        watch: Callable[[Progress], None] | None = None,
+    ) -> str:
+        """Does what is not done yet, and returns how that ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,10 @@ class Request:
     def folder(self) -> Path:
         """The run's directory."""
         return self.out / "runs" / self.config.digest
+
+    def opened(self) -> Work | None:
+        """Returns what carries the request out, where that is not a `Run`."""
+        return None
 
 
 @dataclass(frozen=True)

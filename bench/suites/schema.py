@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import STRICT, Config, Evaluation, Positive, Training
+from .config import STRICT, Config, Evaluation, Positive, Training, Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -84,17 +84,29 @@ _HINTS = get_type_hints(Config, include_extras=True)
 _TABLES = {
     "training": _settings(Training, swept=True),
     "evaluation": _settings(Evaluation, swept=False),
+    "tuning": _settings(Tuning, swept=False),
 }
 _KEYS = {
     **{key: (_one_or_more(_HINTS[key]), None) for key in FACTORS},
     **{key: (_HINTS[key], None) for key in ("options", "backbone_options")},
     "width": (Positive, None),
+    "tuned": (str, None),
     **{key: (table, None) for key, table in _TABLES.items()},
 }
 _TEXTS = (Config.__doc__ or "").partition("\n")[2] + "    width: Share of the full width.\n"
 Runs = _table("Runs", f"Settings of runs; a list stands for one run each.\n{_TEXTS}", _KEYS)
 _SCALE = (Scale, "full")
-_TABLES["scales"] = _table("Scales", "What a scale changes.", dict.fromkeys(SCALES, (Runs, None)))
+_BLOCKS = Annotated[list[Runs], Field(min_length=1)]  # type: ignore[valid-type]
+_SCALED = _table(
+    "Scaled",
+    f"""What a scale changes in all runs.
+{_TEXTS}
+        runs: Runs in the place of the suite's; they change what the scale says.
+    """,
+    {**_KEYS, "runs": (_BLOCKS, None)},
+)
+_TABLES["scales"] = _table("Scales", "What each scale is.", dict.fromkeys(SCALES, (_SCALED, None)))
+_TABLES |= dict.fromkeys(SCALES, _SCALED)
 SuiteFile = _table(
     "Suite",
     f"""A set of runs. Settings here are for all runs; [[runs]] and the scale change them.
@@ -112,7 +124,7 @@ SuiteFile = _table(
         **dict.fromkeys(("title", "description", "paper", "budget"), (str, "")),
         "scale": _SCALE,
         "scales": (_TABLES["scales"], None),
-        "runs": (Annotated[list[Runs], Field(min_length=1)], ...),  # type: ignore[valid-type]
+        "runs": (_BLOCKS, ...),
     },
 )
 # What is at the top, by what an error's key starts with.

@@ -6,16 +6,18 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import OWN_BUDGET, Config, Evaluation, Training
+from .config import OWN_BUDGET, Config, Evaluation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
-from .suite_files import read_suite_file
+from .suite_files import read_suite_file, suite_folder
+from .trials import Trials
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
 MOST_RUNS = 10_000
@@ -72,6 +74,8 @@ def load_suite(
     keys = [(key.partition("."), value) for key, value in given.items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
     check(chosen, source, "--set ")
+    if chosen.get("tuned"):  # A path from where the command was given, not from the suite.
+        chosen["tuned"] = str(Path(chosen["tuned"]).absolute())
     only = only or {}
     for factor in only:
         if factor not in FACTORS:
@@ -81,13 +85,17 @@ def load_suite(
     width = {"width": WIDTHS[scale]} if "scales" in content else {}
     preset = content.get("scales", {}).get(scale, {})
     seed = {} if seeds is None else {"seed": seeds}
-    expansion = _Expansion(
-        source, name, scale, _merged(width, content), _merged(preset, chosen, seed), own_budget
-    )
-    for blocks in (content["runs"], [_adopted(content["runs"][0], only)]):
+    under, over = _merged(width, content), _merged(preset, chosen, seed)
+    listed, key = content["runs"], "runs"
+    if "runs" in preset:
+        under, over = _merged(under, preset), _merged(chosen, seed)
+        listed, key = preset["runs"], f"scales.{scale}.runs"
+    expansion = _Expansion(source, key, name, scale, under, over, own_budget)
+    for blocks in (listed, [_adopted(listed[0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            return Suite(name, scale, _unique(configs, source), own_budget)
+            tuned = _tuned(configs, suite_folder(suite))
+            return Suite(name, scale, _unique(tuned, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -98,6 +106,7 @@ class _Expansion:
 
     Attributes:
         source: What an error names.
+        key: Where the blocks are in the suite's file.
         suite: Name of the suite.
         scale: The scale in force.
         under: What a block changes.
@@ -106,6 +115,7 @@ class _Expansion:
     """
 
     source: str
+    key: str
     suite: str
     scale: str
     under: Values
@@ -119,7 +129,7 @@ class _Expansion:
             try:
                 found += self._runs(index, _merged(self.under, block, self.over), len(found))
             except ValidationError as error:
-                raise refusal(error, self.source, f"runs[{index}].") from error
+                raise refusal(error, self.source, f"{self.key}[{index}].") from error
         return found
 
     def _runs(self, index: int, settings: Values, before: int) -> list[Config]:
@@ -128,12 +138,13 @@ class _Expansion:
         count = math.prod(len(_listed(v)) for table in tables for v in table.values())
         if before + count > MOST_RUNS:
             raise UserError(
-                f"{self.source}: up to 'runs[{index}]' it stands for {before + count} runs; "
+                f"{self.source}: up to '{self.key}[{index}]' it stands for {before + count} runs; "
                 f"expected at most {MOST_RUNS}."
             )
         width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
         evaluation = Evaluation(**settings.get("evaluation", {}))
+        tuning = Tuning(**settings.get("tuning", {}))
         return [
             Config(
                 suite=self.suite,
@@ -143,6 +154,8 @@ class _Expansion:
                 backbone_options=narrow | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
+                tuning=tuning,
+                tuned=settings.get("tuned", ""),
                 **values,
             )
             for training in [Training(**each) for each in _combinations(tables[0])]
@@ -186,6 +199,18 @@ def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:
                 "evaluations; expected one."
             )
     return tuple(unique.values())
+
+
+def _tuned(configs: list[Config], folder: Path) -> list[Config]:
+    """Returns runs with the options of their best trials; published ones where none is better."""
+    read = {file: Trials.read(folder / file) for file in {c.tuned for c in configs} if file}
+
+    def resolved(config: Config) -> Config:
+        options = read[config.tuned].best_options(config)
+        kept = Path(config.tuned).name if options else ""
+        return replace(config, options={**config.options, **options}, tuned=kept)
+
+    return [resolved(config) if config.tuned else config for config in configs]
 
 
 def _matches(config: Config, only: dict[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..comparison.cells import seed_values, usable, warnings_of
-from ..comparison.columns import SCORE_KEY, method_labels
+from ..comparison.columns import SCORE_KEY, is_reference, method_labels
 from ..comparison.gains import (
     LEGEND,
     NO_CLAIM,
@@ -149,9 +149,12 @@ def paired_scores(
             x, y = seed_values(own), seed_values(groups[1][key])
             if x.keys() & y.keys():
                 entries.append((x, y, own, groups[1][key]))
-    adjusted = holm([paired_p_value(x, y) for x, y, _, _ in entries])
+    trained = [not is_reference(own).any() for _, _, own, _ in entries]
+    tested = [paired_p_value(x, y) for (x, y, _, _), t in zip(entries, trained, strict=True) if t]
+    adjusted = iter(holm(tested))
     scores = []
-    for (x, y, own, other), p in zip(entries, adjusted, strict=True):
+    for (x, y, own, other), is_trained in zip(entries, trained, strict=True):
+        p = next(adjusted) if is_trained else 1.0
         row, gain = own.iloc[0].to_dict(), None
         if row["kind"]:
             before = estimate_of(own, arrays[0], brackets=first)

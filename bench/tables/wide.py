@@ -16,14 +16,21 @@ from ..comparison.cells import (
     table_parts,
 )
 from ..comparison.columns import (
-    FLOOR,
     Column,
     columns_of,
+    is_reference,
     join,
     sort_places,
     without_floor,
 )
-from ..comparison.labels import ARROWS, metric_short, objective_order, score_title, unit_note
+from ..comparison.labels import (
+    ARROWS,
+    REFERENCES,
+    metric_short,
+    objective_order,
+    score_title,
+    unit_note,
+)
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
@@ -47,7 +54,7 @@ COMPUTE_NOTE = (
 def wide_tables(rows: Rows) -> Iterator[Table]:
     """Yields one wide table for each image score."""
     for part in table_parts(rows):
-        scored = part.rows[part.rows["images"].isin(IMAGES)]
+        scored = without_floor(part.rows[part.rows["images"].isin(IMAGES)])
         # A metric that failed stands under its own name, not its scores': no table of failures.
         computed = scored[scored["status"] == "ok"]
         scores = (computed if len(computed) else scored)["metric"].unique()
@@ -79,7 +86,7 @@ def _wide_table(part: Part, metric: str) -> Table:
     own = part.rows[part.rows["metric"] == metric]
     scored = without_floor(normal_column(own[own["images"].isin(IMAGES)]))
     likelihood = one_likelihood(part.rows)
-    shown = join(own[own["objective"] == FLOOR], join(likelihood, scored))
+    shown = join(own[is_reference(own)], join(likelihood, scored))
     columns, splits = columns_of(shown)
     notes = [*_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
     notes += [*noise_notes(likelihood), COMPUTE_NOTE]
@@ -127,7 +134,7 @@ def _extra_columns(rows: Rows) -> dict[str, dict[str, Cell]]:
     costs = {str(method): compute_seconds(own) for method, own in methods}
     extra[COMPUTE] = {method: count_cell(seconds) for method, seconds in costs.items()}
     for cells in extra.values():
-        cells[FLOOR] = Cell("-")
+        cells |= dict.fromkeys(REFERENCES, Cell("-"))
     return extra
 
 

@@ -25,7 +25,8 @@ def blur(images: Tensor, sigma: float) -> Tensor:
         >>> int(blur(point, 1.0)[0, 0, 4, 4])
         41
     """
-    radius = math.ceil(4 * sigma)  # beyond it a weight is below 4e-4 of the central one
+    # Beyond it a weight is below 4e-4 of the central one; a border mirrors what there is.
+    radius = min(math.ceil(4 * sigma), min(images.shape[2:]) - 1)
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
     weights /= weights.sum()
