@@ -13,7 +13,12 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.cli.main import main
-from aebench.bench.comparison.columns import SCORE_KEY, method_labels, without_setting
+from aebench.bench.comparison.columns import (
+    SCORE_KEY,
+    method_labels,
+    without_floor,
+    without_setting,
+)
 from aebench.bench.pages.leaderboard import build_leaderboard
 from aebench.bench.records.recipe import IN_COLUMNS, recipe_notes, recipe_of, recipe_settings
 from aebench.bench.records.results import frame, joined, read_results, write_results
