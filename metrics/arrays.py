@@ -106,6 +106,15 @@ def float64(array: Any) -> Any:  # noqa: ANN401
     return array.double() if is_tensor(array) else array.astype(np.float64)
 
 
+def like(values: Floats, array: Any) -> Any:  # noqa: ANN401
+    """Returns float64 values where another array lies."""
+    if not is_tensor(array):
+        return values
+    import torch
+
+    return torch.as_tensor(values, device=array.device)
+
+
 def is_tensor(array: object) -> bool:
     """Says whether ``array`` is a torch tensor, without importing torch."""
     return any(kind.__module__.partition(".")[0] == "torch" for kind in type(array).__mro__)

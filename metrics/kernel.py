@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .arrays import BadInput, Features, Floats, check_features, float64, take, to_floats
+from .arrays import BadInput, Features, Floats, check_features, float64, like, take, to_floats
 from .memory import remembered
 from .registry import Estimate, register
 
@@ -31,15 +32,33 @@ def kernel(
     subsets, if there is more than one. Where a set has fewer rows than a subset, ``kid`` is left
     out.
     """
-    full, error = kernel_distance_jackknife(real=real, generated=generated)
+    number = subsets if min(len(real), len(generated)) >= subset_size else 0
+    if len(real) == len(generated) == subset_size:
+        number = 1  # All rows: another draw gives the same.
+    drawn = Drawn(number, subset_size, seed)
+    full, error, values = _jackknife(real, generated, GROUPS, 0, drawn)
     scores = {"kid_full": Estimate.of_distance(full, error)}
-    if min(len(real), len(generated)) >= subset_size:
-        value, spread = kernel_distance(
-            real=real, generated=generated, subsets=subsets, subset_size=subset_size, seed=seed
-        )
-        error = None if error is None else float(np.hypot(error, spread / subsets**0.5))
-        scores["kid"] = Estimate.of_distance(value, error)
+    if len(values):
+        error = None if error is None else float(np.hypot(error, np.std(values) / subsets**0.5))
+        scores["kid"] = Estimate.of_distance(float(np.mean(values)), error)
     return scores
+
+
+class Drawn(NamedTuple):
+    """Random subsets of two sets: how many, of how many rows, and from which seed."""
+
+    number: int
+    size: int
+    seed: int
+
+    def members(self, n: int, m: int) -> tuple[Floats, Floats]:
+        """Returns which rows of each set are in which subset, 0 or 1, (N, S) and (M, S)."""
+        found = np.zeros((n, self.number)), np.zeros((m, self.number))
+        if self.number:
+            for column, pair in enumerate(_draw_subsets(n, m, self.number, self.size, self.seed)):
+                for members, rows in zip(found, pair, strict=True):
+                    members[rows, column] = 1.0
+        return found
 
 
 def kernel_distance(
@@ -117,23 +136,50 @@ def kernel_distance_jackknife(
     Raises:
         BadInput: Fewer rows than twice the number of groups.
     """
+    return _jackknife(real, generated, groups, seed, Drawn(0, 0, 0))[:2]
+
+
+def _jackknife(
+    real: Features, generated: Features, groups: int, seed: int, drawn: Drawn
+) -> tuple[float, float | None, Floats]:
+    """Returns the value of all rows, its standard error, and the value of each drawn subset.
+
+    The kernel of two rows is computed once, whatever the number of subsets that hold them.
+    """
     groups = min(groups, max(1, min(len(real), len(generated)) // 2))
     real, generated = check_features(real=real, generated=generated, minimum=2 * groups)
+    n, m = len(real), len(generated)
+    members = drawn.members(n, m)
     generator = np.random.default_rng(seed)
-    left, right = (take(s, generator.permutation(len(s))) for s in (real, generated))
-    edges = _edges(len(real), groups), _edges(len(generated), groups)
-    within = remembered(lambda: _within(left, edges[0]), "kernel", real, groups=groups, seed=seed)
-    sums = within, _within(right, edges[1]), _between(left, right, edges)
+    orders = generator.permutation(n), generator.permutation(m)
+    left, right = (take(s, order) for s, order in zip((real, generated), orders, strict=True))
+    held = [each[order] for each, order in zip(members, orders, strict=True)]
+    edges = _edges(n, groups), _edges(m, groups)
+    within, within_subsets = remembered(
+        lambda: _within(left, edges[0], held[0]),
+        "kernel",
+        real,
+        groups=groups,
+        seed=seed,
+        drawn=drawn,
+        other=m,
+    )
+    others, others_subsets = _within(right, edges[1], held[1])
+    between, between_subsets = _between(left, right, edges, held)
+    sums = within, others, between
+    pairs = max(drawn.size * (drawn.size - 1), 1)
+    values = (within_subsets + others_subsets) / pairs
+    values -= 2.0 * between_subsets / max(drawn.size, 1) ** 2
     sizes = np.diff(edges[0]), np.diff(edges[1])
     keep = np.ones(groups)
     value = _combine(sums, sizes, keep, keep)
     if groups == 1:
-        return value, None
+        return value, None, values
     drops = 1.0 - np.eye(groups)  # each line leaves one group out
     without_real = [_combine(sums, sizes, drop, keep) for drop in drops]
     without_generated = [_combine(sums, sizes, keep, drop) for drop in drops]
     variance = (groups - 1) * (np.var(without_real) + np.var(without_generated))
-    return value, float(variance**0.5)
+    return value, float(variance**0.5), values
 
 
 def _combine(
@@ -152,50 +198,85 @@ def _edges(count: int, groups: int) -> Any:  # noqa: ANN401
     return np.linspace(0, count, groups + 1).astype(np.int64)
 
 
-def _within(features: Any, edges: Any) -> Floats:  # noqa: ANN401
-    """Sums the kernel over pairs of different rows, per pair of groups, shape (G, G)."""
+def _within(features: Any, edges: Any, members: Floats) -> tuple[Floats, Floats]:  # noqa: ANN401
+    """Sums the kernel over pairs of different rows, per pair of groups and in each subset.
+
+    Args:
+        features: Rows in the order of their groups, (N, F).
+        edges: Where groups begin and end, (G + 1,).
+        members: Which rows are in which subset, (N, S).
+
+    Returns:
+        Sums of shapes (G, G) and (S,).
+    """
     groups = len(edges) - 1
-    sums = np.zeros((groups, groups))
+    sums, subsets = np.zeros((groups, groups)), np.zeros(members.shape[1])
     for i in range(groups):
-        group = features[edges[i] : edges[i + 1]]
-        columns = _kernel_sums(group, features[: edges[i + 1]])
+        group, own = features[edges[i] : edges[i + 1]], members[edges[i] : edges[i + 1]]
+        # A pair of two groups is met once and counts twice.
+        twice = np.where(np.arange(edges[i + 1]) < edges[i], 2.0, 1.0)[:, None]
+        before = twice * members[: edges[i + 1]]
+        columns, inside = _kernel_sums(group, features[: edges[i + 1]], own, before)
         sums[i, : i + 1] = np.add.reduceat(columns, edges[: i + 1])
         sums[: i + 1, i] = sums[i, : i + 1]
-        sums[i, i] -= _diagonal_sum(group)
-    return sums
+        diagonal = _diagonal(group)
+        sums[i, i] -= diagonal.sum()
+        subsets += inside - diagonal @ own
+    return sums, subsets
 
 
-def _between(left: Any, right: Any, edges: tuple[Any, Any]) -> Floats:  # noqa: ANN401
-    """Sums the kernel over pairs of rows of two sets, per pair of groups, shape (G, G)."""
+def _between(
+    left: Any,  # noqa: ANN401
+    right: Any,  # noqa: ANN401
+    edges: tuple[Any, Any],
+    members: Sequence[Floats],
+) -> tuple[Floats, Floats]:
+    """Sums the kernel over pairs of rows of two sets, as `_within` does."""
     bounds = zip(edges[0], edges[0][1:], strict=False)
-    sums = [_kernel_sums(left[start:stop], right) for start, stop in bounds]
-    return np.array([np.add.reduceat(row, edges[1][:-1]) for row in sums])
+    found = [
+        _kernel_sums(left[start:stop], right, members[0][start:stop], members[1])
+        for start, stop in bounds
+    ]
+    sums = np.array([np.add.reduceat(columns, edges[1][:-1]) for columns, _ in found])
+    return sums, np.sum([inside for _, inside in found], axis=0)
 
 
-def _kernel_sums(first: Any, second: Any) -> Floats:  # noqa: ANN401
-    """Sums the kernel over the rows of ``first``, for each row of ``second``."""
+def _kernel_sums(
+    first: Any,  # noqa: ANN401
+    second: Any,  # noqa: ANN401
+    first_members: Floats,
+    second_members: Floats,
+) -> tuple[Floats, Floats]:
+    """Sums the kernel over the rows of ``first``, for each row of ``second``; and in subsets."""
     first = float64(first)
     block = max(1, BLOCK_ELEMENTS // len(first))
-    sums = []
+    sums, subsets = [], np.zeros(first_members.shape[1])
+    chosen = like(first_members, first)
     for start in range(0, len(second), block):
         rows = float64(second[start : start + block])
         product = rows @ first.T
         # In place, and a product for the cube: a power of floats takes ten times as long.
         product /= first.shape[1]
         product += 1.0
-        sums.append(to_floats((product * product * product).sum(1)))
-    return np.concatenate(sums)
+        cubes = product * product * product
+        sums.append(to_floats(cubes.sum(1)))
+        if len(subsets):
+            inside = to_floats(cubes @ chosen)
+            subsets += (inside * second_members[start : start + block]).sum(0)
+    return np.concatenate(sums), subsets
 
 
-def _diagonal_sum(features: Any) -> float:  # noqa: ANN401
+def _diagonal(features: Any) -> Floats:  # noqa: ANN401
     values = float64(features)
-    return float((((values * values).sum(1) / values.shape[1] + 1.0) ** 3).sum())
+    return to_floats(((values * values).sum(1) / values.shape[1] + 1.0) ** 3)
 
 
 def _estimate(real: Any, generated: Any) -> float:  # noqa: ANN401
     one = np.ones(1)
     edges = _edges(len(real), 1), _edges(len(generated), 1)
-    sums = _within(real, edges[0]), _within(generated, edges[1]), _between(real, generated, edges)
+    none = np.zeros((len(real), 0)), np.zeros((len(generated), 0))
+    within = _within(real, edges[0], none[0])[0], _within(generated, edges[1], none[1])[0]
+    sums = *within, _between(real, generated, edges, none)[0]
     return _combine(sums, (edges[0][1:], edges[1][1:]), one, one)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .objectives.objective import Objective as Objective
     from .objectives.objective import squared_error as squared_error
     from .objectives.vae import VAE as VAE
+    from .options import Range as Range
     from .spaces.space import SPACES as SPACES
     from .spaces.space import Space as Space
 
@@ -29,6 +30,7 @@ _HOMES = {
     "gaussian": ("gaussian_kl",),
     "objectives.objective": ("OBJECTIVES", "Objective", "squared_error"),
     "objectives.vae": ("VAE",),
+    "options": ("Range",),
     "spaces.space": ("SPACES", "Space"),
 }
 __all__ = [name for names in _HOMES.values() for name in names]

@@ -165,7 +165,7 @@ def test_a_cut_log_line_is_named_and_the_others_are_kept(tmp_path):
     folder.mkdir(parents=True)
     (folder / "log.jsonl").write_text('{"step": 0, "rate": 1.0}\n{"step": 1, "ra')
     runs = RunFiles(tmp_path)
-    assert runs.log("r") == [{"step": 0, "rate": 1.0}]
+    assert runs.log("r") == [{"step": 0, "split": "train", "rate": 1.0}]
     assert "half-written" in runs.warnings[0]
 
 

@@ -96,7 +96,8 @@ def test_without_arrays_the_committed_sheet_is_shown_and_linked(tmp_path):
     rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
     write_runs(tmp_path / "quick", rows, log=False, arrays=("test", "reconstruction"))
     build_report(tmp_path / "quick")
-    shutil.rmtree(tmp_path / "quick" / "runs")
+    for name in ("runs", "arrays"):
+        shutil.rmtree(tmp_path / "quick" / name)
     table, text, page = build_leaderboard([tmp_path / "quick"], tmp_path)
     lines = list(csv.DictReader(table.read_text().splitlines()))
     assert {line["sheet"] for line in lines} == {"quick/plots/sheet.png"}

@@ -49,7 +49,8 @@ def test_a_report_from_the_csv_alone_keeps_the_pictures_that_are_there(tmp_path)
     write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
     build_report(tmp_path)
     page = (tmp_path / "README.md").read_text()
-    shutil.rmtree(tmp_path / "runs")
+    for name in ("runs", "arrays"):
+        shutil.rmtree(tmp_path / name)
     build_report(tmp_path)
     assert (tmp_path / "README.md").read_text() == page and "plots/sheet.png" in page
 
@@ -137,12 +138,13 @@ def test_the_list_of_what_was_written_holds_under_its_own_checksums(tmp_path, no
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
 
 
-def test_without_runs_the_plots_that_need_them_stay_and_stay_listed(tmp_path):
+def test_without_runs_and_arrays_the_plots_that_need_them_stay_and_stay_listed(tmp_path):
     write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
     build_report(tmp_path)
     before = read_list(tmp_path)
     assert "plots/sheet.png" in before
-    shutil.rmtree(tmp_path / "runs")
+    for name in ("runs", "arrays"):
+        shutil.rmtree(tmp_path / name)
     build_report(tmp_path)
     assert read_list(tmp_path) == before and (tmp_path / "plots/sheet.pdf").is_file()
 

@@ -13,6 +13,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("directory", type=Path, metavar="DIR")
     parser.add_argument("--against", type=Path, required=True, metavar="BASELINE")
     parser.add_argument("--update", action="store_true", help="make DIR the new baseline")
+    parser.add_argument(
+        "--equivalent",
+        action="store_true",
+        help="record the training code of DIR as equivalent, if it trained the same weights",
+    )
     parser.add_argument("--reason", default="", help="why, with --update")
 
 
@@ -21,6 +26,9 @@ def run(args: argparse.Namespace) -> int:
 
     Returns:
         1 where something got worse or is missing, else 0.
+
+    Raises:
+        RunFailed: Code was to be recorded as equivalent and is not.
     """
     from ..regression.check import read_pair, update_baseline
     from ..regression.outcome import render_outcome, render_sight
@@ -31,9 +39,23 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"- {note}\n" for note in written.notes))
         sys.stdout.write(render_sight(written.trained))
         return 0
+    if args.equivalent:
+        sys.stdout.write(_record(args.directory, args.against))
+        return 0
     pair = read_pair(args.directory, args.against)
     sys.stdout.write(f"{render_sight(pair.trained)}\n")
     sys.stdout.flush()
     outcome = pair.check()
     sys.stdout.write(render_outcome(outcome))
     return int(outcome.is_regression)
+
+
+def _record(directory: Path, baseline: Path) -> str:
+    from ..regression.equivalent import record_equivalence
+
+    found = record_equivalence(directory, baseline)
+    same = f"{found.trainings} trainings have the baseline's weights to the bit"
+    if not found.codes:
+        return f"{same}; their training code is the same or on record, so nothing was added.\n"
+    lines = "".join(f"- {one} = {other}\n" for one, other in found.codes)
+    return f"{same}. Recorded in {found.path}; commit it:\n{lines}"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Done, Event
-    from ..runs.runner import Request
+    from ..runs.request import Request
 
 
 class Display:

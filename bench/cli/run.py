@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from ..errors import RunFailed, UserError, one_line
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
-    from ..runs.runner import Request
+    from ..runs.known import KnownRows
+    from ..runs.request import Request
     from ..suites.suite import Suite
 
 
@@ -39,6 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--dry-run", action="store_true", help="list the runs, check them and stop"
     )
     parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
+    parser.add_argument(
+        "--retrain", action="store_true", help="train runs of which the rows alone are here, too"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
@@ -76,8 +81,9 @@ def _run(args: argparse.Namespace) -> int:
     device = _device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     _check_writable(out)
+    from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
-    from ..runs.runner import Request
+    from ..runs.request import Request
     from ..training.engine import decline_graphs
 
     if args.deterministic:
@@ -86,11 +92,27 @@ def _run(args: argparse.Namespace) -> int:
         decline_graphs()
     set_up_torch()
     requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
-    check_suite(suite.configs)
+    todays = check_suite(suite.configs)
     if args.dry_run:
         return 0
     workers = args.workers or (1 if device == "cuda" else _cores())
-    return _carry_out(suite, requests, min(workers, len(requests)), quiet=args.quiet)
+    known = None if args.retrain else KnownRows(out)
+    ended, rest = sort_out(requests, todays, known) if known else ([], requests)
+    if known:
+        _tell_doubts(known)
+    work = Work(suite, requests, rest, ended, known)
+    return _carry_out(work, min(workers, len(rest)), quiet=args.quiet)
+
+
+@dataclass
+class Work:
+    """A suite's runs: all, those to carry out, those that ended, and what was known before."""
+
+    suite: Suite
+    requests: list[Request]
+    rest: list[Request]
+    ended: list[Done]
+    known: KnownRows | None
 
 
 def _cores() -> int:
@@ -103,7 +125,7 @@ def folder_name(suite: Suite) -> str:
     return suite.name if suite.scale == "full" else f"{suite.name}-{suite.scale}"
 
 
-def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bool) -> int:
+def _carry_out(work: Work, workers: int, *, quiet: bool) -> int:
     from ..interruption import Stopped
     from ..runs.dispatch import InProcess
     from ..runs.workers import Processes
@@ -111,40 +133,56 @@ def _carry_out(suite: Suite, requests: list[Request], workers: int, *, quiet: bo
 
     dispatcher: Dispatcher = Processes(workers) if workers > 1 else InProcess()
     started = time.monotonic()
-    ended: list[Done] = []
     try:
-        with Display(requests, quiet=quiet) as display:
-            for done in dispatcher.map(requests, display.listen):
-                ended.append(done)
+        with Display(work.rest, quiet=quiet) as display:
+            for done in dispatcher.map(work.rest, display.listen):
+                work.ended.append(done)
                 display.finish(done)
-        lost_floor = _write_floors(requests)
+        lost_floor = _write_floors(work)
     except Stopped:
         raise RunFailed(
-            f"Stopped. {len(ended)} of {len(requests)} runs are whole; "
+            f"Stopped. {len(work.ended)} of {len(work.requests)} runs are whole; "
             "the same command goes on from here."
         ) from None
-    code = _conclude(suite, ended, time.monotonic() - started)
+    code = _conclude(work.suite, work.ended, time.monotonic() - started)
     if lost_floor:
         raise RunFailed(lost_floor)
     return code
 
 
-def _write_floors(requests: list[Request]) -> str:
+def _tell_doubts(known: KnownRows) -> None:
+    doubts = Counter(known.doubts.values())
+    for reason, count in doubts.items():
+        sys.stderr.write(
+            f"aebench: {count} runs without a directory have rows, but are not known by them and "
+            f"are trained again. {one_line(reason)}\n"
+        )
+
+
+def _write_floors(work: Work) -> str:
     """Writes the scores of real images; returns what went wrong, if anything did."""
     from ..runs.floor import write_floors
 
     try:
-        write_floors(requests)
+        write_floors(work.requests, work.known)
     except OSError as error:
         return f"floor of the scores: {error.strerror or error}: '{error.filename}'."
     return ""
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
+    from ..runs.known import WEIGHTLESS
+
     counts = Counter(done.outcome for done in ended)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    told = ", ".join(_counted(outcome, count) for outcome, count in sorted(counts.items()))
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
-    if any(outcome.startswith("stale") for outcome in counts):
+    weightless = counts[WEIGHTLESS]
+    if weightless:
+        sys.stderr.write(
+            f"aebench: {weightless} runs were scored by other code or settings than are asked for "
+            "now, and their weights are not here; --rerun-stale trains them again.\n"
+        )
+    if sum(n for outcome, n in counts.items() if outcome.startswith("stale")) > weightless:
         sys.stderr.write(
             "aebench: stale runs were trained by other code than today's; "
             "--rerun-stale trains them again.\n"
@@ -156,6 +194,10 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
     if failures:
         return 2 if all(isinstance(done.error, UserError) for done in failures) else 1
     return 1 if "diverged" in counts else 0
+
+
+def _counted(outcome: str, count: int) -> str:
+    return f"{count} {outcome.replace(' its ', ' their ') if count > 1 else outcome}"
 
 
 def _list_runs(suite: Suite) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..files.storage import canonical_json
 from ..records.results import Rows
+from ..records.rows import TUNED
 
 # Held-out real images in the place of generated ones: no methods, but what scores are read by.
 REFERENCES = {
@@ -43,6 +45,10 @@ SCORES = {
     "ssim": ("Structural similarity", "ssim"),
     "ife": ("Inception feature error", "IFE"),
 }
+TUNED_NOTE = (
+    "tuned: the options of the best of the objective's trials on validation images. An objective "
+    "without such a line has nothing to tune, or its published setting was the best."
+)
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 
 
@@ -102,10 +108,18 @@ def variant_of(settings: Mapping[str, Any]) -> str:
 
 def variant_text(variant: str) -> str:
     """Returns a row's variant as ``name=value, name=value``."""
-    return ", ".join(
+    settings = settings_of(variant)
+    texts = [
         f"{name}={_value_text(value)}" if name else str(value)
-        for name, value in sorted(settings_of(variant).items())
-    )
+        for name, value in sorted(settings.items())
+        if name != TUNED
+    ]
+    return ", ".join(texts + [TUNED] * (TUNED in settings))
+
+
+def is_tuned(label: str) -> bool:
+    """Returns whether a method's label is that of tuned settings."""
+    return re.search(rf"\b{TUNED}\b", label) is not None
 
 
 def backbone_text(backbone: str) -> str:

@@ -16,6 +16,7 @@ from ...models.registry import Registry
 from ..files.storage import write_atomically
 from ..records.results import csv_text
 from .footnotes import Footnotes
+from .labels import TUNED_NOTE, is_tuned
 from .significance import half_width
 
 LATEX = str.maketrans(
@@ -97,8 +98,7 @@ class Table:
         body = pd.DataFrame(data, columns=header).to_markdown(
             index=False, disable_numparse=True, colalign=align
         )
-        sentences = (*self.notes, *notes.sentences, *self.splits)
-        caption = " ".join(markdown_text(sentence) for sentence in sentences)
+        caption = " ".join(markdown_text(sentence) for sentence in self._sentences(notes))
         return f"**{markdown_text(self.title)}**\n\n{body}\n\n{caption}\n"
 
     def as_latex(self) -> str:
@@ -121,9 +121,7 @@ class Table:
             multicol_align="c",
             position="tbp",
             position_float="centering",
-            caption=_latex(
-                " ".join([self.title + ".", *self.notes, *notes.sentences, *self.splits])
-            ),
+            caption=_latex(" ".join([self.title + ".", *self._sentences(notes)])),
             label=f"tab:{self.name}",
         )
 
@@ -132,6 +130,11 @@ class Table:
             [render(cell, notes.cell(at, cell.warnings)) for at, cell in enumerate(cells)]
             for _, cells in self.lines
         ]
+
+    def _sentences(self, notes: Footnotes) -> tuple[str, ...]:
+        """Returns the caption, which says what a tuned line is where there is one."""
+        tuned = [TUNED_NOTE] if any(is_tuned(label) for label, _ in self.lines) else []
+        return (*self.notes, *tuned, *notes.sentences, *self.splits)
 
     @property
     def _footnotes(self) -> Footnotes:

@@ -56,10 +56,7 @@ class LikelihoodRows:
 
     def rows(self, density: str) -> list[Record]:
         """Returns the rows of the model with one density; writes those of single images."""
-        if density == NATIVE:
-            scores = self._scorer.native()
-        else:
-            scores = self._scorer.completed(density, self.outputs.density(density))
+        scores = self.scores(density)
         shared = {**self.base, "images": "test", "date": now()}
         rows = [Row(**shared, **score.columns()).as_dict() for score in scores]
         found = {
@@ -71,6 +68,12 @@ class LikelihoodRows:
         others = {key: kept for key, kept in self._kept().items() if key.density != density}
         write_per_image(self.path, others | found)
         return rows
+
+    def scores(self, density: str) -> list[LikelihoodScore]:
+        """Returns the scores of the model with one density."""
+        if density == NATIVE:
+            return self._scorer.native()
+        return self._scorer.completed(density, self.outputs.density(density))
 
     def have_images(self, rows: Iterable[Record]) -> bool:
         """Returns whether the log-likelihoods of single images are kept for some rows."""

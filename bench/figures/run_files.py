@@ -1,68 +1,48 @@
-"""The files that runs left beside their rows: arrays, logs and settings."""
+"""What figures and pages know of runs beside their rows: arrays, training curves and settings."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..files.arrays import read_arrays
-from ..records.results import NAME
+from ..records.compact import LOG, log_entries
+from ..records.figure_file import FigureFile
+from ..records.trainings import Trainings, read_trainings
 from .canvas import Array
 
 
-@dataclass
 class RunFiles:
-    """The files of runs, read on demand; arrays and logs that cannot be read are named.
+    """The compact arrays and the settings of runs, read on demand.
+
+    They are the same whether a run's directory is here or its committed arrays alone: figures
+    are drawn from what is committed.
+
+    Args:
+        directory: The results folder.
 
     Attributes:
-        directory: The results folder with ``runs/``.
-        warnings: One line for each file that could not be read.
+        warnings: One line for each file of a run that could not be read.
     """
 
-    directory: Path
-    warnings: list[str] = field(default_factory=list)
-    _known: dict[str, dict[str, Array]] = field(default_factory=dict)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.warnings: list[str] = []
+        self.figures = FigureFile(directory, self.warnings)
 
-    def path(self, run: str, name: str) -> Path | None:
-        """Returns a file of a run if it is there; a run's name cannot lead out of ``runs/``."""
-        path = self.directory / "runs" / run / name
-        return path if NAME.fullmatch(run) and path.is_file() else None
+    @cached_property
+    def trainings(self) -> Trainings:
+        """What is on record of each run's training."""
+        return read_trainings(self.directory)
 
     def arrays(self, run: str) -> dict[str, Array]:
         """Returns the arrays of a run, empty where it saved none."""
-        if run not in self._known:
-            self._known[run] = self._read_arrays(self.path(run, "arrays.npz"))
-        return self._known[run]
+        return {n: a for n, a in self.figures.arrays(run).items() if not n.startswith(LOG)}
 
     def log(self, run: str) -> list[dict[str, Any]]:
-        """Returns the lines of a run's log that are whole."""
-        path = self.path(run, "log.jsonl")
-        lines: list[dict[str, Any]] = []
-        for line in path.read_text("utf-8", "replace").splitlines() if path else ():
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                self.warnings.append(f"'{path}' has a half-written line; it is left out.")
-                continue
-            if isinstance(entry, dict):
-                lines.append(entry)
-        return lines
+        """Returns the lines of a run's log, thinned to what a plot shows."""
+        return log_entries(self.figures.arrays(run))
 
     def record(self, run: str) -> dict[str, Any]:
-        """Returns what a run's config.json says, empty where it cannot be read."""
-        path = self.path(run, "config.json")
-        try:
-            found = json.loads(path.read_text("utf-8")) if path else {}
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def _read_arrays(self, path: Path | None) -> dict[str, Array]:
-        try:
-            return read_arrays(path) if path else {}
-        except UserError as error:
-            self.warnings.append(f"{error} Its pictures are left out.")
-            return {}
+        """Returns what is on record of a run's training, empty where nothing is."""
+        return self.trainings.get(run, {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -41,7 +40,8 @@ def write_cards(directory: Path, rows: Rows) -> list[Path]:
     """Writes ``cards/<model>.md`` for each model; its seeds share a card.
 
     Args:
-        directory: The results folder; runs that are there add settings, checksums and pictures.
+        directory: The results folder; what is on record of the trainings adds settings and
+            checksums.
         rows: Its result rows.
 
     Returns:
@@ -74,7 +74,7 @@ def card_names(models: list[dict[str, Any]]) -> list[str]:
 
 
 def render_card(directory: Path, rows: Rows) -> str:
-    """Returns the card of one model from its rows and whatever of its runs is there."""
+    """Returns the card of one model from its rows and whatever is on record of its trainings."""
     first = rows.iloc[0].to_dict()
     files, names = RunFiles(directory), list(rows["run"].unique())
     settings = next(filter(None, map(files.record, names)), {})
@@ -82,7 +82,6 @@ def render_card(directory: Path, rows: Rows) -> str:
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
     title = first.get("method", title)
     heading = f"{title} on {first['dataset']}, d = {first['latent_dim']} · {suite_title(first)}"
-    pictures = [run for run in names if files.path(run, "samples.png")]
     sheets = sorted((directory / "plots").glob("sheet*.png"))
     links = [f"[{markdown_text(p.stem)}](../plots/{p.name})" for p in sheets]
     parts = [
@@ -90,7 +89,6 @@ def render_card(directory: Path, rows: Rows) -> str:
         _facts("Model", _model(first, settings)),
         _facts("Training", _training(rows, settings)),
         _runs_table(files, rows).as_markdown(),
-        *(f"![Pictures of run {run}](../runs/{run}/samples.png)" for run in pictures[:1]),
         f"Picture sheets of the suite: {' · '.join(links)}" if links else "",
         _scores_table(rows).as_markdown(),
         _reasons(rows),
@@ -128,7 +126,7 @@ def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _runs_table(files: RunFiles, rows: Rows) -> Table:
-    header = ("seed", "run", "state", "steps", "wall seconds", "SHA-256 of the checkpoint")
+    header = ("seed", "run", "state", "steps", "wall seconds", "SHA-256 of the weights")
     lines = []
     statuses = rows.groupby("run")["status"].unique()
     for row in rows.drop_duplicates("run").sort_values("seed").to_dict("records"):
@@ -136,7 +134,8 @@ def _runs_table(files: RunFiles, rows: Rows) -> Table:
         state = "trained, some scores failed" if "failed" in found else "trained"
         state = "diverged" if "diverged" in found else state
         numbers = (row["steps"], format_number(row["train_seconds"]))
-        lines.append((row["seed"], row["run"], state, *numbers, _digest(files, row["run"])))
+        weights = files.record(row["run"]).get("weights") or "not on record"
+        lines.append((row["seed"], row["run"], state, *numbers, weights))
     return text_table("runs", "Runs", header, lines)
 
 
@@ -203,11 +202,3 @@ def _listed(column: Iterable[object]) -> str:
 
 def _settings_text(settings: object) -> str:
     return variant_text(json.dumps(settings, sort_keys=True)) or "none"
-
-
-def _digest(files: RunFiles, run: str) -> str:
-    path = files.path(run, "checkpoint.safetensors")
-    if path is None:
-        return "the file is not here"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,16 @@ from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
 from ..files.written import read_list, update_list
 from ..records.per_image import gather_per_image, read_per_image
-from ..records.results import Results, Rows, checksum, has_results, read_results, write_results
+from ..records.results import (
+    Results,
+    Rows,
+    checksum,
+    has_results,
+    read_results,
+    records_of,
+    write_results,
+)
+from ..records.trainings import write_trainings
 from ..tables.gains import gain_tables
 from .cards import CARDS, write_cards
 from .claims import findings, reading
@@ -39,21 +48,19 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     """
     results = read_results(directory)
     warnings = list(results.warnings)
-    written: list[Path] = []
-    if results.table_is_sound:
-        written += write_results(directory / "results.csv", results.rows)
-    else:
+    runs = RunFiles(directory)
+    written = _gather(directory, results, runs)
+    if not results.table_is_sound:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
     arrays = read_per_image(directory)
-    written += gather_per_image(directory, set(results.rows["run"]))
     tables, notes = all_tables(results.rows, arrays)
     judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
     made = [path for table in tables for path in write_table(directory / "tables", table)]
-    runs = RunFiles(directory)
     plots = write_figures(results.rows, runs, directory / "plots")
     made += plots
-    if not (directory / "runs").is_dir():  # Without arrays the pictures there are the newest.
+    # Folders of before arrays were committed: without runs the pictures there are the newest.
+    if not (directory / "runs").is_dir() and not runs.figures.committed:
         plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
         made += [directory / name for name in read_list(directory) if name.startswith("plots/")]
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
@@ -64,6 +71,18 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
     return list(dict.fromkeys(files))
+
+
+def _gather(directory: Path, results: Results, runs: RunFiles) -> list[Path]:
+    """Writes all that a later report or run needs where the runs are gone."""
+    names, sound = set(results.rows["run"]), results.table_is_sound
+    # Arrays of rows that cannot be used stay until their owner has looked at the table.
+    written = runs.figures.gather(names, keep=not sound)
+    written += gather_per_image(directory, names)
+    if sound:
+        written += write_results(directory / "results.csv", results.rows)
+        written += write_trainings(directory, records_of(results.rows), runs.figures)
+    return written
 
 
 def suite_folders(directory: Path) -> list[Path]:

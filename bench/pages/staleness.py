@@ -9,6 +9,7 @@ from pathlib import Path
 from ..comparison.columns import without_floor
 from ..errors import UserError
 from ..figures.run_files import RunFiles
+from ..records.equivalence import standard_code
 from ..records.results import Rows
 from ..suites.suite import Suite, load_suite
 from ..suites.suite_files import suite_names
@@ -22,7 +23,7 @@ def staleness(directory: Path, rows: Rows) -> list[str]:
     Suites are compared with their packaged definition; own suite files are not looked for.
 
     Args:
-        directory: The results folder with ``runs/``.
+        directory: The results folder.
         rows: Its rows.
     """
     trained = without_floor(rows).drop_duplicates("run")
@@ -89,7 +90,7 @@ def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
         config = record.get("config")
         if isinstance(config, Mapping) and "training_code" in record:
             key = tuple(str(config.get(name)) for name in ("objective", "backbone", "space"))
-            codes.setdefault(key, {})[run] = str(record["training_code"])
+            codes.setdefault(key, {})[run] = standard_code(str(record["training_code"]))
     return [
         f"'{objective}' ({backbone}) was trained by {len(set(own.values()))} versions of the "
         f"training code (runs {_some(list(own))}). `aebench run --rerun-stale` trains the older "

@@ -65,7 +65,10 @@ def columns_of_schema(schema: object) -> tuple[str, ...]:
 
 
 def encode_result(
-    run: str, records: Iterable[Mapping[str, Any]], settings: Settings | None = None
+    run: str,
+    records: Iterable[Mapping[str, Any]],
+    settings: Settings | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> str:
     """Returns the text of a ``result.json``: the rows with their checksum.
 
@@ -73,11 +76,14 @@ def encode_result(
         run: The run's name.
         records: Its rows.
         settings: What the rows' recipe is the digest of.
+        origin: What the rows were made from, see `records.trainings`.
     """
     rows = [check_record(record) for record in records]
     document = {"schema": SCHEMA, "run": run, "rows": rows, "checksum": checksum(rows)}
     if settings is not None:
         document["settings"] = settings
+    if origin is not None:
+        document["origin"] = dict(origin)
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 SCHEMA = 2
+TUNED = "tuned"  # In the variant of rows whose options `aebench tune` chose.
 Status = Literal["ok", "diverged", "failed", "not applicable"]
 Trusted = Literal["yes", "no", ""]
 

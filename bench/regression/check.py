@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..files.storage import write_atomically
 from ..records.provenance import now
 from ..records.results import Results, Rows, read_results, write_results
+from ..records.trainings import COMMITTED, read_trainings, write_committed
 from .exact import ADVICE, check_exact, write_expected
 from .outcome import Outcome
 from .scores import scores_of
@@ -20,6 +21,9 @@ from .sight import GROSS_SPREADS, seeds_needed
 from .trained import Trained, compare_trained, score_spreads
 
 ABOUT = "baseline.json"
+# What a baseline keeps of a training beside its rows: what must be equal, and the code.
+EQUAL = ("data", "structure", "weights")
+TRAINED = (*EQUAL, "training_code")
 SCHEMA = 1  # Of that file; the rows beside it have their own.
 
 
@@ -89,6 +93,7 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     rows = rows[comparable(rows)]
     check_sight(rows, f"A baseline of '{directory}'")
     paths = write_results(baseline / "results.csv", rows)
+    paths += _write_trainings(directory, baseline, set(rows["run"]))
     more, notes = write_expected(baseline, set(rows["dataset"] + "/" + rows["split"]))
     history = _about(baseline).get("history", []) if (baseline / ABOUT).is_file() else []
     entry = {"date": now(), "reason": reason.strip(), "suites": suite_titles(rows)}
@@ -96,6 +101,13 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
     written = (*paths, *more, baseline / ABOUT)
     return Written(written, compare_trained(rows, rows), tuple(notes))
+
+
+def _write_trainings(directory: Path, baseline: Path, runs: set[str]) -> list[Path]:
+    """Writes what `--equivalent` compares of the trainings of the runs."""
+    known = {run: o for run, o in read_trainings(directory).items() if run in runs}
+    found = {run: {n: o[n] for n in TRAINED} for run, o in known.items() if {*TRAINED} <= {*o}}
+    return write_committed(baseline / COMMITTED, found)
 
 
 def check_sight(rows: Rows, what: str) -> None:

@@ -13,6 +13,7 @@ from ..files.storage import canonical_json, write_atomically
 from ..records.recipe import Settings
 from ..records.results import Record, decode_result, encode_result
 from ..records.rows import BadRow, OtherSchema
+from ..records.trainings import Origin, read_origin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +111,10 @@ class RunDirectory:
         except (OSError, BadRow, UnicodeDecodeError):
             return []
 
-    def write_rows(self, rows: list[Record], settings: Settings) -> None:
-        """Writes ``result.json``: the rows, and the settings that their recipe stands for."""
-        write_atomically(self._result, encode_result(self.path.name, rows, settings))
+    def origin(self) -> Origin:
+        """Returns what the rows were made from, as far as it is on record."""
+        return read_origin(self.path)
+
+    def write_rows(self, rows: list[Record], settings: Settings, origin: Origin) -> None:
+        """Writes ``result.json``: rows, what their recipe stands for, what they are made from."""
+        write_atomically(self._result, encode_result(self.path.name, rows, settings, origin))

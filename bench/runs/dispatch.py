@@ -17,7 +17,7 @@ from ..errors import RunFailed, UserError
 from ..interruption import check_stop
 
 if TYPE_CHECKING:
-    from .runner import Request
+    from .request import Request
 
 BUSY_SECONDS = 2.0
 DETERMINISTIC = "AEBENCH_DETERMINISTIC"
@@ -89,7 +89,7 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
         with held(request.folder) as mine:
             if not mine:
                 return Done(request, "busy")
-            outcome = Run(request).execute(
+            outcome = (request.opened() or Run(request)).execute(
                 lambda stage: listen(Event(digest, stage)),
                 lambda p: listen(Event(digest, "training", p.step, p.loss, p.rate)),
             )

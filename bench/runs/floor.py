@@ -24,9 +24,12 @@ from ..records.code import code_digest
 from ..records.provenance import commit, device_name, versions
 from ..records.recipe import Settings, reference_settings
 from ..records.results import checksum, encode_result
+from ..records.trainings import run_origin
 from ..suites.config import Config, Evaluation
+from .known import KnownRows
+from .request import Request
 from .run_rows import place_columns
-from .runner import Request, dataset
+from .runner import dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +78,12 @@ class FloorEvaluator(Evaluator):
         return [i for i in self.scored_items() if i.images == "reconstruction"]
 
 
-def write_floors(requests: Sequence[Request]) -> None:
+def write_floors(requests: Sequence[Request], known: KnownRows | None = None) -> None:
     """Computes the references of each data set and counts that the requests score.
+
+    Args:
+        requests: All runs of a suite.
+        known: What is committed beside the runs; a reference that is there is not computed again.
 
     Raises:
         RunFailed: Memory does not suffice.
@@ -92,7 +99,7 @@ def write_floors(requests: Sequence[Request]) -> None:
         settings = _merged([r.config.evaluation for r in group])
         for outputs in _references(data, settings):
             try:
-                _write(group[0], outputs)
+                _write(group[0], outputs, known)
             except (RuntimeError, MemoryError) as error:
                 if not lacks_memory(error):
                     raise
@@ -118,13 +125,17 @@ def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
     )
 
 
-def _write(request: Request, outputs: RealOutputs) -> None:
+def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> None:
     config, data, settings = request.config, outputs.data, outputs.settings
     key = _key(config) if outputs.name == FLOOR else [*_key(config), outputs.name]
     run = f"{FLOOR}-{checksum(key)[:16]}"
     folder = request.out / "runs" / run
     identity = evaluation_identity(settings, data.digest)
     identity["code"] += outputs.code
+    if known is not None and known.has_reference(run, settings, identity):
+        return
+    evaluation = {"code": identity["code"], "settings": dataclasses.asdict(settings)}
+    origin = run_origin({"data": data.digest}, evaluation, "")
     recipe = reference_settings(outputs.name, config.dataset, data.split)
     base = _base(config, data, run, recipe, request.device)
     with held(folder) as mine:
@@ -134,7 +145,7 @@ def _write(request: Request, outputs: RealOutputs) -> None:
         made: Any = outputs
         evaluator = FloorEvaluator(made, base, settings, record, request.device)
         rows = evaluator.rows(lambda stage: check_stop())
-        text = encode_result(run, rows, recipe)
+        text = encode_result(run, rows, recipe, origin)
         path = folder / "result.json"
         if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...metrics.extractor import build_extractor
 from ...models.densities.density import build_density
@@ -11,29 +12,25 @@ from ..evaluation.interpolation import KINDS
 from ..evaluation.metric_lookup import find_metric
 from ..interruption import check_stop
 from ..suites.config import Config
-from .runner import Request, Run, dataset
+from .request import Request, Today
+from .runner import Run, dataset
 
 
-def check_suite(configs: Sequence[Config]) -> None:
+def check_suite(configs: Sequence[Config]) -> list[Today]:
     """Builds every different run once, so that bad input is found before the long work.
+
+    Returns:
+        For each config what it would be trained by and on.
 
     Raises:
         UserError: A name, size, option or file cannot be used; the message names it.
         UnknownName: A name is not registered.
     """
-    from pathlib import Path
-
-    seen: set[tuple[object, ...]] = set()
+    built: dict[tuple[object, ...], Today] = {}
     for config in configs:
         check_stop()
-        key = (
-            *(config.dataset, config.split, config.backbone, config.objective, config.space),
-            *(config.latent_dim, str(config.options), str(config.backbone_options)),
-            config.training,
-        )
-        if key not in seen:
-            seen.add(key)
-            Run(Request(config, Path()))
+        if _model(config) not in built:
+            built[_model(config)] = Run(Request(config, Path())).today
     pictured = {
         config.evaluation
         for config in configs
@@ -58,6 +55,15 @@ def check_suite(configs: Sequence[Config]) -> None:
             raise UserError(str(error)) from error
     for config in configs:
         _check_densities(config)
+    return [built[_model(config)] for config in configs]
+
+
+def _model(config: Config) -> tuple[object, ...]:
+    return (
+        *(config.dataset, config.split, config.backbone, config.objective, config.space),
+        *(config.latent_dim, str(config.options), str(config.backbone_options)),
+        config.training,
+    )
 
 
 def _check_densities(config: Config) -> None:

@@ -11,7 +11,7 @@ from ..files.storage import canonical_json
 from ..records.provenance import now
 from ..records.recipe import Settings, recipe_of, recipe_settings
 from ..records.results import Record
-from ..records.rows import SCHEMA, Row
+from ..records.rows import SCHEMA, TUNED, Row
 from ..suites.config import OWN_BUDGET, Config
 
 if TYPE_CHECKING:
@@ -82,12 +82,14 @@ def run_settings(config: Config, data: Dataset, objective: Objective) -> Setting
 
 
 def variant(config: Config) -> str:
-    """Returns the run's options as canonical JSON, with denoising noise and precision, if any."""
+    """Returns the run's options as canonical JSON, with noise, precision and tuning, if any."""
     training, settings = config.training, dict(config.options)
     if training.noise_sigma > 0:
         settings["noise_sigma"] = training.noise_sigma
     if training.precision != "float32":
         settings["precision"] = training.precision
+    if config.tuned:
+        settings[TUNED] = True
     return canonical_json(settings) if settings else ""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...models.building import build
 from ..data.dataset import Dataset, load_dataset
@@ -19,8 +19,9 @@ from ..evaluation.record import EvaluationRecord
 from ..files import checkpoint
 from ..files.storage import canonical_json
 from ..interruption import check_stop
-from ..records.code import older_scheme, training_code
+from ..records.code import training_code
 from ..records.provenance import commit, device_name, versions
+from ..records.trainings import Origin, run_origin
 from ..suites.config import Config
 from ..training.batches import check_batch_size
 from ..training.engine import driven
@@ -28,36 +29,15 @@ from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
 from .directory import RunDirectory, TrainingRecord
+from .request import Outcome as Outcome
+from .request import Request as Request
+from .request import Today, standing
 from .run_rows import base_columns, lost_row, run_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.objectives.objective import Objective
-
-Outcome = Literal["trained", "evaluated", "complete", "stale", "stale (old layout)", "diverged"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a worker needs: a config, where to write, and how.
-
-    Attributes:
-        config: The run.
-        out: The suite's results folder.
-        device: ``cpu`` or ``cuda``.
-        rerun_stale: Whether a run of older training code is trained again.
-    """
-
-    config: Config
-    out: Path
-    device: str = "cpu"
-    rerun_stale: bool = False
-
-    @property
-    def folder(self) -> Path:
-        """The run's directory."""
-        return self.out / "runs" / self.config.digest
 
 
 class Run:
@@ -80,6 +60,11 @@ class Run:
         self.objective.to(request.device)
         model = self.objective
         self.training_code = training_code(model, model.backbone, model.space)
+
+    @property
+    def today(self) -> Today:
+        """What the run would be trained by and on now."""
+        return Today(self.training_code, self.structure, self.data.digest)
 
     def execute(
         self,
@@ -124,18 +109,8 @@ class Run:
         Raises:
             UserError: Data or backbone are others now, and training again was not asked for.
         """
-        structure, data = training.structure != self.structure, training.data != self.data.digest
-        if not structure and not data:
-            if training.training_code == self.training_code:
-                return "complete"
-            return "stale (old layout)" if older_scheme(training.training_code) else "stale"
-        if self.request.rerun_stale:
-            return "stale"
-        raise UserError(
-            f"Run '{self.config.label}' in {self.directory.path} was trained on another "
-            f"{'backbone' if structure else 'data'} than is here now; --rerun-stale trains it "
-            "again."
-        )
+        then = Today(training.training_code, training.structure, training.data)
+        return standing(self.request, then, self.today, str(self.directory.path))
 
     def _train(
         self, watch: Callable[[Progress], None] | None
@@ -198,11 +173,14 @@ class Run:
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
         pictured = has_artefacts(folder, outputs, identity)
+        origin = self._origin(training, identity)
         if not missing and self.directory.rows() == rows and pictured:
+            if self.directory.origin() != origin:
+                self.directory.write_rows(rows, self.settings, origin)
             return False
         report("pictures")
         save_artefacts(folder, outputs, identity, evaluator.prd_curves())
-        self.directory.write_rows(rows, self.settings)
+        self.directory.write_rows(rows, self.settings, origin)
         return True
 
     def _trained_part(self) -> Dataset:
@@ -220,9 +198,25 @@ class Run:
     def _write_lost(self, training: TrainingRecord) -> None:
         base = base_columns(self.config, self.data, self.objective, training)
         row = lost_row(base, training.diverged)
-        written = self.directory.rows()
-        if len(written) != 1 or {**written[0], "date": row["date"]} != row:
-            self.directory.write_rows([row], self.settings)
+        written, origin = self.directory.rows(), self._origin(training)
+        same = len(written) == 1 and {**written[0], "date": row["date"]} == row
+        if not same or self.directory.origin() != origin:
+            self.directory.write_rows([row], self.settings, origin)
+
+    def _origin(
+        self, training: TrainingRecord, identity: Mapping[str, Any] | None = None
+    ) -> Origin:
+        """Returns what rows are made from: the training, and the evaluation unless it diverged."""
+        made = {
+            "structure": training.structure,
+            "data": training.data,
+            "training_code": training.training_code,
+        }
+        if identity is None:
+            return run_origin(self._description() | made, {}, "")
+        settings = dataclasses.asdict(self.config.evaluation)
+        evaluation = {"code": identity["code"], "settings": settings}
+        return run_origin(self._description() | made, evaluation, identity["weights"])
 
     def _description(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ from ..interruption import Stopped, check_stop, install_in_worker, signals_held_
 from .dispatch import BUSY_SECONDS, Done, Event, carry_out, set_up_torch
 
 if TYPE_CHECKING:
-    from .runner import Request
+    from .request import Request
 
 POLL_SECONDS = 0.1
 DEATHS = 3

@@ -119,6 +119,19 @@ class Evaluation:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Tuning:
+    """How `aebench tune` tries out settings; it changes no run.
+
+    Attributes:
+        steps: Optimiser steps of one trial.
+        images: Validation images that a trial is scored on; 0 for as many as the evaluation has.
+    """
+
+    steps: AtLeastOne = 1000
+    images: Count = 0
+
+
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """One run: what is trained, on what, with which seed.
 
@@ -139,6 +152,9 @@ class Config:
         training: How it is trained.
         evaluation: What is computed from it.
         own_budget: Whether the suite follows no published protocol; its rows do not say ``full``.
+        tuning: How its options are tuned.
+        tuned: File of trials that `aebench tune` wrote, beside the suite: the options are those
+            of the objective's best trial. Empty for the published ones.
     """
 
     suite: str
@@ -155,11 +171,14 @@ class Config:
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     own_budget: bool = False
+    tuning: Tuning = field(default_factory=Tuning)
+    tuned: str = ""
 
     def training_record(self) -> dict[str, Any]:
         """Returns everything that decides the trained weights."""
         record = dataclasses.asdict(self)
-        del record["evaluation"], record["suite"], record["own_budget"]
+        for name in ("evaluation", "suite", "own_budget", "tuning", "tuned"):
+            del record[name]
         # Runs from before there was a choice keep their digests.
         if self.training.precision == "float32":
             del record["training"]["precision"]
@@ -175,6 +194,7 @@ class Config:
     def label(self) -> str:
         """A short name for progress and errors."""
         variant = f" {canonical_json(self.options)}" if self.options else ""
+        variant += " tuned" if self.tuned else ""
         space = f"/{self.space}" if self.space else ""
         noise = f" sigma={self.training.noise_sigma:g}" if self.training.noise_sigma else ""
         factors = f"d={self.latent_dim} s={self.seed}"

@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import STRICT, Config, Evaluation, Positive, Training
+from .config import STRICT, Config, Evaluation, Positive, Training, Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -84,11 +84,13 @@ _HINTS = get_type_hints(Config, include_extras=True)
 _TABLES = {
     "training": _settings(Training, swept=True),
     "evaluation": _settings(Evaluation, swept=False),
+    "tuning": _settings(Tuning, swept=False),
 }
 _KEYS = {
     **{key: (_one_or_more(_HINTS[key]), None) for key in FACTORS},
     **{key: (_HINTS[key], None) for key in ("options", "backbone_options")},
     "width": (Positive, None),
+    "tuned": (str, None),
     **{key: (table, None) for key, table in _TABLES.items()},
 }
 _TEXTS = (Config.__doc__ or "").partition("\n")[2] + "    width: Share of the full width.\n"

@@ -6,16 +6,18 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import OWN_BUDGET, Config, Evaluation, Training
+from .config import OWN_BUDGET, Config, Evaluation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
-from .suite_files import read_suite_file
+from .suite_files import read_suite_file, suite_folder
+from .trials import Trials
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
 MOST_RUNS = 10_000
@@ -72,6 +74,8 @@ def load_suite(
     keys = [(key.partition("."), value) for key, value in given.items()]
     chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
     check(chosen, source, "--set ")
+    if chosen.get("tuned"):  # A path from where the command was given, not from the suite.
+        chosen["tuned"] = str(Path(chosen["tuned"]).absolute())
     only = only or {}
     for factor in only:
         if factor not in FACTORS:
@@ -90,7 +94,8 @@ def load_suite(
     for blocks in (listed, [_adopted(listed[0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            return Suite(name, scale, _unique(configs, source), own_budget)
+            tuned = _tuned(configs, suite_folder(suite))
+            return Suite(name, scale, _unique(tuned, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -139,6 +144,7 @@ class _Expansion:
         width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
         evaluation = Evaluation(**settings.get("evaluation", {}))
+        tuning = Tuning(**settings.get("tuning", {}))
         return [
             Config(
                 suite=self.suite,
@@ -148,6 +154,8 @@ class _Expansion:
                 backbone_options=narrow | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
+                tuning=tuning,
+                tuned=settings.get("tuned", ""),
                 **values,
             )
             for training in [Training(**each) for each in _combinations(tables[0])]
@@ -191,6 +199,18 @@ def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:
                 "evaluations; expected one."
             )
     return tuple(unique.values())
+
+
+def _tuned(configs: list[Config], folder: Path) -> list[Config]:
+    """Returns runs with the options of their best trials; published ones where none is better."""
+    read = {file: Trials.read(folder / file) for file in {c.tuned for c in configs} if file}
+
+    def resolved(config: Config) -> Config:
+        options = read[config.tuned].best_options(config)
+        kept = Path(config.tuned).name if options else ""
+        return replace(config, options={**config.options, **options}, tuned=kept)
+
+    return [resolved(config) if config.tuned else config for config in configs]
 
 
 def _matches(config: Config, only: dict[str, str]) -> bool:

@@ -22,6 +22,13 @@ def suite_names() -> list[str]:
     )
 
 
+def suite_folder(suite: str) -> Path:
+    """Returns the folder of a packaged suite or of a suite file: where its other files lie."""
+    if suite.endswith(".toml") or "/" in suite:
+        return Path(suite).parent
+    return Path(str(files("aebench.bench.suites")))
+
+
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     """Returns name and parsed content of a packaged suite or of a TOML file.
 

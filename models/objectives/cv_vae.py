@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from ..backbones.backbone import Backbone
 from ..gaussian import gaussian_kl
+from ..options import Range
 from ..spaces.space import Space
 from .objective import OBJECTIVES, Objective, squared_error
 
@@ -35,6 +38,10 @@ class CVVAE(Objective):
     summary = "VAE with constant encoder variance"
     reference = "RAE paper eq. 10"
     prior = "prior"
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "beta": Range(1e-4, 10.0, log=True),
+        "sigma": Range(0.05, 2.0, log=True),
+    }
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -13,7 +14,7 @@ from ..backbones.backbone import Backbone
 from ..checks import check_at_least, check_choice
 from ..densities.density import Density
 from ..gaussian import standard_normal_log_prob
-from ..options import option_defaults
+from ..options import Range, option_defaults
 from ..registry import Registry
 from ..spaces.space import Space
 
@@ -49,6 +50,9 @@ class Objective(nn.Module, ABC):
         warning: What is known against the scores of a model that is built so; it stands with
             each of them.
         ignored_options: Options of a parent class that this one does not take.
+        tunable: The options that `aebench tune` chooses, with their ranges: weights and scales
+            of the loss, neither sizes of networks nor what makes another model. Empty where
+            there is nothing to tune.
         hyperparameters: The value of each option in force, for the record. It starts as what
             was given, or the default; a constructor that settles an option later (`settle`)
             overwrites its entry.
@@ -64,6 +68,7 @@ class Objective(nn.Module, ABC):
     copies: ClassVar[bool] = False
     warning: str = ""
     ignored_options: ClassVar[tuple[str, ...]] = ()
+    tunable: ClassVar[Mapping[str, Range]] = {}
     hyperparameters: dict[str, Any]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:  # noqa: ANN401
@@ -99,6 +104,11 @@ class Objective(nn.Module, ABC):
                 f"expected one of: {', '.join(cls.spaces)}."
             )
         return cls
+
+    @classmethod
+    def ranges(cls, options: Mapping[str, Any]) -> dict[str, Range]:
+        """Returns what is left to tune, by name, where some options are given."""
+        return {name: own for name, own in cls.tunable.items() if name not in options}
 
     def settle(
         self, option: str, given: float | None, published: dict[str, float], factor: float = 1

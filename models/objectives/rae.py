@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ..backbones.backbone import Backbone
 from ..checks import check_choice
+from ..options import Range
 from ..spaces.space import Space
 from .gradient_penalty import GradientPenalty
 from .objective import OBJECTIVES, Objective, squared_error
@@ -19,6 +21,11 @@ OPTIONS = {
     "l2": ("l2", "l2_kernels"),
     "gp": ("gp", "penalty"),
     "sn": ("flattening", "normalised"),
+}
+RANGES = {
+    "beta": Range(1e-4, 10.0, log=True),
+    "l2": Range(1e-6, 0.1, log=True),
+    "gp": Range(1e-6, 1.0, log=True),
 }
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 GREY = (
@@ -61,11 +68,16 @@ class RegularisedAutoencoder(Objective):
     regularisers: ClassVar[tuple[str, ...]] = ()
     beta_mean: ClassVar[dict[str, float]] = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.0}
     l2_mean: ClassVar[dict[str, float]] = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7}
+    tunable: ClassVar[Mapping[str, Range]] = RANGES
     reference = "RAE paper eq. 11"
 
     def __init_subclass__(cls) -> None:
-        """Takes the options of absent regularisers from those that a user can set."""
+        """Takes the options of absent regularisers from those that are set or tuned."""
         super().__init_subclass__()
+        # Without a published weight of the code its bound is no part of the objective.
+        parts = (*cls.regularisers, *(["beta"] if any(cls.beta_mean.values()) else []))
+        if "tunable" not in vars(cls):
+            cls.tunable = {name: own for name, own in RANGES.items() if name in parts}
         absent = [name for name in OPTIONS if name not in cls.regularisers]
         cls.ignored_options = tuple(option for name in absent for option in OPTIONS[name])
 

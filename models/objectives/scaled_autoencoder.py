@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from ..backbones.backbone import Backbone
 from ..checks import check_at_least, check_choice
 from ..flows.flows import build_flow
 from ..gaussian import standard_normal_log_prob
+from ..options import Range
 from ..spaces.space import Space
 from .objective import Objective
 
@@ -48,6 +50,7 @@ class ScaledAutoencoder(Objective):
     default_space = "logit"
     spaces = ("logit", "real")
     trains_space = True
+    tunable: ClassVar[Mapping[str, Range]] = {"decoder_rho": Range(-2.0, 2.0)}
     reference = "Silvestri et al. 2023"
 
     def __init__(
@@ -76,6 +79,12 @@ class ScaledAutoencoder(Objective):
         sizes = {"layers": flow_layers, "hidden": flow_hidden}
         self.flow_sizes: dict[str, Any] = {**sizes, "scale_bound": flow_scale_bound}
         self.prior_flow = build_flow(prior_flow, backbone.latent_dim, **self.flow_sizes)
+
+    @classmethod
+    def ranges(cls, options: Mapping[str, Any]) -> dict[str, Range]:
+        """Returns what is left to tune; only the independent scale has an initial value."""
+        independent = options.get("decoder_scale", "independent") == "independent"
+        return super().ranges(options) if independent else {}
 
     def encoder_affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the encoder's mean and scale, each (B, L), of coordinates y."""

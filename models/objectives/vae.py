@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -9,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 from ..backbones.backbone import Backbone
 from ..checks import check_at_least
 from ..gaussian import gaussian_kl
+from ..options import Range
 from ..spaces.space import Space
 from .objective import OBJECTIVES, Objective, squared_error
 from .vae_learnt import LearntVAE
@@ -42,6 +46,7 @@ class VAE(Objective):
     reference = "Kingma & Welling 2014; RAE paper eq. 4-9"
     likelihood = "bound"
     prior = "prior"
+    tunable: ClassVar[Mapping[str, Range]] = {"beta": Range(1e-3, 10.0, log=True)}
 
     def __init__(
         self,

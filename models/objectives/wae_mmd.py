@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..backbones.backbone import Backbone
+from ..options import Range
 from ..spaces.space import Space
 from .objective import OBJECTIVES, Objective, squared_error
 
@@ -38,6 +41,7 @@ class WAEMMD(Objective):
     summary = "SSE + MMD of the codes to N(0, I)"
     reference = "Tolstikhin et al. 2018"
     prior = "prior"
+    tunable: ClassVar[Mapping[str, Range]] = {"mmd": Range(0.1, 1e4, log=True)}
 
     def __init__(
         self,

@@ -1,0 +1,151 @@
+"""Runs that are known by their rows: committed, whole, and the same as those asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..evaluation.identity import CHOICES, evaluation_identity
+from ..files.storage import canonical_json
+from ..records.figure_file import FigureFile
+from ..records.per_image import read_per_image
+from ..records.results import Record, read_results, records_of
+from ..records.trainings import (
+    ARRAYS,
+    COMMITTED,
+    ROWS,
+    Origin,
+    arrays_digest,
+    read_committed,
+    rows_by_run,
+    rows_digest,
+)
+from ..suites.config import Config, Evaluation
+from .dispatch import Done
+from .request import Request, Today, standing
+
+KNOWN = "known by its rows"
+WEIGHTLESS = "stale (needs its weights)"
+
+
+class KnownRows:
+    """What is committed in a results folder beside the runs that are there.
+
+    Args:
+        out: The results folder.
+
+    Attributes:
+        doubts: Why runs that have rows are not known by them, by run.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.doubts: dict[str, str] = {}
+
+    def origin(self, run: str) -> Origin | None:
+        """Returns what a run without a directory was made from, if all of it is whole."""
+        if (self.out / "runs" / run).is_dir() or run not in self._rows:
+            return None
+        try:
+            found = self._trainings.get(run, {})
+            arrays = arrays_digest(run, self._figures, self._scores)
+        except UserError as error:
+            self.doubts[run] = str(error)
+            return None
+        if not found.get("evaluation") and not self._diverged(run):
+            self.doubts[run] = f"'{self.out / COMMITTED}' does not say what they were made from."
+        elif found.get(ROWS) != rows_digest(self._rows[run]):
+            self.doubts[run] = f"'{self.out / 'results.csv'}' is not as it was written."
+        elif found.get(ARRAYS) != arrays:
+            self.doubts[run] = f"The files in '{self.out / 'arrays'}' are not as written."
+        else:
+            return found
+        return None
+
+    def has_reference(self, run: str, settings: Evaluation, identity: Mapping[str, Any]) -> bool:
+        """Returns whether a reference of the scores asked for is here by its rows alone."""
+        found = self.origin(run)
+        same = found is not None and found.get("data") == identity["data"]
+        return same and _is_asked_for(found or {}, settings, str(identity["code"]))
+
+    def outcome(self, request: Request, today: Today) -> str:
+        """Returns how a run stands by its rows alone; empty where it has to be carried out.
+
+        Raises:
+            UserError: Data or backbone are others now, and training again was not asked for.
+        """
+        found = self.origin(request.config.digest)
+        if found is None:
+            return ""
+        then = Today(*(str(found.get(field.name)) for field in dataclasses.fields(Today)))
+        outcome: str = standing(request, then, today, str(self.out / "results.csv"))
+        if outcome == "complete":
+            outcome = self._scored(request.config, found, today)
+        return "" if outcome.startswith("stale") and request.rerun_stale else outcome
+
+    def _scored(self, config: Config, found: Origin, today: Today) -> str:
+        if self._diverged(config.digest):
+            return "diverged"
+        code = str(evaluation_identity(config.evaluation, today.data)["code"])
+        return KNOWN if _is_asked_for(found, config.evaluation, code) else WEIGHTLESS
+
+    def _diverged(self, run: str) -> bool:
+        return any(row["status"] == "diverged" for row in self._rows[run])
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Record]]:
+        try:
+            return rows_by_run(records_of(read_results(self.out).rows))
+        except UserError:  # Nothing is here yet.
+            return {}
+
+    @cached_property
+    def _trainings(self) -> dict[str, Origin]:
+        return read_committed(self.out / COMMITTED)
+
+    @cached_property
+    def _figures(self) -> FigureFile:
+        return FigureFile(self.out, [])
+
+    @cached_property
+    def _scores(self) -> Mapping[Any, Any]:
+        return read_per_image(self.out)
+
+
+def sort_out(
+    requests: Sequence[Request], todays: Sequence[Today], known: KnownRows
+) -> tuple[list[Done], list[Request]]:
+    """Returns the runs that are known by their rows, as ended, and those to carry out.
+
+    Args:
+        requests: All runs.
+        todays: For each what it would be trained by and on.
+        known: What is committed.
+    """
+    ended: list[Done] = []
+    rest: list[Request] = []
+    for request, today in zip(requests, todays, strict=True):
+        try:
+            outcome = known.outcome(request, today)
+        except UserError as error:
+            ended.append(Done(request, "failed", error))
+            continue
+        if outcome:
+            ended.append(Done(request, outcome))
+        else:
+            rest.append(request)
+    return ended, rest
+
+
+def _is_asked_for(found: Origin, settings: Evaluation, code: str) -> bool:
+    """Returns whether rows hold every score that an evaluation asks for, as it would give it."""
+    then, now = found["evaluation"], dataclasses.asdict(settings)
+    old = then["settings"]
+    values = {name for name in now if name not in CHOICES}
+    same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)
+    choices = [name for name in CHOICES if isinstance(now[name], tuple)]
+    return then["code"] == code and same and all({*now[n]} <= {*old.get(n, ())} for n in choices)

@@ -1,0 +1,68 @@
+"""The page of a tuning: what was tried for each method, and what was chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ..suites.trials import UNTUNABLE, Trial, Trials, best_of
+
+HEAD = ("objective", "data", "d", "trials", "lost", "published", "best", "chosen", "ranges")
+TEXT = """# Tuning
+
+A trial is a short training from a seed that no run has. It is judged on validation images, never
+on test images. Trial 0 is the published setting, and of equals the first is chosen. What an
+objective does not declare as tunable keeps its published value. All trials are in `tuning.csv`.
+
+"""
+
+
+def page_text(trials: Trials) -> str:
+    """Returns the page as Markdown."""
+    methods = [_cells(own) for own in trials.methods.values()]
+    lines = [HEAD, ["---"] * len(HEAD), *methods]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{TEXT}{_conditions(trials)}\n\n{table}\n"
+
+
+def _conditions(trials: Trials) -> str:
+    """Returns a sentence on the criterion, and one on the number of trials."""
+    tried = [trial for trial in trials.all if trial.state != UNTUNABLE]
+    texts = sorted(
+        {
+            f"{t.criterion}, {t.images:,} images, after {t.steps:,} steps; {t.better} is better"
+            for t in tried
+        }
+    )
+    counts = sorted({len(o) for o in trials.methods.values() if o[0].state != UNTUNABLE})
+    if not counts:
+        return "No objective has anything to tune."
+    equal = f"Each objective that has ranges was given {counts[0]} trials."
+    unequal = f"Objectives were given from {counts[0]} to {counts[-1]} trials: not equal yet."
+    return f"Criterion: {' | '.join(texts)}. {equal if len(counts) == 1 else unequal}"
+
+
+def _cells(own: Sequence[Trial]) -> list[str]:
+    first, best = own[0], best_of(own)
+    start = [first.label, first.dataset, str(first.latent_dim)]
+    if first.state == UNTUNABLE:
+        return [*start, "0", "0", "-", "-", "published: nothing to tune", "-"]
+    lost = sum(trial.value is None for trial in own)
+    ends = json.loads(first.ranges).items()
+    ranges = ", ".join(f"{k} {low:g} to {high:g}{' (log)' * log}" for k, (low, high, log) in ends)
+    published = _value(first if first.trial == 0 else None)
+    return [*start, str(len(own)), str(lost), published, _value(best), _chosen(best), ranges]
+
+
+def _value(trial: Trial | None) -> str:
+    if trial is None or trial.value is None:
+        return "lost"
+    error = "" if trial.stderr is None else f" ± {trial.stderr:.2g}"
+    return " ".join(filter(None, (f"{trial.value:.5g}{error}", trial.density)))
+
+
+def _chosen(best: Trial | None) -> str:
+    if best is None:
+        return "published: every trial was lost"
+    options = ", ".join(f"{k}={v:g}" for k, v in json.loads(best.options).items())
+    return options or "published: no trial was better"

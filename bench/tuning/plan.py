@@ -1,0 +1,121 @@
+"""From a suite to its studies: one for each method, all under the same conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..errors import UserError
+from ..files.storage import canonical_json, write_atomically
+from ..suites.config import Config
+from ..suites.suite import Suite
+from ..suites.trials import UNTUNABLE, Trial, Trials, read_known
+from .criterion import Outcome
+from .journal import Journal
+from .page import page_text
+from .study import FILE, FOLDER, Search, Study
+
+PAGE = "tuning.md"
+# Far from the seeds that suites have, so that no trial sees what a run of the study is made of.
+APART = 2**31
+# Where two lines of one method differ if they cannot be compared, as far as a reader can see it.
+VISIBLE = ("steps", "images", "seed", "scale", "backbone", "ranges", "criterion")
+
+
+class Plan:
+    """The studies of a suite, and the lines of objectives with nothing to tune.
+
+    Args:
+        suite: With the published settings.
+        out: The folder of its trials.
+        device: ``cpu`` or ``cuda``.
+        trials: How many each method shall have.
+
+    Raises:
+        UserError: A run cannot be built or judged, or there are trials under other conditions.
+    """
+
+    def __init__(self, suite: Suite, out: Path, device: str, trials: int) -> None:
+        self.out, self.path = out, out / FILE
+        self.studies: list[Study] = []
+        self.untunable: list[Trial] = []
+        self._searches: list[Search] = []
+        lines = []
+        for config in _methods(suite.configs):
+            study = Study(config, out, device, trials=trials)
+            search = Search(study)
+            lines.append(search.line(0, {}, Outcome()))
+            if lines[-1].state == UNTUNABLE:
+                self.untunable.append(lines[-1])
+                continue
+            self.studies.append(replace(study, name=lines[-1].study))
+            self._searches.append(search)
+        _refuse_others(lines, read_known(self.path), self.path)
+
+    def finished(self) -> Iterator[Trial]:
+        """Yields the finished trials of all studies."""
+        for study, search in zip(self.studies, self._searches, strict=True):
+            if study.journal.exists():
+                yield from Journal(study.journal, search.ranges, search.criterion.better).trials
+
+    def write(self) -> Trials:
+        """Writes all trials and their page; those of other methods on file are kept."""
+        (self.out / FOLDER).mkdir(parents=True, exist_ok=True)
+        with FileLock(self.out / FOLDER / ".lock"):
+            kept = {(t.method, t.trial): t for t in read_known(self.path)}
+            kept |= {(t.method, t.trial): t for t in self.finished()}
+            # What is on file stays, date and all.
+            kept = {(t.method, t.trial): t for t in self.untunable} | kept
+            trials = Trials(self.path, kept.values())
+            trials.write()
+            write_atomically(self.out / PAGE, page_text(trials))
+        return trials
+
+
+def _methods(configs: Sequence[Config]) -> Iterator[Config]:
+    """Yields a trial's settings for each method: shorter than a run, from a seed of its own.
+
+    Raises:
+        UserError: A suite trains one method in several ways.
+    """
+    seed = min(config.seed for config in configs) ^ APART
+    found: dict[str, Config] = {}
+    for config in configs:
+        training = replace(config.training, steps=config.tuning.steps)
+        trial = replace(config, seed=seed, training=training)
+        record = trial.training_record()
+        method = canonical_json({**record, "training": training.noise_sigma})
+        if method not in found:
+            found[method] = trial
+        elif found[method].training_record() != record:
+            raise UserError(
+                f"Suite '{config.suite}' trains '{config.label}' with several settings of "
+                "'training'; expected one, choose it with --set."
+            )
+    yield from found.values()
+
+
+def _refuse_others(lines: Iterable[Trial], known: Iterable[Trial], path: Path) -> None:
+    """Checks that trials on file were made under today's conditions.
+
+    Raises:
+        UserError: They were not, and so could not be compared.
+    """
+    today = {line.method: line for line in lines}
+    for trial in known:
+        line = today.get(trial.method, trial)
+        if line.study == trial.study:
+            continue
+        changes = [
+            f"{name} was {getattr(trial, name)}, is {getattr(line, name)}"
+            for name in VISIBLE
+            if getattr(trial, name) != getattr(line, name)
+        ]
+        raise UserError(
+            f"'{path}' has trials of {trial.label} made under other conditions "
+            f"({'; '.join(changes) or 'code, data or another setting'}); "
+            "name another folder with --out."
+        )

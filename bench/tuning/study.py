@@ -1,0 +1,211 @@
+"""The trials of one method, one after the other: what a worker carries out for `aebench tune`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..evaluation.identity import evaluation_identity
+from ..files.storage import canonical_json
+from ..interruption import check_stop
+from ..records.provenance import commit, device_name, now, versions
+from ..runs.runner import Request, Run
+from ..suites.trials import (
+    LOST,
+    OK,
+    UNTUNABLE,
+    Trial,
+    backbone_text,
+    ranges_text,
+    read_known,
+)
+from ..training.term_sums import Diverged
+from ..training.trainer import Progress, Trainer
+from .criterion import Criterion, Outcome, criterion_of
+from .journal import UNGUIDED, Journal
+
+if TYPE_CHECKING:
+    from ...models.options import Range
+
+FILE = "tuning.csv"
+FOLDER = "tuning"
+
+
+@dataclass(frozen=True)
+class Study(Request):
+    """The trials of one method.
+
+    Attributes:
+        config: Of each trial, but for its options.
+        trials: How many there shall be.
+        name: Digest of all conditions but the options.
+    """
+
+    trials: int = 1
+    name: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """The study's directory: its journal, and the trial that is going on."""
+        return self.out / FOLDER / self.name
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        return self.folder / "journal.log"
+
+    def opened(self) -> Search:
+        """Returns what makes the trials."""
+        return Search(self)
+
+
+class Search:
+    """Makes the trials that a study lacks.
+
+    Args:
+        study: Which, and how many.
+
+    Raises:
+        UserError: The run cannot be built.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.config = study, study.config
+        published = Run(study)
+        self.data = published.data
+        self.space = published.objective.space.name
+        self.published: dict[str, Any] = published.objective.hyperparameters
+        self.ranges: Mapping[str, Range] = type(published.objective).ranges(self.config.options)
+        self.criterion: Criterion = criterion_of(self.config, self.data)
+        self.code = published.training_code
+
+    @property
+    def digest(self) -> str:
+        """The name of the study: what must be alike for two trials to be compared."""
+        evaluation = evaluation_identity(self.criterion.settings, self.data.digest)
+        about = {
+            "training": self.config.training_record(),
+            "code": self.code,
+            "evaluation": evaluation,
+            "criterion": [self.criterion.text, self.criterion.fitted, self.criterion.images],
+            "densities": self.criterion.settings.densities,
+            "ranges": ranges_text(self.ranges),
+            "unguided": UNGUIDED,
+        }
+        return hashlib.sha256(canonical_json(about).encode()).hexdigest()[:16]
+
+    def execute(
+        self,
+        report: Callable[[str], None],
+        watch: Callable[[Progress], None] | None = None,
+    ) -> str:
+        """Makes trials up to the wanted number; those that are finished are not made again.
+
+        Args:
+            report: Called with a line for each trial.
+            watch: Called at each validation.
+
+        Raises:
+            Stopped: A stop was asked for; finished trials are kept.
+            UserError: The journal is damaged.
+        """
+        journal = Journal(self.study.journal, self.ranges, self.criterion.better)
+        for trial in self._written()[len(journal.trials) :]:
+            journal.add(trial, self.published | json.loads(trial.options))
+        if len(journal.trials) >= self.study.trials:
+            return "complete"
+        while (number := len(journal.trials)) < self.study.trials:
+            check_stop()
+            options = journal.suggest(self.config.seed) if number else {}
+            outcome = self._try_out(options, watch)
+            trial = self.line(number, options, outcome)
+            journal.add(trial, self.published | options)
+            report(told(trial, self.study.trials))
+        return "tuned"
+
+    def line(self, number: int, options: Mapping[str, float], outcome: Outcome) -> Trial:
+        """Returns the line of a trial; that of an objective without ranges has no value."""
+        config = self.config
+        state = OK if outcome.value is not None else LOST
+        return Trial(
+            suite=config.suite,
+            scale=config.scale,
+            dataset=config.dataset,
+            split=config.split,
+            backbone=backbone_text(config),
+            latent_dim=config.latent_dim,
+            objective=config.objective,
+            space=self.space,
+            noise_sigma=config.training.noise_sigma,
+            given=canonical_json(config.options),
+            trial=number,
+            options=canonical_json(dict(options)),
+            state=state if self.ranges else UNTUNABLE,
+            value=outcome.value,
+            stderr=outcome.stderr,
+            criterion=self.criterion.text,
+            better=self.criterion.better,
+            density=outcome.density,
+            images=self.criterion.images,
+            steps=config.training.steps,
+            seed=config.seed,
+            ranges=ranges_text(self.ranges),
+            study=self.study.name or self.digest,
+            reason=outcome.reason,
+            device=device_name(self.study.device),
+            commit=commit(),
+            versions=_versions(),
+            date=now(),
+        )
+
+    def _try_out(
+        self, options: Mapping[str, float], watch: Callable[[Progress], None] | None
+    ) -> Outcome:
+        """Trains and judges one setting; what it wrote is gone afterwards."""
+        folder = self.study.folder / "trial"
+        config = replace(self.config, options={**self.config.options, **options})
+        run = Run(Request(config, folder, self.study.device))
+        shutil.rmtree(folder, ignore_errors=True)  # Of a trial that was killed.
+        folder.mkdir(parents=True)
+        trainer = Trainer(
+            run.objective,
+            config.training,
+            train=self.data.train,
+            validation=self.data.validation,
+            seed=config.seed,
+            folder=folder,
+        )
+        try:
+            trainer.run(watch)
+            run.objective.load_state_dict(trainer.selected_weights())
+            return self.criterion.judge(run.objective, config, self.data)
+        except Diverged as error:
+            return Outcome(reason=str(error))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _written(self) -> list[Trial]:
+        """Returns the study's trials in the folder's file: all there is on another machine."""
+        known = read_known(self.study.out / FILE)
+        own = [trial for trial in known if trial.study == self.study.name]
+        return [trial for at, trial in enumerate(own) if trial.trial == at]
+
+
+def told(trial: Trial, trials: int) -> str:
+    """Returns a finished trial as a line of progress."""
+    options = ", ".join(f"{k} = {v:g}" for k, v in json.loads(trial.options).items())
+    found = trial.reason if trial.value is None else f"{trial.value:.5g} {trial.density}".strip()
+    return f"trial {trial.trial + 1} of {trials}, {options or 'published'}: {found}"
+
+
+@cache
+def _versions() -> str:
+    import optuna
+
+    return canonical_json({**json.loads(versions()), "optuna": optuna.__version__})
