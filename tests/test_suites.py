@@ -30,7 +30,7 @@ SCALES = ("smoke", "small", "medium", "full")
 MEDIUM = {
     "aef-denoising-fashion-mnist": (9, 45_000),
     "aef-grid-fashion-mnist": (12, 60_012),
-    "families-fashion-mnist": (135, 909_090),
+    "families-fashion-mnist": (115, 869_090),
     "rae-2d-latent": (8, 40_000),
     "rae-beta-sweep": (8, 40_000),
     "rae-mc-samples": (5, 25_000),
@@ -257,7 +257,8 @@ def test_at_medium_one_objective_of_each_family_is_trained_for_fewer_steps_too()
     assert several == {
         *(("wae-mmd", ""), ("rae-l2", ""), ("ae", ""), ("vae", "logit"), ("aef-center", "logit"))
     }
-    wanted = {(steps, seed) for steps in (1000, 3000, 10_000) for seed in range(5)}
+    fewer = {(steps, seed) for steps in (1000, 3000) for seed in range(3)}
+    wanted = fewer | {(10_000, seed) for seed in range(5)}
     assert all(found[method] == wanted for method in several)
 
 
