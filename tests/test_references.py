@@ -109,7 +109,7 @@ def test_the_lines_of_real_images_come_first_and_carry_neither_mark_nor_seeds():
         assert {cell.mark for cell in cells[name]} == {""}
         assert not any(cell.warnings for cell in cells[name])
     assert (
-        "Held-out real images: floor as they are, blur with one pixel of blur, noise with noise "
+        "floor, blur, noise: held-out real images as they are, with one pixel of blur, with noise "
         "of 20 of 255 grey levels."
     ) in table.notes
 
