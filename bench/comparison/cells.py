@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -105,11 +104,9 @@ def score_table(
     for _, column in columns:
         marks, reason = column_marks(column)
         reasons.append(reason)
-        count, behind = int(expected[column.rows["dataset"].iloc[0]]), losses(column)
-        for method, cells in lines.items():
-            own = column.rows[column.rows["method"] == method]
-            cell = score_cell(own, count, marks.get(method, ""))
-            cells.append(replace(cell, warnings=(*cell.warnings, *behind.get(method, ()))))
+        count = int(expected[column.rows["dataset"].iloc[0]])
+        for method, cell in column_cells(column, lines, count, marks).items():
+            lines[method].append(cell)
     groups = ", ".join(dict.fromkeys(column.group for _, column in columns))
     more = extra or {}
     return Table(
@@ -121,6 +118,24 @@ def score_table(
         tuple((m, (*cells, *(own[m] for own in more.values()))) for m, cells in lines.items()),
         tuple(splits),
     )
+
+
+def column_cells(
+    column: Column, methods: Iterable[str], expected: int, marks: Mapping[str, str]
+) -> dict[str, Cell]:
+    """Returns the cell of each method in a column, with a warning where damaged images lead.
+
+    Args:
+        column: A column of comparable scores.
+        methods: Trained ones and references.
+        expected: How many seeds a method should have.
+        marks: The mark of each method that has one.
+    """
+    rows, found, behind = column.rows, {}, _losses(column)
+    for method in methods:
+        cell = score_cell(rows[rows["method"] == method], expected, marks.get(method, ""))
+        found[method] = replace(cell, warnings=(*cell.warnings, *behind.get(method, ())))
+    return found
 
 
 def column_marks(column: Column) -> tuple[dict[str, str], str]:
@@ -135,29 +150,27 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
 
 
-def losses(column: Column) -> dict[str, tuple[str, ...]]:
-    """Returns for each method whose mean is worse than that of damaged real images a warning."""
-    trained = without_floor(column.rows)
-    sign = {"lower": 1, "higher": -1}.get(str(trained["better"].iloc[0]), 0)
-    means = {
-        str(name): mean(seed_values(own))
-        for name, own in column.rows.groupby("method", sort=False)
-    }
+def _losses(column: Column) -> dict[str, tuple[str, ...]]:
+    """Returns for each trained method the damaged real images that its mean is worse than."""
+    sign = {"lower": 1, "higher": -1}.get(str(column.rows["better"].iloc[0]), 0)
+    groups = column.rows.groupby("method", sort=False)
+    means = {str(name): sign * mean(seed_values(own)) for name, own in groups}
+    damaged = {name: how for name, how in REFERENCES.items() if name != FLOOR and name in means}
     return {
-        name: tuple(
+        str(name): tuple(
             f"worse than real images {how}"
-            for reference, how in REFERENCES.items()
-            if reference != FLOOR and sign * (means[name] - means.get(reference, math.nan)) > 0
+            for reference, how in damaged.items()
+            if means[name] > means[reference]
         )
-        for name in trained["method"].unique()
+        for name in without_floor(column.rows)["method"].unique()
     }
 
 
 def reference_note(rows: Rows) -> str:
     """Returns the sentence of a caption on the references among rows, if damaged ones are."""
     found = [name for name in REFERENCES if name in set(rows["objective"])]
-    told = ", ".join(f"{name} {REFERENCES[name]}" for name in found)
-    return f"Held-out real images: {told}." if set(found) - {FLOOR} else ""
+    told = ", ".join(REFERENCES[name] for name in found)
+    return f"{', '.join(found)}: held-out real images {told}." if set(found) - {FLOOR} else ""
 
 
 def is_trusted(rows: Rows) -> pd.Series[bool]:
