@@ -144,7 +144,7 @@ def test_an_output_folder_that_cannot_be_written_is_told(suite_file, aebench, tm
 
 
 def test_a_read_only_output_folder_is_told(suite_file, aebench, tmp_path, monkeypatch):
-    monkeypatch.setattr("aebench.bench.cli.run.os.access", lambda path, mode: False)
+    monkeypatch.setattr("aebench.bench.cli.words.os.access", lambda path, mode: False)
     code, told = aebench(suite_file())
     assert code == 2 and "cannot be written; name another with --out" in told
 

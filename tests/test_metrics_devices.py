@@ -159,7 +159,7 @@ def test_statistics_of_real_images_are_computed_once_for_all_runs(
         )
     )
     assert code == 0, told
-    assert len(list((tmp_path / "out").glob("runs/*/result.json"))) == 3  # The floor's, too.
+    assert len(list((tmp_path / "out").glob("runs/*/result.json"))) == 5  # References, too.
     for name, seen in counted.items():
         # Every generated set is another one, so that nothing is computed twice.
         assert len(seen) == len(set(seen)) > 0, name

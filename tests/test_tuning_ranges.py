@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from aebench.bench.cli.main import main
 from aebench.models import build
 from aebench.models.objectives.objective import OBJECTIVES
 from aebench.models.options import Range, option_defaults
@@ -82,6 +83,14 @@ def test_both_ends_of_the_ranges_train(name, space, end):
         optimiser.step()
         assert math.isfinite(loss.item())
     assert all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+def test_ranges_are_listed(capsys):
+    assert main(["list", "ranges"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == OBJECTIVES.names()
+    assert any(line.split() == "vae unit: beta 0.001 to 10 (log)".split() for line in told)
+    assert any(line.split() == "ae unit: nothing to tune".split() for line in told)
 
 
 def test_the_initial_scale_is_tuned_only_where_there_is_one():

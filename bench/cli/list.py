@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-KINDS = ("objectives", "backbones", "datasets", "densities", "metrics", "suites")
+if TYPE_CHECKING:
+    from ...models.objectives.objective import Objective
+
+KINDS = ("objectives", "ranges", "backbones", "datasets", "densities", "metrics", "suites")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,12 +45,21 @@ def _rows(kind: str) -> list[tuple[str, str]]:
     from ...models.objectives.objective import OBJECTIVES
     from ...models.registry import Registry
 
+    if kind == "ranges":
+        return [(n, ranges_in_words(e, e.default_space)) for n, e in OBJECTIVES.items()]
     registries: dict[str, Registry] = {
         "objectives": OBJECTIVES,
         "backbones": BACKBONES,
         "densities": DENSITIES,
     }
     return [(name, first_line(entry)) for name, entry in registries[kind].items()]
+
+
+def ranges_in_words(kind: type[Objective], space: str) -> str:
+    """Returns what is tuned of an objective in a space, with the ends of each range."""
+    ranges = kind.in_space(space).ranges({})
+    texts = [f"{k} {r.low:g} to {r.high:g}{' (log)' * r.log}" for k, r in ranges.items()]
+    return f"{space}: {', '.join(texts) or 'nothing to tune'}"
 
 
 def first_line(entry: object) -> str:

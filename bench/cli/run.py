@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
-import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError, one_line
+from .words import check_writable, chosen_device, dotted_settings, key_values, usable_cores
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
@@ -68,8 +67,8 @@ def _run(args: argparse.Namespace) -> int:
 
     suite = load_suite(
         args.suite,
-        settings=_settings(args.set),
-        only=_pairs("--only", args.only),
+        settings=dotted_settings(args.set),
+        only=key_values("--only", args.only),
         seeds=_seeds(args.seeds),
     )
     if args.dry_run:
@@ -78,9 +77,9 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"'--workers' is {args.workers}; expected at least 1.")
-    device = _device(args.device)
+    device = chosen_device(args.device)
     out = args.out or Path("results") / folder_name(suite)
-    _check_writable(out)
+    check_writable(out)
     from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
     from ..runs.request import Request
@@ -95,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     todays = check_suite(suite.configs)
     if args.dry_run:
         return 0
-    workers = args.workers or (1 if device == "cuda" else _cores())
+    workers = args.workers or (1 if device == "cuda" else usable_cores())
     known = None if args.retrain else KnownRows(out)
     ended, rest = sort_out(requests, todays, known) if known else ([], requests)
     if known:
@@ -113,11 +112,6 @@ class Work:
     rest: list[Request]
     ended: list[Done]
     known: KnownRows | None
-
-
-def _cores() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def folder_name(suite: Suite) -> str:
@@ -211,26 +205,6 @@ def _list_runs(suite: Suite) -> None:
     )
 
 
-def _pairs(option: str, given: list[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise UserError(f"'{option}' is '{text}'; expected KEY=VALUE.")
-        pairs[key] = value
-    return pairs
-
-
-def _settings(given: list[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for key, text in _pairs("--set", given).items():
-        try:
-            settings[key] = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
-            settings[key] = text
-    return settings
-
-
 def _seeds(given: str | None) -> list[int] | None:
     if given is None:
         return None
@@ -238,19 +212,3 @@ def _seeds(given: str | None) -> list[int] | None:
     if not all(part.isdecimal() and len(part) <= 10 for part in parts):
         raise UserError(f"'--seeds' is '{given}'; expected whole numbers such as 0,1,2.")
     return sorted({int(part) for part in parts})
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("'--device' is 'cuda', but torch sees no GPU here; use --device cpu.")
-    return wanted
-
-
-def _check_writable(out: Path) -> None:
-    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"Output folder '{out}' cannot be written; name another with --out.")

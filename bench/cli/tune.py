@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError, one_line
-from .run import _check_writable, _cores, _device, _pairs, _settings, folder_name
+from .run import folder_name
+from .words import check_writable, chosen_device, dotted_settings, key_values, usable_cores
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done, Event
@@ -56,24 +57,24 @@ def _tune(args: argparse.Namespace) -> int:
     for name, count in (("trials", args.trials), ("workers", args.workers), ("steps", args.steps)):
         if count is not None and count < 1:
             raise UserError(f"'--{name}' is {count}; expected at least 1.")
-    settings = _settings(args.set)
+    settings = dotted_settings(args.set)
     if args.steps is not None:
         settings["tuning.steps"] = args.steps
     # A suite's own tuned runs start from the published settings too.
     suite = load_suite(
-        args.suite, settings={**settings, "tuned": ""}, only=_pairs("--only", args.only)
+        args.suite, settings={**settings, "tuned": ""}, only=key_values("--only", args.only)
     )
     from ..runs.dispatch import set_up_torch
     from ..runs.preflight import check_suite
     from ..tuning.plan import Plan
 
-    device = _device(args.device)
+    device = chosen_device(args.device)
     out = args.out or Path("results") / folder_name(suite)
-    _check_writable(out)
+    check_writable(out)
     set_up_torch()
     check_suite(suite.configs)
     plan = Plan(suite, out, device, args.trials)
-    workers = args.workers or (1 if device == "cuda" else _cores())
+    workers = args.workers or (1 if device == "cuda" else usable_cores())
     return _carry_out(suite, plan, min(workers, max(1, len(plan.studies))), quiet=args.quiet)
 
 

@@ -192,8 +192,8 @@ def _losses(column: Column) -> dict[str, tuple[str, ...]]:
 def reference_note(rows: Rows) -> str:
     """Returns the sentence of a caption on the references among rows, if damaged ones are."""
     found = [name for name in REFERENCES if name in set(rows["objective"])]
-    told = ", ".join(f"{name} {REFERENCES[name]}" for name in found)
-    return f"Held-out real images: {told}." if set(found) - {FLOOR} else ""
+    told = ", ".join(REFERENCES[name] for name in found)
+    return f"{', '.join(found)}: held-out real images {told}." if set(found) - {FLOOR} else ""
 
 
 def is_trusted(rows: Rows) -> pd.Series[bool]:

@@ -52,8 +52,9 @@ def write_cards(directory: Path, rows: Rows) -> list[Path]:
     models = {key: own for key, own in trained.groupby(list(MODEL), dropna=False)}
     names = card_names([dict(zip(MODEL, key, strict=True)) for key in models])
     paths = [directory / CARDS / f"{name}.md" for name in names]
+    files = RunFiles(directory)
     for path, own in zip(paths, models.values(), strict=True):
-        write_atomically(path, render_card(directory, own))
+        write_atomically(path, render_card(directory, own, files))
     return paths
 
 
@@ -73,10 +74,10 @@ def card_names(models: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def render_card(directory: Path, rows: Rows) -> str:
+def render_card(directory: Path, rows: Rows, files: RunFiles | None = None) -> str:
     """Returns the card of one model from its rows and whatever is on record of its trainings."""
     first = rows.iloc[0].to_dict()
-    files, names = RunFiles(directory), list(rows["run"].unique())
+    files, names = files or RunFiles(directory), list(rows["run"].unique())
     settings = next(filter(None, map(files.record, names)), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))

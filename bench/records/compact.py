@@ -21,6 +21,7 @@ CURVE = "prd_"
 CURVE_POINTS = 251
 LOG = "log/"  # Names of training curves: log/<split>/<term>.
 LOG_LINES, LONG_LOG = 200, 256
+LARGEST = 1e38  # Of a number of a log: what float32 holds.
 INEXACT = 1e-3  # Share of an array's range by which a picture may move a value.
 
 
@@ -85,8 +86,8 @@ def _compact(name: str, array: np.ndarray) -> np.ndarray:
 def _as_half(array: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    single = array.astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
+        single = array.astype(np.float32)
         half = single.astype(np.float16)
         moved = np.abs(half.astype(np.float32) - single).max()
         is_close = moved <= INEXACT * (single.max() - single.min())
@@ -116,11 +117,7 @@ def _compact_log(entries: Iterator[Mapping[str, Any]]) -> Arrays:
                 curves.setdefault(f"{LOG}{split}/{term}", {})[int(entry["step"])] = float(value)
     found: Arrays = {}
     for name, curve in sorted(curves.items()):
-        with np.errstate(over="ignore"):
-            whole = np.array(sorted(curve.items()), np.float32).T
-        whole = whole[:, np.isfinite(whole).all(axis=0)]
-        if whole.shape[1]:
-            found[name] = _thinned(whole)
+        found[name] = _thinned(np.array(sorted(curve.items()), np.float32).T)
     return found
 
 
@@ -136,4 +133,6 @@ def _thinned(curve: np.ndarray) -> np.ndarray:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= LARGEST

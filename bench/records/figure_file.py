@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 COMMITTED = Path("arrays") / "figures.npz"
 # Flat arrays of numbers, by the kind that an entry of the index names.
 KINDS = ("|u1", "<i8", "<f2", "<f4")
+# What an index of another form may lead to.
+_UNREADABLE = (
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError),
+)
 
 
 class FigureFile:
@@ -87,7 +91,7 @@ class FigureFile:
         if not found:
             path.unlink(missing_ok=True)
             return []
-        content = _encode(found)
+        content = encode_figures(found)
         if not path.is_file() or path.read_bytes() != content:
             write_atomically(path, content)
         return [path]
@@ -102,7 +106,7 @@ def figures_digest(arrays: Arrays) -> str:
     """Returns the SHA-256 of compact arrays, in hexadecimal."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        digest.update(f"{name}:{array.dtype.str}:{array.shape}:".encode())
+        digest.update(canonical_json([name, array.dtype.str, array.shape]).encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
 
@@ -122,14 +126,14 @@ def read_figures(path: Path) -> dict[str, Arrays]:
             str(run): {str(name): _array(entry, stored) for name, entry in own.items()}
             for run, own in index.items()
         }
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise UserError(
             f"{path} is damaged ({error}); restore it, or remove it and `aebench report` where "
             "the runs are."
         ) from None
 
 
-def _encode(found: Mapping[str, Arrays]) -> bytes:
+def encode_figures(found: Mapping[str, Arrays]) -> bytes:
     """Returns the file's bytes, the same for the same arrays; equal images are kept once."""
     import numpy as np
 

@@ -13,7 +13,7 @@ from ..files.storage import canonical_json, write_atomically
 from ..records.recipe import Settings
 from ..records.results import Record, decode_result, encode_result
 from ..records.rows import BadRow, OtherSchema
-from ..records.trainings import Origin, read_origin
+from ..records.trainings import Origin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,10 +110,6 @@ class RunDirectory:
             return []
         except (OSError, BadRow, UnicodeDecodeError):
             return []
-
-    def origin(self) -> Origin:
-        """Returns what the rows were made from, as far as it is on record."""
-        return read_origin(self.path)
 
     def write_rows(self, rows: list[Record], settings: Settings, origin: Origin) -> None:
         """Writes ``result.json``: rows, what their recipe stands for, what they are made from."""

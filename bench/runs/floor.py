@@ -138,12 +138,14 @@ def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> N
     origin = run_origin({"data": data.digest}, evaluation, "")
     recipe = reference_settings(outputs.name, config.dataset, data.split)
     base = _base(config, data, run, recipe, request.device)
+    record = EvaluationRecord(folder / "evaluation.json", identity)
+    made: Any = outputs
+    evaluator = FloorEvaluator(made, base, settings, record, request.device)
+    if not evaluator.items():  # Nothing of the suite compares two sets of images.
+        return
     with held(folder) as mine:
         if not mine:
             return
-        record = EvaluationRecord(folder / "evaluation.json", identity)
-        made: Any = outputs
-        evaluator = FloorEvaluator(made, base, settings, record, request.device)
         rows = evaluator.rows(lambda stage: check_stop())
         text = encode_result(run, rows, recipe, origin)
         path = folder / "result.json"

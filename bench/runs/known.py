@@ -40,11 +40,13 @@ class KnownRows:
 
     Attributes:
         doubts: Why runs that have rows are not known by them, by run.
+        idle: Whether no run is carried out, so that nothing is scored that would be compared.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.doubts: dict[str, str] = {}
+        self.idle = False
 
     def origin(self, run: str) -> Origin | None:
         """Returns what a run without a directory was made from, if all of it is whole."""
@@ -69,8 +71,11 @@ class KnownRows:
     def has_reference(self, run: str, settings: Evaluation, identity: Mapping[str, Any]) -> bool:
         """Returns whether a reference of the scores asked for is here by its rows alone."""
         found = self.origin(run)
-        same = found is not None and found.get("data") == identity["data"]
-        return same and _is_asked_for(found or {}, settings, str(identity["code"]))
+        if found is None:
+            return False
+        # One that was scored like the runs beside it stays with them.
+        same = found["data"] == identity["data"]
+        return self.idle or (same and _is_asked_for(found, settings, str(identity["code"])))
 
     def outcome(self, request: Request, today: Today) -> str:
         """Returns how a run stands by its rows alone; empty where it has to be carried out.
@@ -138,6 +143,7 @@ def sort_out(
             ended.append(Done(request, outcome))
         else:
             rest.append(request)
+    known.idle = not rest
     return ended, rest
 
 

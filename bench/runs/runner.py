@@ -173,14 +173,11 @@ class Run:
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
         pictured = has_artefacts(folder, outputs, identity)
-        origin = self._origin(training, identity)
         if not missing and self.directory.rows() == rows and pictured:
-            if self.directory.origin() != origin:
-                self.directory.write_rows(rows, self.settings, origin)
             return False
         report("pictures")
         save_artefacts(folder, outputs, identity, evaluator.prd_curves())
-        self.directory.write_rows(rows, self.settings, origin)
+        self.directory.write_rows(rows, self.settings, self._origin(training, identity))
         return True
 
     def _trained_part(self) -> Dataset:
@@ -198,10 +195,9 @@ class Run:
     def _write_lost(self, training: TrainingRecord) -> None:
         base = base_columns(self.config, self.data, self.objective, training)
         row = lost_row(base, training.diverged)
-        written, origin = self.directory.rows(), self._origin(training)
-        same = len(written) == 1 and {**written[0], "date": row["date"]} == row
-        if not same or self.directory.origin() != origin:
-            self.directory.write_rows([row], self.settings, origin)
+        written = self.directory.rows()
+        if len(written) != 1 or {**written[0], "date": row["date"]} != row:
+            self.directory.write_rows([row], self.settings, self._origin(training))
 
     def _origin(
         self, training: TrainingRecord, identity: Mapping[str, Any] | None = None

@@ -7,18 +7,20 @@ from dataclasses import replace
 
 from ..comparison.cells import (
     Part,
+    column_cells,
     column_marks,
     compute_seconds,
     headed,
     interval_notes,
     mark_note,
+    method_order,
     noise_notes,
     normal_column,
     one_likelihood,
-    score_cell,
+    reference_note,
     table_parts,
 )
-from ..comparison.columns import Column, columns_of, join, without_floor
+from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
 from .wide import COMPUTE_NOTE, count_cell, in_layout
@@ -48,7 +50,9 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
                 name = (str(dataset), str(device)) if len(groups) > 1 else ()
                 title = f"Scores at equal cost · {dataset} on {device} · {part.title}"
                 suffix = file_name("cost", part.suffix, *name)
-                yield _cost_table(Part(own, title, suffix), classes)
+                references = part.rows[is_reference(part.rows)]
+                references = references[references["dataset"] == dataset]
+                yield _cost_table(Part(own, title, suffix), references, classes)
 
 
 def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
@@ -67,32 +71,33 @@ def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
     return classes
 
 
-def _cost_table(part: Part, classes: Sequence[Sequence[str]]) -> Table:
+def _cost_table(part: Part, references: Rows, classes: Sequence[Sequence[str]]) -> Table:
     rows = part.rows
     likelihood = one_likelihood(rows)
     fd = rows[(rows["metric"] == "fd") & rows["images"].isin(["reconstruction", "sample"])]
     shown = join(likelihood, normal_column(fd))
-    columns = headed(in_layout(columns_of(shown)[0])) if len(shown) else []
+    references = references[references["metric"].isin(fd["metric"])]
+    columns = headed(in_layout(columns_of(join(references, shown))[0])) if len(shown) else []
     marks = [_marks(column, classes) for _, column in columns]
-    seeds = int(rows["seed"].nunique())
-    lines = []
+    lines = {name: [Cell("-") for _ in HEADER] for name in method_order(references)}
     for at, methods in enumerate(classes):
         for method in methods:
             own = rows[rows["method"] == method]
-            cells = [Cell(_letter(at)), count_cell(compute_seconds(own)), Cell(_steps(own))]
-            for (_, column), (found, _) in zip(columns, marks, strict=True):
-                scored = column.rows[column.rows["method"] == method]
-                cells.append(score_cell(scored, seeds, found.get(method, "")))
-            lines.append((method, tuple(cells)))
+            cost = count_cell(compute_seconds(own))
+            lines[method] = [Cell(_letter(at)), cost, Cell(_steps(own))]
+    for (_, column), (found, _) in zip(columns, marks, strict=True):
+        for method, cell in column_cells(column, lines, rows["seed"].nunique(), found).items():
+            lines[method].append(cell)
     reasons = list(dict.fromkeys(reason for _, given in marks for reason in given))
+    notes = [CAPTION, COMPUTE_NOTE, *noise_notes(likelihood), reference_note(references)]
+    notes += [*interval_notes(shown), *([mark_note(reasons)] if columns else [])]
     return Table(
         part.suffix,
         part.title,
-        (CAPTION, COMPUTE_NOTE, *noise_notes(likelihood), *interval_notes(shown))
-        + ((mark_note(reasons),) if columns else ()),
+        tuple(filter(None, notes)),
         "objective",
         (*(("", name) for name in HEADER), *(header for header, _ in columns)),
-        tuple(lines),
+        tuple((method, tuple(cells)) for method, cells in lines.items()),
     )
 
 

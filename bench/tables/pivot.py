@@ -15,6 +15,7 @@ from ..comparison.cells import (
 from ..comparison.columns import (
     Column,
     columns_of,
+    is_reference,
     join,
     with_places,
     without_floor,
@@ -36,17 +37,18 @@ def grid_tables(rows: Rows) -> Iterator[Table]:
     Image scores are those of samples from what each objective samples from (column N).
     """
     for part in suite_parts(longest(rows)):
-        trained = without_floor(part.rows)
-        if not has_several_sizes(trained):
+        if not has_several_sizes(without_floor(part.rows)):
             continue
-        placed = with_places(trained)
+        placed = with_places(part.rows)
         normal = normal_column(placed[placed["images"] == "sample"])
         scored = join(one_likelihood(placed), normal[normal["place"] == "N"])
+        references = placed[is_reference(placed)]
         for metric in objective_order(scored["metric"].unique()):
             own = scored[scored["metric"] == metric]
             where = "samples" if (own["images"] == "sample").all() else "test images"
             named = (file_name("grid", metric), f"{where} over latent sizes")
-            yield _pivot(part, own, "latent_dim", "d = {}", *named)
+            shown = join(references[references["metric"] == metric], own)
+            yield _pivot(part, shown, "latent_dim", "d = {}", *named)
 
 
 @TABLES.register("noise")
@@ -77,13 +79,14 @@ def _pivot(
 ) -> Table:
     """Returns the table of one score with a column for each value of the column ``by``."""
     columns, splits = [], []
-    for value, own in rows.groupby(by):
-        split, more = columns_of(own)
+    references, trained = rows[is_reference(rows)], without_floor(rows)
+    for value, own in trained.groupby(by):
+        split, more = columns_of(join(references, own))
         name = header.format(value)
         columns += [((column.group, _header(name, column)), column) for column in split]
         splits += [f"{name}: {reason}" for reason in more]
     columns.sort(key=lambda pair: (pair[0][0], pair[1].place))
-    first = rows.iloc[0].to_dict()
+    first = trained.iloc[0].to_dict()
     notes = (unit_note(first), note)
     return score_table(part, stem, score_title(first, what), columns, rows, notes, splits)
 

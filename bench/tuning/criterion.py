@@ -138,7 +138,7 @@ def criterion_of(config: Config, data: Dataset) -> Criterion:
 
 def _distances(outputs: Outputs) -> Iterator[Outcome]:
     """Yields the FD of the samples of each density, at equal counts."""
-    device = str(outputs.device)
+    device = outputs.device.type
     for density in outputs.densities:
         try:
             sets = {

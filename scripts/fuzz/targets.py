@@ -16,7 +16,8 @@ from unittest import mock
 import numpy as np
 import torch
 from aebench.bench.calibration import study as calibration
-from aebench.bench.cli.run import _seeds, _settings
+from aebench.bench.cli.run import _seeds
+from aebench.bench.cli.words import dotted_settings
 from aebench.bench.comparison import labels
 from aebench.bench.data.celeba import PARTITION, read_partition
 from aebench.bench.data.celebahq import read_index
@@ -34,7 +35,8 @@ from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.files.arrays import read_arrays
 from aebench.bench.files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from aebench.bench.files.storage import canonical_json
-from aebench.bench.records import results
+from aebench.bench.records import figure_file, results, trainings
+from aebench.bench.records.compact import compact_arrays
 from aebench.bench.records.rows import COLUMNS, SCHEMA
 from aebench.bench.regression import check
 from aebench.bench.regression import exact as check_exact
@@ -162,6 +164,12 @@ def _results() -> Iterable[Target]:
     log = b'{"step": 1, "split": "train", "loss": 1.5}\n{"step": 2, "split": "validation"}\n'
     runs: Callable[[Path], object] = lambda p: RunFiles(p.parents[2]).log("a")  # noqa: E731
     yield Target("log.jsonl", "runs/a/log.jsonl", (log,), (mutate_bytes, mutate_words), runs, ())
+    origins = {"a": {"training_code": "2-ab", "evaluation": {}, "weights": ""}}
+    document = {"schema": trainings.SCHEMA, "runs": origins}
+    made = canonical_json(document | {"checksum": results.checksum(origins)}).encode()
+    changes = (mutate_json, mutate_bytes)
+    name = trainings.COMMITTED
+    yield Target("record of trainings", name, (made,), changes, trainings.read_committed)
     fields = dict.fromkeys(calibration.FIELDS, "1")
     lines = results.csv_text([fields, fields.values(), fields.values()]).encode()
     yield Target("calibration CSV", "results.csv", (lines,), both, calibration.read)
@@ -218,6 +226,9 @@ def _arrays() -> Iterable[Target]:
     of: Callable[[Path], object] = lambda p: RunFiles(p.parents[2]).arrays("a")  # noqa: E731
     path = "runs/a/arrays.npz"
     yield Target("figure arrays", path, (_npz(figures),), packed, of, ())
+    kept = figure_file.encode_figures({"a": compact_arrays(figures)})
+    committed = str(figure_file.COMMITTED)
+    yield Target("committed arrays", committed, (kept,), packed, figure_file.read_figures)
     yield Target("named arrays", "n.npz", (_npz(parts),), packed, read_arrays)
 
 
@@ -289,7 +300,7 @@ def _given(path: Path) -> object:
     if key in ("seed", "dataset", "latent_dim"):
         load_suite(str(content), only={key: value})
     seeds = _seeds(value) if key == "seed" else None
-    return load_suite(str(content), settings=_settings([text]), seeds=seeds)
+    return load_suite(str(content), settings=dotted_settings([text]), seeds=seeds)
 
 
 def _json_cells(path: Path) -> object:
