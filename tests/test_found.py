@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.comparison.columns import with_places
-from aebench.bench.pages.aef import anchor_sentences
+from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import headline_of, largest_study
 from aebench.bench.pages.found import MOST_WORDS, found_text
 from aebench.bench.pages.leaderboard import build_leaderboard
 from aebench.bench.pages.overview import build_overview
+from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results
 from aebench.bench.tables.published import published_tables
 from scipy import stats
@@ -211,8 +211,7 @@ def anchor_rows(value, **columns):
 
 @pytest.mark.parametrize(("value", "where"), [(4.67, "inside"), (4.5, "outside")])
 def test_the_printed_likelihood_stands_beside_the_same_estimate_of_ours(value, where):
-    placed = with_places(frame(anchor_rows(value)))
-    [sentence] = anchor_sentences(placed)
+    sentence = anchor_paragraph(frame(anchor_rows(value)), {})
     assert "prints 4.673 bits/dim for vae" in sentence and "d = 2, K = 32" in sentence
     assert f"is {value + 0.001:.3f} ±" in sentence and "2 seeds and 10,000" in sentence
     assert f"lies {where} [" in sentence
@@ -241,4 +240,19 @@ def test_the_printed_likelihood_is_a_line_of_the_table_of_published_values():
 )
 def test_no_other_model_or_estimate_stands_beside_the_printed_one(other):
     rows = [make_row(**{**row, **other, "recipe": "", "run": ""}) for row in anchor_rows(4.67)]
-    assert list(anchor_sentences(with_places(frame(rows)))) == []
+    assert anchor_paragraph(frame(rows), {}) == ""
+
+
+def test_an_untrusted_estimate_takes_its_error_from_single_images():
+    rows = frame(anchor_rows(4.67, trusted="no", stderr=None))
+    draw = np.random.default_rng(0)
+    arrays, errors = {}, []
+    for row in rows.to_dict("records"):
+        nats = draw.normal(0, 300, row["n_real"])
+        nats += (8 - row["value"]) * 784 * np.log(2) - nats.mean()
+        errors.append(nats.std(ddof=1) / np.sqrt(len(nats)) / 784 / np.log(2))
+        arrays[key_of(row)] = PerImage(np.arange(len(nats)), nats, "lower bound", "no")
+    sentence = anchor_paragraph(rows, arrays)
+    half = np.hypot(stats.t.ppf(0.975, 1) * 0.001, 1.959964 * np.mean(errors))
+    assert f"is 4.671 ± {half:.3f} here" in sentence
+    assert "neither is trusted as a likelihood" in sentence

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..comparison.cells import image_error, one_likelihood, seed_values
+from ..comparison.cells import one_likelihood
+from ..comparison.columns import with_places
 from ..comparison.gains import Arrays, Gain, dims_of, estimate_of, likelihood_gain
 from ..comparison.labels import metric_short
-from ..comparison.significance import half_width
+from ..comparison.steps import longest
 from ..records.results import Rows
-from ..tables.anchors import anchors
+from ..tables.anchors import Anchor, anchors
 from .effects import Effect
 from .methods import METHOD, Method, lost_by_method, nearest
 from .protocol import training_text
@@ -47,32 +48,39 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
                 yield replace(effect, candidates=len(same))
 
 
-def anchor_sentences(placed: Rows) -> Iterator[str]:
-    """Yields a sentence on each published likelihood of a model that the rows estimate, too.
+def anchor_paragraph(rows: Rows, arrays: Arrays) -> str:
+    """Returns what the rows say of published likelihoods; empty where they estimate none.
 
     Args:
-        placed: Result rows with their place and method.
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
-    for anchor in anchors(placed):
-        seeds, first = seed_values(anchor.rows), anchor.rows.iloc[0].to_dict()
-        if not seeds:
-            continue
-        half = half_width(seeds.values(), image_error(anchor.rows))
-        spread = "" if half is None else f" ± {half:.3f}"
-        text = (
-            f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
-            f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
-            f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
-            f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} and {first['n_real']:,} test "
-            "images."
-        )
-        if anchor.interval is not None:
-            low, high = anchor.interval
-            text += (
-                f" The printed value lies {'inside' if anchor.inside else 'outside'} "
-                f"[{low:.3f}, {high:.3f}], where one more run would lie."
-            )
-        yield text
+    lines = [_anchor_text(anchor) for anchor in anchors(with_places(longest(rows)), arrays)]
+    return "\n".join(
+        ["**Beside a published value**", "", *(f"- {x}" for x in lines)] * bool(lines)
+    )
+
+
+def _anchor_text(anchor: Anchor) -> str:
+    first, seeds = anchor.rows.iloc[0].to_dict(), len(anchor.seeds)
+    half = anchor.half_width
+    spread = "" if half is None else f" ± {half:.3f}"
+    text = (
+        f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
+        f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
+        f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
+        f"{seeds} seed{'' if seeds == 1 else 's'} and {first['n_real']:,} test images."
+    )
+    if (anchor.rows["trusted"] == "no").any():
+        text += " With so few samples neither is trusted as a likelihood."
+    if anchor.interval is None:
+        return text
+    low, high = anchor.interval
+    where = "inside" if anchor.inside else "outside"
+    return (
+        f"{text} The printed value lies {where} [{low:.3f}, {high:.3f}], where one more run "
+        "would lie."
+    )
 
 
 def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Effect:

@@ -14,7 +14,7 @@ from ..comparison.table import format_number
 from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS
-from .aef import aef_effects, anchor_sentences
+from .aef import aef_effects
 from .effects import Finding, judge, verdict_sentences
 from .likelihood import likelihood_reading
 from .methods import listed, seeds_text
@@ -36,7 +36,7 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
     placed = with_places(longest(rows))
     parts = {
         "Samples": [" ".join(_samples(scores)) for scores in scores_of(placed)],
-        "Likelihoods": [*anchor_sentences(placed), *likelihood_reading(placed)],
+        "Likelihoods": likelihood_reading(placed),
         "Claims": verdict_sentences(judged, MEANINGS),
         "Precision": precision_reading(rows),
     }

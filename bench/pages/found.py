@@ -24,9 +24,10 @@ OVER = " over "
 HOW_TO_READ = (
     "*Leads and gains are mean paired differences over seeds, positive for the better, in FD "
     "where no other unit is named. [a, b] is their 95 % interval; that of a lead allows for the "
-    "choice among methods. Undecided below: so many seeds miss a smaller lead in more than one "
-    "of five cases. At least, at most: one side is a lower bound on the likelihood. At equal cost a score "
-    "between two counts of steps is taken to lie on a line over the logarithm of the seconds.*"
+    "choice among methods. Undecided below: so many seeds miss a smaller lead in more than one of "
+    "five cases. At least, at most: one side is a lower bound on the likelihood. At equal cost a "
+    "score between two counts of steps is taken to lie on a line over the logarithm of the "
+    "seconds.*"
 )
 
 

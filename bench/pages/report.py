@@ -27,6 +27,7 @@ from ..records.results import (
 from ..records.trainings import write_trainings
 from ..tables.gains import gain_tables
 from ..tables.headline import HEADLINE
+from .aef import anchor_paragraph
 from .cards import CARDS, write_cards
 from .claims import findings, reading
 from .effects import CLAIMS, Finding, claims_table
@@ -72,7 +73,8 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
     warnings += staleness(directory, results.rows)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
-    found = found_paragraph(results.rows, arrays)
+    opening = (found_paragraph(results.rows, arrays), anchor_paragraph(results.rows, arrays))
+    found = "\n\n".join(filter(None, opening))
     page = render_page(results, judged, tables, plots, warnings, shown, found)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])

@@ -10,10 +10,12 @@ from importlib.resources import files
 
 import numpy as np
 
-from ..comparison.cells import image_error, seed_values
+from ...metrics.bits_per_dim import bits_per_dim
 from ..comparison.columns import without_floor
+from ..comparison.gains import Arrays, dims_of
 from ..comparison.labels import settings_of
-from ..comparison.significance import NORMAL_95, mean, t_interval
+from ..comparison.significance import NORMAL_95, half_width, mean, t_interval
+from ..records.per_image import of_row
 from ..records.results import Rows
 
 VALUES = "likelihood_values.csv"
@@ -23,12 +25,16 @@ VALUES = "likelihood_values.csv"
 class Anchor:
     """A published likelihood, and our rows for the same model and estimator.
 
+    Ours count whether or not they are trusted as likelihoods: with as few samples the printed
+    value is as loose.
+
     Attributes:
         paper: The paper.
         place: Where in it, or beside it, the value is printed.
         value: As printed.
         images: How many test images it is the mean of.
         rows: Ours, of one method, a row a seed.
+        image_error: Standard error over test images of our mean over seeds, where it is known.
     """
 
     paper: str
@@ -36,11 +42,23 @@ class Anchor:
     value: float
     images: int
     rows: Rows
+    image_error: float | None
+
+    @property
+    def seeds(self) -> dict[int, float]:
+        """Our value for each seed."""
+        good = self.rows[self.rows["status"] == "ok"]
+        return {int(s): float(v) for s, v in zip(good["seed"], good["value"], strict=True)}
 
     @property
     def ours(self) -> float:
         """Our mean over seeds; nan where none has a value."""
-        return mean(seed_values(self.rows))
+        return mean(self.seeds)
+
+    @property
+    def half_width(self) -> float | None:
+        """Half-width of the mean's 95 % interval, over seeds and test images."""
+        return half_width(self.seeds.values(), self.image_error)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -48,10 +66,10 @@ class Anchor:
 
         None from fewer than two seeds.
         """
-        seeds = t_interval(seed_values(self.rows).values(), of_next=True)
+        seeds = t_interval(self.seeds.values(), of_next=True)
         if seeds is None:
             return None
-        half = math.hypot((seeds[1] - seeds[0]) / 2, NORMAL_95 * (image_error(self.rows) or 0.0))
+        half = math.hypot((seeds[1] - seeds[0]) / 2, NORMAL_95 * (self.image_error or 0.0))
         return self.ours - half, self.ours + half
 
     @property
@@ -61,11 +79,12 @@ class Anchor:
         return None if ends is None else ends[0] <= self.value <= ends[1]
 
 
-def anchors(placed: Rows) -> Iterator[Anchor]:
+def anchors(placed: Rows, arrays: Arrays | None = None) -> Iterator[Anchor]:
     """Yields each published likelihood that the rows speak to.
 
     Args:
         placed: Result rows with their place and method.
+        arrays: Log-likelihoods of single images, for the error of estimates that state none.
     """
     path = files("aebench.bench.tables") / "assets" / VALUES
     native = without_floor(placed[placed["model"] == "native"])
@@ -75,8 +94,22 @@ def anchors(placed: Rows) -> Iterator[Anchor]:
             own = own[own[name].astype(str) == line[name]]
         wanted = settings_of(line["variant"])
         alike = [settings_of(text) == wanted for text in own["variant"]]
-        own = own[np.array(alike, dtype=bool)]
+        own = own[np.array(alike, dtype=bool) & (own["status"] == "ok").to_numpy(bool)]
         for _, same in own.groupby(["method", "n_real"], sort=True):
-            yield Anchor(
-                line["paper"], line["place"], float(line["value"]), int(line["images"]), same
-            )
+            value, count = float(line["value"]), int(line["images"])
+            error = _image_error(same, arrays or {})
+            yield Anchor(line["paper"], line["place"], value, count, same, error)
+
+
+def _image_error(rows: Rows, arrays: Arrays) -> float | None:
+    """Returns the mean of the rows' errors over images, each stated or from its single images."""
+    errors = []
+    for row in rows.to_dict("records"):
+        dims = dims_of(row)
+        kept = of_row({str(name): value for name, value in row.items()}, arrays)
+        if not math.isnan(row["stderr"]):
+            errors.append(float(row["stderr"]))
+        elif kept is not None and len(kept.values) > 1:
+            nats = float(np.std(kept.values.astype(float), ddof=1)) / math.sqrt(len(kept.values))
+            errors.append(nats * (bits_per_dim(0.0, dims=dims) - bits_per_dim(1.0, dims=dims)))
+    return float(np.mean(errors)) if len(errors) == len(rows) else None

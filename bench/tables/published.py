@@ -29,6 +29,7 @@ from ..comparison.table import (
     Table,
     file_name,
     seeds_cell,
+    spread_text,
     text_table,
 )
 from ..errors import UserError
@@ -197,8 +198,12 @@ def _anchor_lines(rows: Rows) -> Iterator[Line]:
         first = anchor.rows.iloc[0].to_dict()
         names = (first["dataset"], first["method"], f"d = {first['latent_dim']}")
         what = f"{anchor.place}: {', '.join(names)}, {first['metric']}, K = {first['samples_k']}"
-        ours, gap = _ours(anchor.rows), anchor.ours - anchor.value
-        difference = Cell(f"{gap:+.3f}", gap) if ours.value is not None else Cell("-")
+        gap = anchor.ours - anchor.value
+        text = f"≤ {anchor.ours:.3f}{spread_text(anchor.half_width, anchor.ours)}"
+        count = str(len(anchor.seeds))
+        warnings = warnings_of(anchor.rows)
+        ours = Cell(f"{text} ({count})", anchor.ours, seeds=count, warnings=warnings)
+        difference = Cell(f"{gap:+.3f}", gap)
         inside = {None: "one seed", True: "yes", False: "no"}[anchor.inside]
         other = int(first["n_real"]) != anchor.images
         notes = f"published: {anchor.images:,} images, ours {first['n_real']:,}" if other else ""
