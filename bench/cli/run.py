@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seeds", metavar="0,1,2")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--deterministic", action="store_true", help="same bits on a GPU each time, but slower"
+        "--deterministic", action="store_true", help="deterministic algorithms on a GPU, slower"
     )
     parser.add_argument(
         "--eager", action="store_true", help="take steps one by one on a GPU, without graphs"
