@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..comparison.cells import one_likelihood
 from ..comparison.columns import with_places, without_floor
@@ -41,14 +41,19 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     study = largest_study(rows)
     if study is None:
         return ""
-    sentences = [*_edges(study), *_mixtures(study), *_likelihoods(study, arrays), *_moves(study)]
-    sentences = [_shortened(sentence, study.published) for sentence in sentences]
-    left = _still_open(study.published)
-    kept: list[str] = []
-    for sentence in sentences:
-        if len(" ".join([*kept, sentence, left]).split()) <= MOST_WORDS:
-            kept.append(sentence)
-    return " ".join([*kept, left]).strip() if kept else ""
+    flows = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
+    bounds = [*_bounds(flows)]
+    sentences = [*_edges(study), *_mixtures(study), *_gains(flows), *bounds, *_moves(study)]
+    left = MOST_WORDS - len(_still_open(study.published).split())
+    kept: dict[str, str] = {}
+    # Where words are short, that something cannot be told is the first to go.
+    for sentence in sorted(sentences, key=lambda sentence: sentence in bounds):
+        text = _shortened(sentence, study.published)
+        if len(text.split()) <= left:
+            kept[sentence] = text
+            left -= len(text.split())
+    shown = [kept[sentence] for sentence in sentences if sentence in kept]
+    return " ".join([*shown, _still_open(study.published)]).strip() if shown else ""
 
 
 def found_paragraph(rows: Rows, arrays: Arrays) -> str:
@@ -97,18 +102,21 @@ def _mixtures(study: Study) -> Iterator[str]:
     )
 
 
-def _likelihoods(study: Study, arrays: Arrays) -> Iterator[str]:
+def _gains(flows: Sequence[Effect]) -> Iterator[str]:
     """The flows against the VAE, where a difference of their likelihoods says something."""
-    found = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
-    known = [effect for effect in found if effect.direction != NO_CLAIM]
+    known = [effect for effect in flows if effect.direction != NO_CLAIM]
     if known:
         texts = listed([f"{_plain(effect)} {_gained(effect)}" for effect in known])
         images = "paired over images, " * all(effect.images for effect in known)
         yield f"In {BITS} against the VAE, {images}{texts}."
-    bounds = [_plain(effect) for effect in found if effect.direction == NO_CLAIM]
-    if bounds:
-        have = "has only a bound" if len(bounds) == 1 else "have only bounds"
-        yield f"{listed(bounds)} {have}."
+
+
+def _bounds(flows: Sequence[Effect]) -> Iterator[str]:
+    """The flows whose likelihood has, like the VAE's, a bound alone."""
+    names = [_plain(effect) for effect in flows if effect.direction == NO_CLAIM]
+    if names:
+        have = "has only a bound" if len(names) == 1 else "have only bounds"
+        yield f"{listed(names)} {have}."
 
 
 def _moves(study: Study) -> Iterator[str]:
@@ -135,9 +143,12 @@ def _moves(study: Study) -> Iterator[str]:
         return
     text = f"From {few:,} to {many:,} steps, FD of samples falls by {_range(falls)}"
     bits = [by_method(one_likelihood(own[own["space"] == "logit"])) for own in ends]
-    gains = [mean(paired(bits[0][m], bits[1][m])) for m in bits[0].keys() & bits[1].keys()]
-    if gains := [gain for gain in gains if math.isfinite(gain)]:
-        text += f", {BITS} by {min(gains):.3f} to {max(gains):.3f}"
+    gains = [
+        Effect("", f"{method.name}:", "", BITS, paired(bits[0][method], bits[1][method]))
+        for method in sorted(bits[0].keys() & bits[1].keys())
+    ]
+    if gains := [effect for effect in gains if effect.interval]:
+        text += f", {BITS} by {_range(gains)}"
     leads = [_edge(scores) for scores in (first, last)]
     if all(leads):
         before, after = (_told(lead, len(lead.differences)) for lead in leads if lead)
