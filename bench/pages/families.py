@@ -43,18 +43,24 @@ def headline_of(rows: Rows) -> list[Table]:
     runs = runs.drop_duplicates("run")
     suite = min(runs["suite"].mode())
     same = (rows["suite"] == suite) & (rows["scale"] == runs["scale"].iloc[0])
-    return list(headline_tables(rows[same].reset_index(drop=True)))
+    # References have no latent size; of a suite of several sizes the study's alone is shown.
+    size = rows["latent_dim"].isin({0, int(runs["latent_dim"].iloc[0])})
+    return list(headline_tables(rows[same & size].reset_index(drop=True)))
 
 
 def largest_study(rows: Rows) -> Study | None:
-    """Returns the rows of the one setting, sampled in two ways, with the most training steps."""
+    """Returns the rows of the one setting, sampled in two ways, with the most whole trainings.
+
+    Trainings for fewer steps than others of their setting do not count; of equals the setting
+    with more training steps is the larger.
+    """
     studies = []
     for key, own in without_floor(rows).groupby(SETTING, sort=True):
         if own["objective"].nunique() > 1 and has_both_kinds(sampled(with_places(own))):
             references = references_of(rows)
             same = (references["scale"] == key[0]) & (references["dataset"] == key[1])
-            steps = int(own.drop_duplicates("run")["steps"].sum())
-            studies.append((steps, join(references[same], own)))
+            trained = longest(own).drop_duplicates("run")["steps"]
+            studies.append(((len(trained), int(trained.sum())), join(references[same], own)))
     if not studies:
         return None
     whole = max(studies, key=lambda study: study[0])[1]
