@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 import re
@@ -17,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.comparison.labels import REFERENCES
+from aebench.bench.evaluation.identity import weights_digest
+from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.records.results import read_results, write_results
 from aebench.bench.suites.suite import load_suite
 from aebench.models import build
@@ -156,8 +157,8 @@ def test_one_of_them_is_trained_alone_and_reported_beside_stored_rows(run_python
     methods = re.findall(r"^\| ([\w-]+)", table, re.MULTILINE)
     assert {"vae", "wae-mmd", "rae-gp", "dip-vae-ii"} <= set(methods)
     card = next((tmp_path / "cards").glob("dip-vae-ii*.md")).read_text(encoding="utf-8")
-    checkpoint = (runs[0] / "checkpoint.safetensors").read_bytes()
-    assert hashlib.sha256(checkpoint).hexdigest() in card
+    weights = load_checkpoint(runs[0] / "checkpoint.safetensors")[0]
+    assert weights_digest(weights) in card
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -132,7 +132,7 @@ def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, tex
         gains.append(values(rows, *name, density, steps) - values(rows, *name, "gmm-10", steps))
     surely = sum(stats.t.interval(0.95, 4, g.mean(), stats.sem(g))[0] > 0 for g in gains)
     assert f"surely improves samples of {surely} of {len(gains)} models" in text
-    found = re.search(rf"models, by {NUMBER} .*? to {NUMBER} \(", text)
+    found = re.search(rf"models; gains run from {NUMBER} .*? to {NUMBER} \(", text)
     means = [gain.mean() for gain in gains]
     shown = [float(number) for number in found.groups()]
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]

@@ -97,8 +97,8 @@ def _mixtures(study: Study) -> Iterator[str]:
         return
     surely = sum(effect.interval is not None and effect.interval[0] > 0 for effect in found)
     yield (
-        f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} models, "
-        f"by {_range(found)}."
+        f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} models; "
+        f"gains run from {_range(found)}."
     )
 
 
