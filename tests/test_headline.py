@@ -58,9 +58,12 @@ def values_of(folder):
         rows = [row for row in csv.DictReader(file) if row["objective"] not in REFERENCES]
     spaces = len({row["space"] for row in rows})
     steps, found, kinds, order = {}, {}, {}, {}
+    likely = set()  # With a likelihood of their own: no other stands for it, trusted or not.
     for row in rows:
         name = label_of(row, spaces)
         steps[name] = max(steps.get(name, 0), int(row["steps"]))
+        if row["metric"] == "bits_per_dim" and row["model"] == "native" and row["value"]:
+            likely.add(name)
     for row in rows:
         name = label_of(row, spaces)
         good = row["status"] == "ok" and row["trusted"] != "no"
@@ -73,6 +76,8 @@ def values_of(folder):
             key = (row["metric"], name, row["density"])
             found.setdefault("samples", {}).setdefault(key, {})[seed] = value
         if row["metric"] == "bits_per_dim" and row["space"] == "logit":
+            if row["model"] != "native" and name in likely:
+                continue
             rank = (row["model"] != "native", -int(row["samples_k"] or 0), row["density"])
             seeds = found.setdefault("bits/dim", {}).setdefault(name, {})
             if rank <= order.get((name, seed), rank):
