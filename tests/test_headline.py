@@ -173,7 +173,6 @@ def test_every_mark_and_mean_of_a_study_follows_from_its_rows(study):
     assert check(study) == columns | {"best", "tie"}
 
 
-@pytest.mark.skipif(not STUDY.is_dir(), reason="the study's results are not committed yet")
 def test_reconstructions_of_every_model_of_the_headline_are_better_than_blurred_images():
     [table] = headline_tables(read_results(STUDY).rows)
     cells = {label: own[0] for label, own in table.lines}

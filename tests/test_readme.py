@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import re
 import runpy
@@ -59,6 +60,13 @@ def test_the_two_commands_open_the_readme():
         "python3 -m pip install tox-uv && tox -e quick",
         "python3 -m pip install tox-uv && tox -e test",
     ]
+
+
+def test_the_first_command_trains_although_the_rows_of_the_quick_suite_are_committed():
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(README.parent / "tox.ini", encoding="utf-8")
+    words = settings["testenv:quick"]["commands"].split()
+    assert words[:3] == ["aebench", "run", "quick"] and "--retrain" in words
 
 
 def test_the_table_of_the_readme_is_that_of_the_committed_results():
