@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.comparison.cells import one_likelihood
 from aebench.bench.comparison.columns import columns_of, with_places
+from aebench.bench.comparison.likelihoods import one_likelihood
 from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
 from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.likelihood import likelihood_tables

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError, one_line
-from .words import check_writable, chosen_device, dotted_settings, key_values, usable_cores
+from .words import (
+    add_common_words,
+    check_writable,
+    chosen_device,
+    dispatcher_for,
+    dotted_settings,
+    key_values,
+    tell_failures,
+    until_stopped,
+)
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
@@ -23,19 +32,14 @@ if TYPE_CHECKING:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
     parser = subparsers.add_parser("run", help="train and evaluate the runs of a suite")
-    parser.add_argument("suite", help="name of a packaged suite, or path of a TOML file")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
-    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add_common_words(parser)
     parser.add_argument("--seeds", metavar="0,1,2")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms on a GPU, slower"
     )
     parser.add_argument(
         "--eager", action="store_true", help="take steps one by one on a GPU, without graphs"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument(
         "--dry-run", action="store_true", help="list the runs, check them and stop"
     )
@@ -43,7 +47,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--retrain", action="store_true", help="train runs of which the rows alone are here, too"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,13 +56,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: Something the user gave cannot be used; nothing has been written.
         RunFailed: A run failed or diverged, or the work was interrupted.
     """
-    from ..interruption import Stopped, stop_on_signals
-
-    try:
-        with stop_on_signals():
-            return _run(args)
-    except Stopped:
-        raise RunFailed("Stopped before the first run.") from None
+    return until_stopped(lambda: _run(args), "run")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -94,13 +91,12 @@ def _run(args: argparse.Namespace) -> int:
     todays = check_suite(suite.configs)
     if args.dry_run:
         return 0
-    workers = args.workers or (1 if device == "cuda" else usable_cores())
     known = None if args.retrain else KnownRows(out)
     ended, rest = sort_out(requests, todays, known) if known else ([], requests)
     if known:
         _tell_doubts(known)
     work = Work(suite, requests, rest, ended, known)
-    return _carry_out(work, min(workers, len(rest)), quiet=args.quiet)
+    return _carry_out(work, dispatcher_for(args.workers, device, len(rest)), quiet=args.quiet)
 
 
 @dataclass
@@ -119,13 +115,10 @@ def folder_name(suite: Suite) -> str:
     return suite.name if suite.scale == "full" else f"{suite.name}-{suite.scale}"
 
 
-def _carry_out(work: Work, workers: int, *, quiet: bool) -> int:
+def _carry_out(work: Work, dispatcher: Dispatcher, *, quiet: bool) -> int:
     from ..interruption import Stopped
-    from ..runs.dispatch import InProcess
-    from ..runs.workers import Processes
     from .progress import Display
 
-    dispatcher: Dispatcher = Processes(workers) if workers > 1 else InProcess()
     started = time.monotonic()
     try:
         with Display(work.rest, quiet=quiet) as display:
@@ -181,13 +174,7 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
             "aebench: stale runs were trained by other code than today's; "
             "--rerun-stale trains them again.\n"
         )
-    failures = [d for d in ended if d.error is not None]
-    for done in failures:
-        text = one_line(f"run '{done.request.config.label}': {done.error}")
-        sys.stderr.write(f"aebench: {text}\n")
-    if failures:
-        return 2 if all(isinstance(done.error, UserError) for done in failures) else 1
-    return 1 if "diverged" in counts else 0
+    return tell_failures(ended, "run ") or int("diverged" in counts)
 
 
 def _counted(outcome: str, count: int) -> str:

@@ -2,12 +2,73 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..errors import RunFailed, UserError, one_line
+
+if TYPE_CHECKING:
+    from ..runs.dispatch import Dispatcher, Done
+
+
+def add_common_words(parser: argparse.ArgumentParser) -> None:
+    """Adds what both commands take: a suite, a part of it, where to write and on what."""
+    parser.add_argument("suite", help="name of a packaged suite, or path of a TOML file")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
+    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def until_stopped(work: Callable[[], int], first: str) -> int:
+    """Returns the exit code of work that a signal may stop.
+
+    Args:
+        work: What is done.
+        first: What it had not reached where it was stopped at once.
+
+    Raises:
+        RunFailed: It was stopped before anything was done.
+    """
+    from ..interruption import Stopped, stop_on_signals
+
+    try:
+        with stop_on_signals():
+            return work()
+    except Stopped:
+        raise RunFailed(f"Stopped before the first {first}.") from None
+
+
+def dispatcher_for(wanted: int | None, device: str, count: int) -> Dispatcher:
+    """Returns what carries out so many requests: ``--workers`` at once, or as many as suit."""
+    from ..runs.dispatch import InProcess
+    from ..runs.workers import Processes
+
+    workers = min(wanted or (1 if device == "cuda" else usable_cores()), count)
+    return Processes(workers) if workers > 1 else InProcess()
+
+
+def tell_failures(ended: Iterable[Done], kind: str = "") -> int:
+    """Writes a line for each request that failed; returns the exit code, 0 where none did.
+
+    Args:
+        ended: How the requests ended.
+        kind: What each is called, before its name.
+    """
+    failures = [done for done in ended if done.error is not None]
+    for done in failures:
+        text = one_line(f"{kind}'{done.request.config.label}': {done.error}")
+        sys.stderr.write(f"aebench: {text}\n")
+    if not failures:
+        return 0
+    return 2 if all(isinstance(done.error, UserError) for done in failures) else 1
 
 
 def usable_cores() -> int:

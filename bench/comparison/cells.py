@@ -1,18 +1,20 @@
-"""What all tables share: which rows make one, which methods in which order, what a cell says."""
+"""What all tables share: which methods in which order, which marks, what a cell says."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..records.results import Rows
-from .columns import Column, is_reference, join, with_places, without_floor
+from .columns import Column, is_reference, without_floor
 from .footnotes import UNTRUSTED
-from .labels import FLOOR, REFERENCES, metric_short, objective_order, suite_title
+from .labels import FLOOR, REFERENCES, objective_order
+from .likelihoods import bound_sign
+from .parts import Part
 from .significance import mean, separated_from_best
-from .steps import SHORTER, by_steps, steps_note
+from .steps import steps_note
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
 if TYPE_CHECKING:
@@ -24,71 +26,10 @@ NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
 OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
 WORSE_THAN_NOISE = "worse than uniform noise over the pixels, which has 8 bits/dim"
-TRAINED_NOISE = (
-    "In unit space a native model keeps the pixel noise that its weights were trained with; only "
-    "completed models have theirs fitted."
-)
 OVER_IMAGES = (
     "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
     "for these images."
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows that share one title: a suite at a scale, and a latent size where there are several."""
-
-    rows: Rows
-    title: str
-    suffix: str
-
-
-def suite_parts(rows: Rows) -> Iterator[Part]:
-    """Yields the rows by suite and scale."""
-    suites = list(rows.groupby(["suite", "scale"], sort=True))
-    for (suite, scale), own in suites:
-        suffix = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
-        yield Part(own, suite_title({"suite": suite, "scale": scale}), suffix)
-
-
-def table_parts(rows: Rows, *, whatever_steps: bool = False) -> Iterator[Part]:
-    """Yields the rows by suite and scale, and by latent size where a data set has several.
-
-    The rows have the columns of ``with_places``.
-
-    Args:
-        rows: Result rows.
-        whatever_steps: Whether trainings of fewer steps than others of their like stay with
-            these, instead of making parts of their own.
-    """
-    parts = suite_parts(rows)
-    if not whatever_steps:
-        parts = (same for part in parts for same in steps_parts(part))
-    for part in parts:
-        trained = without_floor(part.rows)
-        if not has_several_sizes(trained):
-            yield replace(part, rows=with_places(part.rows))
-            continue
-        references = part.rows[is_reference(part.rows)]
-        for size, own in trained.groupby("latent_dim"):
-            placed, suffix = with_places(join(references, own)), file_name(part.suffix, f"d{size}")
-            yield Part(placed, f"{part.title}, d = {size}", suffix)
-
-
-def steps_parts(part: Part) -> Iterator[Part]:
-    """Yields the longest trainings of a part, then those of each smaller count of steps."""
-    for steps, own in by_steps(part.rows):
-        if steps is None:
-            yield replace(part, rows=own)
-        else:
-            suffix = file_name(part.suffix, f"{SHORTER}{steps}")
-            yield Part(own, f"{part.title}, {steps:,} steps", suffix)
-
-
-def has_several_sizes(trained: Rows) -> bool:
-    """Returns whether a data set's models have several latent sizes."""
-    sizes = trained.groupby("dataset")["latent_dim"].nunique()
-    return len(sizes) > 0 and bool(sizes.max() > 1)
 
 
 def score_table(
@@ -287,51 +228,6 @@ def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
 
 def _values(rows: Rows) -> dict[int, float]:
     return {int(s): float(v) for s, v in zip(rows["seed"], rows["value"], strict=True)}
-
-
-def bound_sign(row: Mapping[Any, Any]) -> str:
-    """Returns what stands before a likelihood: a sign for a bound, a letter for ``completed``."""
-    letter = "c " if row["model"] == "completed" else ""
-    if row["kind"] != "lower bound":
-        return letter
-    return letter + ("≤ " if row["better"] == "lower" else "≥ ")
-
-
-def noise_notes(rows: Rows) -> list[str]:
-    """Returns what a caption says of the pixel noise of likelihoods, by the spaces among rows."""
-    native = (rows["model"] == "native") & (rows["space"] == "unit") & (rows["kind"] != "")
-    return [TRAINED_NOISE] if native.any() else []
-
-
-def likelihood_places(rows: Rows) -> list[str]:
-    """Returns what heads each likelihood's column: the score and the space of its density."""
-    pairs = zip(rows["metric"], rows["space"], strict=True)
-    return [f"{metric_short(metric)}, {space}" for metric, space in pairs]
-
-
-def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
-    """Keeps one likelihood for each run: native before completed, then the most samples."""
-    own = rows[rows["metric"] == metric].copy()
-    if len(own) == 0:
-        return own
-    own["place"] = likelihood_places(own)
-    images = own["dataset"].map(
-        {name: _image_count(same) for name, same in own.groupby("dataset")}
-    )
-    own = own[(own["n_real"] == images) | own["n_real"].isna()]
-    order = own.assign(
-        rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
-    )
-    order = order.sort_values(["rank", "k", "density"], kind="stable")
-    return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
-
-
-def _image_count(rows: Rows) -> int:
-    """Returns how many images most estimates have; of two counts, that with the most draws."""
-    draws = rows["n_real"] * rows["samples_k"].fillna(1)
-    counts = rows.assign(draws=draws).groupby("n_real")["draws"].agg(["size", "max"])
-    order = counts.reset_index().sort_values(["size", "max", "n_real"])
-    return int(order["n_real"].iloc[-1]) if len(order) else 0
 
 
 def method_order(rows: Rows) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -117,9 +116,9 @@ def variant_text(variant: str) -> str:
     return ", ".join(texts + [TUNED] * (TUNED in settings))
 
 
-def is_tuned(label: str) -> bool:
-    """Returns whether a method's label is that of tuned settings."""
-    return re.search(rf"\b{TUNED}\b", label) is not None
+def is_tuned(variant: str) -> bool:
+    """Returns whether a row's variant is one of settings that were tuned."""
+    return TUNED in settings_of(variant)
 
 
 def backbone_text(backbone: str) -> str:

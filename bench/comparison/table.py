@@ -15,8 +15,9 @@ import numpy as np
 from ...models.registry import Registry
 from ..files.storage import write_atomically
 from ..records.results import csv_text
+from ..records.rows import TUNED
 from .footnotes import Footnotes
-from .labels import TUNED_NOTE, is_tuned
+from .labels import TUNED_NOTE
 from .significance import half_width
 
 LATEX = str.maketrans(
@@ -134,7 +135,11 @@ class Table:
 
     def _sentences(self, notes: Footnotes) -> tuple[str, ...]:
         """Returns the caption, which says what a tuned line is where there is one."""
-        tuned = [TUNED_NOTE] if any(is_tuned(label) for label, _ in self.lines) else []
+        tuned = (
+            [TUNED_NOTE]
+            if any(re.search(rf"\b{TUNED}\b", label) for label, _ in self.lines)
+            else []
+        )
         return (*self.notes, *tuned, *notes.sentences, *self.splits)
 
     @property

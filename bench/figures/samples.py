@@ -38,7 +38,7 @@ def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
         for row in one_run_each(own):
             saved = runs.arrays(str(row["run"]))
             pair = (_own_samples(saved), saved.get(f"sample_{MIXTURE}"))
-            if is_tuned(str(row["method"])) or (pair[0] is None and pair[1] is None):
+            if is_tuned(str(row["variant"])) or (pair[0] is None and pair[1] is None):
                 continue
             if "test" in saved and not lines:
                 half = len(saved["test"]) // 2

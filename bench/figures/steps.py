@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import (
-    compute_seconds,
-    method_order,
-    one_likelihood,
-    seed_values,
-    suite_parts,
-)
+from ..comparison.cells import compute_seconds, method_order, seed_values
 from ..comparison.columns import columns_of, join, with_places, without_floor
 from ..comparison.labels import axis_title, is_tuned
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import suite_parts
 from ..comparison.samples import (
     RECONSTRUCTIONS,
     better_density,
@@ -62,7 +58,7 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
     Tuned settings, which cost what the published ones do, are left out.
     """
     for stem, title, whole in _parts(rows):
-        own = whole[~whole["line"].map(is_tuned).astype(bool)]
+        own = whole[~whole["variant"].map(is_tuned).astype(bool)]
         trained = without_floor(own)
         known = trained["compute_seconds"].notna().all() and (trained["compute_seconds"] > 0).all()
         if known and trained.groupby("line")["asked"].nunique().max() > 1:

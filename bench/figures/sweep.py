@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.cells import (
-    has_several_sizes,
-    image_error,
-    method_order,
-    normal_column,
-    one_likelihood,
-    suite_parts,
-    usable,
-)
+from ..comparison.cells import image_error, method_order, normal_column, usable
 from ..comparison.columns import (
     columns_of,
     join,
@@ -24,6 +16,8 @@ from ..comparison.columns import (
     without_setting,
 )
 from ..comparison.labels import axis_title, metric_short
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import has_several_sizes, suite_parts
 from ..comparison.significance import half_width
 from ..comparison.steps import longest
 from ..comparison.table import file_name

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..comparison.cells import one_likelihood
 from ..comparison.columns import with_places
 from ..comparison.gains import Arrays, Gain, dims_of, estimate_of, likelihood_gain
 from ..comparison.labels import metric_short
+from ..comparison.likelihoods import one_likelihood
 from ..comparison.steps import longest
 from ..records.results import Rows
 from ..tables.anchors import Anchor, anchors

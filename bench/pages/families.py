@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..comparison.columns import join, with_places, without_floor
-from ..comparison.labels import settings_of
+from ..comparison.labels import is_tuned
 from ..comparison.samples import has_both_kinds, references_of, sampled
 from ..comparison.steps import longest
 from ..comparison.table import Table
 from ..records.results import Rows
-from ..records.rows import TUNED
 from ..tables.headline import headline_tables
 
 # Rows that agree in these may be of several suites, such as one that varies the steps.
@@ -65,7 +64,7 @@ def largest_study(rows: Rows) -> Study | None:
         return None
     whole = max(studies, key=lambda study: study[0])[1]
     whole = whole.assign(suite=sorted(without_floor(whole)["suite"])[0])
-    chosen = is_tuned(whole)
+    chosen = whole["variant"].map(is_tuned).astype(bool)
     published, tuned = (whole[own].reset_index(drop=True) for own in (~chosen, chosen))
     return Study(
         published, longest(published), _with_untunable(longest(tuned), longest(published))
@@ -78,8 +77,3 @@ def _with_untunable(tuned: Rows, published: Rows) -> Rows:
     known = set(map(tuple, tuned[names].to_numpy()))
     rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
     return join(tuned, published[np.array(rest, dtype=bool)]) if len(tuned) else tuned
-
-
-def is_tuned(rows: Rows) -> np.ndarray:
-    """Returns which rows are of settings that were tuned on validation images."""
-    return np.array([TUNED in settings_of(text) for text in rows["variant"]], dtype=bool)

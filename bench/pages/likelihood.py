@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from ..comparison.cells import bound_sign, one_likelihood, usable
+from ..comparison.cells import usable
+from ..comparison.likelihoods import bound_sign, one_likelihood
 from ..comparison.significance import mean
 from ..comparison.table import format_number
 from ..records.results import Rows

@@ -47,12 +47,11 @@ def base_columns(
     """
     total = count_parameters(objective)
     shared = count_parameters(objective.backbone)
-    network = canonical_json(config.backbone_options) if config.backbone_options else ""
     compute = training.compute_seconds
     settings = run_settings(config, data, objective)
     return place_columns(config, data, config.digest, settings) | {
         "space": objective.space.name,
-        "backbone": f"{config.backbone} {network}".strip(),
+        "backbone": config.network,
         "backbone_hash": training.structure,
         "objective": config.objective,
         "variant": variant(config),

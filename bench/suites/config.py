@@ -191,6 +191,12 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def network(self) -> str:
+        """The backbone's name, with its options as canonical JSON where there are any."""
+        options = canonical_json(self.backbone_options) if self.backbone_options else ""
+        return f"{self.backbone} {options}".strip()
+
+    @property
     def label(self) -> str:
         """A short name for progress and errors."""
         variant = f" {canonical_json(self.options)}" if self.options else ""

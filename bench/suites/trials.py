@@ -189,7 +189,7 @@ class Trials:
 
     def _of(self, config: Config, default: str) -> list[Trial]:
         """Returns the trials of a run's method."""
-        network = network_of(backbone_text(config))
+        network = network_of(config.network)
         spaces = (default,) if config.space else (default, "real")
         place = (config.dataset, config.split, network, config.latent_dim)
         wanted = (*place, config.training.noise_sigma, config.objective)
@@ -225,12 +225,6 @@ def ranges_text(ranges: Mapping[str, Range]) -> str:
     return canonical_json({k: [float(r.low), float(r.high), r.log] for k, r in ranges.items()})
 
 
-def backbone_text(config: Config) -> str:
-    """Returns a run's networks: name, and options as canonical JSON where there are any."""
-    options = canonical_json(config.backbone_options) if config.backbone_options else ""
-    return f"{config.backbone} {options}".strip()
-
-
 def network_of(backbone: str) -> str:
     """Returns a backbone without its width, in which the scales of a suite differ."""
     name, _, options = backbone.partition(" ")
@@ -251,7 +245,7 @@ def _objective(config: Config, space: str = "") -> tuple[type[Objective], str]:
 
 
 def _place(what: Trial | Config) -> str:
-    backbone = network_of(what.backbone if isinstance(what, Trial) else backbone_text(what))
+    backbone = network_of(what.backbone if isinstance(what, Trial) else what.network)
     return f"{what.dataset}, split '{what.split}', {backbone}, d = {what.latent_dim}"
 
 

@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 
 from ..comparison.cells import (
-    bound_sign,
     compute_seconds,
     image_error,
-    likelihood_places,
     lost_text,
     method_order,
     seed_values,
-    steps_parts,
-    suite_parts,
     warnings_of,
 )
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.labels import score_title
+from ..comparison.likelihoods import bound_sign, likelihood_places
+from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.significance import half_width, rank_intervals
 from ..comparison.table import Cell, Table, format_number, spread_text, text_table
 from ..records.results import Rows

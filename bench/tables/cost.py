@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..comparison.cells import (
-    Part,
     column_cells,
     column_marks,
     compute_seconds,
@@ -14,13 +13,12 @@ from ..comparison.cells import (
     interval_notes,
     mark_note,
     method_order,
-    noise_notes,
     normal_column,
-    one_likelihood,
     reference_note,
-    table_parts,
 )
 from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
+from ..comparison.likelihoods import noise_notes, one_likelihood
+from ..comparison.parts import Part, table_parts
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
 from .wide import COMPUTE_NOTE, count_cell, in_layout

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..comparison.cells import (
-    Part,
-    is_trusted,
-    method_order,
-    one_likelihood,
-    table_parts,
-    usable,
-    warnings_of,
-)
+from ..comparison.cells import is_trusted, method_order, usable, warnings_of
 from ..comparison.columns import Column, columns_of
 from ..comparison.gains import (
     LEGEND,
@@ -23,6 +15,8 @@ from ..comparison.gains import (
     estimate_of,
     likelihood_gain,
 )
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import Part, table_parts
 from ..comparison.table import Cell, Table, file_name, text_table
 from ..records.results import Rows
 

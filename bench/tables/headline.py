@@ -6,20 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..comparison.cells import (
-    Part,
     column_cells,
     column_marks,
     compute_seconds,
     interval_notes,
     mark_note,
     method_order,
-    one_likelihood,
     reference_note,
     seed_values,
-    table_parts,
 )
 from ..comparison.columns import Column, columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import Part, table_parts
 from ..comparison.samples import (
     MIXTURE,
     OWN,

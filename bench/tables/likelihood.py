@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..comparison.cells import (
-    Part,
-    headed,
-    likelihood_places,
-    noise_notes,
-    score_table,
-    table_parts,
-)
+from ..comparison.cells import headed, score_table
 from ..comparison.columns import columns_of
 from ..comparison.labels import score_title, unit_note
+from ..comparison.likelihoods import likelihood_places, noise_notes
+from ..comparison.parts import Part, table_parts
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..comparison.cells import NORMAL_NOTE, Part, headed, normal_column, score_table, table_parts
+from ..comparison.cells import NORMAL_NOTE, headed, normal_column, score_table
 from ..comparison.columns import columns_of, without_floor
+from ..comparison.parts import Part, table_parts
 from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 

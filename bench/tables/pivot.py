@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..comparison.cells import (
-    Part,
-    has_several_sizes,
-    normal_column,
-    one_likelihood,
-    score_table,
-    suite_parts,
-)
+from ..comparison.cells import normal_column, score_table
 from ..comparison.columns import (
     Column,
     columns_of,
@@ -22,6 +15,8 @@ from ..comparison.columns import (
     without_setting,
 )
 from ..comparison.labels import objective_order, score_title, unit_note
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import Part, has_several_sizes, suite_parts
 from ..comparison.steps import longest
 from ..comparison.table import TABLES, Table, file_name
 from ..records.results import Rows

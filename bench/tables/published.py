@@ -12,15 +12,15 @@ from typing import Any
 from ..comparison.cells import (
     OVER_IMAGES,
     OVER_SEEDS,
-    bound_sign,
     image_error,
     lost_text,
     method_order,
     seed_values,
-    suite_parts,
     warnings_of,
 )
 from ..comparison.columns import with_places, without_floor
+from ..comparison.likelihoods import bound_sign
+from ..comparison.parts import suite_parts
 from ..comparison.significance import t_interval
 from ..comparison.steps import longest
 from ..comparison.table import (

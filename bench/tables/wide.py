@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..comparison.cells import (
-    NORMAL_NOTE,
-    Part,
-    compute_seconds,
-    headed,
-    noise_notes,
-    normal_column,
-    one_likelihood,
-    score_table,
-    table_parts,
-)
+from ..comparison.cells import NORMAL_NOTE, compute_seconds, headed, normal_column, score_table
 from ..comparison.columns import (
     Column,
     columns_of,
@@ -31,6 +21,8 @@ from ..comparison.labels import (
     score_title,
     unit_note,
 )
+from ..comparison.likelihoods import noise_notes, one_likelihood
+from ..comparison.parts import Part, table_parts
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 

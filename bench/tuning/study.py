@@ -21,7 +21,6 @@ from ..suites.trials import (
     OK,
     UNTUNABLE,
     Trial,
-    backbone_text,
     ranges_text,
     read_known,
 )
@@ -138,7 +137,7 @@ class Search:
             scale=config.scale,
             dataset=config.dataset,
             split=config.split,
-            backbone=backbone_text(config),
+            backbone=config.network,
             latent_dim=config.latent_dim,
             objective=config.objective,
             space=self.space,

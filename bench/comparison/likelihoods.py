@@ -1,0 +1,59 @@
+"""The one likelihood of each run that tables show, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..records.results import Rows
+from .labels import metric_short
+
+TRAINED_NOISE = (
+    "In unit space a native model keeps the pixel noise that its weights were trained with; only "
+    "completed models have theirs fitted."
+)
+
+
+def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
+    """Keeps one likelihood for each run: native before completed, then the most samples."""
+    own = rows[rows["metric"] == metric].copy()
+    if len(own) == 0:
+        return own
+    own["place"] = likelihood_places(own)
+    images = own["dataset"].map(
+        {name: _image_count(same) for name, same in own.groupby("dataset")}
+    )
+    own = own[(own["n_real"] == images) | own["n_real"].isna()]
+    order = own.assign(
+        rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
+    )
+    order = order.sort_values(["rank", "k", "density"], kind="stable")
+    return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
+
+
+def _image_count(rows: Rows) -> int:
+    """Returns how many images most estimates have; of two counts, that with the most draws."""
+    draws = rows["n_real"] * rows["samples_k"].fillna(1)
+    counts = rows.assign(draws=draws).groupby("n_real")["draws"].agg(["size", "max"])
+    order = counts.reset_index().sort_values(["size", "max", "n_real"])
+    return int(order["n_real"].iloc[-1]) if len(order) else 0
+
+
+def likelihood_places(rows: Rows) -> list[str]:
+    """Returns what heads each likelihood's column: the score and the space of its density."""
+    pairs = zip(rows["metric"], rows["space"], strict=True)
+    return [f"{metric_short(metric)}, {space}" for metric, space in pairs]
+
+
+def bound_sign(row: Mapping[Any, Any]) -> str:
+    """Returns what stands before a likelihood: a sign for a bound, a letter for ``completed``."""
+    letter = "c " if row["model"] == "completed" else ""
+    if row["kind"] != "lower bound":
+        return letter
+    return letter + ("≤ " if row["better"] == "lower" else "≥ ")
+
+
+def noise_notes(rows: Rows) -> list[str]:
+    """Returns what a caption says of the pixel noise of likelihoods, by the spaces among rows."""
+    native = (rows["model"] == "native") & (rows["space"] == "unit") & (rows["kind"] != "")
+    return [TRAINED_NOISE] if native.any() else []
