@@ -18,6 +18,7 @@ from aebench.bench.records.figure_file import COMMITTED, read_figures
 from aebench.bench.records.results import read_results, write_results
 from aebench.bench.records.trainings import read_trainings
 from aebench.bench.runs import runner
+from aebench.bench.runs.known import KnownRows
 
 SUITE = """
 title = "Study"
@@ -138,6 +139,21 @@ def test_a_run_that_left_the_rows_leaves_the_arrays_and_the_record(clone, no_plo
     write_results(clone / "results.csv", rows[rows["run"] != lost])
     build_report(clone)
     assert lost not in read_figures(clone / COMMITTED) and lost not in read_trainings(clone)
+
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+@pytest.mark.parametrize(
+    "record", sorted(RESULTS.glob("*/trainings.json")), ids=lambda path: path.parent.name
+)
+def test_every_run_on_record_in_committed_results_is_known_by_its_rows(record, tmp_path):
+    for name in KEPT:
+        source = record.parent / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    known = KnownRows(tmp_path)
+    runs = [run for run in read_trainings(tmp_path) if known.origin(run)]
+    assert not known.doubts and len(runs) > 3
 
 
 def test_retrain_declines_what_is_known(clone, go_on):
