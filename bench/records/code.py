@@ -20,6 +20,7 @@ MODELS = "aebench.models"
 METRICS = "aebench.metrics"
 # Digests made before the code moved into folders have no such mark.
 SCHEME = "2-"
+LATER_FIELDS = ("type_params",)  # Of syntax that Python 3.11 does not have.
 
 
 def training_code(*parts: object) -> str:
@@ -105,7 +106,29 @@ def _read(module: str) -> tuple[tuple[str, ...], str]:
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return imports, hashlib.sha256(syntax_text(tree).encode()).hexdigest()
+
+
+def syntax_text(node: object) -> str:
+    """Returns a syntax tree as text, the same under every Python: as Python 3.11 dumps it.
+
+    Later ones dump further fields, which are empty where nothing new is written, or leave out
+    empty ones, so that the same code would seem another on another machine.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(syntax_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 ends some with an empty text.
+        fields["values"] = [part for part in node.values if getattr(part, "value", None) != ""]
+    kept = [
+        f"{name}={syntax_text(value)}"
+        for name, value in fields.items()
+        if not (value is None and getattr(type(node), name, ...) is None)
+        and (value or name not in LATER_FIELDS)
+    ]
+    return f"{type(node).__name__}({', '.join(kept)})"
 
 
 def _imports(module: str, tree: ast.Module) -> set[str]:
