@@ -22,9 +22,9 @@ def own_record(tmp_path, monkeypatch):
     monkeypatch.setattr(equivalence, "FILE", tmp_path / "equivalent.json")
     monkeypatch.setattr(exact, "metric_values", lambda arrays: {})
     monkeypatch.setattr(exact, "split_digests", lambda names: ({}, []))
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
     yield tmp_path / "equivalent.json"
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
 
 
 def trained(folder: Path, code: str, objectives=("ae", "vae"), **changes: str) -> Path:
@@ -115,7 +115,7 @@ def test_a_run_of_equivalent_code_is_complete_and_of_no_other(suite_file, aebenc
     monkeypatch.setattr(runner, "training_code", lambda *parts: "2-new")
     assert "1 stale" in aebench(suite)[1]
     equivalence.FILE.write_text(json.dumps([{"codes": [["2-mid", "2-new"], ["2-old", "2-mid"]]}]))
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
     assert "1 complete" in aebench(suite)[1]
 
 
