@@ -64,6 +64,7 @@ def record_equivalence(directory: Path, baseline: Path) -> Recorded:
     runs = _compared(without_floor(before), without_floor(after), old, new, baseline)
     rows = records_of(before)
     check_same_scores(rows, records_of(after))
+    rows = [row for row in rows if row["status"] != "diverged"]  # Those have no score.
     pairs = {(old[run]["training_code"], new[run]["training_code"]) for run in runs}
     codes = tuple(sorted(pair for pair in pairs if not same_training_code(*pair)))
     scored = _scored(rows, old, new)
@@ -86,7 +87,7 @@ def _scored(rows: Iterable[Record], old: Trainings, new: Trainings) -> dict[Pair
     """Returns the rows by the evaluation code of both folders, as far as both say it."""
     found: dict[Pair, list[Record]] = {}
     for row in rows:
-        made = [own.get(row["run"], {}).get("evaluation") for own in (old, new)]
+        made = [own.get(row["run"], {}).get("evaluation", {}) for own in (old, new)]
         if all(made):
             found.setdefault((made[0]["code"], made[1]["code"]), []).append(row)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UserError
 from ..evaluation.identity import CHOICES, evaluation_identity
 from ..files.storage import canonical_json
-from ..records.equivalence import same_scores
+from ..records.equivalence import known_pairs, same_scores
 from ..records.figure_file import FigureFile
 from ..records.per_image import read_per_image
 from ..records.results import Record, read_results, records_of
@@ -133,7 +133,11 @@ def sort_out(
         requests: All runs.
         todays: For each what it would be trained by and on.
         known: What is committed.
+
+    Raises:
+        UserError: The record of equivalent code is damaged.
     """
+    known_pairs()  # Read here, so that damage is said once and not by every run.
     ended: list[Done] = []
     rest: list[Request] = []
     for request, today in zip(requests, todays, strict=True):
