@@ -37,11 +37,11 @@ def decode(form: Form, logits: Tensor, generator: torch.Generator | None = None)
             f"The logits of '{form.name}' have shape {tuple(logits.shape)}; "
             f"expected (N, T, {form.symbols})."
         )
-    pieces = []
+    pieces: list[Tensor] = []
     for piece in logits.split(ROWS):
         finite = piece.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
-            first = int((~finite).nonzero()[0]) + sum(map(len, pieces))
+            first = int((~finite).nonzero()[0]) + ROWS * len(pieces)
             raise ValueError(f"The logits of string {first} are not all finite.")
         pieces.append(_follow(form, piece if generator is None else _noisy(piece, generator)))
     return torch.cat(pieces)
