@@ -12,18 +12,18 @@ from ...metrics.devices import in_batches
 from ...models.sequences.decoding import decode
 from ...models.sequences.forms import form
 from ...models.streams import stream
+from ..data.texts import texts
 from ..interruption import check_stop
 from .evaluation import Evaluator, Item
 from .metric_lookup import find_metric
 from .outputs import BATCH, SHEET_STEPS, Outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from ...models.sequences.form import Form
-    from ..records.results import Record
     from ..suites.config import Evaluation
     from .record import EvaluationRecord
 
@@ -68,7 +68,7 @@ class TextOutputs(Outputs):
     @cached_property
     def training_texts(self) -> tuple[str, ...]:
         """The texts that were trained on."""
-        return self.texts(self.data.train)
+        return texts(self.data, "train")
 
     def sheet(self) -> dict[str, Tensor]:
         """Returns what figures show, as symbols (N, T), of an interpolation (N, steps, T)."""
