@@ -119,6 +119,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Optimisation:
+    """How good strings are looked for in the latent space, by Bayesian optimisation.
+
+    Attributes:
+        trials: Searches, each with draws of its own; 0 for none.
+        rounds: Rounds of a trial: a surrogate is fitted anew, then a batch is proposed.
+        batch: Codes proposed in a round.
+        codes: Training codes that the surrogate is fitted to; 0 for all but the held-out tenth.
+        inducing: Inducing points of the surrogate.
+        steps: Optimiser steps of the surrogate.
+        minibatch: Codes in each of these steps.
+        decodes: Stochastic decodes of a proposal, of which the most frequent valid one counts.
+    """
+
+    trials: Count = 0
+    rounds: AtLeastOne = 5
+    batch: AtLeastOne = 50
+    codes: Count = 18_000
+    inducing: AtLeastOne = 200
+    steps: AtLeastOne = 250
+    minibatch: AtLeastOne = 500
+    decodes: AtLeastOne = 25
+
+
+@dataclass(frozen=True, config=STRICT)
 class Tuning:
     """How `aebench tune` tries out settings; it changes no run.
 
