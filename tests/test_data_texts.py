@@ -156,4 +156,4 @@ def test_without_rdkit_the_state_of_a_file_says_that_it_saw_none(tmp_path, monke
     monkeypatch.setitem(sys.modules, "rdkit", None)
     path = tmp_path / "a.smi"
     path.write_text("\n".join([*MOLECULES, "CC(C)(C)(C)C"]))
-    assert SmilesFile(path=path).state().place.endswith("rdkit, which is not installed, saw none")
+    assert SmilesFile(path=path).state().place.endswith("rdkit is not installed and saw none")
