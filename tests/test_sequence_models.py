@@ -39,7 +39,9 @@ def symbols(name: str = GRAMMAR, texts: list[str] | None = None) -> Tensor:
     return torch.tensor(written, dtype=torch.uint8)[:, None, None]
 
 
-def made(objective: str, space: str = "sequence", name: str = GRAMMAR, **options: Any) -> Objective:
+def made(
+    objective: str, space: str = "sequence", name: str = GRAMMAR, **options: Any
+) -> Objective:
     written = form(name)
     return build(
         objective,
@@ -238,10 +240,13 @@ def test_the_gradient_penalty_is_the_squared_jacobian_of_the_logits():
     objective = made("rae-gp").eval()
     z = torch.randn(2, 5, generator=noise())
     jacobians = [
-        torch.autograd.functional.jacobian(lambda v: objective.decode(v[None])[0], row) for row in z
+        torch.autograd.functional.jacobian(lambda v: objective.decode(v[None])[0], row)
+        for row in z
     ]
     expected = torch.stack([j.square().sum() for j in jacobians])
-    torch.testing.assert_close(exact(objective.mean, z)[1].detach(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        exact(objective.mean, z)[1].detach(), expected, rtol=1e-4, atol=1e-6
+    )
     u = torch.randn(z.shape, generator=noise(3))
     probed = torch.stack([(j @ d).square().sum() for j, d in zip(jacobians, u, strict=True)])
     found = forward_probe(objective.mean, z, noise(3))[1].detach()
@@ -300,7 +305,9 @@ def test_what_does_not_fit_a_sequence_is_refused_in_one_line():
     refused("Unknown form 'expressions'", form="expressions")
     refused("'distortion' is 'pixels'; sequences have none", distortion="pixels")
     refused("'l2_kernels' is 'released', which leaves no kernel", "rae-l2", l2_kernels="released")
-    refused("'gp' is not given; 'penalty' = 'released' has no weight", "rae-gp", penalty="released")
+    refused(
+        "'gp' is not given; 'penalty' = 'released' has no weight", "rae-gp", penalty="released"
+    )
     for other in ("rae-sn", "cv-vae", "iwae", "aef-linear", "2svae"):
         refused("'space' is 'sequence', in which '.*' is not defined", other)
 
@@ -311,7 +318,9 @@ def test_what_is_no_sequence_of_the_form_is_refused_with_its_place():
         objective.space.prepare(symbols()[..., :14], None)
     x = objective.space.prepare(symbols(), None)
     x[2, 0, 4] = 0
-    with pytest.raises(ValueError, match="no symbol of form 'expressions-grammar' at step 4 of seq"):
+    with pytest.raises(
+        ValueError, match="no symbol of form 'expressions-grammar' at step 4 of seq"
+    ):
         objective.space(x)
     wrong = symbols()
     wrong[1, 0, 0, 3] = 12
