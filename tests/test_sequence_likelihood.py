@@ -57,7 +57,7 @@ def observed(objective: Objective) -> Observed:
 
 def integral(model: LatentModel, data: Observed) -> Tensor:
     """Returns log p(y) of a model with one latent value, by the trapezoid rule."""
-    grid = torch.linspace(-12, 12, 6001)
+    grid = torch.linspace(-9, 9, 1801)
     rows = []
     with torch.no_grad():
         for y in data.y:
@@ -88,10 +88,8 @@ def test_the_fisher_information_is_that_of_the_symbols_given_those_before():
     z = torch.randn(len(TEXTS), 3, generator=seeded())
     found = fisher_information(model, z, data.y)
     allowed = torch.from_numpy(form(FORM).masks[form(FORM).state_of])
-    for index, code in enumerate(z):
-        jacobian = torch.autograd.functional.jacobian(
-            lambda v: objective.decode(v[None])[0, 0].double(), code
-        )
+    for index, code in enumerate(z[:4]):
+        jacobian = torch.func.jacrev(lambda v: objective.decode(v[None])[0, 0].double())(code)
         logits = objective.decode(code[None])[0, 0].double()
         expected = torch.zeros(3, 3).double()
         for step, symbol in enumerate(stored()[index, 0, 0].tolist()):
@@ -108,7 +106,7 @@ def test_the_bound_of_a_model_with_one_latent_value_is_the_numerical_integral():
     assert float(expected.std()) > 0.5
     choice = choose_proposal(model, data, seeded())
     bound = importance_bound(
-        model, data, choice.sampler(model, data), samples=4000, generator=seeded(1)
+        model, data, choice.sampler(model, data), samples=1500, generator=seeded(1)
     )
     assert bool(((bound.value - expected).abs() <= 4 * bound.stderr + 1e-3).all())
     assert float(bound.stderr.max()) < 0.05
@@ -132,8 +130,8 @@ def test_gauss_newton_steps_climb_to_the_mode():
 
 def test_a_bracket_on_simulated_strings_holds_the_numerical_integral():
     model = native(made())
-    ends = bracket(model, 12, Annealing(steps=40, chains=16), seeded(5))
-    data, _ = model.simulate(12, seeded(5))
+    ends = bracket(model, 8, Annealing(steps=20, chains=8), seeded(5))
+    data, _ = model.simulate(8, seeded(5))
     expected = integral(model, data)
     assert set(data.y.unique().tolist()) == {0.0, 1.0}
     assert float((ends.lower - expected).mean()) < 0.05
@@ -161,7 +159,7 @@ def test_a_density_completes_the_decoder_s_own_distribution(name):
     density = wide(objective)
     scores = {s.metric: s for s in scorer(objective).completed("gaussian", density)}
     data = observed(objective).part(0, 6)
-    grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    grid = torch.linspace(-8, 8, 1601, dtype=torch.float64)
     # On a grid in the density's own scale, which may be far from 1.
     mean, deviation = density.mean, density.covariance.sqrt()[0]
     z = (mean + deviation * grid)[:, None]
@@ -193,9 +191,10 @@ def test_the_released_loss_has_no_likelihood_and_says_so():
 def test_the_native_scores_of_a_vae_have_their_kind_and_annealing_beside_them():
     scores = scorer(
         made(latent_dim=2),
-        annealing_images=3,
-        simulated_images=4,
-        annealing=Annealing(steps=20, chains=4),
+        samples=200,
+        annealing_images=2,
+        simulated_images=2,
+        annealing=Annealing(steps=5, chains=2, budget=1),
     ).native()
     named = {score.metric: score for score in scores}
     assert named["log_prob"].kind == named["log_prob_annealed"].kind == "lower bound"
