@@ -136,6 +136,7 @@ class TextEvaluator(Evaluator):
         self._report: Callable[[str], None] = lambda told: None
         self._providers = {
             "task": lambda item: given.form.task,
+            "padding": lambda item: given.form.padding,
             "real_texts": lambda item: given.texts(given.real),
             "real_symbols": lambda item: given.real.flatten(1).numpy(),
             "reconstructed_texts": lambda item: given.texts(given.test_symbols),
