@@ -1,4 +1,4 @@
-"""Objectives, backbones, data spaces and ex-post densities."""
+"""Objectives, backbones, data spaces, ex-post densities and forms of texts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .objectives.objective import squared_error as squared_error
     from .objectives.vae import VAE as VAE
     from .options import Range as Range
+    from .sequences.forms import form as form
+    from .sequences.forms import grammar as grammar
     from .spaces.space import SPACES as SPACES
     from .spaces.space import Space as Space
 
@@ -31,6 +33,7 @@ _HOMES = {
     "objectives.objective": ("OBJECTIVES", "Objective", "squared_error"),
     "objectives.vae": ("VAE",),
     "options": ("Range",),
+    "sequences.forms": ("form", "grammar"),
     "spaces.space": ("SPACES", "Space"),
 }
 __all__ = [name for names in _HOMES.values() for name in names]
@@ -52,7 +55,7 @@ sys.meta_path.append(
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Imports a public name, and with it torch, on first use."""
+    """Imports a public name on first use, and with most of them torch."""
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f".{module}", __name__), name)

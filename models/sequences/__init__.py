@@ -1,0 +1,1 @@
+"""Texts as sequences of symbols: grammars, characters, their masks, parsing and decoding."""
