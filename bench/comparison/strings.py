@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 SPACES = "sequence"  # What the names of the spaces of texts begin with.
 RELEASED = "sequence-released"
+PROPER = "proper"  # The word for the space that has a likelihood.
 EXPRESSIONS, MOLECULES = "expressions", "molecules"
 SEARCH, DRAWS = "bayesian", "random"  # Where candidates come from, as the rows' density.
+WRITTEN = "written"  # The column of `by_task` with the data set in the form of each row.
 LETTERS = {"grammar": "G", "character": "C"}
 
 
@@ -44,6 +46,7 @@ def by_task(placed: Rows) -> Rows:
     Args:
         placed: Rows with the columns of ``with_places``.
     """
+    placed = placed.assign(**{WRITTEN: placed["dataset"]})
     texts = is_text(placed)
     if not texts.any():
         return placed
@@ -66,7 +69,7 @@ def model_name(row: Mapping[Any, Any]) -> str:
     """Returns a method's name with the papers' word for its kind and form, such as ``CVAE``."""
     objective, method = str(row["objective"]), str(row["method"])
     letter = LETTERS.get(str(row["backbone"]).partition("-")[0], "")
-    notes = method.removeprefix(objective)
+    notes = _with_variant(method.removeprefix(objective))
     if not letter:
         return method
     if objective == "vae":
@@ -79,6 +82,13 @@ def model_name(row: Mapping[Any, Any]) -> str:
 def candidates_of(rows: Rows) -> Rows:
     """Returns the rows of candidates: those that a search proposed, and those drawn at random."""
     return without_floor(rows[is_text(rows) & rows["density"].isin([SEARCH, DRAWS])])
+
+
+def _with_variant(notes: str) -> str:
+    """Returns the notes of a method with words for its space; the released one goes unsaid."""
+    words = [word for word in notes.strip(" ()").split("; ") if word not in ("", RELEASED)]
+    shown = "; ".join(PROPER if word == SPACES else word for word in words)
+    return f" ({shown})" if shown else ""
 
 
 def _listed(found: pd.Series[str]) -> str:

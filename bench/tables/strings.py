@@ -12,8 +12,9 @@ from ..comparison.cells import (
     mark_note,
     method_order,
 )
-from ..comparison.columns import columns_of, with_places, without_floor
+from ..comparison.columns import columns_of, join, with_places, without_floor
 from ..comparison.labels import ARROWS, metric_short
+from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
 from ..comparison.significance import NORMAL_95
 from ..comparison.steps import longest
@@ -37,7 +38,8 @@ FIGURE_SCORES = (
 )
 SAMPLE_SCORES = ("validity", "uniqueness", "novelty", "mean_score", "fcd")
 CODE_SCORES = ("exact_strings", "symbols_right", "active_units", "rate", "log_prob")
-SOURCES = {SEARCH: "search", DRAWS: "random draws"}
+SOURCES = {SEARCH: "Bayesian search", DRAWS: "random draws"}
+HEADERS = {"active_units": "active units"}
 AS_PRINTED = "as published"
 LINE = "line"
 FIGURE_NOTES = (
@@ -135,7 +137,9 @@ def _samples(part: Part) -> Iterator[Table]:
 
 
 def _codes(part: Part) -> Iterator[Table]:
-    own = part.rows[part.rows["metric"].isin(CODE_SCORES) & (part.rows["density"] == "")]
+    rows = part.rows
+    known = rows["metric"].isin(CODE_SCORES) & (rows["kind"] == "")
+    own = join(rows[known], one_likelihood(rows, "log_prob"))
     if len(own):
         own = own.assign(**{LINE: own["method"]})
         yield _table(
@@ -189,7 +193,7 @@ def _table(
         notes: The caption.
         marked: The density among whose rows marks are given; empty for all.
     """
-    rows = part.rows.assign(method=part.rows[LINE], place="")
+    rows = part.rows.assign(method=part.rows[LINE])
     rows = rows[rows["metric"].isin(list(metrics))]
     order = method_order(rows)
     expected = int(rows["seed"].nunique())
@@ -199,7 +203,8 @@ def _table(
     headers = [("", word) for word in words]
     reasons, splits = [], []
     for metric in [metric for metric in metrics if metric in set(rows["metric"])]:
-        columns, more = columns_of(rows[rows["metric"] == metric])
+        word = HEADERS.get(metric, metric_short(metric))
+        columns, more = columns_of(rows[rows["metric"] == metric].assign(place=word))
         splits += more
         for column in columns:
             own = column.rows
@@ -209,7 +214,7 @@ def _table(
             )
             better = str(own["better"].iloc[0])
             reasons += [reason] if better in ("lower", "higher") else []
-            headers.append((column.group, f"{metric_short(metric)} {ARROWS[better]}".strip()))
+            headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
             for name, cell in column_cells(column, order, expected, marks).items():
                 lines[name].append(_over_trials(cell, own[own["method"] == name]))
     if len({group for group, _ in headers if group}) < 2:
