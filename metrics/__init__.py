@@ -4,22 +4,28 @@
 # the module would put the module in its place. These modules import numpy and nothing heavier.
 from .bits_per_dim import bits_per_dim
 from .density_coverage import density_coverage, expected_coverage
+from .expressions import expression_score
 from .frechet import frechet_distance, frechet_distance_from_moments
 from .frechet_inf import frechet_distance_infinite
 from .kernel import kernel_distance
+from .molecules import penalised_logp
 from .prd import prd_curve, prd_f_beta, prd_from_histograms
 from .precision_recall import precision_recall
+from .strings import string_scores
 
 __all__ = [
     "bits_per_dim",
     "density_coverage",
     "expected_coverage",
+    "expression_score",
     "frechet_distance",
     "frechet_distance_from_moments",
     "frechet_distance_infinite",
     "kernel_distance",
+    "penalised_logp",
     "prd_curve",
     "prd_f_beta",
     "prd_from_histograms",
     "precision_recall",
+    "string_scores",
 ]
