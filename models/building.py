@@ -9,7 +9,7 @@ from .backbones.backbone import BACKBONES, Backbone
 from .objectives.objective import OBJECTIVES, Objective
 from .options import option_defaults
 from .registry import unknown_name
-from .spaces.space import SPACES
+from .spaces.space import SPACES, Space
 from .streams import initialised_from
 
 
@@ -23,6 +23,7 @@ def build(
     space: str | None = None,
     preset: str | None = None,
     alpha: float = 1e-6,
+    form: str = "",
     backbone_options: dict[str, Any] | None = None,
     **hyperparameters: Any,  # noqa: ANN401
 ) -> Objective:
@@ -34,13 +35,15 @@ def build(
     Args:
         objective: Registered name, such as ``rae-gp``.
         backbone: Registered name, such as ``aef-small``, or a backbone already built.
-        image_shape: (C, H, W).
+        image_shape: (C, H, W), or (1, T, K) for sequences of T steps over K symbols.
         latent_dim: Size of the code.
         seed: The run's one seed.
-        space: ``unit``, ``logit`` or ``real``; the objective's default when not given.
-        preset: Whose published weights are the defaults: ``mnist``, ``cifar10`` or ``celeba``;
-            by the image shape when not given.
+        space: ``unit``, ``logit``, ``real``, ``sequence``, ...; the objective's default, or
+            ``sequence`` where there is a form, when not given.
+        preset: Whose published weights are the defaults: ``mnist``, ``cifar10``, ``celeba`` or,
+            for sequences and for these alone, ``sequence``; by the data when not given.
         alpha: Distance that the logit space keeps from 0 and 1.
+        form: How sequences are written as symbols, such as ``smiles-grammar``; empty for images.
         backbone_options: ``width``, ``batch_norm``, ... of the backbone.
         **hyperparameters: Options of the objective.
 
@@ -61,17 +64,39 @@ def build(
             f"'latent_dim' is {latent_dim}; expected at most the {values} values of an image."
         )
     named = OBJECTIVES.get(objective)
-    kind = named.in_space(space or named.default_space)
+    space = space or ("sequence" if form else named.default_space)
+    kind = named.in_space(space)
     check_options(f"objective '{objective}'", kind, hyperparameters)
     if isinstance(backbone, str):
         backbone = build_backbone(backbone, image_shape, latent_dim, seed, backbone_options or {})
-    coordinates = SPACES.get(space or named.default_space)(
-        image_shape, alpha=alpha, trainable=kind.trains_space
-    )
+    coordinates = build_space(space, image_shape, alpha, kind.trains_space, form)
+    preset = preset or ("sequence" if form else preset_for(image_shape))
+    if (preset == "sequence") != bool(form):
+        meant = f"sequences of form '{form}'" if form else "images"
+        raise ValueError(f"'preset' is '{preset}', which has no weights for {meant}.")
     with initialised_from(seed, "init/objective"):
-        return kind(
-            backbone, coordinates, preset=preset or preset_for(image_shape), **hyperparameters
+        return kind(backbone, coordinates, preset=preset, **hyperparameters)
+
+
+def build_space(
+    name: str, image_shape: tuple[int, int, int], alpha: float, trainable: bool, form: str
+) -> Space:
+    """Returns a space of images or, where a form is given, of sequences.
+
+    Raises:
+        UnknownName: The space or the form is not registered.
+        ValueError: The space is not for such data.
+    """
+    kind = SPACES.get(name)
+    if not form:
+        return kind(image_shape, alpha=alpha, trainable=trainable)
+    if "form" not in option_defaults(kind):
+        raise ValueError(
+            f"'space' is '{name}', which takes no sequences; the data are of form '{form}', "
+            "expected 'sequence' or 'sequence-released'."
         )
+    options: dict[str, Any] = {"form": form}
+    return kind(image_shape, alpha=alpha, trainable=trainable, **options)
 
 
 def build_backbone(

@@ -12,11 +12,12 @@ import pytest
 import torch
 from aebench.models import build
 from aebench.models.backbones.backbone import BACKBONES, Backbone
-from aebench.models.building import option_defaults
+from aebench.models.building import build_space, option_defaults
 from aebench.models.densities.density import DENSITIES, Density, build_density
 from aebench.models.densities.gaussian import FullGaussian
 from aebench.models.objectives.gradient_penalty import PENALTIES, batch_norm_by_steps
 from aebench.models.objectives.objective import OBJECTIVES, Objective
+from aebench.models.sequences.forms import form
 from aebench.models.spaces.space import SPACES
 from safetensors.torch import load, save
 from torch import Tensor
@@ -30,9 +31,15 @@ LATENT, BATCH = 3, 6
 SMALL = {"flow_layers": 2, "flow_hidden": 8}
 # Options that add layers to an objective; the backbone must not notice.
 ADDING = {"decoder_scale": "dependent", "prior_flow": "maf", "posterior_flow": "maf"}
-# The dense network takes vectors, the others need images of a suitable size.
-PLACES = {"real": ("mlp", (1, 4, 4))}
+# The dense network takes vectors, recurrent ones sequences, the others images of a suitable size.
+PLACES = {
+    "real": ("mlp", (1, 4, 4)),
+    "sequence": ("grammar-gru", (1, 15, 12)),
+    "sequence-released": ("character-gru", (1, 19, 15)),
+}
 IMAGES = ("tiny", (1, 8, 8))
+FORMS = {"sequence": "expressions-grammar", "sequence-released": "expressions-characters"}
+TEXTS = ["x+1", "sin(x)/2", "exp(x*x)", "1", "x*x+3", "(x)"]
 
 CASES = [(name, space) for name, kind in OBJECTIVES.items() for space in kind.spaces]
 every_case = pytest.mark.parametrize(("name", "space"), CASES)
@@ -58,17 +65,26 @@ def assemble(name: str, space: str, seed: int = 0, **options: Any) -> Objective:
         latent_dim=LATENT,
         seed=seed,
         space=space,
+        form=FORMS.get(space, ""),
+        backbone_options=backbone_options(BACKBONES.get(backbone)),
         **{**small, **options},
     )
 
 
 def data(space: str) -> Tensor:
-    """Returns training data as the space prepares it: pixels, or real numbers."""
-    shape = (BATCH, *PLACES.get(space, IMAGES)[1])
-    stored = torch.randn(shape, generator=noise(5))
-    if space != "real":
-        stored = torch.randint(0, 256, shape, generator=noise(5), dtype=torch.uint8)
-    return SPACES.get(space)(shape[1:]).prepare(stored, noise(6))
+    """Returns training data as the space prepares it: pixels, real numbers or one-hot symbols."""
+    shape = PLACES.get(space, IMAGES)[1]
+    coordinates = build_space(space, shape, 1e-6, False, FORMS.get(space, ""))
+    return coordinates.prepare(stored(space, (BATCH, *shape)), noise(6))
+
+
+def stored(space: str, shape: tuple[int, ...]) -> Tensor:
+    if space in FORMS:
+        symbols = [form(FORMS[space]).padded(text, shape[2]) for text in TEXTS]
+        return torch.tensor(symbols, dtype=torch.uint8)[:, None, None]
+    if space == "real":
+        return torch.randn(shape, generator=noise(5))
+    return torch.randint(0, 256, shape, generator=noise(5), dtype=torch.uint8)
 
 
 def ready(name: str, space: str, **options: Any) -> Objective:
@@ -120,7 +136,7 @@ def test_backbones_have_the_same_keys_shapes_and_initial_values(space, seed):
 @every_case
 def test_another_seed_gives_other_initial_values(name, space):
     first, second = (backbone_state(name, space, seed=seed) for seed in (0, 1))
-    kernels = [key for key in first if key.endswith("weight")]
+    kernels = [key for key, value in first.items() if value.dim() > 1]
     assert kernels
     assert not any(torch.equal(first[key], second[key]) for key in kernels)
 
@@ -139,10 +155,12 @@ def test_added_layers_and_initialisation_leave_the_backbone_alone(name, space):
 @pytest.mark.parametrize("space", SPACES.names())
 def test_structure_hash_is_that_of_the_bare_backbone(space):
     backbone, shape = PLACES.get(space, IMAGES)
-    expected = BACKBONES.get(backbone)(shape, LATENT).structure_hash()
+    kind = BACKBONES.get(backbone)
+    small = backbone_options(kind)
+    expected = kind(shape, LATENT, **small).structure_hash()
     names = [name for name, where in CASES if where == space]
     assert {assemble(name, space).backbone.structure_hash() for name in names} == {expected}
-    assert BACKBONES.get(backbone)(shape, LATENT + 1).structure_hash() != expected
+    assert kind(shape, LATENT + 1, **small).structure_hash() != expected
 
 
 @every_case
@@ -231,7 +249,7 @@ def assert_images(images: Tensor, space: str, count: int) -> None:
     assert images.shape == (count, *PLACES.get(space, IMAGES)[1])
     assert images.dtype == torch.float32
     assert bool(images.isfinite().all())
-    if space != "real":
+    if space != "real" and space not in FORMS:
         assert 0 <= float(images.min()) <= float(images.max()) <= 1
 
 
@@ -376,7 +394,12 @@ def backbone_options(kind: type[Backbone]) -> dict[str, Any]:
 def backbone_of(name: str, channels: int = 1, latent_dim: int = LATENT, **more: Any) -> Backbone:
     kind = BACKBONES.get(name)
     torch.manual_seed(0)
-    return kind((channels, 32, 32), latent_dim, **{**backbone_options(kind), **more})
+    return kind(shape_of(name, channels), latent_dim, **{**backbone_options(kind), **more})
+
+
+def shape_of(name: str, channels: int) -> tuple[int, int, int]:
+    """Returns a shape of so many channels; sequences have one, and so many times the symbols."""
+    return (1, 32, 32 * channels) if BACKBONES.get(name).sequences else (channels, 32, 32)
 
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES.names())
@@ -386,7 +409,7 @@ every_backbone = pytest.mark.parametrize("name", BACKBONES.names())
 @pytest.mark.parametrize(("channels", "latent_dim"), [(1, 1), (3, 7)])
 def test_backbone_takes_any_channel_count_and_latent_size(name, channels, latent_dim):
     backbone = backbone_of(name, channels, latent_dim).eval()
-    images = torch.rand(2, channels, 32, 32, generator=noise())
+    images = torch.rand(2, *shape_of(name, channels), generator=noise())
     codes = backbone.encode(images)
     assert codes.shape == (2, latent_dim)
     assert backbone.decode(codes).shape == images.shape
@@ -406,7 +429,7 @@ def assert_affine(layer: torch.nn.Module, a: Tensor, b: Tensor) -> None:
 def test_code_and_last_layer_are_linear_and_heads_are_new_layers_of_their_form(name):
     backbone = backbone_of(name, 3).eval()
     with torch.no_grad():
-        features = backbone.encoder(torch.rand(2, 3, 32, 32, generator=noise()))
+        features = backbone.encoder(torch.rand(2, *shape_of(name, 3), generator=noise()))
         hidden = backbone.decoder(torch.randn(2, LATENT, generator=noise()))
         assert_affine(backbone.code, *(5 * features).split(1))
         assert_affine(backbone.output, *(5 * hidden).split(1))

@@ -24,13 +24,13 @@ def save_artefacts(
 ) -> None:
     """Writes ``densities.safetensors``, ``arrays.npz`` and ``samples.png``, each atomically.
 
-    Vectors have no picture.
+    Vectors and texts have no picture.
 
     Args:
         folder: The run's directory.
         outputs: What the run produces.
         identity: What the evaluation depends on.
-        curves: Curves of precision and recall by name, for ``arrays.npz``.
+        curves: Further arrays by name, for ``arrays.npz``.
     """
     tensors = {
         f"{name}/{key}": value
@@ -39,7 +39,7 @@ def save_artefacts(
     }
     sheet = {} if outputs.are_vectors else outputs.sheet()
     write_atomically(folder / "arrays.npz", _npz(sheet | figure_arrays(outputs) | curves))
-    if sheet:
+    if outputs.are_pictures:
         write_atomically(folder / "samples.png", _png(_grid(sheet)))
     record = {"identity": identity, "sheet": _shown(outputs)}
     save_checkpoint(folder / "densities.safetensors", tensors, record)
@@ -47,7 +47,7 @@ def save_artefacts(
 
 def has_artefacts(folder: Path, outputs: Outputs, identity: dict[str, Any]) -> bool:
     """Returns whether all files are there and show what is asked for."""
-    names = ("arrays.npz",) if outputs.are_vectors else ("arrays.npz", "samples.png")
+    names = ("arrays.npz", "samples.png") if outputs.are_pictures else ("arrays.npz",)
     if not all((folder / name).is_file() for name in names):
         return False
     try:

@@ -165,13 +165,13 @@ class Evaluator:
             ]
         identity = self._identity(item.features)
         n_real = len(self.outputs.real)
-        n_generated = self._count(item) if item.features else n_real
+        n_generated = self._count(item)
         return [
             score_row(self.base, item, score, n_real, n_generated, identity) for score in scores
         ]
 
-    def prd_curves(self) -> dict[str, Tensor]:
-        """Returns ``prd_<density>``, precision and recall (2, A), where the metric is asked for.
+    def arrays(self) -> dict[str, Tensor]:
+        """Returns arrays for figures: ``prd_<density>``, precision and recall (2, A), where the metric is asked for.
 
         The features are the first extractor's; a set that cannot be scored has no curve.
         """
@@ -205,6 +205,9 @@ class Evaluator:
         return through and self.outputs.copies
 
     def _count(self, item: Item) -> int:
+        """Returns how many things were scored against the real ones."""
+        if not item.features:
+            return len(self.outputs.real)
         try:
             return len(self._pixels("generated", item))
         except ValueError:  # The images cannot be made, which is why the metric failed.

@@ -28,6 +28,8 @@ def figure_arrays(outputs: Outputs) -> dict[str, Tensor]:
     arrays = flat_codes(outputs) if flat else {}
     if outputs.are_vectors:
         return arrays | flat_vectors(outputs)
+    if not outputs.are_pictures:
+        return arrays
     if outputs.noise_sigma > 0:
         arrays[f"denoising_{outputs.noise_sigma:g}"] = denoising_strip(outputs)
     if flat:

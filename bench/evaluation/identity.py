@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
         data: Digest of the data set.
         weights: Digest of the model's weights; empty where there is no model.
     """
-    kept = {k: v for k, v in dataclasses.asdict(settings).items() if k not in CHOICES}
+    kept = {k: v for k, v in settings.record().items() if k not in CHOICES}
     code = evaluation_code(_parts(), likelihoods=settings.likelihood_images > 0)
     identity = {"code": code, "data": data, "settings": kept, "weights": weights}
     return dict(json.loads(canonical_json(identity)))

@@ -113,7 +113,7 @@ class LikelihoodRows:
             noise_images=max(2, validation),
             chunk=CHUNK if on_cpu else rows_on_gpu(self.outputs.objective),
         )
-        has_bits = data.native and data.default_space != "real"
+        has_bits = data.native and data.default_space == "unit"
         dims = math.prod(data.image_shape) if has_bits else None
         return LikelihoodScorer(
             self.outputs.objective,

@@ -50,6 +50,11 @@ class RealImages:
         return self.data.default_space == "real"
 
     @property
+    def are_pictures(self) -> bool:
+        """Whether the data are pictures: neither vectors nor texts."""
+        return self.data.default_space == "unit"
+
+    @property
     def real(self) -> Tensor:
         """The first test images, as stored."""
         return self.data.test[: self.settings.images]

@@ -1,4 +1,4 @@
-"""A likelihood for models without one: a density over codes, and noise around the decoder."""
+"""A likelihood for models without one: a density over codes, and p(y|z) around the decoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from ...models.densities.density import Density
 from ...models.objectives.objective import Objective
@@ -21,15 +21,16 @@ MIN_SCALE = 1e-4
 SHRINKAGES = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
-def completed(objective: Objective, density: Density, scale: Tensor) -> LatentModel:
+def completed(objective: Objective, density: Density, scale: Tensor | None) -> LatentModel:
     """Returns p(z) = density, p(y|z) = N(decoder mean, scale^2), in the run's own space.
 
-    z is the code, in whose coordinates the density was fitted.
+    z is the code, in whose coordinates the density was fitted. For sequences p(y|z) is what the
+    decoder's logits say.
 
     Args:
         objective: The trained objective, in evaluation mode.
         density: A fitted density with `log_prob`.
-        scale: Standard deviation of each value, (C, H, W).
+        scale: Standard deviation of each value, (C, H, W); none in a space that fits no noise.
 
     Raises:
         ValueError: The density has no closed form.
@@ -40,11 +41,10 @@ def completed(objective: Objective, density: Density, scale: Tensor) -> LatentMo
             "expected one that has, such as 'gaussian'."
         )
     parameter = next(objective.parameters())
-    scale = scale.to(parameter)
+    fitted = None if scale is None else scale.to(parameter)
 
     def observation(z: Tensor) -> Distribution:
-        mean = decoder_mean(objective, z)
-        return Independent(Normal(mean, scale.expand_as(mean), validate_args=False), 3)
+        return objective.space.observation(decoder_mean(objective, z), fitted)
 
     return LatentModel(
         space=objective.space,

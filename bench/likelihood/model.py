@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,19 @@ REDRAWS = 10
 CHUNK = 128
 MOST_ROWS = 8192
 MOST_ELEMENTS = 2**30
+
+
+@runtime_checkable
+class OverSymbols(Protocol):
+    """What p(y|z) must have, beside `log_prob`, where y are one-hot symbols (B, 1, T, K)."""
+
+    def roots(self, y: Tensor) -> Tensor:
+        """Returns 2 sqrt(p) of each symbol at each step, given the steps before in y."""
+        ...
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Returns one y for each z, from a CPU generator; nan where it is none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class LatentModel:
         are not finite are drawn again.
 
         Raises:
-            TypeError: The observation model is not Gaussian.
+            TypeError: The observation model is neither Gaussian nor one of sequences.
             RunFailed: Some data are not finite in the last of the draws.
         """
         z, y = self._simulate(count, generator)
@@ -132,6 +145,8 @@ class LatentModel:
     def _simulate(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         z = self.sample_prior(count, generator)
         observation = self.observation(z)
+        if isinstance(observation, OverSymbols):
+            return z, observation.draw(generator)
         noise = torch.randn(observation.mean.shape, generator=generator, dtype=z.dtype)
         return z, observation.mean + observation.stddev * noise.to(z.device)
 

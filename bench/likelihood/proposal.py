@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from ...metrics.devices import in_batches
 from ...models.flows.flow_gaussian import FlowGaussian, gaussian_parts
 from ...models.forward_mode import load_rules
-from .model import CHUNK, LatentModel, Observed
+from .model import CHUNK, LatentModel, Observed, OverSymbols
 
 # A tenth of the draws in each defensive part bounds the weights by ten times what that part
 # alone would give, and costs a tenth of the draws each.
@@ -208,7 +208,7 @@ def _laplace_part(model: LatentModel, data: Observed, steps: int) -> tuple[Tenso
     z = model.centre(data.x)
     for _ in range(steps):
         z = gauss_newton_step(model, data.y, z)
-    precision = model.prior_precision + fisher_information(model, z)
+    precision = model.prior_precision + fisher_information(model, z, data.y)
     factor = torch.linalg.cholesky(_symmetric(torch.cholesky_inverse(_cholesky(precision))))
     return z, factor.to(z)
 
@@ -219,7 +219,7 @@ def gauss_newton_step(model: LatentModel, y: Tensor, z: Tensor) -> Tensor:
         leaf = z.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(model.log_joint(y, leaf).sum(), leaf)
     gradient = _numbers(gradient)
-    factor = _cholesky(model.prior_precision + fisher_information(model, z))
+    factor = _cholesky(model.prior_precision + fisher_information(model, z, y))
     direction = torch.cholesky_solve(gradient.double()[..., None], factor)[..., 0].to(z)
     tried = torch.stack([z + length * direction for length in STEP_LENGTHS])
     # A step that leaves the space's range gives nan; it counts as the worst.
@@ -228,27 +228,47 @@ def gauss_newton_step(model: LatentModel, y: Tensor, z: Tensor) -> Tensor:
     return tried[best, torch.arange(len(z), device=z.device)]
 
 
-def fisher_information(model: LatentModel, z: Tensor) -> Tensor:
-    """Returns the Fisher information about z of a Gaussian p(y|z), (B, L, L), float64.
+def fisher_information(model: LatentModel, z: Tensor, y: Tensor | None = None) -> Tensor:
+    """Returns the Fisher information about z of p(y|z), (B, L, L), float64.
 
-    J^T S^-1 J of the mean, plus 2 K^T K where K is the Jacobian of the log deviations.
+    For a Gaussian it is J^T S^-1 J of the mean, plus 2 K^T K where K is the Jacobian of the log
+    deviations. For sequences it is that of the symbols, each given those before it in y.
+
+    Args:
+        model: The model.
+        z: Where, (B, L).
+        y: The data (B, C, H, W), which only sequences need.
     """
     load_rules()
     # Forward mode: L directions, where reverse mode would need one pass for each pixel.
-    scale = model.observation(z).stddev
-
-    def tangents(direction: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(lambda v: _moments(model, v), (z,), (direction.expand_as(z),))[1]
-
-    basis = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-    mean, log_scale = torch.func.vmap(tangents)(basis)
-    mean = (mean / scale).flatten(2)
-    log_scale = log_scale.expand(len(basis), *scale.shape).flatten(2)
-    information = torch.einsum("ibd,jbd->bij", mean, mean)
+    observation = model.observation(z)
+    if isinstance(observation, OverSymbols) and y is not None:
+        roots = _tangents(lambda v: (cast(OverSymbols, model.observation(v)).roots(y),), z)[0]
+        return _numbers(_products(roots.flatten(2))).double()
+    scale = observation.stddev
+    mean, log_scale = _tangents(lambda v: _moments(model, v), z)
+    information = _products((mean / scale).flatten(2))
+    log_scale = log_scale.expand(z.shape[1], *scale.shape).flatten(2)
     # Most decoders have a scale that does not depend on z; then the second part is zero.
     if bool(log_scale.any()):
-        information = information + 2 * torch.einsum("ibd,jbd->bij", log_scale, log_scale)
+        information = information + 2 * _products(log_scale)
     return _numbers(information).double()
+
+
+def _tangents(
+    function: Callable[[Tensor], tuple[Tensor, ...]], z: Tensor
+) -> tuple[Tensor, ...]:
+    """Returns the derivatives of each output along each direction of z, (L, B, ...)."""
+
+    def along(direction: Tensor) -> tuple[Tensor, ...]:
+        return torch.func.jvp(function, (z,), (direction.expand_as(z),))[1]
+
+    return torch.func.vmap(along)(torch.eye(z.shape[1], dtype=z.dtype, device=z.device))
+
+
+def _products(tangents: Tensor) -> Tensor:
+    """Returns J^T J, (B, L, L), of derivatives (L, B, D)."""
+    return torch.einsum("ibd,jbd->bij", tangents, tangents)
 
 
 def _numbers(values: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class LikelihoodScorer:
         validation: Stored validation data, for proposals and noise.
         settings: The counts.
         seed: The run's one seed; all noise comes from its streams.
-        dims: D where bits per dimension apply, else none (real vectors, padded views).
+        dims: D where bits per dimension apply, else none (real vectors, padded views, strings).
     """
 
     def __init__(
@@ -127,19 +127,23 @@ class LikelihoodScorer:
         if not density.has_log_prob:
             reason = f"Density '{name}' has no log density in closed form."
             return unavailable("completed", name, reason, "not applicable")
+        if reason := self.objective.space.no_likelihood:
+            return unavailable("completed", name, reason, "not applicable")
 
         def scores() -> Iterator[LikelihoodScore]:
-            settings = self.settings
-            scale = fit_noise(
-                self.objective,
-                density,
-                self.held_out.part(0, settings.noise_images),
-                self._stream(f"noise/{name}"),
-                chunk=settings.chunk,
-            )
+            scale = self._noise(name, density) if self.objective.space.fits_noise else None
             yield from self._bounds(completed(self.objective, density, scale), name)
 
         return self._attempt("completed", name, scores)
+
+    def _noise(self, name: str, density: Density) -> Tensor:
+        return fit_noise(
+            self.objective,
+            density,
+            self.held_out.part(0, self.settings.noise_images),
+            self._stream(f"noise/{name}"),
+            chunk=self.settings.chunk,
+        )
 
     def _attempt(
         self, model: str, density: str, scores: Callable[[], Iterator[LikelihoodScore]]

@@ -95,6 +95,8 @@ def write_floors(requests: Sequence[Request], known: KnownRows | None = None) ->
     for group in groups.values():
         config = group[0].config
         data = dataset(config.dataset, config.split)
+        if data.form:  # Real texts against real texts have no distance to compare with.
+            continue
         # Runs of one suite may ask for different metrics; one reference serves them all.
         settings = _merged([r.config.evaluation for r in group])
         for outputs in _references(data, settings):
@@ -134,7 +136,7 @@ def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> N
     identity["code"] += outputs.code
     if known is not None and known.has_reference(run, settings, identity):
         return
-    evaluation = {"code": identity["code"], "settings": dataclasses.asdict(settings)}
+    evaluation = {"code": identity["code"], "settings": settings.record()}
     origin = run_origin({"data": data.digest}, evaluation, "")
     recipe = reference_settings(outputs.name, config.dataset, data.split)
     base = _base(config, data, run, recipe, request.device)

@@ -149,7 +149,7 @@ def sort_out(
 
 def _is_asked_for(found: Origin, settings: Evaluation, code: str) -> bool:
     """Returns whether rows hold every score that an evaluation asks for, as it would give it."""
-    then, now = found["evaluation"], dataclasses.asdict(settings)
+    then, now = found["evaluation"], settings.record()
     old = then["settings"]
     values = {name for name in now if name not in CHOICES}
     same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)

@@ -34,7 +34,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
     pictured = {
         config.evaluation
         for config in configs
-        if dataset(config.dataset, config.split).default_space != "real"
+        if dataset(config.dataset, config.split).default_space == "unit"
     }
     for evaluation in {config.evaluation for config in configs}:
         if evaluation.interpolation not in KINDS:
@@ -49,7 +49,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
                 build_density(name)
             for name in evaluation.features:
                 extractor = build_extractor(name)
-                if evaluation in pictured:  # Vectors need no extractor's weights.
+                if evaluation in pictured:  # Vectors and texts need no extractor's weights.
                     _ = extractor.identity
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error

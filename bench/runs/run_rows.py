@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +72,7 @@ def run_settings(config: Config, data: Dataset, objective: Objective) -> Setting
     """Returns the settings of a run that its recipe is the digest of."""
     return recipe_settings(
         config.training_record(),
-        dataclasses.asdict(config.evaluation),
+        config.evaluation.record(),
         space=objective.space.name,
         split=data.split,
         data=data.digest,

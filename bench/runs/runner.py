@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -16,6 +15,7 @@ from ..evaluation.evaluation import Evaluator
 from ..evaluation.identity import evaluation_identity, weights_digest
 from ..evaluation.outputs import Outputs
 from ..evaluation.record import EvaluationRecord
+from ..evaluation.texts import TextEvaluator, TextOutputs
 from ..files import checkpoint
 from ..files.storage import canonical_json
 from ..interruption import check_stop
@@ -165,18 +165,19 @@ class Run:
         known = EvaluationRecord(folder / "evaluation.json", identity)
         fitted = load_densities(folder, identity)
         sigma = self.config.training.noise_sigma
-        outputs = Outputs(
+        of, scored = (TextOutputs, TextEvaluator) if self.data.form else (Outputs, Evaluator)
+        outputs = of(
             self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma, driven
         )
         base = base_columns(self.config, self.data, self.objective, training)
-        evaluator = Evaluator(outputs, base, settings, known, self.request.device)
+        evaluator = scored(outputs, base, settings, known, self.request.device)
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
         pictured = has_artefacts(folder, outputs, identity)
         if not missing and self.directory.rows() == rows and pictured:
             return False
         report("pictures")
-        save_artefacts(folder, outputs, identity, evaluator.prd_curves())
+        save_artefacts(folder, outputs, identity, evaluator.arrays())
         self.directory.write_rows(rows, self.settings, self._origin(training, identity))
         return True
 
@@ -210,7 +211,7 @@ class Run:
         }
         if identity is None:
             return run_origin(self._description() | made, {}, "")
-        settings = dataclasses.asdict(self.config.evaluation)
+        settings = self.config.evaluation.record()
         evaluation = {"code": identity["code"], "settings": settings}
         return run_origin(self._description() | made, evaluation, identity["weights"])
 
@@ -238,7 +239,8 @@ def _build(config: Config, data: Dataset) -> Objective:
         image_shape=data.image_shape,
         latent_dim=config.latent_dim,
         seed=config.seed,
-        space=config.space or ("real" if data.default_space == "real" else None),
+        space=config.space or (None if data.default_space == "unit" else data.default_space),
+        form=data.form,
         preset=data.preset,
         alpha=data.alpha,
         backbone_options=config.backbone_options,

@@ -77,6 +77,31 @@ class Training:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Optimisation:
+    """How strings with a good score are looked for in the latent space of a run.
+
+    Attributes:
+        trials: Searches, each with random numbers of its own; 0 for none.
+        rounds: Fits of the surrogate in one search.
+        batch: Codes proposed after each fit.
+        codes: Training codes that the surrogate is fitted to; 0 for all.
+        inducing: Inducing points of the surrogate.
+        steps: Optimiser steps of a fit.
+        minibatch: Codes in a step of a fit.
+        decodes: Random decodings of a proposed code; the most frequent valid string counts.
+    """
+
+    trials: Count = 0
+    rounds: AtLeastOne = 5
+    batch: AtLeastOne = 50
+    codes: Count = 18_000
+    inducing: AtLeastOne = 200
+    steps: AtLeastOne = 250
+    minibatch: AtLeastOne = 1000
+    decodes: AtLeastOne = 25
+
+
+@dataclass(frozen=True, config=STRICT)
 class Evaluation:
     """What is computed from a trained run.
 
@@ -98,6 +123,7 @@ class Evaluation:
         sheet_images: Images in each part of the picture sheet.
         interpolation: Midpoint between codes: spherical, linear or rescaled.
         temperatures: Extra sample sheets at these temperatures.
+        optimisation: The search in the latent space, for strings.
     """
 
     densities: Names = ("prior", "gaussian", "gmm-10", "second-stage")
@@ -116,6 +142,14 @@ class Evaluation:
     sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
     temperatures: Temperatures = ()
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+    def record(self) -> dict[str, Any]:
+        """Returns all settings; a search that is not made leaves no trace in records."""
+        record = dataclasses.asdict(self)
+        if self.optimisation.trials == 0:
+            del record["optimisation"]
+        return record
 
 
 @dataclass(frozen=True, config=STRICT)

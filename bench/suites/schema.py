@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import STRICT, Config, Evaluation, Positive, Training, Tuning
+from .config import STRICT, Config, Evaluation, Optimisation, Positive, Training, Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -76,10 +76,17 @@ def _settings(kind: type, *, swept: bool) -> type[Table]:
     """Returns the table of a dataclass's fields; those swept may also be lists of values."""
     hints = get_type_hints(kind, include_extras=True)
     form = _one_or_more if swept else lambda hint: hint
-    keys = {field.name: (form(hints[field.name]), field.default) for field in fields(kind)}
+    keys = {
+        field.name: (form(hints[field.name]), field.default)
+        for field in fields(kind)
+        if field.name not in _NESTED
+    }
+    keys |= {name: (table, None) for name, table in _NESTED.items() if name in hints}
     return _table(kind.__name__, kind.__doc__, keys)
 
 
+_NESTED: dict[str, type[Table]] = {}
+_NESTED["optimisation"] = _settings(Optimisation, swept=False)
 _HINTS = get_type_hints(Config, include_extras=True)
 _TABLES = {
     "training": _settings(Training, swept=True),
@@ -106,7 +113,7 @@ _SCALED = _table(
     {**_KEYS, "runs": (_BLOCKS, None)},
 )
 _TABLES["scales"] = _table("Scales", "What each scale is.", dict.fromkeys(SCALES, (_SCALED, None)))
-_TABLES |= dict.fromkeys(SCALES, _SCALED)
+_TABLES |= dict.fromkeys(SCALES, _SCALED) | _NESTED
 SuiteFile = _table(
     "Suite",
     f"""A set of runs. Settings here are for all runs; [[runs]] and the scale change them.

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import OWN_BUDGET, Config, Evaluation, Training, Tuning
+from .config import OWN_BUDGET, Config, Evaluation, Optimisation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
 from .suite_files import read_suite_file, suite_folder
 from .trials import Trials
@@ -71,8 +71,7 @@ def load_suite(
     given = dict(settings or {})
     if given.get("scale") == OWN_BUDGET and content.get("budget"):
         given["scale"] = "full"
-    keys = [(key.partition("."), value) for key, value in given.items()]
-    chosen = _merged(*({top: {key: value} if dot else value} for (top, dot, key), value in keys))
+    chosen = _merged(*(_nested(key, value) for key, value in given.items()))
     check(chosen, source, "--set ")
     if chosen.get("tuned"):  # A path from where the command was given, not from the suite.
         chosen["tuned"] = str(Path(chosen["tuned"]).absolute())
@@ -143,7 +142,9 @@ class _Expansion:
             )
         width = float(settings.get("width", 1.0))
         narrow = {} if width == 1.0 else {"width": width}
-        evaluation = Evaluation(**settings.get("evaluation", {}))
+        scored = settings.get("evaluation", {})
+        search = Optimisation(**scored.get("optimisation", {}))
+        evaluation = Evaluation(**{**scored, "optimisation": search})
         tuning = Tuning(**settings.get("tuning", {}))
         return [
             Config(
@@ -178,8 +179,14 @@ def _merged(*layers: Values) -> Values:
     found: Values = {}
     for key, value in itertools.chain.from_iterable(layer.items() for layer in layers):
         both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = {**found[key], **value} if both else value
+        found[key] = _merged(found[key], value) if both else value
     return found
+
+
+def _nested(key: str, value: Any) -> Values:  # noqa: ANN401
+    """Returns the tables that a dotted key stands for."""
+    top, dot, rest = key.partition(".")
+    return {top: _nested(rest, value) if dot else value}
 
 
 def _adopted(block: Values, only: dict[str, str]) -> Values:

@@ -28,11 +28,15 @@ class Backbone(nn.Module, ABC):
         image_shape: (C, H, W).
         latent_dim: Size L of the code, at least 1.
 
+    Attributes:
+        sequences: Whether it takes sequences (1, T, K) alone, and no images.
+
     Raises:
         ValueError: ``latent_dim`` is below 1, or the image shape does not suit the layers.
     """
 
     summary: ClassVar[str] = ""
+    sequences: ClassVar[bool] = False
     encoder: nn.Module
     code: nn.Module
     decoder: nn.Module

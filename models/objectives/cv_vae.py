@@ -14,7 +14,7 @@ from ..backbones.backbone import Backbone
 from ..gaussian import gaussian_kl
 from ..options import Range
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, squared_error
+from .objective import OBJECTIVES, Objective
 
 KL_WEIGHT = {"mnist": 0.039, "cifar10": 9e-4, "celeba": 0.01}
 
@@ -69,7 +69,7 @@ class CVVAE(Objective):
         mu = self.code(y)
         log_sigma = torch.full_like(mu, math.log(self.sigma))
         return {
-            "distortion": squared_error(y, self.mean(mu + self.sigma * noise)),
+            "distortion": self.space.distortion(y, self.mean(mu + self.sigma * noise)),
             "rate": self.beta * gaussian_kl(mu, log_sigma),
         }
 

@@ -17,6 +17,8 @@ from ..switches import ROUNDING
 # Beside the summed squared error. The published weights belong to another quantity (RELEASED).
 # This one was chosen on validation data from {1e-4, 1e-3, 1e-2, 1e-1}, see docs/tuning.md.
 DEFAULT = 1e-4
+# Chosen here, beside the sum over a sequence, for the Jacobian of the logits.
+SEQUENCE_DEFAULT = 1e-3
 # Beside the per-pixel mean, for the released penalty. CIFAR-10 was released with 0.
 RELEASED = {"mnist": 5e-8, "cifar10": 0.0, "celeba": 1e-7}
 STEP = 1e-2
@@ -50,16 +52,16 @@ class GradientPenalty:
         kind: The estimator.
         dims: Values D of an image.
         preset: Data set whose published weight ``released`` takes.
-        weight: Factor beside the summed squared error; a default where not given.
+        weight: Factor beside the summed distortion; a default where not given.
 
     Raises:
-        ValueError: The estimator is unknown or the weight negative.
+        ValueError: The estimator is unknown, or the weight negative or needed.
     """
 
     def __init__(self, kind: str, dims: int, preset: str, weight: float | None) -> None:
         self.kind = check_choice("penalty", kind, PENALTIES)
         if weight is None:
-            weight = RELEASED.get(preset, 0.0) * dims if kind == "released" else DEFAULT
+            weight = _default(kind, dims, preset)
         check_at_least(0, gp=weight)
         self.weight = weight
 
@@ -77,6 +79,14 @@ class GradientPenalty:
         with batch_norm_by_steps(backbone), ROUNDING.off():
             images, penalty = PENALTIES[self.kind](decoder, z, generator)
         return images, self.weight * penalty
+
+
+def _default(kind: str, dims: int, preset: str) -> float:
+    if kind != "released":
+        return SEQUENCE_DEFAULT if preset == "sequence" else DEFAULT
+    if preset == "sequence":
+        raise ValueError("'gp' is not given; 'penalty' = 'released' has no weight for sequences.")
+    return RELEASED.get(preset, 0.0) * dims
 
 
 def forward_probe(decoder: Decoder, z: Tensor, generator: torch.Generator) -> Penalised:

@@ -17,10 +17,12 @@ from ..gaussian import standard_normal_log_prob
 from ..options import Range, option_defaults
 from ..registry import Registry
 from ..spaces.space import Space
+from ..spaces.space import squared_error as squared_error
 
 OBJECTIVES: Registry[type[Objective]] = Registry(
     "objective", folder="aebench.models.objectives", group="aebench.models"
 )
+SEQUENCE_SPACES = ("sequence", "sequence-released")
 
 
 class Objective(nn.Module, ABC):
@@ -241,8 +243,3 @@ class Objective(nn.Module, ABC):
     def diagnostics(self, x: Tensor) -> dict[str, Tensor]:
         """Returns scalars by name that are logged beside the terms; none by default."""
         return {}
-
-
-def squared_error(y: Tensor, mean: Tensor) -> Tensor:
-    """Returns the sum over all values of (y - mean)^2, (B,), in float32 or better."""
-    return (y - mean).flatten(1).square().sum(1)

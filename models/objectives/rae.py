@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import ClassVar
 
 import torch
@@ -14,7 +13,7 @@ from ..checks import check_choice
 from ..options import Range
 from ..spaces.space import Space
 from .gradient_penalty import GradientPenalty
-from .objective import OBJECTIVES, Objective, squared_error
+from .objective import OBJECTIVES, SEQUENCE_SPACES, Objective, squared_error
 from .spectral_norm import DECODER, SpectralNorm
 
 OPTIONS = {
@@ -27,6 +26,8 @@ RANGES = {
     "l2": Range(1e-6, 0.1, log=True),
     "gp": Range(1e-6, 1.0, log=True),
 }
+PRESETS = ("mnist", "cifar10", "celeba", "sequence")
+WITH_SEQUENCES = (*Objective.spaces, *SEQUENCE_SPACES)
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 GREY = (
     "spectral norm without batch-norm: no layer can enlarge a difference of codes, so that all "
@@ -40,6 +41,10 @@ class RegularisedAutoencoder(Objective):
     The published weights beta_c and lambda_c stand beside means: of squared errors over pixels
     and of squared codes over dimensions. With D values in an image and L in a code,
     ``beta = 2 beta_c D / L`` and ``l2 = lambda_c D`` have the same minimiser beside sums.
+
+    Over sequences the distortion is that of their space, and no weight was published: beta is
+    that of the KL term there. In ``sequence-released`` this is 1/L beside the loss as written,
+    so that ``rae`` is the released grammar VAE less its small noise: expect a tie.
 
     References:
         From Variational to Deterministic Autoencoders (Ghosh et al., 2020), equation 11 and
@@ -66,8 +71,11 @@ class RegularisedAutoencoder(Objective):
     """
 
     regularisers: ClassVar[tuple[str, ...]] = ()
-    beta_mean: ClassVar[dict[str, float]] = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.0}
-    l2_mean: ClassVar[dict[str, float]] = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7}
+    beta_mean: ClassVar[dict[str, float]] = dict.fromkeys(PRESETS, 0.0)
+    l2_mean: ClassVar[dict[str, float]] = {
+        **{"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-7},
+        "sequence": 1e-6,
+    }
     tunable: ClassVar[Mapping[str, Range]] = RANGES
     reference = "RAE paper eq. 11"
 
@@ -98,8 +106,10 @@ class RegularisedAutoencoder(Objective):
     ) -> None:
         super().__init__(backbone, space, preset=preset)
         self.distortion = check_choice("distortion", distortion, ("space", "pixels"))
-        dims = prod(backbone.image_shape)
-        betas = {k: 2 * v * dims / backbone.latent_dim for k, v in self.beta_mean.items()}
+        if space.form and distortion == "pixels":
+            raise ValueError("'distortion' is 'pixels'; sequences have none, expected 'space'.")
+        dims, codes = space.averaged(backbone.latent_dim)
+        betas = {k: 2 * v * dims / codes for k, v in self.beta_mean.items()}
         self.beta = self.settle("beta", beta, betas)
         self.l2, self.gp, self.spectral = 0.0, None, None
         if "l2" in self.regularisers:
@@ -138,7 +148,7 @@ class RegularisedAutoencoder(Objective):
         if self.distortion == "pixels":
             terms = {"distortion": squared_error(x, self.space.inverse(mean))}
         else:
-            terms = {"distortion": squared_error(y, mean)}
+            terms = {"distortion": self.space.distortion(y, mean)}
         if self.beta > 0:
             terms["embedding"] = self.beta * 0.5 * z.square().sum(1)
         if self.l2 > 0:
@@ -158,7 +168,8 @@ class RAE(RegularisedAutoencoder):
     """Squared error and a bounded latent space, no explicit decoder regulariser."""
 
     summary = "SSE + beta/2 |z|^2"
-    beta_mean: ClassVar = {"mnist": 5e-4, "cifar10": 1e-2, "celeba": 1e-4}
+    spaces = WITH_SEQUENCES
+    beta_mean: ClassVar = {"mnist": 5e-4, "cifar10": 1e-2, "celeba": 1e-4, "sequence": 0.5}
 
 
 @OBJECTIVES.register("rae-l2")
@@ -167,7 +178,8 @@ class RAEL2(RegularisedAutoencoder):
 
     summary = "RAE + weight decay on the decoder"
     regularisers = ("l2",)
-    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 1e-3, "celeba": 1e-4}
+    spaces = WITH_SEQUENCES
+    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 1e-3, "celeba": 1e-4, "sequence": 0.5}
 
 
 @OBJECTIVES.register("rae-gp")
@@ -176,7 +188,8 @@ class RAEGP(RegularisedAutoencoder):
 
     summary = "RAE + squared norm of the decoder's Jacobian"
     regularisers = ("gp",)
-    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 9e-4, "celeba": 1e-4}
+    spaces = WITH_SEQUENCES
+    beta_mean: ClassVar = {"mnist": 1e-4, "cifar10": 9e-4, "celeba": 1e-4, "sequence": 0.5}
 
 
 @OBJECTIVES.register("rae-sn")
@@ -194,6 +207,7 @@ class AE(RegularisedAutoencoder):
 
     summary = "SSE alone"
     reference = "RAE paper, baseline"
+    spaces = WITH_SEQUENCES
 
 
 @OBJECTIVES.register("ae-l2")
@@ -202,8 +216,9 @@ class AEL2(RegularisedAutoencoder):
 
     summary = "SSE + weight decay on the decoder"
     reference = "RAE paper, appendix"
+    spaces = WITH_SEQUENCES
     regularisers = ("l2",)
-    l2_mean: ClassVar = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-6}
+    l2_mean: ClassVar = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-6, "sequence": 1e-6}
 
 
 def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
@@ -217,9 +232,10 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
     if choice == "released" and preset != "celeba":
         kinds = (nn.ConvTranspose2d,)
     names = [
-        f"{name}.weight"
+        f"{name}.{kernel}"
         for name, layer in backbone.named_modules()
-        if isinstance(layer, kinds) and name.startswith(DECODER)
+        if name.startswith(DECODER)
+        for kernel in _kernels(layer, kinds, choice)
     ]
     if not names:
         raise ValueError(
@@ -227,3 +243,10 @@ def decoder_kernels(backbone: Backbone, choice: str, preset: str) -> list[str]:
             "expected 'all'."
         )
     return names
+
+
+def _kernels(layer: nn.Module, kinds: tuple[type[nn.Module], ...], choice: str) -> tuple[str, ...]:
+    if isinstance(layer, kinds):
+        return ("weight",)
+    # Layers that are not torch's own name their kernels themselves.
+    return getattr(layer, "kernels", ()) if choice == "all" else ()

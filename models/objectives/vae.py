@@ -14,8 +14,9 @@ from ..checks import check_at_least
 from ..gaussian import gaussian_kl
 from ..options import Range
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, squared_error
+from .objective import OBJECTIVES, SEQUENCE_SPACES, Objective
 from .vae_learnt import LearntVAE
+from .vae_sequence import ReleasedSequenceVAE, SequenceVAE
 
 # Weight w of the KL term beside the sum over pixels of the mean over the C channels; beside the
 # sum over both it is C w.
@@ -26,7 +27,8 @@ KL_WEIGHT = {"mnist": 0.312, "cifar10": 0.024, "celeba": 0.09024}
 class VAE(Objective):
     """Squared error plus weighted KL: a Gaussian decoder of variance beta / 2.
 
-    In the spaces ``logit`` and ``real`` this name stands for `LearntVAE`. The encoder's log
+    In the spaces ``logit`` and ``real`` this name stands for `LearntVAE`, in those of sequences
+    for `SequenceVAE`. The encoder's log
     standard deviation is 5 tanh(.), as in the released code.
 
     References:
@@ -46,6 +48,7 @@ class VAE(Objective):
     reference = "Kingma & Welling 2014; RAE paper eq. 4-9"
     likelihood = "bound"
     prior = "prior"
+    spaces = (*Objective.spaces, *SEQUENCE_SPACES)
     tunable: ClassVar[Mapping[str, Range]] = {"beta": Range(1e-3, 10.0, log=True)}
 
     def __init__(
@@ -65,9 +68,10 @@ class VAE(Objective):
 
     @classmethod
     def in_space(cls, space: str) -> type[Objective]:
-        """Returns this class in ``unit``, and `LearntVAE` elsewhere."""
+        """Returns this class in ``unit``, and the one that stands for it elsewhere."""
         kind = super().in_space(space)
-        return kind if space == "unit" else LearntVAE
+        elsewhere = {"sequence": SequenceVAE, "sequence-released": ReleasedSequenceVAE}
+        return kind if space == "unit" else elsewhere.get(space, LearntVAE)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and log standard deviation of q(z|x), each (B, L)."""
@@ -84,7 +88,7 @@ class VAE(Objective):
         mu, log_sigma = self._posterior(y)
         z = (mu + log_sigma.exp() * noise).flatten(0, 1)
         target = y.expand(len(noise), *y.shape).flatten(0, 1)
-        errors = squared_error(target, self.mean(z)).unflatten(0, (len(noise), -1))
+        errors = self.space.distortion(target, self.mean(z)).unflatten(0, (len(noise), -1))
         return {"distortion": errors.mean(0), "rate": self.beta * gaussian_kl(mu, log_sigma)}
 
     def observation(self, z: Tensor) -> Distribution:

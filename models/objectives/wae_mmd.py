@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import ClassVar
 
 import torch
@@ -12,13 +11,15 @@ from torch import Tensor
 from ..backbones.backbone import Backbone
 from ..options import Range
 from ..spaces.space import Space
-from .objective import OBJECTIVES, Objective, squared_error
+from .objective import OBJECTIVES, SEQUENCE_SPACES, Objective
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Released weights: beside the per-pixel mean for mnist and cifar10, so D times that beside SSE.
 MEAN_SCALE_WEIGHT = {"mnist": 0.03, "cifar10": 0.006}
 CELEBA_WEIGHT = 100 / 0.05
-INPUT_NOISE = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.01}
+# Chosen here, beside the sum over a sequence: no weight was published for symbols.
+SEQUENCE_WEIGHT = 10.0
+INPUT_NOISE = {"mnist": 0.0, "cifar10": 0.0, "celeba": 0.01, "sequence": 0.0}
 
 
 @OBJECTIVES.register("wae-mmd")
@@ -41,6 +42,7 @@ class WAEMMD(Objective):
     summary = "SSE + MMD of the codes to N(0, I)"
     reference = "Tolstikhin et al. 2018"
     prior = "prior"
+    spaces = (*Objective.spaces, *SEQUENCE_SPACES)
     tunable: ClassVar[Mapping[str, Range]] = {"mmd": Range(0.1, 1e4, log=True)}
 
     def __init__(
@@ -53,9 +55,10 @@ class WAEMMD(Objective):
         input_noise: float | None = None,
     ) -> None:
         super().__init__(backbone, space, preset=preset)
-        dims = prod(backbone.image_shape)
-        converted = {name: dims * weight for name, weight in MEAN_SCALE_WEIGHT.items()}
-        self.mmd = self.settle("mmd", mmd, {**converted, "celeba": CELEBA_WEIGHT})
+        dims, _ = space.averaged(backbone.latent_dim)
+        weights = {name: dims * weight for name, weight in MEAN_SCALE_WEIGHT.items()}
+        weights |= {"celeba": CELEBA_WEIGHT, "sequence": SEQUENCE_WEIGHT}
+        self.mmd = self.settle("mmd", mmd, weights)
         self.input_noise = self.settle("input_noise", input_noise, INPUT_NOISE)
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -75,7 +78,7 @@ class WAEMMD(Objective):
         prior = torch.randn(z.shape, generator=generator, device=z.device)
         divergence = imq_mmd(z, prior)
         return {
-            "distortion": squared_error(y, self.mean(z)),
+            "distortion": self.space.distortion(y, self.mean(z)),
             "divergence": self.mmd * divergence.expand(len(x)),
         }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import prod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
 
 from ..registry import Registry
 from ..switches import VALUE_CHECKS
@@ -23,9 +25,18 @@ class Space(nn.Module, ABC):
         image_shape: (C, H, W).
         alpha: Distance that ``logit`` keeps from 0 and 1; other spaces ignore it.
         trainable: Whether the space's own parameters are trained after their initialisation.
+
+    Attributes:
+        form: How sequences are written as symbols, such as ``smiles-grammar``; empty for images.
+        fits_noise: Whether the scale of p(y|z) is fitted after training where a model has none
+            of its own; not where the decoder's output is a distribution by itself.
+        no_likelihood: Why no model in this space has a likelihood; empty where it may have one.
     """
 
     name: ClassVar[str]
+    form: str = ""
+    fits_noise: ClassVar[bool] = True
+    no_likelihood: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -78,6 +89,33 @@ class Space(nn.Module, ABC):
         """Returns a decoder mean of y in the coordinates that `dequantise` leads to."""
         return mean
 
+    def distortion(self, y: Tensor, mean: Tensor) -> Tensor:
+        """Returns what a decoder's mean of y costs, (B,): the squared error by default."""
+        return squared_error(y, mean)
+
+    def averaged(self, latent_dim: int) -> tuple[int, int]:
+        """Returns over how many values, and code dimensions, published weights average.
+
+        A weight c that was published beside a mean over D values for a mean over L squared codes
+        is c D / L beside the sums that we take. Here these are all the values of an image and
+        all its codes.
+        """
+        return prod(self.image_shape), latent_dim
+
+    def observation(self, mean: Tensor, scale: Tensor | None) -> Distribution:
+        """Returns p(y|z) around a decoder mean (B, C, H, W), event (C, H, W).
+
+        Args:
+            mean: As `observed_mean` returns it.
+            scale: Standard deviation of each value, (C, H, W); not used unless `fits_noise`.
+
+        Raises:
+            ValueError: A scale is needed and not given.
+        """
+        if scale is None:
+            raise ValueError(f"'scale' is None; space '{self.name}' expects a tensor.")
+        return Independent(Normal(mean, scale.expand_as(mean), validate_args=False), 3)
+
 
 @SPACES.register("unit")
 class UnitSpace(Space):
@@ -109,6 +147,11 @@ class UnitSpace(Space):
     def observed_mean(self, mean: Tensor) -> Tensor:
         """Maps v/255 to (v + 1/2)/256, the mean of the dequantised pixel."""
         return (255 * mean + 0.5) / 256
+
+
+def squared_error(y: Tensor, mean: Tensor) -> Tensor:
+    """Returns the sum over all values of (y - mean)^2, (B,), in float32 or better."""
+    return (y - mean).flatten(1).square().sum(1)
 
 
 def check_unit_range(space: str, x: Tensor) -> None:

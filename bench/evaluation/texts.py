@@ -1,0 +1,153 @@
+"""What a run over sequences produces and how it is scored: texts in the place of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...metrics.devices import in_batches
+from ...models.sequences.decoding import decode
+from ...models.sequences.forms import form
+from ...models.streams import stream
+from ..interruption import check_stop
+from .evaluation import Evaluator, Item
+from .metric_lookup import find_metric
+from .outputs import BATCH, SHEET_STEPS, Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from ...models.sequences.form import Form
+    from ..records.results import Record
+    from ..suites.config import Evaluation
+    from .record import EvaluationRecord
+
+GENERATED = frozenset({"generated_texts"})
+PAIRED = frozenset({"reconstructed_texts", "reconstructed_symbols"})
+TEXTS = GENERATED | PAIRED | {"real_texts", "real_symbols", "training_texts"}
+
+
+class TextOutputs(Outputs):
+    """Texts that a run gives, as stored symbols, uint8 (N, 1, 1, T).
+
+    A code's own text is made of the most likely symbols; a sample's symbols are drawn.
+    """
+
+    @cached_property
+    def form(self) -> Form:
+        """How the texts are written as symbols."""
+        return form(self.data.form)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Returns the most likely symbols for codes (N, L)."""
+        return self._decoded(codes, None)
+
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Returns symbols drawn from the decoder's distribution at codes (N, L)."""
+        return self._decoded(codes, generator)
+
+    def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
+        """Returns symbols drawn at draws of codes from a density."""
+        codes = self.density(density).sample(count, self._stream(f"sample/{density}"))
+        return self.draw(temperature * codes, self._stream(f"symbols/{density}"))
+
+    @cached_property
+    def test_symbols(self) -> Tensor:
+        """The most likely symbols at the codes of the first test texts."""
+        return self.decode(self._through(self.test_codes))
+
+    def texts(self, stored: Tensor) -> tuple[str, ...]:
+        """Returns stored symbols as texts."""
+        return tuple(self.form.text(row) for row in stored.flatten(1).tolist())
+
+    @cached_property
+    def training_texts(self) -> tuple[str, ...]:
+        """The texts that were trained on."""
+        return self.texts(self.data.train)
+
+    def sheet(self) -> dict[str, Tensor]:
+        """Returns what figures show, as symbols (N, T), of an interpolation (N, steps, T)."""
+        count = self.settings.sheet_images
+        parts = {
+            "test": self.real[:count],
+            "reconstruction": self.test_symbols[:count],
+            "interpolation": self._paths(self.test_codes[:count]),
+            **{f"sample_{d}": self.images("sample", d)[:count] for d in self.fitted_densities()},
+            "neighbours": self.neighbours(),
+        }
+        return {f"texts_{name}": part.squeeze((-3, -2)) for name, part in parts.items()}
+
+    def neighbours(self) -> Tensor:
+        """Returns the texts around the first test text, (1 + steps, 1, 1, T).
+
+        It stands first; each other is one deviation of the training codes off in one of the
+        directions in which codes differ most.
+        """
+        codes = self.test_codes
+        steps = min(codes.shape[1], 2 * SHEET_STEPS)
+        moved = codes[:1].repeat(1 + steps, 1)
+        deviations = self.train_codes.std(0)
+        order = deviations.argsort(descending=True, stable=True)[:steps]
+        moved[torch.arange(1, 1 + steps), order] += deviations[order]
+        return self.decode(self._through(moved))
+
+    def _decoded(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
+        @torch.no_grad()
+        def compute(start: int, stop: int) -> Tensor:
+            check_stop()
+            logits = self.objective.decode(codes[start:stop].to(self.device)).float().cpu()
+            return decode(self.form, logits.flatten(0, 1), generator)
+
+        # Logits of many long texts would fill the memory: each batch becomes symbols at once.
+        parts = in_batches(compute, len(codes), BATCH)
+        return torch.cat(parts)[:, None, None]
+
+    def _stream(self, name: str) -> torch.Generator:
+        return stream(self.seed, f"evaluation/{name}")
+
+
+class TextEvaluator(Evaluator):
+    """Computes the rows of a run over sequences; the arguments are those of `Evaluator`."""
+
+    outputs: TextOutputs
+
+    def __init__(
+        self,
+        outputs: TextOutputs,
+        base: Mapping[str, Any],
+        settings: Evaluation,
+        record: EvaluationRecord,
+        device: str,
+    ) -> None:
+        super().__init__(outputs, base, settings, record, device)
+        given = outputs
+        self._providers = {
+            "task": lambda item: given.form.task,
+            "real_texts": lambda item: given.texts(given.real),
+            "real_symbols": lambda item: given.real.flatten(1).numpy(),
+            "reconstructed_texts": lambda item: given.texts(given.test_symbols),
+            "reconstructed_symbols": lambda item: given.test_symbols.flatten(1).numpy(),
+            "training_texts": lambda item: given.training_texts,
+            "generated_texts": lambda item: given.texts(given.images(item.images, item.density)),
+            "codes": lambda item: given.test_codes.numpy(),
+        }
+
+    def scored_items(self) -> Iterator[Item]:
+        """Yields the items of registered metrics."""
+        for name in self.settings.metrics:
+            needs = set(find_metric(name).needs)
+            if needs & GENERATED:
+                yield from (Item("sample", name, density) for density in self.outputs.densities)
+            else:
+                yield Item("reconstruction" if needs & PAIRED else "test", name)
+
+    def _feature_names(self) -> tuple[str, ...]:
+        return ()
+
+    def _count(self, item: Item) -> int:
+        return self.settings.images if item.images == "sample" else len(self.outputs.real)
