@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..records.results import Rows
-from .columns import without_floor
+from .columns import with_places, without_floor
+from .steps import longest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +83,13 @@ def model_name(row: Mapping[Any, Any]) -> str:
 def candidates_of(rows: Rows) -> Rows:
     """Returns the rows of candidates: those that a search proposed, and those drawn at random."""
     return without_floor(rows[is_text(rows) & rows["density"].isin([SEARCH, DRAWS])])
+
+
+def candidates_by_task(rows: Rows) -> Iterator[tuple[str, Rows]]:
+    """Yields each data set of texts and the candidates of its longest trainings."""
+    found = by_task(with_places(candidates_of(longest(rows))))
+    for name, own in found.groupby("dataset", sort=True):
+        yield str(name), own
 
 
 def _with_variant(notes: str) -> str:

@@ -70,7 +70,7 @@ def _curves(found: Best, title: str) -> Figure:
     for at, (axis, (method, texts)) in enumerate(zip(axes.flat, found.items(), strict=False)):
         axis.plot(POINTS, TARGET, color="0.75", lw=2.5, label="1/3 + x + sin(x·x)")
         for (score, text), look in zip(texts, LOOKS, strict=False):
-            values = np.broadcast_to(expression_values(text), POINTS.shape)
+            values = expression_values(text)
             axis.plot(POINTS, values, lw=0.9, label=f"{score:.3f}  {text}", **look)
         axis.set(xlim=(-10, 10), ylim=(-REACH, REACH), xlabel="x")
         axis.set_title(wrapped(method, 2.2))

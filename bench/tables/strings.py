@@ -12,18 +12,16 @@ from ..comparison.cells import (
     mark_note,
     method_order,
 )
-from ..comparison.columns import columns_of, join, with_places, without_floor
+from ..comparison.columns import columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
 from ..comparison.significance import NORMAL_95
-from ..comparison.steps import longest
 from ..comparison.strings import (
     DRAWS,
     RELEASED,
     SEARCH,
     by_task,
-    candidates_of,
     is_text,
     task_of,
 )
@@ -75,18 +73,6 @@ def string_tables(rows: Rows) -> Iterator[Table]:
             yield from _samples(own)
             yield from _codes(own)
             yield from _grid(own)
-
-
-def candidates_by_task(rows: Rows) -> Iterator[tuple[str, Rows]]:
-    """Yields each data set of texts and the candidates of its longest trainings."""
-    found = by_task(with_places(candidates_of(longest(rows))))
-    for name, own in found.groupby("dataset", sort=True):
-        yield str(name), own
-
-
-def direction(task: str) -> str:
-    """Returns which score of a task is the better one."""
-    return "lower" if task == "expressions" else "higher"
 
 
 def _candidates(part: Part, dataset: str) -> Iterator[Table]:
