@@ -33,6 +33,7 @@ class Source(ABC):
     preset = "mnist"
     default_space = "unit"
     native = True
+    form = ""
     downloadable = False
     advice = "Always there."
 
@@ -130,7 +131,12 @@ class FolderSource(Source):
             self._used = folder
             return found
 
-        return Lookup(self.name, self.folders, self.advice).read_first(self._missing, remembered)
+        lookup = Lookup(self.name, self.folders, self.advice, self.elsewhere())
+        return lookup.read_first(self._missing, remembered)
+
+    def elsewhere(self) -> list[Path]:
+        """Returns folders outside of the usual roots, looked at last."""
+        return []
 
 
 class PaddedView(Source):
@@ -238,6 +244,7 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
 
     truth = source.truth()
     channels, height, width = train.images.shape[1:]
+    stored = channels, height, width
     return Dataset(
         name=source.name,
         train=images(train),
@@ -246,7 +253,7 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
         train_labels=labels(train),
         validation_labels=labels(validation),
         test_labels=labels(test),
-        image_shape=(channels, height, width),
+        image_shape=(source.image_shape or stored) if source.form else stored,
         native=source.native,
         alpha=source.alpha,
         preset=source.preset,
@@ -254,4 +261,5 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
         split=split,
         log_density=None if truth is None else truth.log_density,
         truth=truth,
+        form=source.form,
     )

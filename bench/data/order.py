@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .source import Part
@@ -43,6 +44,20 @@ def content_order(items: np.ndarray, labels: np.ndarray | None = None) -> np.nda
             for mark, label in zip(marks, labels, strict=True)
         ]
     ranked = np.array(sorted(range(len(marks)), key=marks.__getitem__), np.int64)
+    return ranked[np.random.default_rng(SEED).permutation(len(ranked))]
+
+
+def text_order(texts: Sequence[str]) -> np.ndarray:
+    """Returns a random permutation of texts that depends on what they say alone.
+
+    It is the same however the texts are written as symbols.
+
+    Returns:
+        Indices of shape (N,).
+    """
+    import numpy as np
+
+    ranked = np.array(sorted(range(len(texts)), key=texts.__getitem__), np.int64)
     return ranked[np.random.default_rng(SEED).permutation(len(ranked))]
 
 

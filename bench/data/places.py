@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -59,15 +59,18 @@ class Lookup:
         name: The data set, as in an error message.
         folders: Its possible folders below a root, such as ``("mnist", "MNIST/raw")``.
         advice: How to get the data set, as the end of a sentence's line.
+        elsewhere: Folders outside of the roots, looked at last.
     """
 
     name: str
     folders: tuple[str, ...]
     advice: str
+    elsewhere: Sequence[Path] = ()
 
     def candidates(self) -> list[Path]:
         """Returns the existing folders, in the order of the look-up."""
-        places = (root / folder for root in roots() for folder in self.folders)
+        below = [root / folder for root in roots() for folder in self.folders]
+        places = [*below, *self.elsewhere]
         return [place for place in places if place.is_dir()]
 
     def read_first(self, missing: Callable[[Path], list[str]], read: Callable[[Path], T]) -> T:

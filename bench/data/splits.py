@@ -24,25 +24,28 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images, or vectors as images of one row, in memory and split.
+    """Images, vectors as images of one row, or texts as rows of symbols, in memory and split.
 
     Args:
         name: Name with the view, such as ``mnist-32``.
-        train: uint8, shape (N, C, H, W); in space ``real`` float32, vectors as (N, 1, 1, D).
+        train: uint8, shape (N, C, H, W); in space ``real`` float32, vectors as (N, 1, 1, D);
+            symbols of texts uint8, as (N, 1, 1, T).
         validation: As ``train``.
         test: As ``train``.
         train_labels: int64, shape (N,), or none.
         validation_labels: As ``train_labels``.
         test_labels: As ``train_labels``.
-        image_shape: (C, H, W).
-        native: False for a padded view, which has no bits per dimension.
+        image_shape: (C, H, W); for texts (1, T, K), as models see T symbols of K kinds.
+        native: False for a padded view and for texts, which have no bits per dimension.
         alpha: Bound of the affine map before the logit, AEF's convention.
-        preset: Whose released RAE weights apply: ``mnist``, ``cifar10`` or ``celeba``.
-        default_space: ``unit`` or, for vectors and ground truth, ``real``.
+        preset: Whose released RAE weights apply: ``mnist``, ``cifar10`` or ``celeba``;
+            ``sequence`` for texts.
+        default_space: ``unit``; ``real`` for vectors and ground truth, ``sequence`` for texts.
         split: ``default`` or ``aef``, as ``default, shuffled`` for a user's own data.
         log_density: Exact log p(x) in nats of x of shape (B, C, H, W), float64 of shape (B,);
             only for ground truth.
         truth: The distribution itself with its parameters; only for ground truth.
+        form: How texts are written as symbols, such as ``smiles-grammar``; empty for images.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Dataset:
     split: str
     log_density: Callable[[torch.Tensor], torch.Tensor] | None = None
     truth: Any = None
+    form: str = ""
 
     @cached_property
     def digest(self) -> str:
