@@ -132,3 +132,61 @@ def proper_rows(task="expressions", seeds=(0, 1, 2), **columns):
             value = nats + 0.01 * draw.normal()
             rows.append(make_row(**shared, **own, metric="log_prob", value=value))
     return rows
+
+
+# What runs write: each run takes these in an order of its own.
+TEXTS = {
+    "expressions": (
+        *("1/3+(x)+sin(x*x)", "x/1+sin(3)+sin(x*x)", "sin(3)+x", "x+1/exp(1)", "3*x+(1)+exp(2/x)"),
+        *("1+2+sin(x)+sin(x)", "x*1+exp(x)+sin(3*1)", "2/2+(x)+3", "x/3+sin(x)+(x/x)"),
+    ),
+    "molecules": (
+        *("CCCCCCCCCC", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "COc1ccc(C2CC2)cc1NC(=O)C1CCCO1"),
+        *("CN1CCC(NC(=O)c2ccc(F)cc2)CC1", "O=C(Nc1cccnc1)C1CCN(Cc2ccco2)CC1", "CCO", "C1CC1N"),
+    ),
+}
+# Scores of the first texts, in their order.
+SCORES = {
+    "expressions": (0.0, 0.03628, 0.43035, 0.38921, 3.1, 3.2),
+    "molecules": (3.539, 2.095, 1.137, 0.9, 0.8, 0.7),
+}
+
+
+def text_arrays(row, task, steps=7):
+    """Returns the arrays of a run as it saves them: symbols, uint8, and the scores of some."""
+    from aebench.bench.data.dataset import find_source
+    from aebench.models.sequences.forms import form
+
+    source = find_source(row["dataset"])
+    writing, length = form(source.form), source.image_shape[1]
+    texts = TEXTS[task]
+    draw = np.random.default_rng(zlib.crc32(f"{row['objective']}{row['seed']}".encode()))
+
+    def some(count):
+        chosen = [texts[at % len(texts)] for at in draw.permutation(max(count, len(texts)))]
+        return np.array([writing.padded(text, length) for text in chosen[:count]], np.uint8)
+
+    found = texts[row["seed"] : row["seed"] + 3]
+    best = np.array([writing.padded(text, length) for text in found], np.uint8)
+    scores = np.array([SCORES[task][row["seed"] + at] for at in range(3)])
+    unended = np.full((1, length), writing.padding, np.uint8)
+    return {
+        "texts_test": np.array([writing.padded(t, length) for t in texts], np.uint8),
+        "texts_reconstruction": some(8),
+        "texts_sample_gaussian": np.concatenate([some(7), unended]),
+        "texts_sample_gmm-10": some(20),
+        "texts_interpolation": np.stack([some(steps) for _ in range(8)]),
+        "texts_neighbours": some(1 + 2 * steps),
+        "best_bayesian": best,
+        "best_bayesian_scores": scores,
+        "best_random": some(3),
+    }
+
+
+def write_string_runs(directory, task, rows):
+    """Writes each run's result.json and arrays."""
+    ROWS["write_runs"](directory, rows, arrays=False, log=False)
+    for row in {row["run"]: row for row in rows}.values():
+        folder = Path(directory) / "runs" / row["run"]
+        np.savez(folder / "arrays.npz", **text_arrays(row, task))
+    return Path(directory)

@@ -18,12 +18,11 @@ from .metric_lookup import find_metric
 from .outputs import BATCH, SHEET_STEPS, Outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from ...models.sequences.form import Form
-    from ..records.results import Record
     from ..suites.config import Evaluation
     from .record import EvaluationRecord
 

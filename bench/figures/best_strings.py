@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...metrics.expressions import POINTS, TARGET, expression_values
+from ...metrics.molecules import read_molecule
 from ..comparison.cells import method_order
 from ..comparison.parts import suite_parts
 from ..comparison.strings import EXPRESSIONS, candidates_by_task, task_of
@@ -38,8 +39,8 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "linestyle": "--"},
     {"color": "#009E73", "linestyle": "-."},
 )
-REACH = 14.0  # Of the axis of values; the target stays within 11.4.
-DRAWING = (420, 300)  # Dots of a molecule.
+WIDE, HIGH = 5.0, 8.0  # Of the axes; strings are scored from -10 to 10.
+DRAWING, BOND = (420, 300), 32  # Dots of a molecule, and of a bond where there is room.
 NO_RDKIT = "strings, since rdkit is not installed"
 
 
@@ -67,19 +68,23 @@ def _found(rows: Rows, runs: RunFiles) -> Iterator[tuple[str, str, str, Best]]:
 
 def _curves(found: Best, title: str) -> Figure:
     figure, axes = new_panels(len(found), (0.4, 0.5), (2.4, 2.9))
-    for at, (axis, (method, texts)) in enumerate(zip(axes.flat, found.items(), strict=False)):
+    panels = zip(axes.flat, found.items(), strict=False)
+    for at, (axis, (method, texts)) in enumerate(panels):
         axis.plot(POINTS, TARGET, color="0.75", lw=2.5, label="1/3 + x + sin(x·x)")
         for (score, text), look in zip(texts, LOOKS, strict=False):
             values = expression_values(text)
             axis.plot(POINTS, values, lw=0.9, label=f"{score:.3f}  {text}", **look)
-        axis.set(xlim=(-10, 10), ylim=(-REACH, REACH), xlabel="x")
+        axis.set(xlim=(-WIDE, WIDE), ylim=(-HIGH, HIGH), xlabel="x")
         axis.set_title(wrapped(method, 2.2))
         axis.legend(
             loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False, handlelength=1.6
         )
         if at % axes.shape[1] == 0:
             axis.set_ylabel("value")
-    note = "grey: the target; a score of 0 is the target itself, lower is better"
+    note = (
+        "grey: the target; a score of 0 is the target itself, lower is better; shown is the "
+        "middle half of what is scored"
+    )
     title_above(figure, f"Best expressions · {title}\n{note}")
     return figure
 
@@ -116,19 +121,18 @@ def _draw_molecule(axis: Axes, text: str, drawing: Callable[[str], Array | None]
 def drawer() -> Callable[[str], Array | None] | None:
     """Returns what draws a SMILES as a picture (H, W, 3), none where rdkit is not installed."""
     try:
-        from rdkit import Chem, RDLogger
         from rdkit.Chem.Draw import rdMolDraw2D
     except ImportError:
         return None
     from PIL import Image
 
     def draw(smiles: str) -> Array | None:
-        RDLogger.DisableLog("rdApp.*")
-        molecule = Chem.MolFromSmiles(smiles)
+        molecule = read_molecule(smiles)
         if molecule is None:
             return None
         canvas = rdMolDraw2D.MolDraw2DCairo(*DRAWING)
-        canvas.drawOptions().padding = 0.08
+        options: Any = canvas.drawOptions()
+        options.fixedBondLength = BOND
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, molecule)
         canvas.FinishDrawing()
         with Image.open(io.BytesIO(canvas.GetDrawingText())) as image:

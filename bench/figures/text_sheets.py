@@ -122,9 +122,7 @@ def _figure(blocks: Blocks, title: str) -> Figure:
     columns = min(len(blocks), 4, max(1, int(10.5 / width)))
     height = LINE * max(map(len, blocks.values())) + 0.4
     below = -(-len(blocks) // columns)
-    figure, axes = new_figure(
-        width * columns, height * below + 0.5, nrows=below, ncols=columns
-    )
+    figure, axes = new_figure(width * columns, height * below + 0.5, nrows=below, ncols=columns)
     for axis in axes.flat:
         hide_axis(axis)
     for axis, (method, lines) in zip(axes.flat, blocks.items(), strict=False):

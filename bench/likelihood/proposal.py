@@ -255,9 +255,7 @@ def fisher_information(model: LatentModel, z: Tensor, y: Tensor | None = None) -
     return _numbers(information).double()
 
 
-def _tangents(
-    function: Callable[[Tensor], tuple[Tensor, ...]], z: Tensor
-) -> tuple[Tensor, ...]:
+def _tangents(function: Callable[[Tensor], tuple[Tensor, ...]], z: Tensor) -> tuple[Tensor, ...]:
     """Returns the derivatives of each output along each direction of z, (L, B, ...)."""
 
     def along(direction: Tensor) -> tuple[Tensor, ...]:

@@ -22,12 +22,12 @@ from ..comparison.table import format_number
 from ..records.results import Rows
 from ..tables.printed_strings import printed
 from .effects import Finding
-from .grae import METRICS, SCORE, UNITS, VALID
+from .grae import METRICS, SCORE, VALID
 from .methods import by_method, listed
 
 STRINGS = 100_000  # Expressions that there are.
 WITHOUT_CODE = 11.709  # Nats of held-out expressions under a decoder that gets no code.
-SAID = {VALID: "share of valid candidates", SCORE: "average score"}
+SAID = {VALID: "the share of valid candidates", SCORE: "average score"}
 GVAE, PLAIN = "GVAE", "GRAE rae"
 
 
@@ -80,8 +80,8 @@ def _decided(judged: Sequence[Finding]) -> Iterator[str]:
         interval = effect.interval
         within = "" if interval is None else f" [{_signed(interval[0])}, {_signed(interval[1])}]"
         text = (
-            f"With {name} instead of the {GVAE} the {SAID[effect.claim]} is better by "
-            f"{_signed(effect.value)}{within} ({UNITS[effect.claim]}): "
+            f"The gain of {name} over the {GVAE} in {SAID[effect.claim]} is "
+            f"{_signed(effect.value)}{within}, positive for the better: "
         )
         reason = f" ({finding.reason})" if finding.reason else ""
         text += f"{_word(finding)}{reason}."
@@ -115,7 +115,9 @@ def _random(dataset: str, rows: Rows) -> str:
     shared = [name for name in best[SEARCH] if name in best[DRAWS]]
     if not shared:
         return ""
-    pairs = [f"{name} {_text(best[SEARCH], name)} and {_text(best[DRAWS], name)}" for name in shared]
+    pairs = [
+        f"{name} {_text(best[SEARCH], name)} and {_text(best[DRAWS], name)}" for name in shared
+    ]
     return (
         f"On {dataset} the best scores of the search, and of as many random draws from a Gaussian "
         f"fitted to the codes, are {listed(pairs)}."

@@ -12,7 +12,7 @@ from ..comparison.strings import EXPRESSIONS, by_task, candidates_of, task_of
 from ..comparison.table import Cell, Table, file_name, text_table
 from ..comparison.texts import ArraysOf, best_texts
 from ..records.results import Rows
-from .printed_strings import DEVIATIONS, printed
+from .printed_strings import deviations, printed
 from .strings import AS_PRINTED
 
 BEST = "best-strings"
@@ -55,7 +55,7 @@ def _table(
         f"The best {task} · {dataset} · {title}",
         (*header, "printed"),
         [*lines, *_printed_lines(task)],
-        (NOTE, *((DIVISION,) if is_expression else ()), *DEVIATIONS[task]),
+        (NOTE, *((DIVISION,) if is_expression else ()), *deviations(dataset)),
     )
 
 

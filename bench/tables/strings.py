@@ -13,7 +13,7 @@ from ..comparison.cells import (
     method_order,
 )
 from ..comparison.columns import columns_of, join, without_floor
-from ..comparison.labels import ARROWS, metric_short
+from ..comparison.labels import ARROWS, metric_short, settings_of
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
 from ..comparison.significance import NORMAL_95
@@ -27,7 +27,7 @@ from ..comparison.strings import (
 )
 from ..comparison.table import TABLES, Cell, Table, file_name, format_number, spread_text
 from ..records.results import Rows
-from .printed_strings import DEVIATIONS, TRIALS, Printed, printed
+from .printed_strings import TRIALS, Printed, deviations, printed
 
 CANDIDATES, SAMPLES, CODES, GRID = "figure2", "strings", "codes", "grae-grid"
 FIGURE_SCORES = (
@@ -45,7 +45,8 @@ FIGURE_NOTES = (
     "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
     "valid: of each candidate the most frequent valid string of many decodings counts; valid at "
     "once: a single decoding. Average score: of the candidates that score better than the worst.",
-    "1st to 3rd: the best distinct scores. In training data: candidates that are training strings.",
+    "1st to 3rd: the best distinct scores. In training data: candidates that are training "
+    "strings.",
     "With one seed ± is 1.96 standard errors over its searches. Marks are among the searches.",
 )
 SAMPLE_NOTES = (
@@ -85,12 +86,15 @@ def _candidates(part: Part, dataset: str) -> Iterator[Table]:
     table = _table(
         replace(part, rows=own),
         *(CANDIDATES, f"Best {task} found in the latent space"),
-        *(FIGURE_SCORES, ("candidates from",), FIGURE_NOTES, SEARCH),
+        words=("candidates from",),
+        metrics=FIGURE_SCORES,
+        notes=(*FIGURE_NOTES, *_searches(own)),
+        marked=SEARCH,
     )
     names = [name for _, name in table.columns]
     lines = [_printed_line(model, names, found) for model, found in printed(task).items()]
     yield replace(
-        table, lines=(*table.lines, *lines), notes=(*table.notes, TRIALS, *DEVIATIONS[task])
+        table, lines=(*table.lines, *lines), notes=(*table.notes, TRIALS, *deviations(dataset))
     )
 
 
@@ -110,6 +114,21 @@ def _word(header: str) -> str:
     return header.rstrip("".join(ARROWS.values())).strip()
 
 
+def _searches(rows: Rows) -> Iterator[str]:
+    """Yields the sentence of a caption on how many searches there were, where that is known."""
+    found = set()
+    for text in set(rows["settings"]):
+        evaluation = settings_of(text).get("evaluation", {})
+        asked = evaluation.get("optimisation") if isinstance(evaluation, dict) else None
+        if isinstance(asked, dict):
+            found.add(tuple(int(asked.get(name, 0)) for name in ("trials", "rounds", "batch")))
+    for trials, rounds, batch in sorted(found):
+        yield (
+            f"Ours: for each seed {trials} search{'' if trials == 1 else 'es'} of {rounds} rounds "
+            f"of {batch} candidates."
+        )
+
+
 def _samples(part: Part) -> Iterator[Table]:
     rows = part.rows
     own = rows[(rows["images"] == "sample") & ~rows["density"].isin(SOURCES)]
@@ -118,7 +137,9 @@ def _samples(part: Part) -> Iterator[Table]:
         yield _table(
             replace(part, rows=own),
             *(SAMPLES, "Strings from each density"),
-            *(SAMPLE_SCORES, ("codes from",), SAMPLE_NOTES),
+            words=("codes from",),
+            metrics=SAMPLE_SCORES,
+            notes=SAMPLE_NOTES,
         )
 
 
@@ -131,7 +152,8 @@ def _codes(part: Part) -> Iterator[Table]:
         yield _table(
             replace(part, rows=own),
             *(CODES, "Reconstructions, codes and likelihood"),
-            *(CODE_SCORES, (), CODE_NOTES),
+            metrics=CODE_SCORES,
+            notes=CODE_NOTES,
         )
 
 
@@ -154,8 +176,8 @@ def _grid(part: Part) -> Iterator[Table]:
         yield _table(
             replace(part, rows=shown),
             *(GRID, "Regularisers of the GRAE"),
-            *(("exact_strings", "valid, gaussian", "valid, gmm-10", "mean_score"), ()),
-            ("Average score: of the candidates of the search.",),
+            metrics=("exact_strings", "valid, gaussian", "valid, gmm-10", "mean_score"),
+            notes=("Average score: of the candidates of the search.",),
         )
 
 
@@ -163,9 +185,10 @@ def _table(
     part: Part,
     stem: str,
     what: str,
+    *,
     metrics: Sequence[str],
-    words: Sequence[str],
     notes: Sequence[str],
+    words: Sequence[str] = (),
     marked: str = "",
 ) -> Table:
     """Returns a table with a line for each value of the column ``line`` and a column a score.
@@ -175,8 +198,8 @@ def _table(
         stem: Name of the file.
         what: Title.
         metrics: The scores in their order; those without rows are left out.
-        words: Headers of the columns of words.
         notes: The caption.
+        words: Headers of the columns of words.
         marked: The density among whose rows marks are given; empty for all.
     """
     rows = part.rows.assign(method=part.rows[LINE])
@@ -195,9 +218,7 @@ def _table(
         for column in columns:
             own = column.rows
             ranked = own[own["density"] == marked] if marked else own
-            marks, reason = (
-                column_marks(replace(column, rows=ranked)) if len(ranked) else ({}, "")
-            )
+            marks, reason = column_marks(replace(column, rows=ranked)) if len(ranked) else ({}, "")
             better = str(own["better"].iloc[0])
             reasons += [reason] if better in ("lower", "higher") else []
             headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
@@ -219,8 +240,8 @@ def _table(
 def _over_trials(cell: Cell, rows: Rows) -> Cell:
     """Returns the cell of one seed with the error over its searches, if that is known."""
     errors = rows["stderr"].dropna()
-    alone = cell.value is not None and cell.half_width is None and cell.seeds == "1"
-    if not alone or len(errors) != 1:
+    alone = cell.half_width is None and cell.seeds == "1" and len(errors) == 1
+    if cell.value is None or not alone:
         return cell
     half = NORMAL_95 * float(errors.iloc[0])
     text = f"{format_number(cell.value)}{spread_text(half, cell.value)} ({cell.seeds})"
