@@ -23,18 +23,21 @@ AT_HAND = [
 def test_a_data_set_at_hand_keeps_the_contract(name, split):
     data = load_dataset(name, split)
     source = find_source(name)
-    kind = torch.uint8 if data.default_space == "unit" else torch.float32
+    kind = torch.float32 if data.default_space == "real" else torch.uint8
+    shape = (1, 1, data.image_shape[1]) if data.form else data.image_shape
     for images, labels in (
         (data.train, data.train_labels),
         (data.validation, data.validation_labels),
         (data.test, data.test_labels),
     ):
         assert images.dtype == kind
-        assert images.shape[1:] == data.image_shape == source.image_shape
+        assert images.shape[1:] == shape
+        assert data.image_shape == source.image_shape
         assert len(images) > 0
         assert labels is None or (labels.dtype == torch.int64 and len(labels) == len(images))
     assert (data.name, data.split) == (name, split)
-    assert data.preset in ("mnist", "cifar10", "celeba")
+    assert (data.form, data.preset == "sequence") == (source.form, data.form != "")
+    assert data.preset in ("mnist", "cifar10", "celeba", "sequence")
     assert 0 < data.alpha < 0.5
     assert (data.log_density is None) == (data.truth is None)
 

@@ -1,4 +1,4 @@
-"""Training code that trains the same bits is recorded as equivalent, and no other."""
+"""Code that trains the same bits is recorded as equivalent, and what the record says of scores."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.cli.main import main
+from aebench.bench.errors import RunFailed
+from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.records import equivalence
-from aebench.bench.records.equivalence import same_training_code
+from aebench.bench.records.equivalence import same_scores, same_training_code
 from aebench.bench.regression import exact
 from aebench.bench.regression.check import update_baseline
+from aebench.bench.regression.same_scores import check_same_scores
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 table_rows, write_runs = FACTORY["table_rows"], FACTORY["write_runs"]
+make_row = FACTORY["make_row"]
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +26,9 @@ def own_record(tmp_path, monkeypatch):
     monkeypatch.setattr(equivalence, "FILE", tmp_path / "equivalent.json")
     monkeypatch.setattr(exact, "metric_values", lambda arrays: {})
     monkeypatch.setattr(exact, "split_digests", lambda names: ({}, []))
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
     yield tmp_path / "equivalent.json"
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
 
 
 def trained(folder: Path, code: str, objectives=("ae", "vae"), **changes: str) -> Path:
@@ -115,7 +119,7 @@ def test_a_run_of_equivalent_code_is_complete_and_of_no_other(suite_file, aebenc
     monkeypatch.setattr(runner, "training_code", lambda *parts: "2-new")
     assert "1 stale" in aebench(suite)[1]
     equivalence.FILE.write_text(json.dumps([{"codes": [["2-mid", "2-new"], ["2-old", "2-mid"]]}]))
-    equivalence.known_pairs.cache_clear()
+    equivalence.forget()
     assert "1 complete" in aebench(suite)[1]
 
 
@@ -124,4 +128,63 @@ def test_the_record_of_this_package_can_be_read():
 
     found = importlib.resources.files("aebench.bench.records") / "assets" / "equivalent.json"
     for entry in json.loads(found.read_text()):
-        assert entry["codes"] and entry["compared"] and entry["trainings"]
+        assert (entry["codes"] or entry["evaluations"]) and entry["compared"]
+        assert entry["trainings"] and all(e["compared"] for e in entry.get("evaluations", []))
+
+
+OTHER = {"value": 0.1 + 0.2, "stderr": 0.5, "status": "failed", "trusted": "no", "reason": "why"}
+
+
+@pytest.mark.parametrize("column", OTHER)
+def test_whatever_a_row_says_of_its_score_has_to_be_the_same(column):
+    row = make_row(value=0.3)
+    check_same_scores([row], [make_row(value=1.0, density="prior"), row | {"date": "later"}])
+    with pytest.raises(RunFailed, match=f"differs in {column}: "):
+        check_same_scores([row], [row | {column: OTHER[column]}])
+
+
+@pytest.mark.parametrize("column", ["kind", "density", "metric", "features", "n_generated"])
+def test_a_score_that_was_not_computed_is_named(column):
+    row = make_row()
+    other = 7 if column == "n_generated" else "other"
+    with pytest.raises(RunFailed, match=r"'fashion-mini ae d = 16 reconstruction fd' .* was not"):
+        check_same_scores([row], [row | {column: other}])
+
+
+def chain(path, *steps: dict[str, list[str]]) -> None:
+    codes = [["a", "b"], ["c", "b"], ["c", "d"]]
+    found = [
+        {"codes": pair, "compared": {"test": {"density": [""], "features": [""]} | step}}
+        for pair, step in zip(codes, steps, strict=False)
+    ]
+    path.write_text(json.dumps([{"codes": [], "evaluations": found}]))
+    equivalence.forget()
+
+
+def test_a_chain_holds_for_what_every_step_compared(own_record):
+    rest = {"kind": [""], "model": ["", "native"]}
+    row = {"images": "test", "density": "", "features": "", "kind": "", "model": "native"}
+    mse, sse = (row | {"metric": name, "status": "ok"} for name in ("mse", "sse"))
+    chain(
+        own_record, rest | {"ok": ["mse", "sse"]}, rest | {"ok": ["mse"]}, rest | {"ok": ["mse"]}
+    )
+    assert same_scores("a", "d", [mse], {}) and same_scores("d", "a", [mse], {})
+    assert same_scores("a", "b", [mse, sse], {})
+    assert not same_scores("a", "d", [mse, sse], {}) and not same_scores("a", "c", [sse], {})
+    assert not same_scores("a", "e", [mse], {}) and not same_scores("a", "b", [], {})
+    assert not same_scores("a", "b", [mse], {"interpolation": "linear"})
+    assert not same_scores("a", "b", [mse | {"status": "not applicable"}], {})
+
+
+def test_items_that_were_not_compared_are_scored_again(tmp_path, own_record):
+    row = {"images": "test", "density": "", "features": "", "kind": "", "model": ""}
+    rows = {n: [row | {"metric": n, "status": "ok"}] for n in ("mse", "sse")}
+    now = {"code": "b", "data": "d", "settings": {}, "weights": "w"}
+    made = EvaluationRecord(tmp_path / "evaluation.json", now | {"code": "a"})
+    for name, own in rows.items():
+        made.rows(name, lambda own=own: own)
+    assert EvaluationRecord(made.path, now).items == {}
+    chain(own_record, {"kind": [""], "model": [""], "ok": ["mse"]})
+    assert EvaluationRecord(made.path, now).items == {"mse": rows["mse"]}
+    assert EvaluationRecord(made.path, now | {"weights": "other"}).items == {}
+    assert EvaluationRecord(made.path, now | {"code": "a"}).items == rows

@@ -16,7 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--equivalent",
         action="store_true",
-        help="record the training code of DIR as equivalent, if it trained the same weights",
+        help="record the code of DIR as equivalent, if it trained the same weights and gave the "
+        "same scores; BASELINE may be any results folder",
     )
     parser.add_argument("--reason", default="", help="why, with --update")
 
@@ -54,8 +55,15 @@ def _record(directory: Path, baseline: Path) -> str:
     from ..regression.equivalent import record_equivalence
 
     found = record_equivalence(directory, baseline)
-    same = f"{found.trainings} trainings have the baseline's weights to the bit"
-    if not found.codes:
-        return f"{same}; their training code is the same or on record, so nothing was added.\n"
-    lines = "".join(f"- {one} = {other}\n" for one, other in found.codes)
-    return f"{same}. Recorded in {found.path}; commit it:\n{lines}"
+    told = (
+        f"{found.trainings} trainings have the baseline's weights to the bit, and "
+        f"{found.scores} rows its scores"
+    )
+    if found.unknown:
+        told += f" ({found.unknown} do not say which code scored them)"
+    codes = (*found.codes, *found.evaluations)
+    if not codes:
+        return f"{told}; their code is the same or on record, so nothing was added.\n"
+    lines = "".join(f"- {one} = {other} (training)\n" for one, other in found.codes)
+    lines += "".join(f"- {one} = {other} (evaluation)\n" for one, other in found.evaluations)
+    return f"{told}. Recorded in {found.path}; commit it:\n{lines}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from itertools import islice, product
 
 from ..errors import UserError
 from .order import text_order
 from .sequences import TextSource, register_texts
-from .source import Content
+from .source import Content, Part
 from .text_files import Lines
 
 SHAPES = {"grammar": (1, 15, 12), "characters": (1, 19, 15)}
@@ -49,10 +50,13 @@ class Expressions(TextSource):
 
     def read(self) -> Content:
         """Returns all expressions, shuffled; the last ones are the test."""
-        texts = make_expressions()
-        everything = self.written(Lines(texts, self.name)).take(text_order(texts))
+        everything = self._listed.take(text_order(make_expressions()))
         train, test = (everything.take(part) for part in (slice(-TEST), slice(-TEST, None)))
         return Content(train, test, held_out=HELD_OUT)
+
+    @cached_property
+    def _listed(self) -> Part:
+        return self.written(Lines(make_expressions(), self.name))
 
     def check(self) -> None:
         """Makes the expressions without writing them as symbols."""

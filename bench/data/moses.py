@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .order import text_order
 from .places import absent_files, verify
 from .sequences import TextSource, register_texts, stacked
 from .source import Content, Part
-from .text_files import read_lines, unpacked
+from .text_files import Lines, read_lines, unpacked
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,18 @@ class MosesMini(TextSource):
     def read(self) -> Content:
         """Returns the content of the shipped file."""
         self.check()
-        lines = read_lines(self._path)
-        everything, texts = self.written(lines), lines.texts
-        train = everything.take(text_order(texts[: self.train]))
-        test = everything.take(self.train + text_order(texts[self.train :]))
+        texts = self._lines.texts
+        train = self._listed.take(text_order(texts[: self.train]))
+        test = self._listed.take(self.train + text_order(texts[self.train :]))
         return Content(train, test, held_out=self.held_out)
+
+    @cached_property
+    def _lines(self) -> Lines:
+        return read_lines(self._path)
+
+    @cached_property
+    def _listed(self) -> Part:
+        return self.written(self._lines)
 
     def check(self) -> None:
         """Compares the file's content with its digest."""
@@ -129,7 +137,7 @@ class Moses250k(TextSource, FolderSource):
         """Returns the folder, and how many molecules are passed over."""
         passed_over = sum(file.passed_over for file in self.files)
         drawn = sum(file.count for file in self.files) + passed_over
-        return f"{self._used}; {passed_over} of {drawn} molecules drawn are left out"
+        return f"{self._used}; {passed_over} of {drawn} molecules drawn cannot be written"
 
     def _missing(self, folder: Path) -> list[str]:
         return absent_files(folder, [file.name for file in self.files])

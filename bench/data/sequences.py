@@ -50,9 +50,8 @@ class TextSource(Source):
             except SequenceError as error:
                 failed.append(f"{lines.at(index)}: {error}")
         if failed:
-            others = len(failed) - 1
-            also = f" So do {others} other lines." if others else ""
-            raise UserError(f"{failed[0]}{also}")
+            more = f" So it is with {len(failed) - 1} more." if failed[1:] else ""
+            raise UserError(f"{failed[0]}{more}")
         return stacked(rows)
 
     def symbols(self, text: str, writing: str) -> bytes:

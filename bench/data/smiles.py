@@ -64,7 +64,9 @@ class SmilesFile(TextSource):
 
     def _lines(self) -> Lines:
         if self._path is None:
-            raise UserError(f"'{self.name}' needs a path, such as smiles:molecules.smi.")
+            raise UserError(
+                f"'{self.name}' needs a path, such as {self.name.partition(':')[0]}:molecules.smi."
+            )
         lines = read_lines(self._path)
         if len(lines.texts) < 3:
             raise UserError(f"{self._path} holds {len(lines.texts)} lines; expected at least 3.")
@@ -84,7 +86,7 @@ def rdkit_reads(lines: Lines) -> bool:
     with rdBase.BlockLogs():
         rejected = [i for i, text in enumerate(lines.texts) if Chem.MolFromSmiles(text) is None]
     if rejected:
-        also = f" So it does {len(rejected) - 1} others." if rejected[1:] else ""
         index = rejected[0]
-        raise UserError(f"{lines.at(index)}: rdkit rejects '{lines.texts[index]}'.{also}")
+        more = f" and {len(rejected) - 1} more" if rejected[1:] else ""
+        raise UserError(f"{lines.at(index)}: rdkit rejects '{lines.texts[index]}'{more}.")
     return True

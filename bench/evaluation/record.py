@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..files.storage import canonical_json, write_atomically
+from ..records.equivalence import same_scores
 from ..records.migration import OLDEST, migrated
 from ..records.results import Record, checksum
 from ..records.rows import SCHEMA
 
 
 class EvaluationRecord:
-    """The rows of each item, kept as long as the identity is the same.
+    """The rows of each item, kept as long as the identity is the same or its code equivalent.
 
     Args:
         path: The file; absent or unusable means that nothing is on record.
@@ -44,12 +45,22 @@ class EvaluationRecord:
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
             stored = document.pop("checksum")
-            if stored != checksum(document) or document["identity"] != self.identity:
+            if stored != checksum(document):
                 return {}
-            schema, items = document["schema"], dict(document["items"])
+            schema, items = document["schema"], self._usable(document)
             if schema == OLDEST:
                 # A run gives its rows the recipe and whatever else they share.
                 return {key: [migrated(row, {}) for row in rows] for key, rows in items.items()}
             return items if schema == SCHEMA else {}
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return {}
+
+    def _usable(self, document: Mapping[str, Any]) -> dict[str, list[Record]]:
+        """Returns the items that the same code scored, or code that is on record as equivalent."""
+        then, now, items = document["identity"], self.identity, dict(document["items"])
+        if then == now:
+            return items
+        if {**then, "code": now["code"]} != now:
+            return {}
+        codes, settings = (then["code"], now["code"]), now["settings"]
+        return {key: rows for key, rows in items.items() if same_scores(*codes, rows, settings)}

@@ -40,7 +40,7 @@ class OverSymbols(Protocol):
         ...
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """Returns one y for each z, from a CPU generator; nan where it is none."""
+        """Returns one y (B, 1, T, K) for each z, from a CPU generator."""
         ...
 
 

@@ -59,7 +59,7 @@ def read_pair(directory: Path, baseline: Path) -> Pair:
             or can detect nothing.
     """
     check_baseline(baseline)
-    found, stored = read_results(directory), _whole(baseline)
+    found, stored = read_results(directory), whole_results(baseline)
     _check_suites(found.rows, stored.rows, baseline)
     check_sight(stored.rows, f"The baseline '{baseline}'")
     return Pair(compare_trained(stored.rows, found.rows), baseline, found.warnings)
@@ -89,7 +89,7 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     """
     if not reason.strip():
         raise UserError("A new baseline needs a reason: `--update --reason TEXT`.")
-    rows = _whole(directory).rows
+    rows = whole_results(directory).rows
     rows = rows[comparable(rows)]
     check_sight(rows, f"A baseline of '{directory}'")
     paths = write_results(baseline / "results.csv", rows)
@@ -106,8 +106,11 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
 def _write_trainings(directory: Path, baseline: Path, runs: set[str]) -> list[Path]:
     """Writes what `--equivalent` compares of the trainings of the runs."""
     known = {run: o for run, o in read_trainings(directory).items() if run in runs}
-    found = {run: {n: o[n] for n in TRAINED} for run, o in known.items() if {*TRAINED} <= {*o}}
-    return write_committed(baseline / COMMITTED, found)
+    kept = (*TRAINED, "evaluation")
+    found = {run: {n: o[n] for n in kept if n in o} for run, o in known.items()}
+    # Real images that were scored as if they were generated have no training.
+    whole = {run: o for run, o in found.items() if {*TRAINED} <= {*o} or o.get("evaluation")}
+    return write_committed(baseline / COMMITTED, whole)
 
 
 def check_sight(rows: Rows, what: str) -> None:
@@ -132,7 +135,12 @@ def check_sight(rows: Rows, what: str) -> None:
     )
 
 
-def _whole(directory: Path) -> Results:
+def whole_results(directory: Path) -> Results:
+    """Returns the results of a folder of which nothing is damaged or left out.
+
+    Raises:
+        UserError: The folder is missing, or something in it could not be used.
+    """
     results = read_results(directory)
     if results.warnings:
         raise UserError(f"'{directory}' is not whole: {results.warnings[0]}")

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import UserError
 from ..evaluation.identity import CHOICES, evaluation_identity
 from ..files.storage import canonical_json
+from ..records.equivalence import known_pairs, same_scores
 from ..records.figure_file import FigureFile
 from ..records.per_image import read_per_image
 from ..records.results import Record, read_results, records_of
@@ -75,7 +76,8 @@ class KnownRows:
             return False
         # One that was scored like the runs beside it stays with them.
         same = found["data"] == identity["data"]
-        return self.idle or (same and _is_asked_for(found, settings, str(identity["code"])))
+        rows = self._rows[run]
+        return self.idle or (same and _is_asked_for(found, rows, settings, str(identity["code"])))
 
     def outcome(self, request: Request, today: Today) -> str:
         """Returns how a run stands by its rows alone; empty where it has to be carried out.
@@ -95,8 +97,9 @@ class KnownRows:
     def _scored(self, config: Config, found: Origin, today: Today) -> str:
         if self._diverged(config.digest):
             return "diverged"
-        code = str(evaluation_identity(config.evaluation, today.data)["code"])
-        return KNOWN if _is_asked_for(found, config.evaluation, code) else WEIGHTLESS
+        settings, rows = config.evaluation, self._rows[config.digest]
+        code = str(evaluation_identity(settings, today.data)["code"])
+        return KNOWN if _is_asked_for(found, rows, settings, code) else WEIGHTLESS
 
     def _diverged(self, run: str) -> bool:
         return any(row["status"] == "diverged" for row in self._rows[run])
@@ -130,7 +133,11 @@ def sort_out(
         requests: All runs.
         todays: For each what it would be trained by and on.
         known: What is committed.
+
+    Raises:
+        UserError: The record of equivalent code is damaged.
     """
+    known_pairs()  # Read here, so that damage is said once and not by every run.
     ended: list[Done] = []
     rest: list[Request] = []
     for request, today in zip(requests, todays, strict=True):
@@ -147,11 +154,12 @@ def sort_out(
     return ended, rest
 
 
-def _is_asked_for(found: Origin, settings: Evaluation, code: str) -> bool:
+def _is_asked_for(found: Origin, rows: Sequence[Record], settings: Evaluation, code: str) -> bool:
     """Returns whether rows hold every score that an evaluation asks for, as it would give it."""
     then, now = found["evaluation"], settings.record()
     old = then["settings"]
     values = {name for name in now if name not in CHOICES}
     same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)
     choices = [name for name in CHOICES if isinstance(now[name], tuple)]
-    return then["code"] == code and same and all({*now[n]} <= {*old.get(n, ())} for n in choices)
+    asked = same and all({*now[name]} <= {*old.get(name, ())} for name in choices)
+    return asked and same_scores(then["code"], code, rows, old)

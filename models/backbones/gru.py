@@ -155,7 +155,8 @@ class SequenceBackbone(Backbone):
         latent_dim: Size of the code; the released sizes are 25 and 56.
         task: Whose sizes the networks have: ``expressions`` or ``smiles``; by the number of
             symbols when not given.
-        width: Factor on filters, dense units and recurrent units.
+        width: Factor on dense and recurrent units. The filters stay: they are so few that they
+            cost next to nothing, and fewer would lose the symbols.
 
     Raises:
         ValueError: The shape is not that of sequences, these are too short for the convolutions,
@@ -190,8 +191,7 @@ class SequenceBackbone(Backbone):
             )
         self._dense = scaled(sizes.dense, width)
         self._units = scaled(sizes.units, width)
-        filters = [scaled(count, width) for count in sizes.filters]
-        self.encoder = self._encoder(sizes, filters, filters[-1] * left)
+        self.encoder = self._encoder(sizes, sizes.filters[-1] * left)
         self.code = self.code_head()
         self.decoder = self._decoder(sizes)
         self.output = self.output_head()
@@ -204,9 +204,9 @@ class SequenceBackbone(Backbone):
         """Returns a new dense layer for each step, (B, 1, T, H) -> (B, 1, T, K)."""
         return _linear(self._units, self.image_shape[2])
 
-    def _encoder(self, sizes: Sizes, filters: list[int], flat: int) -> nn.Sequential:
+    def _encoder(self, sizes: Sizes, flat: int) -> nn.Sequential:
         layers: list[nn.Module] = [_Symbols()]
-        channels = [self.image_shape[2], *filters]
+        channels = [self.image_shape[2], *sizes.filters]
         for (before, after), span in zip(pairwise(channels), sizes.spans, strict=True):
             layers += [_convolution(before, after, span), nn.ReLU()]
             if sizes.batch_norm:

@@ -32,19 +32,34 @@ def decode(form: Form, logits: Tensor, generator: torch.Generator | None = None)
     Raises:
         ValueError: The logits have not K symbols, or one is not finite.
     """
+    symbols, ended = derive(form, logits, generator)
+    return symbols.masked_fill(~ended[:, None], form.padding)
+
+
+def derive(
+    form: Form, logits: Tensor, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Returns symbols as `decode` does, also of what has not ended, and what has.
+
+    Returns:
+        Symbols, uint8 of shape (N, T), and bool of shape (N,), on the device of the logits.
+
+    Raises:
+        ValueError: The logits have not K symbols, or one is not finite.
+    """
     if logits.dim() != 3 or logits.shape[2] != form.symbols:
         raise ValueError(
             f"The logits of '{form.name}' have shape {tuple(logits.shape)}; "
             f"expected (N, T, {form.symbols})."
         )
-    pieces = []
-    for piece in logits.split(ROWS):
+    pieces: list[tuple[Tensor, Tensor]] = []
+    for number, piece in enumerate(logits.split(ROWS)):
         finite = piece.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
-            first = int((~finite).nonzero()[0]) + sum(map(len, pieces))
+            first = int((~finite).nonzero()[0]) + number * ROWS
             raise ValueError(f"The logits of string {first} are not all finite.")
         pieces.append(_follow(form, piece if generator is None else _noisy(piece, generator)))
-    return torch.cat(pieces)
+    return torch.cat([symbols for symbols, _ in pieces]), torch.cat([ended for _, ended in pieces])
 
 
 def _noisy(logits: Tensor, generator: torch.Generator) -> Tensor:
@@ -55,8 +70,8 @@ def _noisy(logits: Tensor, generator: torch.Generator) -> Tensor:
     return logits - (-uniform.log()).log().to(logits.device)
 
 
-def _follow(form: Form, scores: Tensor) -> Tensor:
-    """Returns for each string the symbols (N, T) with the best scores (N, T, K) allowed."""
+def _follow(form: Form, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the symbols (N, T) with the best scores (N, T, K) allowed, and what ended (N,)."""
     count, length, _ = scores.shape
     device = scores.device
     allowed = torch.tensor(form.masks, device=device)
@@ -77,4 +92,4 @@ def _follow(form: Form, scores: Tensor) -> Tensor:
         symbols[:, step] = best
         stack.scatter_(1, top + places, pushed[best])
         top += pushes[best, None] - 1
-    return symbols.masked_fill(top != 0, form.padding)  # The lowest state is never used up.
+    return symbols, (top == 0).squeeze(1)  # The lowest state is never used up.

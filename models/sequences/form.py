@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,12 @@ class Form(ABC):
         """
 
     @abstractmethod
-    def text(self, symbols: Sequence[int]) -> str:
-        """Returns the text of symbols, padding aside; it is empty for symbols that do not end."""
+    def text(self, symbols: Iterable[int]) -> str:
+        """Returns the text of symbols, padding aside; it is empty for symbols that do not end.
+
+        Raises:
+            SequenceError: A symbol may not stand where it does; the message names the place.
+        """
 
     def padded(self, text: str, length: int | None = None) -> list[int]:
         """Returns the symbols of a text, filled up to T.
@@ -98,7 +102,7 @@ class GrammarForm(Form):
         """Returns the productions of a text."""
         return self._grammar.parse(text)
 
-    def text(self, symbols: Sequence[int]) -> str:
+    def text(self, symbols: Iterable[int]) -> str:
         """Returns the text of productions."""
         return self._grammar.text(symbols)
 
@@ -130,12 +134,14 @@ class CharacterForm(Form):
                 )
         return [self._symbol_of[character] for character in text]
 
-    def text(self, symbols: Sequence[int]) -> str:
+    def text(self, symbols: Iterable[int]) -> str:
         """Returns the text of characters; a padding inside is a space, at an end nothing."""
-        for place, symbol in enumerate(symbols, start=1):
-            if not 0 <= symbol < self.symbols:
+        numbers = [int(symbol) for symbol in symbols]
+        for place, number in enumerate(numbers, start=1):
+            if not 0 <= number <= self.padding:
                 raise SequenceError(
-                    f"Character {place} in '{self.name}' is {symbol}; "
+                    f"Character {place} in '{self.name}' is {number}; "
                     f"expected 0 to {self.padding}."
                 )
-        return "".join(self._alphabet[symbol] for symbol in symbols).strip(self._alphabet[-1])
+        space = self._alphabet[self.padding]
+        return "".join(self._alphabet[number] for number in numbers).strip(space)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
 
+from ..sequences.decoding import derive
 from ..sequences.forms import form as form_named
 from ..switches import VALUE_CHECKS
 from .space import SPACES, Space
@@ -185,3 +186,8 @@ class Sequences(Distribution):
         """
         roots = 2 * (self.space.log_probabilities(y, self.logits) / 2).exp()
         return roots * self.space.allowed_at(y)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Returns one sequence for each row of logits, (B, 1, T, K), whether it ends or not."""
+        symbols, _ = derive(self.space.written, self.logits.squeeze(1), generator)
+        return self.space.dequantise(symbols[:, None, None], None)
