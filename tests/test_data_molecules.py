@@ -225,7 +225,11 @@ FILES = {
         (smi("CC", "CO", "C" * 121), "a.smi", "line 3: 'CCC.*' has 121 characters; "),
     ],
     "a molecule that rdkit rejects, in `aebench data`": [
-        (smi("CC", "C1CC", "CO", "CC(C)(C)(C)C"), "a.smi", "line 2: rdkit rejects 'C1CC' and 1 more")
+        (
+            smi("CC", "C1CC", "CO", "CC(C)(C)(C)C"),
+            "a.smi",
+            "line 2: rdkit rejects 'C1CC' and 1 more",
+        )
     ],
 }
 CASES = [(line, at) for line, files in FILES.items() for at in range(len(files))]

@@ -27,13 +27,14 @@ PATHS = 2
 SIZE = 6.0  # Points of a character.
 WIDTH, LINE = 0.6 * SIZE / 72, 1.25 * SIZE / 72  # Inches of a character and of a line.
 UNENDED = "(does not end)"
+SHEET = "sheet-texts"
 
 
-@PLOTS.register("sheet-texts")
+@PLOTS.register(SHEET)
 def sample_sheets(rows: Rows, runs: RunFiles) -> Plots:
     """Writes strings of each density (arrays ``texts_sample_<density>``), test strings first."""
     note = "strings decoded from codes of each density"
-    yield from _sheets(rows, runs, "sheet-texts", f"Samples · {{}}\n{note}", _samples)
+    yield from _sheets(rows, runs, SHEET, f"Samples · {{}}\n{note}", _samples)
 
 
 @PLOTS.register("texts-interpolation")
@@ -53,6 +54,12 @@ def neighbour_sheets(rows: Rows, runs: RunFiles) -> Plots:
     yield from _sheets(rows, runs, "texts-neighbours", f"Neighbours · {{}}\n{note}", _around)
 
 
+def text_sheet_names(rows: Rows) -> dict[str, str]:
+    """Returns for each run of texts the file name, without ending, of the sheet of its samples."""
+    parts = _parts(rows, SHEET)
+    return {str(run): stem for stem, _, own in parts for run in set(own["run"])}
+
+
 def _sheets(
     rows: Rows,
     runs: RunFiles,
@@ -61,18 +68,24 @@ def _sheets(
     lines_of: Callable[[Mapping[str, Array], str], list[str]],
 ) -> Plots:
     """Yields a sheet for each suite and set of texts, of each method its lowest seed."""
+    for stem, where, own in _parts(rows, name):
+        blocks = {
+            method: lines
+            for method, run, written in _first_runs(own)
+            if (lines := lines_of(runs.arrays(run), written))
+        }
+        if blocks:
+            yield stem, _figure(blocks, title.format(where))
+
+
+def _parts(rows: Rows, name: str) -> Iterator[tuple[str, str, Rows]]:
+    """Yields file name, title and rows of each suite's sets of texts."""
     for part in suite_parts(longest(rows)):
         texts = without_floor(part.rows[is_text(part.rows)])
         tasks = list(by_task(with_places(texts)).groupby("dataset", sort=True))
         for dataset, own in tasks:
-            blocks = {
-                method: lines
-                for method, run, written in _first_runs(own)
-                if (lines := lines_of(runs.arrays(run), written))
-            }
-            if blocks:
-                stem = file_name(name, part.suffix, str(dataset) if len(tasks) > 1 else "")
-                yield stem, _figure(blocks, title.format(f"{dataset} · {part.title}"))
+            stem = file_name(name, part.suffix, str(dataset) if len(tasks) > 1 else "")
+            yield stem, f"{dataset} · {part.title}", own
 
 
 def _first_runs(rows: Rows) -> Iterator[tuple[str, str, str]]:
