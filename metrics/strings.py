@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .arrays import BadInput, Floats
 from .expressions import expression_scores, is_expression
 from .molecules import canonical_smiles, penalised_logps
+from .registry import Estimate
+
+NONE_VALID = Estimate(float("nan"), None, "no text is valid")
 
 
 class Task(NamedTuple):
@@ -61,3 +65,57 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise BadInput(f"'task' is '{name}'; expected {' or '.join(TASKS)}.")
     return TASKS[name]
+
+
+def check_texts(**texts: Sequence[str]) -> None:
+    """Checks that there is a text in each of the named sets.
+
+    Raises:
+        BadInput: A set is empty.
+    """
+    for name, each in texts.items():
+        if len(each) == 0:
+            raise BadInput(f"'{name}' holds no texts; expected at least 1.")
+
+
+def count_valid(texts: Sequence[str], task: str) -> Counter[str]:
+    """Counts how often each valid text occurs, by its canonical form.
+
+    Raises:
+        BadInput: There is no such task.
+        MissingPackage: The texts are molecules, and rdkit is not installed.
+
+    Example:
+        >>> count_valid(["x", "x", "x+", "1"], "expressions")
+        Counter({'x': 2, '1': 1})
+    """
+    canonical = find_task(task).canonical
+    counts: Counter[str] = Counter()
+    for text, count in Counter(texts).items():
+        written = canonical(text)
+        if written is not None:
+            counts[written] += count
+    return counts
+
+
+def jackknife_error(count: int, groups: Sequence[tuple[int, float]]) -> float:
+    """Computes the delete-one jackknife's standard error of a score of ``count`` texts.
+
+    References:
+        The Jackknife and Bootstrap (Shao and Tu, 1995), Section 1.2.
+
+    Args:
+        count: How many texts were scored.
+        groups: Numbers of texts, which sum to ``count``, each with the score that is left
+            without one of them.
+
+    Example:
+        >>> round(jackknife_error(4, [(2, 1 / 3), (2, 2 / 3)]), 6)  # Of a mean of 0, 0, 1, 1.
+        0.288675
+    """
+    groups = [(size, value) for size, value in groups if size]
+    if len({value for _, value in groups}) == 1:
+        return 0.0  # Exactly, where a mean would be rounded.
+    mean = sum(size * value for size, value in groups) / count
+    squares = sum(size * (value - mean) ** 2 for size, value in groups)
+    return float(((count - 1) / count * squares) ** 0.5)

@@ -92,7 +92,7 @@ def test_both_ways_of_writing_draw_the_same_molecules(wheel):
 def test_what_cannot_be_written_is_counted_where_the_data_set_is_shown(wheel):
     state = small_moses(wheel).state()
     assert state.condition == "whole"
-    assert state.place.endswith("; 2 of 42 molecules drawn cannot be written")
+    assert state.place.endswith("; 2 of 42 molecules cannot be written and are left out")
 
 
 def test_another_count_of_molecules_that_cannot_be_written_is_refused(wheel):
@@ -112,6 +112,13 @@ def test_the_order_of_the_rows_decides_neither_the_draw_nor_the_parts(wheel, roo
     source = small_moses(turned)
     assert source.load().digest == expected
     assert source.where().startswith(str(root / "moses-250k"))  # It comes before the wheel.
+
+
+def test_the_script_cuts_the_first_molecules_that_are_drawn(wheel, tmp_path):
+    cut = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "cut_moses_mini.py"))["cut"]
+    cut.__globals__["COUNTS"] = {"train.csv.gz": 30, "test.csv.gz": 10}
+    found = cut(tmp_path / "site" / "moses" / "dataset" / "data").decode().splitlines()
+    assert found == [*sorted(MOLECULES[:30]), *sorted(MOLECULES[30:])]
 
 
 def test_a_changed_file_of_the_wheel_is_refused(wheel):

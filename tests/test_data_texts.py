@@ -110,6 +110,7 @@ def test_moses_mini_gives_its_file_back_to_the_letter(written):
     assert (trained, set(found["test"])) == (set(stored[:10_000]), set(stored[10_000:]))
     assert len(trained) + 1_000 == len(set(stored)) == 11_000
     assert MINI.stat().st_size < 300_000
+    assert "Insilico Medicine" in (MINI.parent / "LICENSE-moses").read_text()
 
 
 def test_moses_mini_fits_the_stated_lengths(moses, written):
@@ -156,4 +157,4 @@ def test_without_rdkit_the_state_of_a_file_says_that_it_saw_none(tmp_path, monke
     monkeypatch.setitem(sys.modules, "rdkit", None)
     path = tmp_path / "a.smi"
     path.write_text("\n".join([*MOLECULES, "CC(C)(C)(C)C"]))
-    assert SmilesFile(path=path).state().place.endswith("rdkit, which is not installed, saw none")
+    assert SmilesFile(path=path).state().place.endswith("rdkit is not installed and saw none")

@@ -14,7 +14,13 @@ CLASSES, DIMS = 5, 4
 CENTRES = 12 * np.random.default_rng(1).normal(size=(CLASSES, DIMS))
 COUNTS = {"real": 400, "generated": 150, "train": 400, "heldout": 150}
 # Rows of one image keep together; everything else is a set of its own.
-TOGETHER = {"reconstructions": "images", "denoised": "clean"}
+TOGETHER = {
+    "reconstructions": "images",
+    "denoised": "clean",
+    "reconstructed_texts": "real_texts",
+    "reconstructed_symbols": "real_symbols",
+}
+TEXTS = {"real_texts": 40, "reconstructed_texts": 40, "generated_texts": 60, "training_texts": 50}
 
 
 def sets(kind):
@@ -32,7 +38,16 @@ def sets(kind):
     noise = 0.1 * generator.normal(size=arrays["images"].shape)
     arrays["reconstructions"] = arrays["images"] + noise
     arrays["log_prob"] = np.sort(100 * generator.normal(size=90) - 900)
-    return arrays
+    return arrays | texts(generator)
+
+
+def texts(generator):
+    """Returns sorted texts, some of them invalid, many more than once; and their symbols."""
+    words = np.array(["x", "x+1", "sin(x)", "x*x", "1/3+x", "2", "x+", "exp(x)/3", "3*x"])
+    sets = {name: np.sort(generator.choice(words, count)) for name, count in TEXTS.items()}
+    for name in ("real_symbols", "reconstructed_symbols"):
+        sets[name] = np.sort(generator.integers(0, 4, size=(40, 7)), axis=0)
+    return sets
 
 
 def shuffled(arrays, seed):
@@ -44,8 +59,9 @@ def shuffled(arrays, seed):
 
 
 def scores_of(metric, arrays):
-    assert set(metric.needs) <= set(arrays), "the law has no set for what this metric needs"
-    return {s.metric: s for s in compute_scores(metric, arrays, {"dims": 144})}
+    outputs = arrays | {"task": "expressions", "padding": 3}
+    assert set(metric.needs) <= set(outputs), "the law has no set for what this metric needs"
+    return {s.metric: s for s in compute_scores(metric, outputs, {"dims": 144})}
 
 
 @pytest.mark.parametrize("kind", ["without ties", "with ties"])

@@ -10,6 +10,7 @@ from aebench.bench.cli.main import main
 from aebench.models import build
 from aebench.models.objectives.objective import OBJECTIVES
 from aebench.models.options import Range, option_defaults
+from aebench.models.sequences.forms import form as written
 
 CASES = [
     (name, space)
@@ -21,13 +22,16 @@ every_case = pytest.mark.parametrize(("name", "space"), CASES)
 # The papers' images and code sizes; vectors have published weights of the first.
 PLACES = [("mnist", (1, 28, 28), 16), ("cifar10", (3, 32, 32), 128), ("celeba", (3, 64, 64), 64)]
 VECTORS = ("mlp", (1, 4, 4), 3)
+SYMBOLS, FORM = ("grammar-gru", (1, 15, 12), 25), "expressions-grammar"
 FAR = 10  # A published value may be so many times off the range.
 
 
 def made(name, space, shape, latent, preset, **options):
-    backbone = "tiny"
+    backbone, form = "tiny", ""
     if space == "real":
         backbone, shape, latent = VECTORS
+    if space.startswith("sequence"):
+        (backbone, shape, latent), form, preset = SYMBOLS, FORM, "sequence"
     return build(
         *(name,),
         backbone=backbone,
@@ -35,6 +39,7 @@ def made(name, space, shape, latent, preset, **options):
         latent_dim=latent,
         space=space,
         preset=preset,
+        form=form,
         **options,
     )
 
@@ -73,6 +78,9 @@ def test_both_ends_of_the_ranges_train(name, space, end):
     model = made(name, space, (1, 8, 8), 3, "mnist", **options)
     noise = torch.Generator().manual_seed(0)
     x = torch.rand(6, *model.backbone.image_shape, generator=noise)
+    if model.space.form:
+        symbols = [written(FORM).padded(text) for text in ("x", "x+1", "1/2", "x*x", "3", "(x)")]
+        x = model.space.prepare(torch.tensor(symbols)[:, None, None], None)
     model.initialise(x, noise)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(3):

@@ -137,7 +137,8 @@ class Moses250k(TextSource, FolderSource):
         """Returns the folder, and how many molecules are passed over."""
         passed_over = sum(file.passed_over for file in self.files)
         drawn = sum(file.count for file in self.files) + passed_over
-        return f"{self._used}; {passed_over} of {drawn} molecules drawn cannot be written"
+        left_out = f"{passed_over} of {drawn:,} molecules cannot be written and are left out"
+        return f"{self._used}; {left_out}"
 
     def _missing(self, folder: Path) -> list[str]:
         return absent_files(folder, [file.name for file in self.files])

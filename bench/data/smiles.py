@@ -51,12 +51,10 @@ class SmilesFile(TextSource):
         self.read()
         lines = self._lines()
         repeated = len(lines.texts) - len(set(lines.texts))
-        seen = (
-            "rdkit reads all"
-            if rdkit_reads(lines)
-            else "not seen by rdkit, as it is not installed"
+        seen = "reads all" if rdkit_reads(lines) else "is not installed and saw none"
+        self._found = (
+            f"{len(lines.texts):,} lines, of which {repeated:,} repeat another; rdkit {seen}"
         )
-        self._found = f"{len(lines.texts):,} lines, of which {repeated:,} repeat another; {seen}"
 
     def where(self) -> str:
         """Returns the file, and what the last check found."""

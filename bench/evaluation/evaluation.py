@@ -171,9 +171,10 @@ class Evaluator:
         ]
 
     def arrays(self) -> dict[str, Tensor]:
-        """Returns arrays for figures: ``prd_<density>``, precision and recall (2, A), where the metric is asked for.
+        """Returns arrays for figures, by name.
 
-        The features are the first extractor's; a set that cannot be scored has no curve.
+        ``prd_<density>`` is precision and recall (2, A), where that metric is asked for, of the
+        first extractor's features; a set that cannot be scored has no curve.
         """
         import torch
 

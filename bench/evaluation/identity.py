@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ...metrics.extractor import EXTRACTORS, scan_extractors
 from ...models.densities.density import DENSITIES
 from ..files.storage import canonical_json
-from ..records.code import evaluation_code
+from ..records.code import EVALUATION, evaluation_code
 from ..suites.config import Evaluation
-from .metric_lookup import metrics
+from .metric_lookup import TEXTS, find_metric, metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+TEXT_EVALUATION = f"{EVALUATION}.texts"
 # Settings that choose items; all others change the items' values.
 CHOICES = ("densities", "metrics", "features", "sheet_images", "temperatures")
 
@@ -30,7 +31,8 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
         weights: Digest of the model's weights; empty where there is no model.
     """
     kept = {k: v for k, v in settings.record().items() if k not in CHOICES}
-    code = evaluation_code(_parts(), likelihoods=settings.likelihood_images > 0)
+    parts = _parts() | ({TEXT_EVALUATION} if _of_texts(settings) else set())
+    code = evaluation_code(parts, likelihoods=settings.likelihood_images > 0)
     identity = {"code": code, "data": data, "settings": kept, "weights": weights}
     return dict(json.loads(canonical_json(identity)))
 
@@ -42,6 +44,12 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(weights[name].contiguous().reshape(-1).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _of_texts(settings: Evaluation) -> bool:
+    """Returns whether something is asked for that only texts have."""
+    needs = {need for name in settings.metrics for need in find_metric(name).needs}
+    return settings.optimisation.trials > 0 or bool(needs & TEXTS)
 
 
 def _parts() -> set[str]:

@@ -11,6 +11,11 @@ from typing import Any, Literal
 from ...metrics.registry import METRICS, Estimate, Metric, import_plugins
 from ...models.registry import UnknownName, unknown_name
 
+# What only a run over texts has.
+GENERATED_TEXTS = frozenset({"generated_texts"})
+PAIRED_TEXTS = frozenset({"reconstructed_texts", "reconstructed_symbols"})
+TEXTS = GENERATED_TEXTS | PAIRED_TEXTS | {"real_texts", "real_symbols", "training_texts"}
+
 
 def metrics() -> dict[str, Metric]:
     """Returns all metrics by name, sorted, those of other packages included."""

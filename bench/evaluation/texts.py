@@ -12,10 +12,12 @@ from ...metrics.devices import in_batches
 from ...models.sequences.decoding import decode
 from ...models.sequences.forms import form
 from ...models.streams import stream
+from ..data.texts import texts
 from ..interruption import check_stop
-from .evaluation import Evaluator, Item
-from .metric_lookup import find_metric
+from .evaluation import Evaluator, Item, score_row
+from .metric_lookup import GENERATED_TEXTS, PAIRED_TEXTS, find_metric
 from .outputs import BATCH, SHEET_STEPS, Outputs
+from .search_rows import WAYS, Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +28,7 @@ if TYPE_CHECKING:
     from ..suites.config import Evaluation
     from .record import EvaluationRecord
 
-GENERATED = frozenset({"generated_texts"})
-PAIRED = frozenset({"reconstructed_texts", "reconstructed_symbols"})
-TEXTS = GENERATED | PAIRED | {"real_texts", "real_symbols", "training_texts"}
+SEARCH = "optimisation"
 
 
 class TextOutputs(Outputs):
@@ -67,7 +67,7 @@ class TextOutputs(Outputs):
     @cached_property
     def training_texts(self) -> tuple[str, ...]:
         """The texts that were trained on."""
-        return self.texts(self.data.train)
+        return texts(self.data, "train")
 
     def sheet(self) -> dict[str, Tensor]:
         """Returns what figures show, as symbols (N, T), of an interpolation (N, steps, T)."""
@@ -95,16 +95,22 @@ class TextOutputs(Outputs):
         moved[torch.arange(1, 1 + steps), order] += deviations[order]
         return self.decode(self._through(moved))
 
+    @torch.no_grad()
+    def logits(self, codes: Tensor) -> Tensor:
+        """Returns the decoder's logits for codes (N, L), float32 (N, T, K), on the CPU."""
+        return self.objective.decode(codes.to(self.device)).float().cpu().flatten(0, 1)
+
+    def drawn(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Returns symbols (N, 1, 1, T) of logits: drawn, or the most likely without generator."""
+        return decode(self.form, logits, generator)[:, None, None]
+
     def _decoded(self, codes: Tensor, generator: torch.Generator | None) -> Tensor:
-        @torch.no_grad()
         def compute(start: int, stop: int) -> Tensor:
             check_stop()
-            logits = self.objective.decode(codes[start:stop].to(self.device)).float().cpu()
-            return decode(self.form, logits.flatten(0, 1), generator)
+            return self.drawn(self.logits(codes[start:stop]), generator)
 
         # Logits of many long texts would fill the memory: each batch becomes symbols at once.
-        parts = in_batches(compute, len(codes), BATCH)
-        return torch.cat(parts)[:, None, None]
+        return torch.cat(in_batches(compute, len(codes), BATCH))
 
     def _stream(self, name: str) -> torch.Generator:
         return stream(self.seed, f"evaluation/{name}")
@@ -125,6 +131,8 @@ class TextEvaluator(Evaluator):
     ) -> None:
         super().__init__(outputs, base, settings, record, device)
         given = outputs
+        self.search = Search(outputs, record.path.parent, record.identity)
+        self._report: Callable[[str], None] = lambda told: None
         self._providers = {
             "task": lambda item: given.form.task,
             "real_texts": lambda item: given.texts(given.real),
@@ -140,10 +148,34 @@ class TextEvaluator(Evaluator):
         """Yields the items of registered metrics."""
         for name in self.settings.metrics:
             needs = set(find_metric(name).needs)
-            if needs & GENERATED:
+            if needs & GENERATED_TEXTS:
                 yield from (Item("sample", name, density) for density in self.outputs.densities)
             else:
-                yield Item("reconstruction" if needs & PAIRED else "test", name)
+                yield Item("reconstruction" if needs & PAIRED_TEXTS else "test", name)
+
+    def items(self) -> Iterator[Item]:
+        """Yields what the settings ask for, the search last: it takes the longest."""
+        yield from super().items()
+        if self.settings.optimisation.trials:
+            yield from (Item("sample", SEARCH, way) for way in WAYS)
+
+    def rows(self, report: Callable[[str], None]) -> list[Record]:
+        """Returns the rows of all items, in the order of the settings."""
+        self._report = report
+        return super().rows(report)
+
+    def compute(self, item: Item) -> list[Record]:
+        """Returns the rows of one item."""
+        if item.metric != SEARCH:
+            return super().compute(item)
+        settings, real = self.settings.optimisation, len(self.outputs.real)
+        count = settings.trials * settings.rounds * settings.batch
+        scores = self.search.scores(item.density, self._report)
+        return [score_row(self.base, item, score, real, count, "") for score in scores]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Returns the best strings of the search, by name."""
+        return self.search.best() if self.settings.optimisation.trials else {}
 
     def _feature_names(self) -> tuple[str, ...]:
         return ()

@@ -16,6 +16,7 @@ from types import ModuleType
 TRAINING = "aebench.bench.training"
 EVALUATION = "aebench.bench.evaluation"
 LIKELIHOOD = "aebench.bench.likelihood"
+OPTIMISATION = "aebench.bench.optimisation"
 MODELS = "aebench.models"
 METRICS = "aebench.metrics"
 # Digests made before the code moved into folders have no such mark.
@@ -43,8 +44,13 @@ def evaluation_code(parts: Iterable[str], *, likelihoods: bool) -> str:
         parts: The modules of the metrics, extractors and densities in use.
         likelihoods: Whether log-likelihoods are among the scores.
     """
-    folders = [EVALUATION, METRICS, MODELS, *([LIKELIHOOD] if likelihoods else [])]
+    folders = [EVALUATION, METRICS, MODELS, OPTIMISATION, *([LIKELIHOOD] if likelihoods else [])]
     return code_digest([f"{EVALUATION}.evaluation", *parts], folders)
+
+
+def search_code() -> str:
+    """Returns the digest of the code that searches latent spaces for strings."""
+    return code_digest([f"{EVALUATION}.search_rows"], (OPTIMISATION, METRICS, MODELS))
 
 
 def figure_code(module: str) -> str:

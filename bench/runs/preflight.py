@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...metrics.extractor import build_extractor
+from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
+from ...models.sequences.forms import form
 from ..errors import UserError
 from ..evaluation.interpolation import KINDS
-from ..evaluation.metric_lookup import find_metric
+from ..evaluation.metric_lookup import TEXTS, find_metric
 from ..interruption import check_stop
+from ..optimisation.surrogate import check_installed
 from ..suites.config import Config
 from .request import Request, Today
 from .runner import Run, dataset
@@ -55,6 +58,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
             raise UserError(str(error)) from error
     for config in configs:
         _check_densities(config)
+        _check_texts(config)
     return [built[_model(config)] for config in configs]
 
 
@@ -76,3 +80,31 @@ def _check_densities(config: Config) -> None:
                 f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
                 f"least {least} training images; there are {images}."
             )
+
+
+def _check_texts(config: Config) -> None:
+    """Checks what only a run over texts can have, and what it cannot.
+
+    Raises:
+        UserError: A setting does not suit the data, or a package is missing.
+    """
+    form_name, search = dataset(config.dataset, config.split).form, config.evaluation.optimisation
+    if not form_name:
+        if search.trials:
+            raise UserError(
+                f"Run '{config.label}': 'evaluation.optimisation' searches for strings; data set "
+                f"'{config.dataset}' has none."
+            )
+        return
+    if config.training.noise_sigma > 0:
+        raise UserError(
+            f"Run '{config.label}': 'training.noise_sigma' is {config.training.noise_sigma:g}; "
+            "strings take no noise."
+        )
+    if search.trials:
+        check_installed()
+    if search.trials or any(TEXTS & set(find_metric(n).needs) for n in config.evaluation.metrics):
+        try:
+            string_scores([], form(form_name).task)
+        except ImportError as error:
+            raise UserError(str(error)) from error

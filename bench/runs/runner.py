@@ -37,6 +37,7 @@ from .run_rows import base_columns, lost_row, run_settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...models.densities.density import Density
     from ...models.objectives.objective import Objective
 
 
@@ -163,14 +164,9 @@ class Run:
         settings, folder = self.config.evaluation, self.directory.path
         identity = evaluation_identity(settings, self.data.digest, weights_digest(weights))
         known = EvaluationRecord(folder / "evaluation.json", identity)
-        fitted = load_densities(folder, identity)
-        sigma = self.config.training.noise_sigma
-        of, scored = (TextOutputs, TextEvaluator) if self.data.form else (Outputs, Evaluator)
-        outputs = of(
-            self.objective, self._trained_part(), settings, self.config.seed, fitted, sigma, driven
-        )
         base = base_columns(self.config, self.data, self.objective, training)
-        evaluator = scored(outputs, base, settings, known, self.request.device)
+        evaluator = self._evaluator(load_densities(folder, identity), base, known)
+        outputs = evaluator.outputs
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
         pictured = has_artefacts(folder, outputs, identity)
@@ -180,6 +176,17 @@ class Run:
         save_artefacts(folder, outputs, identity, evaluator.arrays())
         self.directory.write_rows(rows, self.settings, self._origin(training, identity))
         return True
+
+    def _evaluator(
+        self, fitted: dict[str, Density], base: Mapping[str, Any], known: EvaluationRecord
+    ) -> Evaluator:
+        """Returns what scores the trained objective: images and vectors, or texts."""
+        config = self.config
+        made = (self.objective, self._trained_part(), config.evaluation, config.seed, fitted)
+        rest = (base, config.evaluation, known, self.request.device)
+        if self.data.form:
+            return TextEvaluator(TextOutputs(*made), *rest)
+        return Evaluator(Outputs(*made, config.training.noise_sigma, driven), *rest)
 
     def _trained_part(self) -> Dataset:
         """Returns the data with the images trained on: those that densities are fitted to."""

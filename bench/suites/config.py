@@ -78,17 +78,17 @@ class Training:
 
 @dataclass(frozen=True, config=STRICT)
 class Optimisation:
-    """How strings with a good score are looked for in the latent space of a run.
+    """How good strings are looked for in the latent space, by Bayesian optimisation.
 
     Attributes:
-        trials: Searches, each with random numbers of its own; 0 for none.
-        rounds: Fits of the surrogate in one search.
-        batch: Codes proposed after each fit.
-        codes: Training codes that the surrogate is fitted to; 0 for all.
+        trials: Searches, each with draws of its own; 0 for none.
+        rounds: Rounds of a trial: a surrogate is fitted anew, then a batch is proposed.
+        batch: Codes proposed in a round.
+        codes: Training codes that the surrogate is fitted to; 0 for all but the held-out tenth.
         inducing: Inducing points of the surrogate.
-        steps: Optimiser steps of a fit.
-        minibatch: Codes in a step of a fit.
-        decodes: Random decodings of a proposed code; the most frequent valid string counts.
+        steps: Optimiser steps of the surrogate.
+        minibatch: Codes in each of these steps.
+        decodes: Stochastic decodes of a proposal, of which the most frequent valid one counts.
     """
 
     trials: Count = 0
@@ -97,7 +97,7 @@ class Optimisation:
     codes: Count = 18_000
     inducing: AtLeastOne = 200
     steps: AtLeastOne = 250
-    minibatch: AtLeastOne = 1000
+    minibatch: AtLeastOne = 500
     decodes: AtLeastOne = 25
 
 

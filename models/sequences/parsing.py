@@ -43,6 +43,7 @@ class Parser:
         self._rules = [*rules, (GOAL, (start,))]
         # From the last symbol to the first: whether it holds a part of the tree.
         self._kept = [[not is_literal(s) for s in reversed(right)] for _, right in self._rules]
+        # The longest literal that fits; a character that begins none is a token of its own.
         literals = {s[1:-1] for _, right in rules for s in right if is_literal(s)}
         longest_first = sorted(literals, key=lambda text: (-len(text), text))
         self._token = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
@@ -51,10 +52,6 @@ class Parser:
         self._reductions: list[dict[str, list[int]]] = []  # By state and token, rules now whole.
         self._build()
 
-    def tokens(self, text: str) -> list[str]:
-        """Returns the literals of a text, the longest first; a character that is none is alone."""
-        return self._token.findall(text)
-
     def parse(self, text: str) -> list[int]:
         """Returns the numbers of the rules of the leftmost derivation of a text.
 
@@ -62,7 +59,7 @@ class Parser:
             SequenceError: The text has no derivation, or more than one; the message names the
                 first character that cannot follow what is before it, counted from 1.
         """
-        tokens = self.tokens(text)
+        tokens = self._token.findall(text)
         stacks: list[Any] = [(0, None, None)]  # State, tree, and the stack below.
         for index, token in enumerate(tokens):
             stacks = self._read(stacks, token)

@@ -1,0 +1,1 @@
+"""Bayesian optimisation of codes: arrays and callables in, judged candidates out."""

@@ -1,0 +1,80 @@
+"""What is reported of a search: validity, scores, the best strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+
+from .candidates import Candidates
+
+BEST = 3
+
+
+@dataclass(frozen=True)
+class Merit:
+    """A figure of merit over the trials.
+
+    Attributes:
+        value: Its mean over the trials, or none where a trial has none.
+        spread: Population standard deviation over trials / sqrt(trials), as the authors print
+            it; none for one trial, and for the best of all trials.
+    """
+
+    value: float | None
+    spread: float | None = None
+
+
+def merits(trials: Sequence[Candidates]) -> dict[str, Merit]:
+    """Returns all that is reported of the trials of one search; scores lower is better.
+
+    ``validity`` and ``single_validity`` are shares of the candidates valid by the mode of all
+    decodes and by the first alone, ``training_share`` the share that are training strings,
+    ``mean_score`` as in `mean_score`, ``best_1`` to ``best_3`` the scores of `best_strings`.
+
+    References:
+        Grammar Variational Autoencoder (Kusner et al., 2017), Table 2 (arXiv 1703.01925).
+    """
+    shares = {"validity": "valid", "single_validity": "single_valid", "training_share": "known"}
+    found = {
+        name: _over([float(getattr(trial, part).double().mean()) for trial in trials])
+        for name, part in shares.items()
+    }
+    found["mean_score"] = _over([mean_score(trial) for trial in trials])
+    scores = [score for _, score in best_strings(trials)]
+    for place in range(BEST):
+        found[f"best_{place + 1}"] = Merit(scores[place] if place < len(scores) else None)
+    return found
+
+
+def mean_score(trial: Candidates) -> float | None:
+    """Returns the mean over candidates below the trial's greatest score; none if none is below.
+
+    So the authors leave out what is invalid. Where all are valid, the worst one is left out too.
+    """
+    scores = trial.scores.tolist()
+    below = [score for score in scores if score < max(scores)]
+    return fmean(below) if below else None
+
+
+def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[str, float]]:
+    """Returns the best distinct valid strings over all trials with their scores, best first.
+
+    Of strings with the same score the first in the order of the alphabet comes first.
+    """
+    scores = {
+        text: score
+        for trial in trials
+        for text, valid, score in zip(
+            trial.texts, trial.valid.tolist(), trial.scores.tolist(), strict=True
+        )
+        if valid
+    }
+    return sorted(scores.items(), key=lambda item: (item[1], item[0]))[:count]
+
+
+def _over(values: Sequence[float | None]) -> Merit:
+    known = [value for value in values if value is not None]
+    if not values or len(known) < len(values):
+        return Merit(None)
+    return Merit(fmean(known), pstdev(known) / len(known) ** 0.5 if len(known) > 1 else None)
