@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from aebench.metrics import expression_score, string_scores
 from aebench.metrics.expressions import is_expression
+from aebench.models import grammar
 from lark import Lark
 from lark.exceptions import LarkError
 
@@ -118,7 +119,7 @@ def test_many_expressions_score_as_each_of_them():
     assert valid.tolist() == [True] * 100 + [False, False, True]
 
 
-def test_the_language_is_that_of_an_independent_parser():
+def test_the_language_is_that_of_an_independent_parser_and_of_the_models_grammar():
     parser = Lark(GRAMMAR, start="s", parser="lalr")
     verdicts = []
     for seed in range(3000):
@@ -129,6 +130,7 @@ def test_the_language_is_that_of_an_independent_parser():
         except LarkError:
             expected = False
         assert is_expression(text) == expected, text
+        assert in_grammar(text) == expected, text
         assert expected or expression_score(text) == WORST
         verdicts.append(expected)
     assert 300 < sum(verdicts) < 2700
@@ -184,6 +186,13 @@ def test_an_unknown_division_and_an_unknown_task_are_refused():
         expression_score("x", division="floor")
     with pytest.raises(ValueError, match="'task' is 'words'; expected expressions or smiles"):
         string_scores(["x"], "words")
+
+
+def in_grammar(text):
+    try:
+        return bool(grammar("expressions").parse(text))
+    except ValueError:
+        return False
 
 
 def published_expressions():
