@@ -91,6 +91,21 @@ def is_expression(text: str) -> bool:
     return True
 
 
+def expression_values(text: str) -> Floats:
+    """Returns the values of an expression at the points, float64 (1000,); nan where undefined.
+
+    Raises:
+        NotAnExpression: The text is not in the language.
+    """
+    steps = postfix(text)
+    with np.errstate(all="ignore"):
+        try:
+            values = _evaluate(steps, "true")
+        except (ZeroDivisionError, OverflowError):  # Of whole numbers, which have no inf.
+            values = np.nan
+    return np.full(POINTS.shape, values, dtype=np.float64)
+
+
 def postfix(text: str) -> list[str]:
     """Returns an expression in postfix order: operands before their operator or function.
 

@@ -36,6 +36,8 @@ MEDIUM = {
     "rae-mc-samples": (5, 25_000),
     "rae-prd": (8, 80_000),
     "rae-table1-fashion-mnist": (30, 300_000),
+    "structured-expressions": (24, 24_000),
+    "structured-molecules": (15, 36_450),
 }
 # Runs at smoke, small and full.
 COUNTS = {
@@ -60,6 +62,8 @@ COUNTS = {
     "rae-mc-samples": (10, 10, 30),
     "precision-fashion-mini": (32, 96, 160),
     "rae-prd": (32, 32, 160),
+    "structured-expressions": (8, 8, 24),
+    "structured-molecules": (5, 5, 15),
     **{
         f"rae-{table}-{dataset}{ending}": (10, 10, 30 if ending else 50)
         for table, ending in (("table1", ""), ("table1", "-released"), ("table3", ""))
@@ -159,7 +163,8 @@ def test_suites_name_only_what_is_registered():
 def test_every_run_of_every_suite_can_be_built_at_smoke():
     built = set()
     for _, scale, config in every_config():
-        shape = find_source(config.dataset).image_shape
+        source = find_source(config.dataset)
+        shape = source.image_shape
         key = (config.objective, config.space, str(config.options), config.backbone, shape)
         if scale == "smoke" and key not in built:
             built.add(key)
@@ -169,6 +174,7 @@ def test_every_run_of_every_suite_can_be_built_at_smoke():
                 image_shape=shape,
                 latent_dim=config.latent_dim,
                 space=config.space or None,
+                form=source.form,
                 backbone_options=config.backbone_options,
                 **config.options,
             )
@@ -231,7 +237,7 @@ def longest(configs):
     """Returns the most images that a run sees in training, by what is trained."""
     counts = {}
     for config in configs:
-        method = (config.dataset, config.objective, config.space)
+        method = (config.backbone, config.objective, config.space)
         size = config.training.steps * config.training.batch_size
         counts[method] = max(size, counts.get(method, 0))
     return counts
@@ -243,7 +249,7 @@ def test_at_medium_the_iwae_costs_as_many_passes_of_the_networks_as_the_others()
     seen = longest(configs)
     steps = {method: count / configs[0].training.batch_size for method, count in seen.items()}
     samples = IWAE.default_samples
-    passes = steps.pop(("fashion-mnist", "iwae", "logit")) * (1 + samples)
+    passes = steps.pop(("aef-small", "iwae", "logit")) * (1 + samples)
     assert set(steps.values()) == {10_000} and 20_000 - samples <= passes <= 20_000
 
 

@@ -15,6 +15,7 @@ from .likelihoods import bound_sign
 from .parts import Part
 from .significance import mean, separated_from_best
 from .steps import steps_note
+from .strings import is_text
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def warnings_of(rows: Rows) -> tuple[str, ...]:
 
 def _is_worse_than_noise(rows: Rows) -> bool:
     """Returns whether the mean is above 8 bits/dim, or below 0 nats on [0, 1]^D."""
-    pixels = rows[(rows["kind"] != "") & (rows["space"] != "real")]
+    pixels = rows[(rows["kind"] != "") & (rows["space"] != "real") & ~is_text(rows)]
     bits = pixels.loc[pixels["metric"].str.startswith("bits_per_dim"), "value"]
     nats = pixels.loc[pixels["metric"].str.startswith("log_prob"), "value"]
     return bool(bits.mean() > 8 or nats.mean() < 0)

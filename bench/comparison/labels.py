@@ -43,6 +43,18 @@ SCORES = {
     "psnr": ("Peak signal-to-noise ratio", "psnr"),
     "ssim": ("Structural similarity", "ssim"),
     "ife": ("Inception feature error", "IFE"),
+    "exact_strings": ("Strings reconstructed exactly", "exact"),
+    "symbols_right": ("Symbols reconstructed", "symbols"),
+    "validity": ("Valid strings", "valid"),
+    "single_validity": ("Valid at the first decoding", "valid at once"),
+    "uniqueness": ("Unique strings", "unique"),
+    "novelty": ("Novel strings", "novel"),
+    "mean_score": ("Average score", "average score"),
+    "best_1": ("Best score", "1st"),
+    "best_2": ("Second best score", "2nd"),
+    "best_3": ("Third best score", "3rd"),
+    "training_share": ("Share of training strings", "in training data"),
+    "fcd": ("Fréchet ChemNet distance", "FCD"),
 }
 TUNED_NOTE = (
     "tuned: the options of the best of the objective's trials on validation images. An objective "

@@ -16,14 +16,17 @@ from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS
 from .aef import aef_effects
 from .effects import Finding, judge, verdict_sentences
+from .grae import MEANINGS as GRAE_MEANINGS
+from .grae import grae_effects
 from .likelihood import likelihood_reading
 from .methods import listed, seeds_text
 from .protocol import budget_sentences
 from .rae import INTERPOLATION, Scores, Way, rae_effects, scores_of
 from .rae import MEANINGS as RAE_MEANINGS
+from .strings import string_reading
 
 NON_FINITE = "non_finite"  # The share of draws that were not finite.
-MEANINGS = RAE_MEANINGS | AEF_MEANINGS
+MEANINGS = RAE_MEANINGS | GRAE_MEANINGS | AEF_MEANINGS
 
 
 def reading(rows: Rows, judged: Sequence[Finding]) -> str:
@@ -36,6 +39,7 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
     placed = with_places(longest(rows))
     parts = {
         "Samples": [" ".join(_samples(scores)) for scores in scores_of(placed)],
+        "Strings": string_reading(placed, judged),
         "Likelihoods": likelihood_reading(placed),
         "Claims": verdict_sentences(judged, MEANINGS),
         "Precision": precision_reading(rows),
@@ -66,7 +70,8 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
     placed = with_places(longest(rows))
     effects = [effect for scores in scores_of(placed) for effect in rae_effects(scores)]
     order = list(MEANINGS)
-    effects = sorted([*effects, *aef_effects(placed, arrays)], key=lambda e: order.index(e.claim))
+    effects += [*grae_effects(placed), *aef_effects(placed, arrays)]
+    effects = sorted(effects, key=lambda effect: order.index(effect.claim))
     return judge(effects)
 
 

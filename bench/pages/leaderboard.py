@@ -18,6 +18,7 @@ from ..comparison.html import as_html
 from ..comparison.table import Table
 from ..figures.run_files import RunFiles
 from ..figures.sheet import run_strips, sheet_names
+from ..figures.text_sheets import text_sheet_names
 from ..files.storage import write_atomically
 from ..records.results import csv_text, joined, read_results
 from ..tables.boards import NOTES, Entry, board_entries, board_tables
@@ -69,7 +70,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
         runs = set(found["run"])
         own = [entry for entry in rest if entry["run"] in runs]
         rest = [entry for entry in rest if entry["run"] not in runs]
-        _add_pictures(own, pictures, RunFiles(directory), sheet_names(found), out)
+        sheets = sheet_names(found) | text_sheet_names(found)
+        _add_pictures(own, pictures, RunFiles(directory), sheets, out)
     # Suites that compare all families of objectives come first.
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
     lines = [[*SHOWN, "warnings"]]

@@ -25,8 +25,10 @@ from ..records.results import (
     write_results,
 )
 from ..records.trainings import write_trainings
+from ..tables.best_strings import BEST, best_string_tables
 from ..tables.gains import gain_tables
 from ..tables.headline import HEADLINE
+from ..tables.strings import CANDIDATES, CODES, SAMPLES
 from .aef import anchor_paragraph
 from .cards import CARDS, write_cards
 from .claims import findings, reading
@@ -35,7 +37,9 @@ from .found import found_paragraph
 from .staleness import staleness
 
 # Pictures that stand at the top of a page.
-FIRST = ("samples", "steps", "cost")
+FIRST = ("samples", "steps", "cost", "best")
+# Tables that a page shows, by what their names begin with.
+MAIN = ("fd", "bits_per_dim", CANDIDATES, BEST, SAMPLES, CODES)
 
 
 def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
@@ -61,6 +65,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
     arrays = read_per_image(directory)
     tables, notes = all_tables(results.rows, arrays)
+    tables += best_string_tables(results.rows, runs.arrays)
     judged = findings(results.rows, arrays)
     tables += [claims_table(judged)] if judged else []
     made = [path for table in tables for path in write_table(directory / "tables", table)]
@@ -183,7 +188,7 @@ def headlines_of(tables: Iterable[Table]) -> list[Table]:
 def main_tables(tables: Sequence[Table]) -> list[Table]:
     """Returns the tables that a page shows, those of the longest trainings."""
     main = [table for table in tables if SHORTER not in table.name]
-    found = [t for score in ("fd", "bits_per_dim") for t in main if t.name.startswith(score)]
+    found = [table for name in MAIN for table in main if table.name.startswith(name)]
     return found or [table for table in main if not table.name.startswith(HEADLINE)][:1]
 
 

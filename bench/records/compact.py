@@ -17,6 +17,9 @@ Arrays: TypeAlias = "dict[str, np.ndarray]"
 MOST_IMAGES = 8
 # How many images (the first axis) figures show of arrays that begin so; of others `MOST_IMAGES`.
 SHOWN = {"interpolation": 1, "neighbours": 4, "grid2d": 400}
+# Texts as symbols (..., T) and the scores of some, which are printed and not only drawn.
+TEXTS, MOST_TEXTS = "texts_", 16
+SCORES = "_scores"
 CURVE = "prd_"
 CURVE_POINTS = 251
 LOG = "log/"  # Names of training curves: log/<split>/<term>.
@@ -47,8 +50,8 @@ def compact_arrays(arrays: Arrays) -> Arrays:
     """Returns arrays as figures need them; those that are compact stay as they are.
 
     Pictures, of four axes or more, are the first few as uint8. Curves of precision and recall
-    have at most 251 points. Numbers are float16 where that moves none by more than a thousandth
-    of their range, else float32.
+    have at most 251 points, and texts are the first 16. Numbers are float16 where that moves none
+    by more than a thousandth of their range, else float32, as scores of texts always are.
     """
     drawn = {n: a for n, a in sorted(arrays.items()) if a.dtype.kind in "fiub" and a.size}
     return {name: _compact(name, array) for name, array in drawn.items()}
@@ -74,6 +77,10 @@ def _compact(name: str, array: np.ndarray) -> np.ndarray:
         if shown.dtype.kind == "f":
             shown = np.round(255 * np.clip(np.nan_to_num(shown), 0, 1))
         return shown.astype(np.uint8)
+    if name.startswith(TEXTS):
+        array = array[:MOST_TEXTS]
+    if name.endswith(SCORES) and array.dtype.kind == "f":
+        return array.astype(np.float32)
     if name.startswith(CURVE) and array.ndim == 2 and array.shape[1] > CURVE_POINTS:
         at = np.linspace(0, array.shape[1] - 1, CURVE_POINTS).round().astype(int)
         array = array[:, at]

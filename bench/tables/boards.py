@@ -20,11 +20,15 @@ from ..comparison.labels import score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.significance import half_width, rank_intervals
+from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, format_number, spread_text, text_table
 from ..records.results import Rows
 
 Entry = dict[str, Any]
-SCORES = ("fd", "bits_per_dim", "prd_f8", "prd_f1/8")
+SCORES = (
+    *("fd", "bits_per_dim", "prd_f8", "prd_f1/8"),
+    *("exact_strings", "validity", "mean_score"),
+)
 HEADER = (
     *("rank", "objective", "mean ± 95 % (seeds)", "kind", "model"),
     *("parameters", "outside", "compute s"),
@@ -58,11 +62,12 @@ def board_entries(rows: Rows) -> list[Entry]:
     entries: list[Entry] = []
     parts = (same for own in suite_parts(without_floor(rows)) for same in steps_parts(own))
     for part in parts:
-        placed = with_places(part.rows)
+        placed = by_task(with_places(part.rows))
         likelihood = placed["kind"] != ""
         placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
         board |= placed["metric"] == "bits_per_dim"
+        board &= placed["density"] != DRAWS  # What a search is compared with.
         for metric in SCORES:
             for _, own in placed[board & (placed["metric"] == metric)].groupby("latent_dim"):
                 for column in columns_of(own)[0]:

@@ -17,6 +17,7 @@ from ..comparison.gains import (
 )
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.strings import is_text
 from ..comparison.table import Cell, Table, file_name, text_table
 from ..records.results import Rows
 
@@ -96,7 +97,7 @@ def _line(method: str, rows: Rows, gains: list[Gain | None], annealed: bool) -> 
     first = rows.iloc[0].to_dict()
     plain, tight = gains
     bits = "-"
-    if plain is not None and first["space"] != "real":
+    if plain is not None and first["space"] != "real" and not is_text(rows).any():
         bits = plain.in_bits(dims_of(first)).text
     start = (method, str(first["kind"]), str(first["model"]))
     more = (_cell(tight), _counts(tight)) if annealed else ()

@@ -23,6 +23,7 @@ from ..comparison.labels import (
 )
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.strings import without_texts
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
@@ -44,9 +45,9 @@ COMPUTE_NOTE = (
 
 @TABLES.register("wide")
 def wide_tables(rows: Rows) -> Iterator[Table]:
-    """Yields one wide table for each image score."""
+    """Yields one wide table for each score of images; those of texts have tables of their own."""
     for part in table_parts(rows):
-        scored = without_floor(part.rows[part.rows["images"].isin(IMAGES)])
+        scored = without_texts(without_floor(part.rows[part.rows["images"].isin(IMAGES)]))
         # A metric that failed stands under its own name, not its scores': no table of failures.
         computed = scored[scored["status"] == "ok"]
         scores = (computed if len(computed) else scored)["metric"].unique()
@@ -58,7 +59,7 @@ def wide_tables(rows: Rows) -> Iterator[Table]:
 def score_tables(rows: Rows) -> Iterator[Table]:
     """Yields one table of all scores of test images, a column a score, likelihoods aside."""
     for part in table_parts(rows):
-        own = without_floor(part.rows)
+        own = without_texts(without_floor(part.rows))
         own = own[(own["images"] == "test") & (own["kind"] == "")]
         if len(own):
             columns, splits = columns_of(own.assign(place=own["metric"]))

@@ -1,0 +1,77 @@
+"""What Figure 2 of the RAE paper prints of expressions and molecules."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from ..comparison.strings import task_of
+from .published import VALUES
+
+FIGURE = "Figure 2"
+MODELS = ("GVAE", "CVAE", "GRAE")
+SCORES = {"fraction_valid": "validity", "average_score": "mean_score"}
+# What is known to differ from rows of ours.
+EXPRESSIONS = (
+    "The released script, whose protocol the paper follows, divides whole numbers as Python 2 "
+    "does (1/3 is 0) when it scores candidates. Scores of ours are under true division.",
+    "Printed expressions stand beside sorted scores, in another order.",
+    "The released code trains on all 100,000 strings and validates on the last tenth in file "
+    "order. Ours are shuffled, and validation and test strings are held out.",
+)
+ZINC = "Published: 249,456 molecules of ZINC250k"
+MOSES = (
+    f"{ZINC}. Ours are of MOSES, lighter and without charges, so that more strings are valid: "
+    "absolute numbers do not compare."
+)
+TRIALS = (
+    "Published: mean over 5 searches ± their population standard deviation divided by √5. "
+    "The paper does not say which regulariser its GRAE has, nor any weight."
+)
+
+
+def deviations(dataset: str) -> tuple[str, ...]:
+    """Returns what is known to differ between what is printed and rows of ours on a data set."""
+    if task_of(dataset) == "expressions":
+        return EXPRESSIONS
+    return (f"{ZINC}.",) if dataset.startswith("zinc250k") else (MOSES,)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What is printed for one model.
+
+    Attributes:
+        scores: Value and spread by our name of the score.
+        best: The three best scores, each with the string printed beside it; empty where the
+            figure draws the molecule.
+    """
+
+    scores: dict[str, tuple[float, float]] = field(default_factory=dict)
+    best: list[tuple[float, str]] = field(default_factory=list)
+
+
+def printed(task: str) -> Mapping[str, Printed]:
+    """Returns what Figure 2 prints for each model on ``expressions`` or ``molecules``."""
+    path = files("aebench.bench.tables") / "assets" / VALUES
+    found: dict[str, dict[str, str]] = {}
+    for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        if line["table_or_figure"].startswith(FIGURE) and line["dataset"] == task:
+            found.setdefault(line["model"], {})[line["metric"]] = line["value"]
+    return {model: _printed(found[model]) for model in MODELS if model in found}
+
+
+def _printed(values: Mapping[str, str]) -> Printed:
+    scores = {
+        ours: (float(values[f"{name}_mean"]), float(values[f"{name}_spread"]))
+        for name, ours in SCORES.items()
+    }
+    best = []
+    for name, value in sorted(values.items()):
+        if name.startswith("best_score_"):
+            text = re.search(r"printed beside (.+)\)$", name)
+            best.append((float(value), text.group(1) if text else ""))
+    return Printed(scores, best)

@@ -1,0 +1,248 @@
+"""Tables of texts: candidates in the layout of the RAE paper's Figure 2, samples, and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..comparison.cells import (
+    column_cells,
+    column_marks,
+    interval_notes,
+    mark_note,
+    method_order,
+)
+from ..comparison.columns import columns_of, join, without_floor
+from ..comparison.labels import ARROWS, metric_short, settings_of
+from ..comparison.likelihoods import one_likelihood
+from ..comparison.parts import Part, table_parts
+from ..comparison.significance import NORMAL_95
+from ..comparison.strings import (
+    DRAWS,
+    RELEASED,
+    SEARCH,
+    by_task,
+    is_text,
+    task_of,
+)
+from ..comparison.table import TABLES, Cell, Table, file_name, format_number, spread_text
+from ..records.results import Rows
+from .printed_strings import TRIALS, Printed, deviations, printed
+
+CANDIDATES, SAMPLES, CODES, GRID = "figure2", "strings", "codes", "grae-grid"
+FIGURE_SCORES = (
+    *("validity", "single_validity", "mean_score", "best_1", "best_2", "best_3"),
+    "training_share",
+)
+SAMPLE_SCORES = ("validity", "uniqueness", "novelty", "mean_score", "fcd")
+CODE_SCORES = ("exact_strings", "symbols_right", "active_units", "rate", "log_prob")
+SOURCES = {SEARCH: "Bayesian search", DRAWS: "random draws"}
+HEADERS = {"active_units": "active units"}
+AS_PRINTED = "as published"
+LINE = "line"
+FIGURE_NOTES = (
+    "Search: Bayesian optimisation in the latent space. Random draws: as many codes from a "
+    "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
+    "valid: of each candidate the most frequent valid string of many decodings counts; valid at "
+    "once: a single decoding. Average score: of the candidates that score better than the worst.",
+    "1st to 3rd: the best distinct scores. In training data: candidates that are training "
+    "strings.",
+    "With one seed ± is 1.96 standard errors over its searches. Marks are among the searches.",
+)
+SAMPLE_NOTES = (
+    "Strings decoded from codes of each density. valid: share that is valid. unique: share of "
+    "the valid ones that differ. novel: share of those that are no training strings.",
+)
+CODE_NOTES = (
+    "exact: test strings that come back whole. symbols: productions or characters that come back. "
+    "Active units: dimensions of the code whose mean moves with the string.",
+    "log p(x) in nats per string, for models of the space `sequence`: the released losses are no "
+    "likelihoods. ≥ marks a lower bound.",
+)
+
+
+@TABLES.register("strings")
+def string_tables(rows: Rows) -> Iterator[Table]:
+    """Yields the tables of each suite's texts: candidates, samples, codes and the GRAE's grid."""
+    for part in table_parts(rows):
+        texts = by_task(without_floor(part.rows[is_text(part.rows)]))
+        names = sorted(set(texts["dataset"]))
+        for name in names:
+            suffix = file_name(part.suffix, name if len(names) > 1 else "")
+            own = replace(part, rows=texts[texts["dataset"] == name], suffix=suffix)
+            yield from _candidates(own, name)
+            yield from _samples(own)
+            yield from _codes(own)
+            yield from _grid(own)
+
+
+def _candidates(part: Part, dataset: str) -> Iterator[Table]:
+    own = part.rows[part.rows["density"].isin(SOURCES)]
+    if not len(own):
+        return
+    task = task_of(dataset)
+    sources = own["density"].map(SOURCES)
+    own = own.assign(**{LINE: own["method"] + "|" + sources})
+    table = _table(
+        replace(part, rows=own),
+        *(CANDIDATES, f"Best {task} found in the latent space"),
+        words=("candidates from",),
+        metrics=FIGURE_SCORES,
+        notes=(*FIGURE_NOTES, *_searches(own)),
+        marked=SEARCH,
+    )
+    names = [name for _, name in table.columns]
+    lines = [_printed_line(model, names, found) for model, found in printed(task).items()]
+    yield replace(
+        table, lines=(*table.lines, *lines), notes=(*table.notes, TRIALS, *deviations(dataset))
+    )
+
+
+def _printed_line(
+    model: str, names: Sequence[str], found: Printed
+) -> tuple[str, tuple[Cell, ...]]:
+    cells = {"candidates from": Cell(SOURCES[SEARCH])}
+    for metric, (value, spread) in found.scores.items():
+        cells[metric_short(metric)] = Cell(f"{value:.2f} ± {spread:.2f}", value, spread, "5")
+    for at, (value, _) in enumerate(found.best):
+        cells[metric_short(f"best_{at + 1}")] = Cell(f"{value:.2f}", value)
+    return f"{model}, {AS_PRINTED}", tuple(cells.get(_word(name), Cell("-")) for name in names)
+
+
+def _word(header: str) -> str:
+    """Returns a column's name without the arrow."""
+    return header.rstrip("".join(ARROWS.values())).strip()
+
+
+def _searches(rows: Rows) -> Iterator[str]:
+    """Yields the sentence of a caption on how many searches there were, where that is known."""
+    found = set()
+    for text in set(rows["settings"]):
+        evaluation = settings_of(text).get("evaluation", {})
+        asked = evaluation.get("optimisation") if isinstance(evaluation, dict) else None
+        if isinstance(asked, dict):
+            found.add(tuple(int(asked.get(name, 0)) for name in ("trials", "rounds", "batch")))
+    for trials, rounds, batch in sorted(found):
+        yield (
+            f"Ours: for each seed {trials} search{'' if trials == 1 else 'es'} of {rounds} rounds "
+            f"of {batch} candidates."
+        )
+
+
+def _samples(part: Part) -> Iterator[Table]:
+    rows = part.rows
+    own = rows[(rows["images"] == "sample") & ~rows["density"].isin(SOURCES)]
+    if len(own):
+        own = own.assign(**{LINE: own["method"] + "|" + own["density"]})
+        yield _table(
+            replace(part, rows=own),
+            *(SAMPLES, "Strings from each density"),
+            words=("codes from",),
+            metrics=SAMPLE_SCORES,
+            notes=SAMPLE_NOTES,
+        )
+
+
+def _codes(part: Part) -> Iterator[Table]:
+    rows = part.rows
+    known = rows["metric"].isin(CODE_SCORES) & (rows["kind"] == "")
+    own = join(rows[known], one_likelihood(rows, "log_prob"))
+    if len(own):
+        own = own.assign(**{LINE: own["method"]})
+        yield _table(
+            replace(part, rows=own),
+            *(CODES, "Reconstructions, codes and likelihood"),
+            metrics=CODE_SCORES,
+            notes=CODE_NOTES,
+        )
+
+
+def _grid(part: Part) -> Iterator[Table]:
+    """Yields the scores of each regulariser and weight of the GRAE, where there are several."""
+    own = part.rows
+    own = own[own["objective"].str.match("rae(-|$)") & (own["space"] == RELEASED)]
+    if own["method"].nunique() < 2:
+        return
+    exact = own[own["metric"] == "exact_strings"].assign(place="exact")
+    drawn = own[(own["metric"] == "validity") & own["density"].isin(["gaussian", "gmm-10"])]
+    drawn = drawn.assign(metric="valid, " + drawn["density"])
+    found = own[(own["metric"] == "mean_score") & (own["density"] == SEARCH)]
+    parts = [same for same in (exact, drawn, found) if len(same)]
+    if parts:
+        import pandas as pd
+
+        shown = pd.concat(parts, ignore_index=True)
+        shown = shown.assign(**{LINE: shown["method"]})
+        yield _table(
+            replace(part, rows=shown),
+            *(GRID, "Regularisers of the GRAE"),
+            metrics=("exact_strings", "valid, gaussian", "valid, gmm-10", "mean_score"),
+            notes=("Average score: of the candidates of the search.",),
+        )
+
+
+def _table(
+    part: Part,
+    stem: str,
+    what: str,
+    *,
+    metrics: Sequence[str],
+    notes: Sequence[str],
+    words: Sequence[str] = (),
+    marked: str = "",
+) -> Table:
+    """Returns a table with a line for each value of the column ``line`` and a column a score.
+
+    Args:
+        part: The rows; what stands behind a ``|`` in their ``line`` are columns of words.
+        stem: Name of the file.
+        what: Title.
+        metrics: The scores in their order; those without rows are left out.
+        notes: The caption.
+        words: Headers of the columns of words.
+        marked: The density among whose rows marks are given; empty for all.
+    """
+    rows = part.rows.assign(method=part.rows[LINE])
+    rows = rows[rows["metric"].isin(list(metrics))]
+    order = method_order(rows)
+    expected = int(rows["seed"].nunique())
+    lines: dict[str, list[Cell]] = {
+        name: [Cell(text) for text in name.split("|")[1:]] for name in order
+    }
+    headers = [("", word) for word in words]
+    reasons, splits = [], []
+    for metric in [metric for metric in metrics if metric in set(rows["metric"])]:
+        word = HEADERS.get(metric, metric_short(metric))
+        columns, more = columns_of(rows[rows["metric"] == metric].assign(place=word))
+        splits += more
+        for column in columns:
+            own = column.rows
+            ranked = own[own["density"] == marked] if marked else own
+            marks, reason = column_marks(replace(column, rows=ranked)) if len(ranked) else ({}, "")
+            better = str(own["better"].iloc[0])
+            reasons += [reason] if better in ("lower", "higher") else []
+            headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
+            for name, cell in column_cells(column, order, expected, marks).items():
+                lines[name].append(_over_trials(cell, own[own["method"] == name]))
+    if len({group for group, _ in headers if group}) < 2:
+        headers = [("", name) for _, name in headers]
+    return Table(
+        file_name(stem, part.suffix),
+        f"{what} · {rows['dataset'].iloc[0]} · {part.title}",
+        (*notes, *interval_notes(rows), mark_note(reasons)),
+        "objective",
+        tuple(headers),
+        tuple((name.partition("|")[0], tuple(cells)) for name, cells in lines.items()),
+        tuple(dict.fromkeys(splits)),
+    )
+
+
+def _over_trials(cell: Cell, rows: Rows) -> Cell:
+    """Returns the cell of one seed with the error over its searches, if that is known."""
+    errors = rows["stderr"].dropna()
+    alone = cell.half_width is None and cell.seeds == "1" and len(errors) == 1
+    if cell.value is None or not alone:
+        return cell
+    half = NORMAL_95 * float(errors.iloc[0])
+    text = f"{format_number(cell.value)}{spread_text(half, cell.value)} ({cell.seeds})"
+    return replace(cell, text=text, half_width=half)
