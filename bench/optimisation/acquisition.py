@@ -105,7 +105,8 @@ def propose(
     """Returns picks (count, L) inside the box, each the best given those before.
 
     The point of greatest log expected improvement among ``points`` (N, L) is refined by bounded
-    L-BFGS. Then it counts as observed at its predicted mean, without noise.
+    L-BFGS. Then it counts as observed at its predicted mean, without noise. Where that leads to an
+    earlier pick, such as the best corner of the box, the point itself is taken: no pick repeats.
 
     Raises:
         RunFailed: The improvement is not a number.
@@ -115,39 +116,42 @@ def propose(
     for number in range(count):
         check_stop()
         report(number)
-        start = points[int(np.argmax(screen.log_improvements(incumbent)))]
+        best = screen.best(incumbent)
+        start = points[best]
         pick, value = _refined(_cost(surface, incumbent), start, surface, box)
         if not np.isfinite(value):
             raise RunFailed(f"Pick {number} has log expected improvement {-value}.")
-        screen.condition(surface, pick)
+        if surface.is_picked(pick):
+            pick, screen.taken[best] = start, True
         surface = surface.conditioned(pick)
+        screen.take_in_last(surface)
         picks.append(pick)
     return np.stack(picks)
 
 
 class _Screen:
-    """Means and variances at fixed points, of which each pick costs one column."""
+    """Means and variances at fixed points (N, L), of which each pick costs one column."""
 
     def __init__(self, surface: Surface, points: Floats) -> None:
-        self.points, self.size = points, len(surface.basis)
-        self.kernel = surface.kernel(points)
-        self.mean = surface.constant + self.kernel @ surface.weights
-        self.variance = surface.variance_from(self.kernel)
-        self.columns: list[Floats] = []
+        self.points, self.mean = points, surface.mean(points)
+        self.features = surface.features(points)
+        self.to_picks = surface.to_picks(points, self.features)
+        self.variance = surface.variance(points)
+        self.taken = np.zeros(len(points), bool)
 
-    def log_improvements(self, incumbent: float) -> Floats:
-        return log_expected_improvement(self.mean, self.variance, incumbent)
+    def best(self, incumbent: float) -> int:
+        """Returns which point has the greatest log expected improvement, of those not taken."""
+        values = log_expected_improvement(self.mean, self.variance, incumbent)
+        return int(np.argmax(np.where(self.taken, -np.inf, values)))
 
-    def condition(self, surface: Surface, pick: Floats) -> None:
-        """Takes in a pick, given the surface without it."""
-        pull = surface.precision @ surface.kernel(pick[None])[0]
-        column = surface.kernel(self.points, pick[None])[:, 0]
-        covariance = column - self.kernel @ pull[: self.size]
-        for before, weight in zip(self.columns, pull[self.size :], strict=True):
-            covariance -= weight * before
-        fall = covariance**2 / surface.variance(pick[None])[0]
-        self.variance = surface.floored(self.variance - fall)
-        self.columns.append(column)
+    def take_in_last(self, surface: Surface) -> None:
+        """Lets the variances fall by what the last pick of a surface explains."""
+        picks = surface.picks
+        column = surface.kernel(self.points, picks.points[-1:])[:, 0]
+        column -= self.features @ picks.features[-1]
+        self.to_picks = np.column_stack([self.to_picks, column])
+        explained = self.to_picks @ picks.inverse[-1]
+        self.variance = surface.floored(self.variance - explained**2)
 
 
 def _cost(surface: Surface, incumbent: float) -> Callable[[Floats], tuple[float, Floats]]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...models.streams import initialised_from, stream
 from ..errors import RunFailed, UserError
 from ..interruption import check_stop
-from .surface import Floats, Surface
+from .surface import Floats, Picks, Surface
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 PACKAGES = ("botorch", "gpytorch")
 LEARNING_RATE = 0.05  # At first; it falls to zero in equal steps.
-JITTER = 1e-6
+JITTER = 1e-6  # gpytorch's own in float64, in units of standardised scores.
 SCALED_BY = 1000  # Codes whose distances set the first length scale.
 ROWS = 5000
+NOISE_UPDATES = 100
 
 
 def check_installed() -> None:
@@ -85,8 +86,8 @@ def fit_surrogate(
 ) -> Surrogate:
     """Fits a sparse Gaussian process in float64: length scales, noise and inducing points.
 
-    Kernel and inducing points maximise the variational bound by Adam on minibatches. The
-    distribution over the inducing values is then the best one in closed form, for all codes.
+    Kernel and inducing points maximise the variational bound by Adam on minibatches. The noise
+    and the distribution over the inducing values are then the best for all codes, in closed form.
     Length scales begin at the root of half the median squared distance, signal variance and
     noise at 1, in standardised scores.
 
@@ -194,54 +195,72 @@ def _closed_form(
     """Returns the posterior given all codes (N, L), back in the units of codes and scores."""
     kernel = model.model.covar_module
     basis = model.model.variational_strategy.inducing_points.detach().numpy()
-    constant = float(model.model.mean_module.constant)
-    noise = float(model.likelihood.noise)
+    constant = float(model.model.mean_module.constant.detach())
     prior = Surface(
         basis=basis,
         scales=kernel.base_kernel.lengthscale.detach().numpy()[0],
-        amplitude=float(kernel.outputscale),
+        amplitude=float(kernel.outputscale.detach()),
         constant=constant,
         weights=np.zeros(len(basis)),
-        precision=np.zeros((len(basis), len(basis))),
+        whitening=np.zeros((len(basis), len(basis))),
+        picks=Picks.none(basis),
     )
-    posterior = given_data(prior, x.numpy(), y.numpy(), noise)
+    posterior, noise = given_data(
+        prior, x.numpy(), y.numpy(), float(model.likelihood.noise.detach())
+    )
     scaled = Surface(
         basis=basis * unit,
         scales=posterior.scales * unit,
         amplitude=posterior.amplitude * spread**2,
         constant=centre + spread * constant,
         weights=posterior.weights / spread,
-        precision=posterior.precision / spread**2,
+        whitening=posterior.whitening / spread,
+        picks=Picks.none(basis),
     )
     return Surrogate(scaled, noise * spread**2)
 
 
-def given_data(prior: Surface, codes: Floats, scores: Floats, noise: float) -> Surface:
+def given_data(
+    prior: Surface, codes: Floats, scores: Floats, noise: float, updates: int = NOISE_UPDATES
+) -> tuple[Surface, float]:
     """Returns the best sparse posterior for a basis, given scores (N,) of codes (N, L).
 
     Args:
-        prior: Kernel, constant and basis; its weights and its precision are not used.
+        prior: Kernel, constant and basis; its weights and its whitening are not used.
         codes: Shape (N, L).
-        scores: Shape (N,).
-        noise: Variance of the noise.
+        scores: Standardised, shape (N,).
+        noise: Variance of the noise, to begin with.
+        updates: How often the noise is set to the expected squared residual, by which the bound
+            rises each time (an EM step).
+
+    Returns:
+        The posterior and the variance of the noise.
     """
     from scipy.linalg import solve_triangular
 
-    size = len(prior.basis)
-    ridge = JITTER * prior.amplitude * np.eye(size)
-    factor = np.linalg.cholesky(prior.kernel(prior.basis) + ridge)
+    size, residuals = len(prior.basis), scores - prior.constant
+    ridge = JITTER * np.eye(size)
+    factor = np.linalg.cholesky(prior.kernel(prior.basis, prior.basis) + ridge)
     whiten = solve_triangular(factor, np.eye(size), lower=True)
-    inner, outer = np.eye(size), np.zeros(size)
+    gram, moment = np.zeros((size, size)), np.zeros(size)
     for at in range(0, len(codes), ROWS):
         check_stop()
         part = slice(at, at + ROWS)
-        features = prior.kernel(codes[part]) @ whiten.T
-        inner += features.T @ features / noise
-        outer += features.T @ (scores[part] - prior.constant) / noise
-    covariance = np.linalg.inv(inner)
-    precision = whiten.T @ (np.eye(size) - covariance) @ whiten
-    return replace(
+        features = prior.kernel(codes[part], prior.basis) @ whiten.T
+        gram += features.T @ features
+        moment += features.T @ residuals[part]
+    # Along these axes the inducing values are independent, given the data as before.
+    size_along, axes = np.linalg.eigh(gram)
+    size_along, moment = np.maximum(size_along, 0.0), axes.T @ moment
+    missed = prior.amplitude - size_along.sum() / len(codes)
+    for _ in range(updates):
+        means, variances = moment / (noise + size_along), noise / (noise + size_along)
+        explained = 2 * means * moment - size_along * (means**2 + variances)
+        noise = float((residuals @ residuals - explained.sum()) / len(codes) + missed)
+    rotated = axes.T @ whiten
+    surface = replace(
         prior,
-        weights=whiten.T @ (covariance @ outer),
-        precision=0.5 * (precision + precision.T),
+        weights=rotated.T @ (moment / (noise + size_along)),
+        whitening=np.sqrt(size_along / (noise + size_along))[:, None] * rotated,
     )
+    return surface, noise
