@@ -231,7 +231,7 @@ def test_weight_decay_covers_every_kernel_of_the_decoder_and_nothing_else():
         if name.startswith(("decoder", "output")) and value.dim() == 2
     }
     assert set(objective.kernels) == kernels and len(kernels) == 8
-    expected = 2 * sum(float(parameters[name].square().sum()) for name in kernels)
+    expected = 2 * sum(float(parameters[name].detach().square().sum()) for name in kernels)
     weights = objective.terms(data(objective), noise())["weights"]
     torch.testing.assert_close(weights, torch.full((len(TEXTS),), expected))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .texts import TextOutputs
+    from .text_outputs import TextOutputs
 
 WAYS = {"bayesian": search, "random": search_at_random}
 SHARES = frozenset({"validity", "single_validity", "training_share"})

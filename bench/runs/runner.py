@@ -15,7 +15,8 @@ from ..evaluation.evaluation import Evaluator
 from ..evaluation.identity import evaluation_identity, weights_digest
 from ..evaluation.outputs import Outputs
 from ..evaluation.record import EvaluationRecord
-from ..evaluation.texts import TextEvaluator, TextOutputs
+from ..evaluation.text_outputs import TextOutputs
+from ..evaluation.texts import TextEvaluator
 from ..files import checkpoint
 from ..files.storage import canonical_json
 from ..interruption import check_stop

@@ -53,10 +53,10 @@ def derive(
             f"expected (N, T, {form.symbols})."
         )
     pieces: list[tuple[Tensor, Tensor]] = []
-    for number, piece in enumerate(logits.split(ROWS)):
+    for piece in logits.split(ROWS):
         finite = piece.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
-            first = int((~finite).nonzero()[0]) + number * ROWS
+            first = int((~finite).nonzero()[0]) + ROWS * len(pieces)
             raise ValueError(f"The logits of string {first} are not all finite.")
         pieces.append(_follow(form, piece if generator is None else _noisy(piece, generator)))
     return torch.cat([symbols for symbols, _ in pieces]), torch.cat([ended for _, ended in pieces])

@@ -1,0 +1,200 @@
+"""Runs over texts: trained, scored and searched like any other, and known again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.identity import evaluation_identity
+from aebench.bench.runs import preflight
+from aebench.bench.suites.config import Evaluation, Optimisation
+from aebench.metrics.strings import string_scores
+from aebench.models import form
+
+SUITE = """
+dataset = "expressions"
+backbone = "grammar-gru"
+backbone_options = {width = 0.2}
+latent_dim = 8
+
+[training]
+steps = 20
+batch_size = 50
+validate_every = 10
+train_images = 1000
+
+[evaluation]
+densities = ["prior", "gaussian"]
+metrics = ["exact-strings", "symbols-right", "validity", "novelty", "expression-score"]
+images = 60
+
+[evaluation.optimisation]
+trials = 2
+rounds = 2
+batch = 4
+codes = 300
+inducing = 20
+steps = 10
+decodes = 3
+
+[[runs]]
+objective = "vae"
+"""
+
+
+@pytest.fixture(scope="module")
+def expressions():
+    return load_dataset("expressions")
+
+
+@pytest.fixture
+def finished(suite_file, aebench, tmp_path):
+    suite = suite_file(text=SUITE)
+    code, told = aebench(suite)
+    assert code == 0, told
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    return suite, folder
+
+
+def rows_of(folder):
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))["rows"]
+
+
+def test_a_run_over_texts_is_whole_and_a_second_one_does_nothing(finished, aebench):
+    suite, folder = finished
+    rows = {(r["images"], r["density"], r["metric"]): r for r in rows_of(folder)}
+    assert {r["space"] for r in rows.values()} == {"sequence"}
+    assert {("reconstruction", "", "exact_strings"), ("reconstruction", "", "symbols_right")} <= (
+        rows.keys()
+    )
+    for density in ("prior", "gaussian"):
+        assert rows["sample", density, "validity"]["n_generated"] == 60
+    for way in ("bayesian", "random"):
+        assert rows["sample", way, "validity"]["n_generated"] == 2 * 2 * 4
+        assert rows["sample", way, "best_1"]["better"] == "lower"
+    before = (folder / "result.json").read_bytes()
+    code, told = aebench(suite)
+    assert code == 0 and "1 complete" in told
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_the_best_strings_in_the_arrays_have_the_scores_of_the_rows(finished):
+    _, folder = finished
+    rows = {(r["density"], r["metric"]): r["value"] for r in rows_of(folder)}
+    grammar = form("expressions-grammar")
+    with np.load(folder / "arrays.npz") as arrays:
+        for way in ("bayesian", "random"):
+            texts = [grammar.text(row) for row in arrays[f"best_{way}"].tolist()]
+            told = [rows[way, f"best_{place + 1}"] for place in range(len(texts))]
+            assert told == pytest.approx(string_scores(texts, "expressions")[0].tolist())
+            assert told == pytest.approx(arrays[f"best_{way}_scores"].tolist())
+
+
+def test_sheets_of_texts_hold_the_test_texts_and_the_samples_that_were_scored(
+    finished, expressions
+):
+    _, folder = finished
+    with np.load(folder / "arrays.npz") as arrays:
+        shown = arrays["texts_test"]
+        assert (shown == expressions.test[: len(shown), 0, 0].numpy()).all()
+        assert arrays["texts_interpolation"].shape[1:] == (6, 15)
+        assert {"texts_sample_prior", "texts_sample_gaussian", "texts_neighbours"} <= {*arrays}
+    assert not (folder / "samples.png").exists()
+
+
+def test_the_share_of_exact_strings_is_that_of_decoded_codes(finished, expressions):
+    # Decoded here symbol by symbol from the logits of the saved weights, without the evaluator.
+    import torch
+    from aebench.models import build
+    from safetensors.torch import load_file
+
+    _, folder = finished
+    options = {"width": 0.2}
+    model = build(
+        "vae", backbone="grammar-gru", image_shape=(1, 15, 12), latent_dim=8,
+        form="expressions-grammar", backbone_options=options,
+    )  # fmt: skip
+    model.load_state_dict(load_file(folder / "checkpoint.safetensors"))
+    grammar, exact, right = form("expressions-grammar"), 0, []
+    stored = expressions.test[:60]
+    with torch.no_grad():
+        logits = model.eval().decode(model.encode(model.space.prepare(stored, None)))[:, 0]
+    for row, scores in zip(stored[:, 0, 0].tolist(), logits.numpy(), strict=True):
+        stack, found = ["S"], []
+        for step in scores:
+            left = stack.pop() if stack else "Nothing"
+            allowed = [rule for rule, (side, _) in enumerate(RULES) if side == left]
+            found.append(max(allowed, key=lambda rule: step[rule]))
+            stack += [s for s in reversed(RULES[found[-1]][1]) if s in "ST"]
+        text = grammar.text(found) if not stack else ""
+        exact += text == grammar.text(row)
+        right.append(np.mean(np.array(found if text else [11] * 15) == row))
+    values = {r["metric"]: r["value"] for r in rows_of(folder) if r["images"] == "reconstruction"}
+    assert values["exact_strings"] == pytest.approx(exact / 60)
+
+
+RULES = [
+    ("S", "S+T"), ("S", "S*T"), ("S", "S/T"), ("S", "T"), ("T", "(S)"), ("T", "sS)"),
+    ("T", "eS)"), ("T", "x"), ("T", "1"), ("T", "2"), ("T", "3"), ("Nothing", ""),
+]  # fmt: skip
+
+
+def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_path, rows_in):
+    from aebench.bench.interruption import Stopped
+    from aebench.bench.optimisation import search
+
+    suite = suite_file(text=SUITE)
+    assert aebench(suite, out=tmp_path / "whole")[0] == 0
+    written = search.SavedRounds.write
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(self, candidates):
+            written(self, candidates)
+            raise Stopped
+
+        patch.setattr(search.SavedRounds, "write", stop)
+        assert aebench(suite, out=tmp_path / "stopped")[0] != 0
+    assert aebench(suite, out=tmp_path / "stopped")[0] == 0
+    assert rows_in(tmp_path / "stopped") == rows_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('dataset = "expressions"', 'dataset = "digits"'), "'digits' has none"),
+        (("steps = 20", "steps = 20\nnoise_sigma = 0.1"), "strings take no noise"),
+        (('objective = "vae"', 'objective = "maf"'), "in which"),
+    ],
+)
+def test_what_does_not_suit_texts_is_one_line(suite_file, aebench, change, said):
+    changes = [change]
+    if "digits" in change[1]:
+        changes.append(
+            ('backbone = "grammar-gru"\nbackbone_options = {width = 0.2}', 'backbone = "mlp"')
+        )
+    code, told = aebench(suite_file(*changes, text=SUITE))
+    assert code == 2 and said in told and "Traceback" not in told
+
+
+def test_a_missing_package_is_told_before_the_training(suite_file, aebench, tmp_path, monkeypatch):
+    def missing(texts, task):
+        raise ImportError("rdkit is not installed; get it with: pip install aebench[structured]")
+
+    monkeypatch.setattr(preflight, "string_scores", missing)
+    code, told = aebench(suite_file(text=SUITE))
+    assert code == 2 and "aebench[structured]" in told
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_settings_without_a_search_leave_no_trace_in_records():
+    assert "optimisation" not in Evaluation().record()
+    assert "optimisation" in Evaluation(optimisation=Optimisation(trials=1)).record()
+
+
+def test_the_code_of_texts_counts_for_texts_alone():
+    images = evaluation_identity(Evaluation(), "data")["code"]
+    texts = evaluation_identity(Evaluation(metrics=("validity",)), "data")["code"]
+    searched = evaluation_identity(Evaluation(optimisation=Optimisation(trials=1)), "data")["code"]
+    assert images != texts == searched
