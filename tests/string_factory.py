@@ -29,11 +29,13 @@ TASKS = {
 SHARES = ("validity", "uniqueness", "novelty")
 
 
-def string_rows(task="expressions", seeds=(0, 1, 2), noise=0.01, search=True, **columns):
-    """Returns rows in the shape of a structured suite at some scale."""
+def string_rows(task="expressions", seeds=(0, 1, 2), noise=0.01, only="", **columns):
+    """Returns rows in the shape of a structured suite; of models that begin with ``only``."""
     data, models, grammar, characters, size, better = TASKS[task]
     rows = []
     for name, (objective, variant, levels) in models.items():
+        if not name.startswith(only):
+            continue
         form = ("-characters", "character-gru", characters) if name[0] == "C" else None
         ending, backbone, (length, symbols) = form or ("", "grammar-gru", grammar)
         for seed in seeds:
@@ -56,11 +58,11 @@ def string_rows(task="expressions", seeds=(0, 1, 2), noise=0.01, search=True, **
                 "unit": "share",
                 "better": "higher",
             } | columns
-            rows += model_rows(shared, levels, better, lambda d=draw: noise * d.normal(), search)
+            rows += model_rows(shared, levels, better, lambda d=draw: noise * d.normal())
     return rows
 
 
-def model_rows(shared, levels, better, noise, search):
+def model_rows(shared, levels, better, noise):
     """Returns the rows of one run."""
     exact, valid, sampled, searched, best = levels
     texts = {"images": "reconstruction", "unit": "share of strings"}
@@ -73,7 +75,7 @@ def model_rows(shared, levels, better, noise, search):
         rows += [make_row(**place, metric=name, value=valid + noise()) for name in SHARES]
         score = place | {"unit": "score", "better": better}
         rows.append(make_row(**score, metric="mean_score", value=sampled + 10 * noise()))
-    for density in ("bayesian", "random") if search else ():
+    for density in ("bayesian", "random"):
         place = shared | {"images": "sample", "density": density, "n_real": None}
         place |= {"n_generated": 50, "stderr": 0.01}
         for name, value in (("validity", valid), ("single_validity", valid - 0.05)):

@@ -36,8 +36,8 @@ MEDIUM = {
     "rae-mc-samples": (5, 25_000),
     "rae-prd": (8, 80_000),
     "rae-table1-fashion-mnist": (30, 300_000),
-    "structured-expressions": (24, 24_000),
-    "structured-molecules": (15, 36_450),
+    "structured-expressions": (16, 16_000),
+    "structured-molecules": (13, 31_590),
 }
 # Runs at smoke, small and full.
 COUNTS = {
@@ -62,8 +62,8 @@ COUNTS = {
     "rae-mc-samples": (10, 10, 30),
     "precision-fashion-mini": (32, 96, 160),
     "rae-prd": (32, 32, 160),
-    "structured-expressions": (8, 8, 24),
-    "structured-molecules": (5, 5, 15),
+    "structured-expressions": (6, 8, 16),
+    "structured-molecules": (5, 5, 13),
     **{
         f"rae-{table}-{dataset}{ending}": (10, 10, 30 if ending else 50)
         for table, ending in (("table1", ""), ("table1", "-released"), ("table3", ""))

@@ -70,7 +70,7 @@ def model_name(row: Mapping[Any, Any]) -> str:
     """Returns a method's name with the papers' word for its kind and form, such as ``CVAE``."""
     objective, method = str(row["objective"]), str(row["method"])
     letter = LETTERS.get(str(row["backbone"]).partition("-")[0], "")
-    notes = _with_variant(method.removeprefix(objective))
+    notes = _notes(method.removeprefix(objective), str(row["space"]))
     if not letter:
         return method
     if objective == "vae":
@@ -92,11 +92,11 @@ def candidates_by_task(rows: Rows) -> Iterator[tuple[str, Rows]]:
         yield str(name), own
 
 
-def _with_variant(notes: str) -> str:
-    """Returns the notes of a method with words for its space; the released one goes unsaid."""
-    words = [word for word in notes.strip(" ()").split("; ") if word not in ("", RELEASED)]
-    shown = "; ".join(PROPER if word == SPACES else word for word in words)
-    return f" ({shown})" if shown else ""
+def _notes(notes: str, space: str) -> str:
+    """Returns the notes of a method with a word for its space; the released one goes unsaid."""
+    words = [word for word in notes.strip(" ()").split("; ") if word not in ("", space)]
+    words += [PROPER] if space == SPACES else []
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _listed(found: pd.Series[str]) -> str:

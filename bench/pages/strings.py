@@ -150,11 +150,15 @@ def _likelihood(texts: Rows) -> str:
         first = nats[nats["method"] == name].iloc[0].to_dict()
         units = f" with {active[name]:g} active units" if name in active else ""
         found.append(f"{name} {bound_sign(first)}{value:.3f}{units}")
+    known = (
+        f"Log-likelihoods in nats are {listed(found)}."
+        if found
+        else "No estimate of ours is to be trusted."
+    )
     return (
         f"A decoder without a code reaches {WITHOUT_CODE} nats on held-out expressions, and the "
         f"floor is log {STRINGS:,} = {floor:.3f}, so that likelihood cannot rank models there: "
-        f"{WITHOUT_CODE - floor:.3f} nats are all that a code could gain. Log-likelihoods in nats "
-        f"are {listed(found)}."
+        f"{WITHOUT_CODE - floor:.3f} nats are all that a code could gain. {known}"
     )
 
 

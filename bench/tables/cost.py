@@ -19,6 +19,7 @@ from ..comparison.cells import (
 from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.strings import without_texts
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
 from .wide import COMPUTE_NOTE, count_cell, in_layout
@@ -40,7 +41,8 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
     There is none where all trainings cost the same, or no two do.
     """
     for part in table_parts(rows, whatever_steps=True):
-        groups = list(without_floor(part.rows).groupby(["dataset", "device"], sort=True))
+        trained = without_texts(without_floor(part.rows))
+        groups = list(trained.groupby(["dataset", "device"], sort=True))
         for (dataset, device), own in groups:
             costs = {str(method): compute_seconds(of) for method, of in own.groupby("method")}
             classes = cost_classes({m: cost for m, cost in costs.items() if cost is not None})

@@ -10,6 +10,7 @@ from ..comparison.columns import columns_of
 from ..comparison.labels import score_title, unit_note
 from ..comparison.likelihoods import likelihood_places, noise_notes
 from ..comparison.parts import Part, table_parts
+from ..comparison.strings import is_text
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
@@ -28,7 +29,10 @@ CAPTION = (
 def likelihood_tables(rows: Rows) -> Iterator[Table]:
     """Yields a table for each likelihood score."""
     for part in table_parts(rows):
-        placed = part.rows[part.rows["kind"] != ""]
+        rows = part.rows
+        # Bits per dimension are of images alone.
+        of_images = rows["metric"].str.startswith("bits_per_dim")
+        placed = rows[(rows["kind"] != "") & ~(is_text(rows) & of_images)]
         for metric in sorted(placed["metric"].unique()):
             yield _likelihood_table(part, placed[placed["metric"] == metric])
 

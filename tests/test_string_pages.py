@@ -1,0 +1,158 @@
+"""Pages, pictures and boards of texts, alone and beside images."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+from aebench.bench.comparison.columns import with_places
+from aebench.bench.figures import best_strings
+from aebench.bench.figures.best_strings import drawer
+from aebench.bench.figures.run_files import RunFiles
+from aebench.bench.figures.text_sheets import sample_sheets
+from aebench.bench.pages import report
+from aebench.bench.pages.claims import findings, reading
+from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.pages.overview import build_overview
+from aebench.bench.pages.report import build_report
+from aebench.bench.tables.boards import board_entries
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("string_factory.py")))
+string_rows, proper_rows, write_string_runs = (
+    FACTORY[name] for name in ("string_rows", "proper_rows", "write_string_runs")
+)
+frame, table_rows, write_runs = (
+    FACTORY["ROWS"][name] for name in ("frame", "table_rows", "write_runs")
+)
+SIX = tuple(range(6))
+
+
+@pytest.fixture
+def no_plots(monkeypatch):
+    monkeypatch.setattr(report, "write_figures", lambda rows, arrays, folder: [])
+
+
+def verdicts(rows):
+    return {(f.effect.claim, f.effect.comparison): f.verdict for f in findings(frame(rows), {})}
+
+
+def test_a_grae_that_is_better_in_every_seed_supports_the_claims():
+    found = verdicts(string_rows("molecules", seeds=SIX, noise=0.01))
+    assert found == {
+        (claim, f"GRAE rae instead of {rival}"): "supported"
+        for claim in ("RAE vi", "RAE vii")
+        for rival in ("GVAE", "CVAE")
+    }
+
+
+def test_a_lower_score_is_the_better_one_for_expressions():
+    rows = string_rows("expressions", seeds=SIX, noise=0.001)
+    assert verdicts(rows)["RAE vii", "GRAE rae instead of CVAE"] == "supported"
+    for row in rows:  # The other way about.
+        if row["metric"] == "mean_score":
+            row["value"] = -row["value"]
+    assert verdicts(rows)["RAE vii", "GRAE rae instead of CVAE"] == "contradicted"
+
+
+def test_three_seeds_decide_nothing_and_the_page_says_what_they_could_have_seen():
+    rows = frame(string_rows("expressions"))
+    judged = findings(rows, {})
+    assert {finding.verdict for finding in judged} == {"undecided"}
+    text = reading(rows, judged)
+    assert "1.00 and 3.22 for the GRAE" in text and "0.82 and 4.74 for the CVAE" in text
+    assert "undecided (3 of 5 seeds). So many seeds find a difference of" in text
+    assert "a tie of the two is expected" in text
+
+
+def test_the_page_says_why_likelihood_ranks_no_model_of_expressions():
+    rows = frame(proper_rows("expressions"))
+    text = reading(rows, [])
+    assert "reaches 11.709 nats" in text and "log 100,000 = 11.513" in text
+    assert "GVAE (proper) ≥ -11.7" in text and "with 0 active units" in text
+    assert "log 100,000" not in reading(frame(proper_rows("molecules")), [])
+
+
+def test_random_draws_stand_beside_the_search():
+    rows = frame(string_rows("molecules", noise=0.0))
+    text = reading(rows, findings(rows, {}))
+    assert "GVAE 3.10 and 3.08" in text
+    assert "Valid are 10 to 60 % of them, and 5 to 55 % at a single decoding." in text
+
+
+def test_the_page_pictures_and_tables_are_the_same_without_the_runs(tmp_path):
+    rows = string_rows("expressions", seeds=(0,), only="CVAE")
+    rows += proper_rows("expressions", seeds=(0,))
+    write_string_runs(tmp_path, "expressions", rows)
+    files = build_report(tmp_path, cards=True)
+    names = {path.relative_to(tmp_path).as_posix() for path in files}
+    shown = ("best", "sheet-texts", "texts-interpolation", "texts-neighbours")
+    assert {f"plots/{name}.png" for name in shown} <= names
+    assert {"tables/figure2.md", "tables/best-strings.md", "cards"} <= {
+        *names,
+        *(name.partition("/")[0] for name in names),
+    }
+    before = {path: path.read_bytes() for path in files}
+    shutil.rmtree(tmp_path / "runs")
+    shutil.rmtree(tmp_path / "plots")
+    assert build_report(tmp_path, cards=True) == files
+    assert {path: path.read_bytes() for path in files} == before
+    page = (tmp_path / "README.md").read_text()
+    assert page.index("plots/best.png") < page.index("**Strings**") < page.index("Best expr")
+
+
+def test_a_folder_of_images_and_texts_reports_and_ranks_both(tmp_path, no_plots):
+    for task in ("expressions", "molecules"):
+        rows = string_rows(task, seeds=(0,)) + proper_rows(task, seeds=(0,))
+        write_runs(tmp_path / f"structured-{task}", rows, arrays=False, log=False)
+    images = table_rows(objectives=("vae", "rae"), seeds=(0,))
+    write_runs(tmp_path / "quick", images, arrays=False, log=False)
+    folders = sorted(tmp_path.iterdir())
+    for folder in folders:
+        build_report(folder)
+    build_leaderboard(folders, tmp_path)
+    build_overview(folders, tmp_path)
+    board = (tmp_path / "leaderboard.md").read_text()
+    assert "expressions, d = 25: Valid strings" in board and "Fréchet distance" in board
+    assert "| RAE vi | RAE vii |" in (tmp_path / "README.md").read_text()
+
+
+def test_a_board_ranks_models_of_grammars_and_of_characters_together():
+    entries = board_entries(frame(string_rows("molecules", seeds=SIX, noise=0.001)))
+    found = {
+        entry["objective"]: entry["rank"]
+        for entry in entries
+        if entry["place"] == "bayesian" and entry["score"].startswith("Valid")
+    }
+    assert found == {"GRAE rae": "1", "GVAE": "2", "CVAE": "3"}
+    assert "random" not in {entry["place"] for entry in entries}
+
+
+def test_without_rdkit_molecules_are_strings_and_the_picture_says_so(tmp_path, monkeypatch):
+    rows = string_rows("molecules", seeds=(0,))
+    write_string_runs(tmp_path, "molecules", rows)
+    monkeypatch.setattr(best_strings, "drawer", lambda: None)
+    [(_, figure)] = best_strings.best_plots(frame(rows), RunFiles(tmp_path))
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert "CCCCCCCCCC" in texts and "rdkit is not installed" in figure.get_suptitle()
+
+
+def test_a_molecule_is_drawn_and_what_is_none_is_not():
+    draw = drawer()
+    if draw is None:
+        pytest.skip("rdkit is not installed")
+    picture = draw("c1ccccc1")
+    assert picture.shape == (300, 420, 3) and 0 < (picture < 128).mean() < 0.2
+    assert draw("c1ccccc") is None
+
+
+def test_a_sheet_has_test_strings_and_samples_and_names_what_does_not_end(tmp_path):
+    rows = string_rows("expressions", seeds=(0,))
+    folder = write_string_runs(tmp_path, "expressions", rows)
+    [(name, figure)] = sample_sheets(frame(rows), RunFiles(folder))
+    assert name == "sheet-texts" and len(with_places(frame(rows))) > 0
+    panels = {axis.get_title(loc="left"): axis.texts[0].get_text() for axis in figure.axes[:5]}
+    assert set(panels) >= {"CVAE", "GVAE", "GRAE rae"}
+    assert panels["GVAE"].startswith("test strings\n  1/3+(x)+sin(x*x)")
+    assert "gmm-10" in panels["GVAE"]
