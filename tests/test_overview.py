@@ -37,7 +37,7 @@ def test_the_page_has_a_verdict_of_each_suite_on_each_claim(tmp_path):
     text = path.read_text()
     found = ("supported", "supported", "supported", "-", "-", "-", "-", "-")
     assert f"| one (scale: small) | {' | '.join(found)} | 1,000 steps" in text
-    found = ("undecided", "undecided", "undecided", "-", "-", "-")
+    found = ("undecided", "undecided", "undecided", "-", "-", "-", "-", "-")
     assert f"| two (scale: small) | {' | '.join(found)} | 1,000 steps" in text
 
 
