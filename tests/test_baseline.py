@@ -80,7 +80,10 @@ def test_the_baseline_is_small_and_has_every_run_of_its_suite(baseline_rows):
 def test_the_stored_features_are_committed_and_cover_most_metrics():
     expected = json.loads((BASELINE / "expected.json").read_text())["metrics"]
     covered = {name.partition("/")[0] for name in expected}
-    assert len(covered) >= 0.8 * len(metric_lookup.metrics())
+    # Those of texts work on no features; their known answers are in test_metrics_texts.py.
+    known = metric_lookup.metrics().values()
+    of_features = [m for m in known if not metric_lookup.TEXTS & {*m.needs}]
+    assert len(covered) >= 0.8 * len(of_features)
     assert np.isfinite(list(expected.values())).all()
 
 
