@@ -28,7 +28,7 @@ def test_the_report_is_whole_and_a_second_one_changes_nothing(tmp_path):
     files = build_report(tmp_path)
     names = {path.relative_to(tmp_path).as_posix() for path in files}
     assert {"results.csv", "tables/fd.csv", "tables/fd.md", "tables/fd.tex"} <= names
-    assert {"plots/sheet.png", "plots/sheet.pdf", "README.md"} <= names
+    assert {"plots/sheet.png", "README.md"} <= names
     before = {path: path.read_bytes() for path in files}
     assert build_report(tmp_path) == files
     assert {path: path.read_bytes() for path in files} == before
@@ -146,7 +146,7 @@ def test_without_runs_and_arrays_the_plots_that_need_them_stay_and_stay_listed(t
     for name in ("runs", "arrays"):
         shutil.rmtree(tmp_path / name)
     build_report(tmp_path)
-    assert read_list(tmp_path) == before and (tmp_path / "plots/sheet.pdf").is_file()
+    assert read_list(tmp_path) == before and (tmp_path / "plots/sheet.png").is_file()
 
 
 def test_a_lost_seed_is_named_in_its_own_space():

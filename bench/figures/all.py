@@ -10,7 +10,7 @@ from .run_files import RunFiles
 
 
 def write_figures(rows: Rows, runs: RunFiles, folder: Path) -> list[Path]:
-    """Writes the plots as PNG and PDF and returns the files."""
+    """Writes the plots and returns the files."""
     import matplotlib as mpl
 
     paths: list[Path] = []

@@ -141,13 +141,16 @@ def picture_table(
 def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     """Writes a figure as PNG and PDF, with the same bytes for the same content.
 
-    The PNG has 256 colours.
+    The PNG has 256 colours. What shows images has no PDF, which would be larger and no sharper.
     """
     import matplotlib as mpl
 
     paths = []
     _show_names_as_they_are(figure)
-    for ending, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+    kinds: list[tuple[str, dict[str, None]]] = [("png", {"Software": None})]
+    if not any(axis.images for axis in figure.axes):
+        kinds.append(("pdf", {"CreationDate": None}))
+    for ending, metadata in kinds:
         stream = io.BytesIO()
         with mpl.rc_context(STYLE):
             figure.savefig(stream, format=ending, metadata=metadata)
