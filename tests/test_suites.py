@@ -14,6 +14,7 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.identity import CHOICES
 from aebench.bench.evaluation.interpolation import KINDS
 from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.bench.pages.report import build_report
 from aebench.bench.runs.preflight import check_suite
 from aebench.bench.runs.run_rows import place_columns
 from aebench.bench.suites.suite import WIDTHS, load_suite
@@ -349,6 +350,19 @@ def test_a_suite_runs_from_end_to_end_at_smoke(name, aebench, tmp_path):
     rows = run_smoke(name, aebench, tmp_path)
     kinds = {row["kind"] for row in rows if row["metric"] == "bits_per_dim"}
     assert kinds >= {"exact", "lower bound"}
+
+
+def test_a_suite_of_texts_runs_and_reports_from_end_to_end_at_smoke(aebench, tmp_path):
+    chosen = ("--set", "scale=smoke", "--only", "objective=rae", "--quiet")
+    code, told = aebench("structured-expressions", *chosen)
+    assert code == 0, told
+    names = {
+        path.relative_to(tmp_path / "out").as_posix() for path in build_report(tmp_path / "out")
+    }
+    assert {"tables/figure2.md", "tables/strings.md", "tables/codes.md"} <= names
+    assert {"plots/sheet-texts.png", "plots/texts-interpolation.png"} <= names
+    table = (tmp_path / "out" / "tables" / "figure2.md").read_text()
+    assert "GRAE rae" in table and "Ours: for each seed 1 search of 1 round of 2" in table
 
 
 @pytest.mark.long

@@ -23,7 +23,6 @@ from .canvas import (
     hide_axis,
     label_width,
     new_figure,
-    new_panels,
     title_above,
     wrapped,
 )
@@ -67,26 +66,38 @@ def _found(rows: Rows, runs: RunFiles) -> Iterator[tuple[str, str, str, Best]]:
 
 
 def _curves(found: Best, title: str) -> Figure:
-    figure, axes = new_panels(len(found), (0.4, 0.5), (2.4, 2.9))
-    panels = zip(axes.flat, found.items(), strict=False)
-    for at, (axis, (method, texts)) in enumerate(panels):
+    """Returns a panel for each method, at most four side by side, and its legend under it."""
+    columns = min(4, len(found))
+    lines = -(-len(found) // columns)
+    figure, axes = new_figure(
+        *(0.4 + 2.5 * columns, 0.5 + 3.0 * lines),
+        nrows=2 * lines,
+        ncols=columns,
+        height_ratios=[3.0, 1.0] * lines,
+    )
+    for axis in (*axes[1::2].flat, *axes[::2].flat[len(found) :]):
+        hide_axis(axis)
+    panels = zip(axes[::2].flat, axes[1::2].flat, found.items(), strict=False)
+    for at, (axis, below, (method, texts)) in enumerate(panels):
         axis.plot(POINTS, TARGET, color="0.75", lw=2.5, label="1/3 + x + sin(x·x)")
         for (score, text), look in zip(texts, LOOKS, strict=False):
-            values = expression_values(text)
-            axis.plot(POINTS, values, lw=0.9, label=f"{score:.3f}  {text}", **look)
-        axis.set(xlim=(-WIDE, WIDE), ylim=(-HIGH, HIGH), xlabel="x")
+            axis.plot(POINTS, expression_values(text), lw=0.9, **look, label=_named(score, text))
+        axis.set(xlim=(-WIDE, WIDE), ylim=(-HIGH, HIGH), xticks=(-4, -2, 0, 2, 4), xlabel="x")
+        axis.set_yticks((-5, 0, 5))
         axis.set_title(wrapped(method, 2.2))
-        axis.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False, handlelength=1.6
-        )
-        if at % axes.shape[1] == 0:
+        if at % columns == 0:
             axis.set_ylabel("value")
+        below.legend(*axis.get_legend_handles_labels(), loc="upper center", frameon=False)
     note = (
         "grey: the target; a score of 0 is the target itself, lower is better; shown is the "
         "middle half of what is scored"
     )
     title_above(figure, f"Best expressions · {title}\n{note}")
     return figure
+
+
+def _named(score: float, text: str) -> str:
+    return f"{score:.3f}  {text}"
 
 
 def _molecules(found: Best, title: str) -> Figure:

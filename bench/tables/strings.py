@@ -124,8 +124,8 @@ def _searches(rows: Rows) -> Iterator[str]:
             found.add(tuple(int(asked.get(name, 0)) for name in ("trials", "rounds", "batch")))
     for trials, rounds, batch in sorted(found):
         yield (
-            f"Ours: for each seed {trials} search{'' if trials == 1 else 'es'} of {rounds} rounds "
-            f"of {batch} candidates."
+            f"Ours: for each seed {trials} search{'' if trials == 1 else 'es'} of {rounds} "
+            f"round{'' if rounds == 1 else 's'} of {batch} candidates."
         )
 
 
