@@ -8,10 +8,13 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from aebench.bench.evaluation.metric_lookup import compute_scores, find_metric, metrics
 from aebench.metrics import string_scores
 from aebench.metrics.memory import Memory, remembering
+from aebench.metrics.rate import rate
 from rdkit import Chem
+from torch.distributions import Independent, Normal, kl_divergence
 
 EXPRESSIONS = ["x", "x+1", "x+1", "sin(x)", "2*x", "x+", "", "3", "3", "3", "exp(x)/2", "x*x"]
 MOLECULES = [
@@ -314,3 +317,16 @@ def test_standard_errors_are_the_spread_over_repeated_draws(name):
 def test_what_a_metric_needs_and_is_called_stays_as_suites_ask():
     assert find_metric("fcd").needs == ("real_texts", "generated_texts", "task")
     assert find_metric("symbols-right").better == "higher"
+
+
+def test_the_rate_is_the_mean_kl_of_the_encoder_to_the_prior():
+    generator = np.random.default_rng(0)
+    mean, log_sigma = generator.normal(size=(2, 50, 3))
+    inner = Independent(Normal(torch.from_numpy(mean), torch.from_numpy(log_sigma).exp()), 1)
+    outer = Independent(Normal(torch.zeros(3).double(), torch.ones(3).double()), 1)
+    wanted = kl_divergence(inner, outer).numpy()
+    found = rate(posterior_mean=mean, posterior_log_sigma=log_sigma)["rate"]
+    assert found.value == pytest.approx(wanted.mean(), rel=1e-12)
+    assert found.stderr == pytest.approx(wanted.std(ddof=1) / 50**0.5, rel=1e-12)
+    with pytest.raises(ValueError, match="log_sigma"):
+        rate(posterior_mean=mean, posterior_log_sigma=log_sigma[:, :2])

@@ -14,7 +14,8 @@ from ...models.registry import UnknownName, unknown_name
 # What only a run over texts has.
 GENERATED_TEXTS = frozenset({"generated_texts"})
 PAIRED_TEXTS = frozenset({"reconstructed_texts", "reconstructed_symbols"})
-TEXTS = GENERATED_TEXTS | PAIRED_TEXTS | {"real_texts", "real_symbols", "training_texts"}
+TEXTS = GENERATED_TEXTS | PAIRED_TEXTS
+TEXTS |= {"real_texts", "real_symbols", "training_texts", "posterior_mean", "posterior_log_sigma"}
 
 
 def metrics() -> dict[str, Metric]:

@@ -46,6 +46,22 @@ class TextOutputs(Outputs):
         return self.draw(temperature * codes, self._stream(f"symbols/{density}"))
 
     @cached_property
+    @torch.no_grad()
+    def posterior(self) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation (N, L) of q(z|x) of the first test texts.
+
+        Raises:
+            ValueError: The objective's encoder is not a distribution.
+        """
+        posterior = getattr(self.objective, "posterior", None)
+        if posterior is None:
+            raise ValueError("the encoder gives codes, not a distribution")
+        prepare, device = self.objective.space.prepare, self.device
+        parts = [posterior(prepare(part.to(device), None)) for part in self.real.split(BATCH)]
+        mean, log_sigma = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        return mean, log_sigma
+
+    @cached_property
     def test_symbols(self) -> Tensor:
         """The most likely symbols at the codes of the first test texts."""
         return self.decode(self._through(self.test_codes))

@@ -49,6 +49,8 @@ class TextEvaluator(Evaluator):
             "training_texts": lambda item: given.training_texts,
             "generated_texts": lambda item: given.texts(given.images(item.images, item.density)),
             "codes": lambda item: given.test_codes.numpy(),
+            "posterior_mean": lambda item: given.posterior[0].numpy(),
+            "posterior_log_sigma": lambda item: given.posterior[1].numpy(),
         }
 
     def scored_items(self) -> Iterator[Item]:
