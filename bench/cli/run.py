@@ -77,6 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     device = chosen_device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     check_writable(out)
+    from ..runs.asked import write_asked
     from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
     from ..runs.request import Request
@@ -95,6 +96,8 @@ def _run(args: argparse.Namespace) -> int:
     ended, rest = sort_out(requests, todays, known) if known else ([], requests)
     if known:
         _tell_doubts(known)
+    if rest:
+        write_asked(out, suite.configs)
     work = Work(suite, requests, rest, ended, known)
     return _carry_out(work, dispatcher_for(args.workers, device, len(rest)), quiet=args.quiet)
 
