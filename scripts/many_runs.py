@@ -2,10 +2,10 @@
 
     python scripts/many_runs.py FOLDER --runs 10000
 
-Ten seeds of each value of the VAE's decoder_rho. One run is trained; the others are its files under
-their own digests, with their own seed, option, recipe and a value moved a little. Files that say
-nothing of the run are links to one copy. `aebench run FOLDER/many.toml --out FOLDER` takes all of
-them for its own.
+Ten seeds of each value of the VAE's decoder_rho. One run is trained; the others are its files
+under their own digests, with their own seed, option and recipe, and values moved a little. Files
+that say nothing of the run are links to one copy. `aebench run FOLDER/many.toml --out FOLDER`
+takes all of them for its own.
 """
 
 from __future__ import annotations

@@ -87,13 +87,13 @@ def read_results(directory: Path) -> Results:
     records = read_table(table, warnings, recipes) if table.is_file() else []
     table_is_sound = not warnings
     _read_recipes(directory / RECIPES, warnings, recipes)
-    found: list[Record] = []
+    own_rows: list[Record] = []
     replaced: set[str] = set()
     for run in sorted(path for path in directory.glob("runs/*") if path.is_dir()):
         if own := _read_run(run, warnings, recipes):
             replaced.add(run.name)
-            found += own
-    records = [record for record in records if record["run"] not in replaced] + found
+            own_rows += own
+    records = [record for record in records if record["run"] not in replaced] + own_rows
     if not records:
         found = " ".join(warnings[:NAMED]) or "Run `aebench run` first."
         found += f" {len(warnings) - NAMED} more like these." if len(warnings) > NAMED else ""
