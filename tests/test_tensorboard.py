@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aebench.bench.cli.main import main
 from aebench.bench.runs import tensorboard
-from aebench.bench.runs.dispatch import Event
+from aebench.bench.runs.dispatch import Done, Event
 from aebench.bench.runs.request import Request
 from aebench.bench.suites.suite import load_suite
 
@@ -98,14 +98,19 @@ def test_a_log_that_was_cut_back_and_went_on_leaves_no_point_twice(suite, tmp_pa
     assert scalars(events) == logged(log)
 
 
-def test_a_tracker_that_fails_is_told_once_and_stops_no_run(suite, tmp_path, monkeypatch, caplog):
+def test_a_tracker_that_fails_is_told_once_and_never_raises(suite, tmp_path, monkeypatch, caplog):
     def broken(self):
         raise RuntimeError("no space for events")
 
     monkeypatch.setattr(tensorboard.Curves, "read", broken)
     monkeypatch.setattr(tensorboard, "find_spec", lambda name: True)
-    words = ["--out", str(tmp_path / "out"), "--quiet", "--track", "tensorboard"]
-    assert main(["run", str(suite), *words]) == 0
+    (config,) = load_suite(str(suite)).configs
+    request = Request(config, tmp_path / "out")
+    tracker = tensorboard.TensorBoard([request])
+    for _ in range(3):
+        tracker.listen(Event(config.digest, "training"))
+    tracker.finish(Done(request, "trained"))
+    tracker.close()
     assert caplog.text.count("no space for events") == 1
 
 
