@@ -15,7 +15,10 @@ from types import FrameType
 from ...models.registry import UnknownName
 from ..errors import RunFailed, UserError, one_line
 
-COMMANDS = ("list", "run", "tune", "report", "evaluate", "check", "compare", "data", "doctor")
+COMMANDS = (
+    *("list", "run", "tune", "watch", "report", "evaluate", "check", "compare", "data"),
+    "doctor",
+)
 NOT_WRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 )

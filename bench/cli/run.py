@@ -23,9 +23,10 @@ from .words import (
 )
 
 if TYPE_CHECKING:
-    from ..runs.dispatch import Dispatcher, Done
+    from ..runs.dispatch import Dispatcher, Done, Event
     from ..runs.known import KnownRows
     from ..runs.request import Request
+    from ..runs.tensorboard import TensorBoard
     from ..suites.suite import Suite
 
 
@@ -42,6 +43,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list the runs, check them and stop"
+    )
+    parser.add_argument(
+        "--track", choices=("tensorboard",), help="write curves and scores for a tracker, too"
     )
     parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
     parser.add_argument(
@@ -77,9 +81,11 @@ def _run(args: argparse.Namespace) -> int:
     device = chosen_device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     check_writable(out)
+    from ..runs.asked import write_asked
     from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
     from ..runs.request import Request
+    from ..runs.tensorboard import TensorBoard
     from ..training.engine import decline_graphs
 
     if args.deterministic:
@@ -95,19 +101,23 @@ def _run(args: argparse.Namespace) -> int:
     ended, rest = sort_out(requests, todays, known) if known else ([], requests)
     if known:
         _tell_doubts(known)
-    work = Work(suite, requests, rest, ended, known)
+    track = TensorBoard(rest) if args.track else None
+    if rest:
+        write_asked(out, suite.configs)
+    work = Work(suite, requests, rest, ended, known, track)
     return _carry_out(work, dispatcher_for(args.workers, device, len(rest)), quiet=args.quiet)
 
 
 @dataclass
 class Work:
-    """A suite's runs: all, those to carry out, those that ended, and what was known before."""
+    """A suite's runs: all, those to carry out, those that ended; what was known; who listens."""
 
     suite: Suite
     requests: list[Request]
     rest: list[Request]
     ended: list[Done]
     known: KnownRows | None
+    track: TensorBoard | None = None
 
 
 def folder_name(suite: Suite) -> str:
@@ -122,9 +132,21 @@ def _carry_out(work: Work, dispatcher: Dispatcher, *, quiet: bool) -> int:
     started = time.monotonic()
     try:
         with Display(work.rest, quiet=quiet) as display:
-            for done in dispatcher.map(work.rest, display.listen):
-                work.ended.append(done)
-                display.finish(done)
+            listeners: list[Display | TensorBoard] = [display]
+            listeners += [work.track] if work.track else []
+
+            def listen(event: Event) -> None:
+                for listener in listeners:
+                    listener.listen(event)
+
+            try:
+                for done in dispatcher.map(work.rest, listen):
+                    work.ended.append(done)
+                    for listener in listeners:
+                        listener.finish(done)
+            finally:
+                if work.track:
+                    work.track.close()
         lost_floor = _write_floors(work)
     except Stopped:
         raise RunFailed(

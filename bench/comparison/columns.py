@@ -102,19 +102,20 @@ def method_labels(rows: Rows) -> list[str]:
     # Where rows have several spaces, a method without its space would be read as like the others.
     trained = ~is_reference(rows)
     varied = {"space": trained & (rows.loc[trained, "space"].nunique() > 1)} | varied
-    notes = [
-        [variant_text(row["variant"]), *(row[name] for name in varied if varied[name].iloc[at])]
-        for at, row in enumerate(rows.to_dict("records"))
-    ]
+    texts = {variant: variant_text(variant) for variant in rows["variant"].unique()}
+    notes = [[texts[variant]] for variant in rows["variant"]]
+    for name, is_told in varied.items():
+        for own_notes, value, told in zip(notes, rows[name], is_told, strict=True):
+            own_notes.extend([value] if told else [])
     labels = map(_label, rows["objective"], notes)
     alike = rows.assign(label=list(labels)).groupby([*IN_ONE_COLUMN, "label"], dropna=False)
     for places in alike.indices.values():
         own = rows.iloc[places]
         if own["recipe"].nunique() > 1:
-            texts = dict(zip(own["recipe"], own["settings"], strict=True))
-            told = recipe_notes({recipe: settings_of(text) for recipe, text in texts.items()})
+            settings = dict(zip(own["recipe"], own["settings"], strict=True))
+            named = recipe_notes({recipe: settings_of(text) for recipe, text in settings.items()})
             for at, recipe in zip(places, own["recipe"], strict=True):
-                notes[at].append(told[recipe])
+                notes[at].append(named[recipe])
     return list(map(_label, rows["objective"], notes))
 
 
@@ -181,7 +182,9 @@ def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
     settings = [settings_of(text) for text in rows["variant"]]
     values = [own.pop(name, None) for own in settings]
     rest = rows.assign(variant=[variant_of(own) for own in settings])
-    less = [_settings_without(name, row) for row in rest.to_dict("records")]
+    less = [
+        _settings_without(name, row) for row in rest[["settings", *SETTINGS]].to_dict("records")
+    ]
     texts = [canonical_json(own) for own in less]
     rest = rest.assign(recipe=[recipe_of(own) for own in less], settings=texts)
     return values, rest.assign(method=method_labels(rest))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LARGEST_BYTES = 8 << 30
+LARGEST_HEADER = 100 << 20  # As safetensors allows.
 
 
 class BadCheckpoint(ValueError):
@@ -75,6 +76,20 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{', or `pip install --upgrade aebench`' if newer else ''}."
         )
     return tensors, record
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Returns the record of a checkpoint from its first bytes alone; empty where it has none.
+
+    The tensors are not read, so the checksum is not checked: for what is shown, not for results.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, LARGEST_HEADER)))
+        return dict(json.loads(header["__metadata__"]["record"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ..errors import UserError
 from .storage import remove_leftovers
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCK = ".lock"
+HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 @contextlib.contextmanager
@@ -26,7 +29,7 @@ def held(folder: Path) -> Iterator[bool]:
         UserError: The folder cannot be written.
         OSError: The disk is full.
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -45,3 +48,26 @@ def held(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool | None:
+    """Returns whether a process holds a run's lock, here or on another machine; none if unknown.
+
+    A shared lock is asked for and given back at once. Nothing is written, other watchers do not
+    notice, and a worker that arrives in that instant takes the run at its next try.
+    """
+    try:
+        import fcntl
+
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno in HELD else None
+    finally:
+        os.close(descriptor)
+    return False

@@ -84,10 +84,20 @@ def read_per_image(folder: Path) -> dict[ScoreKey, PerImage]:
         UserError: A file is damaged.
     """
     found = read_file(folder / COMMITTED)
+    own: dict[ScoreKey, PerImage] = {}
+    replaced: set[str] = set()
     for path in sorted(folder.glob(f"runs/*/{FILE}")):
         run = path.parent.name
-        kept = {key: value for key, value in found.items() if key.run != run}
-        found = kept | {k: v for k, v in read_file(path).items() if k.run == run}
+        replaced.add(run)
+        own |= {k: v for k, v in read_file(path).items() if k.run == run}
+    return {k: v for k, v in found.items() if k.run not in replaced} | own
+
+
+def by_run(scores: Mapping[ScoreKey, PerImage]) -> dict[str, dict[ScoreKey, PerImage]]:
+    """Returns scores by the run that they are of."""
+    found: dict[str, dict[ScoreKey, PerImage]] = {}
+    for key, score in scores.items():
+        found.setdefault(key.run, {})[key] = score
     return found
 
 

@@ -84,12 +84,16 @@ def read_results(directory: Path) -> Results:
     warnings: list[str] = []
     recipes: Recipes = {}
     table = directory / "results.csv"
-    records = _read_table(table, warnings, recipes) if table.is_file() else []
+    records = read_table(table, warnings, recipes) if table.is_file() else []
     table_is_sound = not warnings
     _read_recipes(directory / RECIPES, warnings, recipes)
+    own_rows: list[Record] = []
+    replaced: set[str] = set()
     for run in sorted(path for path in directory.glob("runs/*") if path.is_dir()):
         if own := _read_run(run, warnings, recipes):
-            records = [record for record in records if record["run"] != run.name] + own
+            replaced.add(run.name)
+            own_rows += own
+    records = [record for record in records if record["run"] not in replaced] + own_rows
     if not records:
         found = " ".join(warnings[:NAMED]) or "Run `aebench run` first."
         found += f" {len(warnings) - NAMED} more like these." if len(warnings) > NAMED else ""
@@ -197,6 +201,35 @@ def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
     return [path, sums, path.with_name(RECIPES)]
 
 
+def read_table(path: Path, warnings: list[str], recipes: Recipes) -> list[Record]:
+    """Returns the whole rows of a ``results.csv``, without its runs' directories.
+
+    Args:
+        path: The file.
+        warnings: Gets a line for each thing that could not be used.
+        recipes: Gets the settings of rows of an older schema.
+    """
+    sums = path.with_name(path.name + ".sha256")
+    known = _sums(sums) if sums.is_file() else None
+    records: list[Record] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for cells in csv.DictReader(stream):
+                records.append(_record_of(cells, known, path, len(records) + 1, warnings))
+    except (UnicodeDecodeError, csv.Error) as error:
+        warnings.append(
+            f"'{path}', after record {len(records)}: {error}; the rest is left out. Restore the "
+            "file, or `aebench run` again."
+        )
+    seen = {checksum(record)[:16] for record in records if record}
+    lost = len(known - seen) if known else 0
+    bad = sum(not record for record in records)
+    if lost > bad:
+        warnings.append(f"'{path}': {lost - bad} rows were removed by hand; restore the file.")
+    runs = path.parent / "runs"
+    return [todays(record, runs / record["run"], recipes) for record in records if record]
+
+
 def _read_recipes(path: Path, warnings: list[str], recipes: Recipes) -> None:
     if not path.is_file():
         return
@@ -226,28 +259,6 @@ def _read_run(run: Path, warnings: list[str], recipes: Recipes) -> list[Record]:
         return []
     recipes |= own
     return records
-
-
-def _read_table(path: Path, warnings: list[str], recipes: Recipes) -> list[Record]:
-    sums = path.with_name(path.name + ".sha256")
-    known = _sums(sums) if sums.is_file() else None
-    records: list[Record] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for cells in csv.DictReader(stream):
-                records.append(_record_of(cells, known, path, len(records) + 1, warnings))
-    except (UnicodeDecodeError, csv.Error) as error:
-        warnings.append(
-            f"'{path}', after record {len(records)}: {error}; the rest is left out. Restore the "
-            "file, or `aebench run` again."
-        )
-    seen = {checksum(record)[:16] for record in records if record}
-    lost = len(known - seen) if known else 0
-    bad = sum(not record for record in records)
-    if lost > bad:
-        warnings.append(f"'{path}': {lost - bad} rows were removed by hand; restore the file.")
-    runs = path.parent / "runs"
-    return [todays(record, runs / record["run"], recipes) for record in records if record]
 
 
 def _sums(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME, Record, checksum
 from .figure_file import FigureFile, figures_digest
-from .per_image import PerImage, ScoreKey, read_per_image
+from .per_image import PerImage, ScoreKey, by_run, read_per_image
 
 Origin = dict[str, Any]
 Trainings = dict[str, Origin]  # By run.
@@ -100,11 +100,11 @@ def write_trainings(folder: Path, records: Iterable[Record], figures: FigureFile
         The file; empty where nothing is on record of any run.
     """
     own, known = read_trainings(folder), read_committed(folder / COMMITTED)
-    scores = read_per_image(folder)
+    scores = by_run(read_per_image(folder))
     found: Trainings = {}
     for run, rows in rows_by_run(records).items():
         if run in own and own[run] != known.get(run):
-            arrays = arrays_digest(run, figures, scores)
+            arrays = arrays_digest(run, figures, scores.get(run, {}))
             found[run] = {**own[run], ROWS: rows_digest(rows), ARRAYS: arrays}
         elif run in own:
             found[run] = own[run]
@@ -141,9 +141,15 @@ def rows_digest(rows: Iterable[Record]) -> str:
 
 
 def arrays_digest(run: str, figures: FigureFile, scores: Mapping[ScoreKey, PerImage]) -> str:
-    """Returns a checksum of all arrays of a run: those of figures and those of single images."""
+    """Returns a checksum of all arrays of a run: those of figures and those of single images.
+
+    Args:
+        run: The run's name.
+        figures: The figures of its folder.
+        scores: The run's own log-likelihoods of single images.
+    """
     digest = hashlib.sha256(figures_digest(figures.arrays(run)).encode())
-    own = {canonical_json(key): score for key, score in scores.items() if key.run == run}
+    own = {canonical_json(key): score for key, score in scores.items()}
     for key, score in sorted(own.items()):
         digest.update(key.encode())
         for part in (score.images, score.values, score.upper):

@@ -13,7 +13,7 @@ from ..evaluation.identity import CHOICES, evaluation_identity
 from ..files.storage import canonical_json
 from ..records.equivalence import known_pairs, same_scores
 from ..records.figure_file import FigureFile
-from ..records.per_image import read_per_image
+from ..records.per_image import PerImage, ScoreKey, by_run, read_per_image
 from ..records.results import Record, read_results, records_of
 from ..records.trainings import (
     ARRAYS,
@@ -55,7 +55,7 @@ class KnownRows:
             return None
         try:
             found = self._trainings.get(run, {})
-            arrays = arrays_digest(run, self._figures, self._scores)
+            arrays = arrays_digest(run, self._figures, self._scores.get(run, {}))
         except UserError as error:
             self.doubts[run] = str(error)
             return None
@@ -120,8 +120,8 @@ class KnownRows:
         return FigureFile(self.out, [])
 
     @cached_property
-    def _scores(self) -> Mapping[Any, Any]:
-        return read_per_image(self.out)
+    def _scores(self) -> dict[str, dict[ScoreKey, PerImage]]:
+        return by_run(read_per_image(self.out))
 
 
 def sort_out(
