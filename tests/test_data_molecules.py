@@ -231,7 +231,7 @@ FILES = {
         (smi("CC", "CO", "C" * 100), "a.smi", "line 3: 'CCC.*' has 401 productions; "),
         (smi("CC", "CO", "C" * 121), "a.smi", "line 3: 'CCC.*' has 121 characters; "),
     ],
-    "a molecule that rdkit rejects, in `aebench data`": [
+    "a molecule that rdkit rejects, in `aebench data` or where a run scores strings": [
         (
             smi("CC", "C1CC", "CO", "CC(C)(C)(C)C"),
             "a.smi",
@@ -266,7 +266,7 @@ def test_a_file_of_smiles_is_read_or_refused_as_the_page_says(tmp_path, line, at
     assert "\n" not in str(raised.value)
 
 
-def test_a_training_does_not_ask_rdkit(tmp_path):
+def test_reading_molecules_does_not_ask_rdkit(tmp_path):
     (tmp_path / "a.smi").write_bytes(smi("CC", "C1CC", "CO", "CN"))
     assert len(load_dataset(f"smiles:{tmp_path / 'a.smi'}").train) == 2
 

@@ -6,18 +6,21 @@ import runpy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aebench.bench.comparison.columns import with_places
+from aebench.bench.data.dataset import find_source
 from aebench.bench.figures import best_strings
 from aebench.bench.figures.best_strings import drawer
 from aebench.bench.figures.run_files import RunFiles
-from aebench.bench.figures.text_sheets import sample_sheets
+from aebench.bench.figures.text_sheets import _around, sample_sheets
 from aebench.bench.pages import report
 from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.leaderboard import build_leaderboard
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.pages.report import build_report
 from aebench.bench.tables.boards import board_entries
+from aebench.models import form
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("string_factory.py")))
 string_rows, proper_rows, write_string_runs = (
@@ -156,3 +159,10 @@ def test_a_sheet_has_test_strings_and_samples_and_names_what_does_not_end(tmp_pa
     assert set(panels) >= {"CVAE", "GVAE", "GRAE rae"}
     assert panels["GVAE"].startswith("test strings\n  1/3+(x)+sin(x*x)")
     assert "gmm-10" in panels["GVAE"]
+
+
+@pytest.mark.parametrize("dataset", ["expressions", "expressions-characters"])
+def test_a_text_without_a_character_is_called_empty_in_every_form(dataset):
+    padding = form(find_source(dataset).form).padding
+    arrays = {"texts_neighbours": np.full((2, 15), padding, dtype=np.uint8)}
+    assert _around(arrays, dataset) == ["(empty)", "  (empty)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import runpy
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from aebench.bench.records.compact import compact_arrays
 from aebench.bench.records.figure_file import encode_figures
 from aebench.bench.tables.best_strings import best_string_tables
 from aebench.bench.tables.printed_strings import printed
-from aebench.bench.tables.strings import string_tables
+from aebench.bench.tables.strings import _searches, string_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("string_factory.py")))
 string_rows, proper_rows, text_arrays = (
@@ -84,6 +85,12 @@ def test_one_seed_has_the_error_over_its_searches():
     table = one_seed("expressions")["figure2"]
     cell = cells_of(table, "GVAE")[0]["valid"]
     assert cell.half_width == pytest.approx(1.96 * 0.01, rel=1e-3) and "± 0.020" in cell.text
+
+
+def test_one_search_of_one_round_is_told_in_the_singular():
+    asked = {"evaluation": {"optimisation": {"trials": 1, "rounds": 1, "batch": 2}}}
+    rows = frame(string_rows(seeds=(0,))).assign(settings=json.dumps(asked))
+    assert list(_searches(rows)) == ["Ours: for each seed 1 search of 1 round of 2 candidates."]
 
 
 def test_scores_of_texts_are_in_no_table_of_images():

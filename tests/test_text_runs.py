@@ -188,6 +188,19 @@ def test_a_missing_package_is_told_before_the_training(suite_file, aebench, tmp_
     assert not (tmp_path / "out" / "runs").exists()
 
 
+def test_a_molecule_without_a_score_is_named_before_the_training(suite_file, aebench, tmp_path):
+    pytest.importorskip("rdkit")
+    path = tmp_path / "own.smi"
+    path.write_text("\n".join(["C" * n for n in range(1, 70)] + ["C1CC"]), encoding="utf-8")
+    changes = [
+        ('dataset = "expressions"', f'dataset = "smiles:{path}"'),
+        ('"expression-score"', '"penalised-logp"'),
+    ]
+    code, told = aebench(suite_file(*changes, text=SUITE))
+    assert code == 2 and f"{path}, line 70: rdkit rejects 'C1CC'." in told
+    assert not (tmp_path / "out" / "runs").exists()
+
+
 def test_settings_without_a_search_leave_no_trace_in_records():
     assert "optimisation" not in Evaluation().record()
     assert "optimisation" in Evaluation(optimisation=Optimisation(trials=1)).record()

@@ -26,7 +26,7 @@ SAMPLES = 5  # Of each density.
 PATHS = 2
 SIZE = 6.0  # Points of a character.
 WIDTH, LINE = 0.6 * SIZE / 72, 1.25 * SIZE / 72  # Inches of a character and of a line.
-UNENDED = "(does not end)"
+EMPTY = "(empty)"  # Of productions that do not end, or without a character.
 SHEET = "sheet-texts"
 
 
@@ -121,7 +121,7 @@ def _around(arrays: Mapping[str, Array], dataset: str) -> list[str]:
 
 
 def _indented(texts: list[str]) -> list[str]:
-    return [f"  {_shortened(text) if text else UNENDED}" for text in texts]
+    return [f"  {_shortened(text) if text else EMPTY}" for text in texts]
 
 
 def _shortened(text: str) -> str:

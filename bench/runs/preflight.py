@@ -9,6 +9,7 @@ from ...metrics.extractor import build_extractor
 from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
 from ...models.sequences.forms import form
+from ..data.dataset import find_source
 from ..errors import UserError
 from ..evaluation.interpolation import KINDS
 from ..evaluation.metric_lookup import TEXTS, find_metric
@@ -59,6 +60,9 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
     for config in configs:
         _check_densities(config)
         _check_texts(config)
+    for name in sorted({config.dataset for config in configs if _scores_texts(config)}):
+        if ":" in name:  # A user's own: rdkit may reject a molecule, which then has no score.
+            find_source(name).check()
     return [built[_model(config)] for config in configs]
 
 
@@ -103,8 +107,13 @@ def _check_texts(config: Config) -> None:
         )
     if search.trials:
         check_installed()
-    if search.trials or any(TEXTS & set(find_metric(n).needs) for n in config.evaluation.metrics):
+    if _scores_texts(config):
         try:
             string_scores([], form(form_name).task)
         except ImportError as error:
             raise UserError(str(error)) from error
+
+
+def _scores_texts(config: Config) -> bool:
+    needs = {need for name in config.evaluation.metrics for need in find_metric(name).needs}
+    return config.evaluation.optimisation.trials > 0 or bool(TEXTS & needs)

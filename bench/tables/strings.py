@@ -45,13 +45,15 @@ FIGURE_NOTES = (
     "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
     "valid: of each candidate the most frequent valid string of many decodings counts; valid at "
     "once: a single decoding. Average score: of the candidates that score better than the worst.",
-    "1st to 3rd: the best distinct scores. In training data: candidates that are training "
+    "1st to 3rd: the scores of the best distinct strings. In training data: candidates that are training "
     "strings.",
-    "With one seed ± is 1.96 standard errors over its searches. Marks are among the searches.",
+    "With one seed ± is 1.96 standard errors over its searches, taken of their population "
+    "deviation as in print, which is too small for few of them. Marks are among the searches.",
 )
 SAMPLE_NOTES = (
     "Strings decoded from codes of each density. valid: share that is valid. unique: share of "
-    "the valid ones that differ. novel: share of those that are no training strings.",
+    "the valid ones that differ. novel: share of those that are no training strings. Average "
+    "score: of the valid ones.",
 )
 CODE_NOTES = (
     "exact: test strings that come back whole. symbols: productions or characters that come back. "
@@ -124,9 +126,13 @@ def _searches(rows: Rows) -> Iterator[str]:
             found.add(tuple(int(asked.get(name, 0)) for name in ("trials", "rounds", "batch")))
     for trials, rounds, batch in sorted(found):
         yield (
-            f"Ours: for each seed {trials} search{'' if trials == 1 else 'es'} of {rounds} "
-            f"round{'' if rounds == 1 else 's'} of {batch} candidates."
+            f"Ours: for each seed {_counted(trials, 'search', 'es')} of "
+            f"{_counted(rounds, 'round')} of {_counted(batch, 'candidate')}."
         )
+
+
+def _counted(count: int, word: str, ending: str = "s") -> str:
+    return f"{count} {word}{'' if count == 1 else ending}"
 
 
 def _samples(part: Part) -> Iterator[Table]:
