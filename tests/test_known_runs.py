@@ -48,7 +48,7 @@ KEPT = ("arrays", "results.csv", "results.csv.sha256", "recipes.json", "training
 def content(folder: Path) -> dict[str, bytes]:
     files = (p for p in folder.rglob("*") if p.is_file())
     found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
-    return {name: text for name, text in found.items() if not name.startswith("runs/")}
+    return {name: text for name, text in found.items() if not name.startswith(("runs/", "asked/"))}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..suites.config import Config
 
 SCHEMA = 1
-PREFIX = ".asked-"  # Hidden, so that it is never taken for a run.
+FOLDER = "asked"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def write_asked(out: Path, configs: Iterable[Config]) -> Path:
         OSError: The folder cannot be written or the disk is full.
     """
     runs = {config.digest: [config.label, config.training.steps] for config in configs}
-    path = out / "runs" / f"{PREFIX}{checksum(runs)[:16]}.json"
+    path = out / FOLDER / f"{checksum(runs)[:16]}.json"
     if not path.is_file():
         write_atomically(path, canonical_json({"schema": SCHEMA, "runs": runs}) + "\n")
     return path
@@ -53,11 +53,11 @@ def read_asked(out: Path) -> tuple[dict[str, Asked], list[str]]:
     """Returns the runs of all lists in a results folder, and a line for each that is damaged."""
     found: dict[str, Asked] = {}
     warnings: list[str] = []
-    for path in sorted((out / "runs").glob(f"{PREFIX}*.json")):
+    for path in sorted((out / FOLDER).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             runs = document["runs"]
-            if document["schema"] != SCHEMA or path.name != f"{PREFIX}{checksum(runs)[:16]}.json":
+            if document["schema"] != SCHEMA or path.stem != checksum(runs)[:16]:
                 raise ValueError("of another version, or edited")
             found |= {run: Asked(str(label), int(steps)) for run, (label, steps) in runs.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
