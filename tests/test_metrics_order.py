@@ -19,6 +19,7 @@ TOGETHER = {
     "denoised": "clean",
     "reconstructed_texts": "real_texts",
     "reconstructed_symbols": "real_symbols",
+    "posterior_log_sigma": "posterior_mean",
 }
 TEXTS = {"real_texts": 40, "reconstructed_texts": 40, "generated_texts": 60, "training_texts": 50}
 
@@ -37,6 +38,8 @@ def sets(kind):
     arrays["images"] = np.sort(generator.uniform(size=(60, 1, 12, 12)), axis=0)
     noise = 0.1 * generator.normal(size=arrays["images"].shape)
     arrays["reconstructions"] = arrays["images"] + noise
+    for name in ("posterior_mean", "posterior_log_sigma"):
+        arrays[name] = np.sort(generator.normal(size=(50, 3)), axis=0)
     arrays["log_prob"] = np.sort(100 * generator.normal(size=90) - 900)
     return arrays | texts(generator)
 

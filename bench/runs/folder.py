@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,7 +174,9 @@ def _unfinished(
     config = _config(run / "config.json")
     steps = asked.steps if asked else int(config.get("training", {}).get("steps", 0))
     written = max(times.values(), default=None)
-    silent = None if written is None else max(0.0, time.time() - written)
+    # A file's date is one of the clock that can be set; its age can be told by no other.
+    now = datetime.now(UTC).timestamp()
+    silent = None if written is None else max(0.0, now - written)
     begun = Standing(run.name, _label(config, ""), state, "training", steps=steps, silent=silent)
     if times.get("checkpoint.safetensors", -1.0) >= times.get("log.jsonl", 0.0):
         return replace(begun, stage="evaluation", step=steps)
