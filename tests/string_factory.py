@@ -31,7 +31,7 @@ SHARES = ("validity", "uniqueness", "novelty")
 
 def string_rows(task="expressions", seeds=(0, 1, 2), noise=0.01, only="", **columns):
     """Returns rows in the shape of a structured suite; of models that begin with ``only``."""
-    data, models, grammar, characters, size, better = TASKS[task]
+    data, models, grammar, characters, _, better = TASKS[task]
     rows = []
     for name, (objective, variant, levels) in models.items():
         if not name.startswith(only):
@@ -40,26 +40,37 @@ def string_rows(task="expressions", seeds=(0, 1, 2), noise=0.01, only="", **colu
         ending, backbone, (length, symbols) = form or ("", "grammar-gru", grammar)
         for seed in seeds:
             draw = np.random.default_rng(zlib.crc32(f"{task}{name}{seed}".encode()))
-            shared = {
-                "suite": f"structured-{task}",
-                "scale": "small",
-                "dataset": f"{data}{ending}",
-                "image_shape": f"1x{length}x{symbols}",
-                "space": "sequence-released",
-                "backbone": backbone,
-                "backbone_hash": f"{symbols:02d}" * 32,
-                "objective": objective,
-                "variant": variant,
-                "latent_dim": size,
-                "seed": seed,
-                "features": "",
-                "n_real": 1000,
-                "n_generated": 1000,
-                "unit": "share",
-                "better": "higher",
-            } | columns
+            shared = (
+                method_columns(task, (length, symbols), objective, variant, seed)
+                | {
+                    "dataset": f"{data}{ending}",
+                    "space": "sequence-released",
+                    "backbone": backbone,
+                    "n_real": 1000,
+                    "n_generated": 1000,
+                    "unit": "share",
+                    "better": "higher",
+                }
+                | columns
+            )
             rows += model_rows(shared, levels, better, lambda d=draw: noise * d.normal())
     return rows
+
+
+def method_columns(task, shape, objective, variant, seed):
+    """Returns what all rows of a run on sequences of T steps and K symbols say."""
+    length, symbols = shape
+    return {
+        "suite": f"structured-{task}",
+        "scale": "small",
+        "image_shape": f"1x{length}x{symbols}",
+        "backbone_hash": f"{symbols:02d}" * 32,
+        "objective": objective,
+        "variant": variant,
+        "latent_dim": TASKS[task][4],
+        "seed": seed,
+        "features": "",
+    }
 
 
 def model_rows(shared, levels, better, noise):
@@ -94,7 +105,7 @@ def model_rows(shared, levels, better, noise):
 
 def proper_rows(task="expressions", seeds=(0, 1, 2), **columns):
     """Returns rows of a block in the space with a likelihood."""
-    data, _, (length, symbols), _, size, _ = TASKS[task]
+    data, _, (length, symbols), *_ = TASKS[task]
     rows = []
     for objective, variant, nats, active in (
         ("vae", "", -11.72, 0),
@@ -102,21 +113,16 @@ def proper_rows(task="expressions", seeds=(0, 1, 2), **columns):
     ):
         for seed in seeds:
             draw = np.random.default_rng(zlib.crc32(f"{objective}{variant}{seed}".encode()))
-            shared = {
-                "suite": f"structured-{task}",
-                "scale": "small",
-                "dataset": data,
-                "image_shape": f"1x{length}x{symbols}",
-                "space": "sequence",
-                "backbone": "grammar-gru",
-                "backbone_hash": f"{symbols:02d}" * 32,
-                "objective": objective,
-                "variant": variant,
-                "latent_dim": size,
-                "seed": seed,
-                "features": "",
-                "n_generated": None,
-            } | columns
+            shared = (
+                method_columns(task, (length, symbols), objective, variant, seed)
+                | {
+                    "dataset": data,
+                    "space": "sequence",
+                    "backbone": "grammar-gru",
+                    "n_generated": None,
+                }
+                | columns
+            )
             exact = {"images": "reconstruction", "unit": "share", "better": "higher"}
             rows.append(make_row(**shared, **exact, metric="exact_strings", value=0.1))
             use = {"images": "test", "unit": "dimensions", "better": "none"}

@@ -17,12 +17,17 @@ from aebench.bench.data.moses import Drawn, Moses250k
 from aebench.bench.data.texts import texts
 from aebench.bench.data.zinc250k import FILE, Zinc250k
 from aebench.bench.errors import UserError
+from aebench.models.sequences.forms import form
 
 lines = runpy.run_path(str(Path(__file__).with_name("input_files.py")))["lines"]
 
 PARTS = ("train", "validation", "test")
 MOLECULES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "Cl", "=O", "c1ccccc1")]
 UNWRITABLE = ["[H]C", "[2H]C", "C" * 65]
+
+
+def texts_of(data, part):
+    return texts(form(data.form), getattr(data, part))
 
 
 @pytest.fixture(autouse=True)
@@ -78,15 +83,15 @@ def test_molecules_are_read_from_the_wheel_without_importing_it(wheel):
     data = small_moses(wheel).load()
     assert "moses" not in sys.modules
     assert [len(getattr(data, part)) for part in PARTS] == [25, 5, 10]
-    assert {*texts(data, "train"), *texts(data, "validation")} == set(MOLECULES[:-10])
-    assert set(texts(data, "test")) == set(MOLECULES[-10:])
+    assert {*texts_of(data, "train"), *texts_of(data, "validation")} == set(MOLECULES[:-10])
+    assert set(texts_of(data, "test")) == set(MOLECULES[-10:])
 
 
 def test_both_ways_of_writing_draw_the_same_molecules(wheel):
     by_rule, by_character = (small_moses(wheel, w).load() for w in ("grammar", "characters"))
     assert (by_rule.image_shape, by_character.image_shape) == ((1, 160, 76), (1, 64, 35))
     for part in PARTS:
-        assert texts(by_rule, part) == texts(by_character, part)
+        assert texts_of(by_rule, part) == texts_of(by_character, part)
 
 
 def test_what_cannot_be_written_is_counted_where_the_data_set_is_shown(wheel):
@@ -152,9 +157,9 @@ def write_zinc(root, molecules):
 def test_the_lines_of_zinc_decide_the_part_as_published(root, writing, split):
     write_zinc(root, MOLECULES)
     data = SmallZinc(writing).load(split)
-    assert sorted(texts(data, "test")) == sorted(MOLECULES[:5])
-    assert sorted(texts(data, "train")) == sorted(MOLECULES[5:36])  # 0.9 x 35, rounded down.
-    assert sorted(texts(data, "validation")) == sorted(MOLECULES[36:])
+    assert sorted(texts_of(data, "test")) == sorted(MOLECULES[:5])
+    assert sorted(texts_of(data, "train")) == sorted(MOLECULES[5:36])  # 0.9 x 35, rounded down.
+    assert sorted(texts_of(data, "validation")) == sorted(MOLECULES[36:])
 
 
 def test_within_a_part_the_lines_of_zinc_decide_nothing(root):
@@ -258,7 +263,7 @@ def test_a_file_of_smiles_is_read_or_refused_as_the_page_says(tmp_path, line, at
     if happens != "refused":
         data = source.load()
         expected = MOLECULES * 2 if "repeats" in line else MOLECULES
-        assert sorted(t for part in PARTS for t in texts(data, part)) == sorted(expected)
+        assert sorted(t for part in PARTS for t in texts_of(data, part)) == sorted(expected)
         return
     with pytest.raises(UserError, match=f".*{reason}") as raised:
         load()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ...models.registry import UnknownName
 from ...models.sequences.forms import form
 from ..data.dataset import find_source
+from ..data.texts import texts
 from ..errors import UserError
 from ..records.results import Rows
 from .strings import EXPRESSIONS, MOLECULES, SEARCH, WRITTEN, task_of
@@ -34,9 +35,8 @@ def read_texts(symbols: np.ndarray, dataset: str) -> list[str]:
         return []
     if not name:
         return []
-    writing = form(name)
     try:
-        return [writing.text(own) for own in symbols.tolist()]
+        return list(texts(form(name), symbols))
     except (ValueError, TypeError) as error:
         raise UserError(f"Saved strings of '{dataset}' cannot be read: {error}") from error
 
@@ -57,8 +57,7 @@ def best_texts(rows: Rows, arrays_of: ArraysOf, count: int = 3) -> list[tuple[fl
         arrays, sign = arrays_of(str(run)), SIGNS[task_of(str(dataset))]
         symbols, scores = arrays.get(BEST), arrays.get(f"{BEST}_scores")
         if symbols is not None and scores is not None:
-            texts = read_texts(symbols, str(dataset))
-            pairs = zip(map(float, scores), texts, strict=False)
+            pairs = zip(map(float, scores), read_texts(symbols, str(dataset)), strict=False)
             found |= {(score, text) for score, text in pairs if text and isfinite(score)}
     best: list[tuple[float, str]] = []
     for score, text in sorted(found, key=lambda pair: (sign * pair[0], pair[1])):

@@ -1,25 +1,20 @@
-"""The texts that a data set of sequences holds."""
+"""The texts that symbols stand for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...models.sequences.forms import form
-
 if TYPE_CHECKING:
-    from .splits import Dataset
+    import numpy as np
+    from torch import Tensor
+
+    from ...models.sequences.form import Form
 
 
-def texts(dataset: Dataset, part: str) -> tuple[str, ...]:
-    """Returns the texts of a part, in the order of its rows.
-
-    Args:
-        dataset: One of texts.
-        part: ``train``, ``validation`` or ``test``.
+def texts(form: Form, symbols: Tensor | np.ndarray) -> tuple[str, ...]:
+    """Returns the texts of symbols (N, ..., T) that are written in a form, in their order.
 
     Raises:
-        UnknownName: The data set holds images.
+        SequenceError: The symbols are of no text of this form.
     """
-    kind = form(dataset.form)
-    rows = getattr(dataset, part)[:, 0, 0].tolist()
-    return tuple(kind.text(row) for row in rows)
+    return tuple(form.text(row) for row in symbols.reshape(len(symbols), -1).tolist())

@@ -31,7 +31,7 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
         weights: Digest of the model's weights; empty where there is no model.
     """
     kept = {k: v for k, v in settings.record().items() if k not in CHOICES}
-    parts = _parts() | ({TEXT_EVALUATION} if _of_texts(settings) else set())
+    parts = _parts() | ({TEXT_EVALUATION} if asks_for_texts(settings) else set())
     code = evaluation_code(parts, likelihoods=settings.likelihood_images > 0)
     identity = {"code": code, "data": data, "settings": kept, "weights": weights}
     return dict(json.loads(canonical_json(identity)))
@@ -46,7 +46,7 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _of_texts(settings: Evaluation) -> bool:
+def asks_for_texts(settings: Evaluation) -> bool:
     """Returns whether something is asked for that only texts have."""
     needs = {need for name in settings.metrics for need in find_metric(name).needs}
     return settings.optimisation.trials > 0 or bool(needs & TEXTS)

@@ -36,14 +36,10 @@ class TextOutputs(Outputs):
         """Returns the most likely symbols for codes (N, L)."""
         return self._decoded(codes, None)
 
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns symbols drawn from the decoder's distribution at codes (N, L)."""
-        return self._decoded(codes, generator)
-
     def sample(self, density: str, count: int, temperature: float = 1.0) -> Tensor:
         """Returns symbols drawn at draws of codes from a density."""
         codes = self.density(density).sample(count, self._stream(f"sample/{density}"))
-        return self.draw(temperature * codes, self._stream(f"symbols/{density}"))
+        return self._decoded(temperature * codes, self._stream(f"symbols/{density}"))
 
     @cached_property
     @torch.no_grad()
@@ -68,12 +64,12 @@ class TextOutputs(Outputs):
 
     def texts(self, stored: Tensor) -> tuple[str, ...]:
         """Returns stored symbols as texts."""
-        return tuple(self.form.text(row) for row in stored.flatten(1).tolist())
+        return texts(self.form, stored)
 
     @cached_property
     def training_texts(self) -> tuple[str, ...]:
         """The texts that were trained on."""
-        return texts(self.data, "train")
+        return self.texts(self.data.train)
 
     def sheet(self) -> dict[str, Tensor]:
         """Returns what figures show, as symbols (N, T), of an interpolation (N, steps, T)."""

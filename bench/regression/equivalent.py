@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from ..comparison.columns import without_floor
 from ..errors import RunFailed, UserError
-from ..files.storage import write_atomically
+from ..files.storage import canonical_json, write_atomically
 from ..records import equivalence
 from ..records.equivalence import Pair, same_scores, same_training_code
 from ..records.provenance import now
@@ -158,7 +157,9 @@ def _evidence(
 def _write(entry: dict[str, object]) -> None:
     entries = [*equivalence.read_entries(), entry]
     try:
-        write_atomically(equivalence.FILE, json.dumps(entries, indent=1, sort_keys=True) + "\n")
+        # A line for each entry, to which the next one adds its own.
+        lines = ",\n".join(map(canonical_json, entries))
+        write_atomically(equivalence.FILE, f"[\n{lines}\n]\n")
     except OSError as error:
         raise RunFailed(
             f"'{equivalence.FILE}' cannot be written: {error.strerror or error}. Equivalence is "

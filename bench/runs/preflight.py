@@ -11,8 +11,9 @@ from ...models.densities.density import build_density
 from ...models.sequences.forms import form
 from ..data.dataset import find_source
 from ..errors import UserError
+from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
-from ..evaluation.metric_lookup import TEXTS, find_metric
+from ..evaluation.metric_lookup import find_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
 from ..suites.config import Config
@@ -60,7 +61,9 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
     for config in configs:
         _check_densities(config)
         _check_texts(config)
-    for name in sorted({config.dataset for config in configs if _scores_texts(config)}):
+    for name in sorted(
+        {config.dataset for config in configs if asks_for_texts(config.evaluation)}
+    ):
         if ":" in name:  # A user's own: rdkit may reject a molecule, which then has no score.
             find_source(name).check()
     return [built[_model(config)] for config in configs]
@@ -107,13 +110,8 @@ def _check_texts(config: Config) -> None:
         )
     if search.trials:
         check_installed()
-    if _scores_texts(config):
+    if asks_for_texts(config.evaluation):
         try:
             string_scores([], form(form_name).task)
         except ImportError as error:
             raise UserError(str(error)) from error
-
-
-def _scores_texts(config: Config) -> bool:
-    needs = {need for name in config.evaluation.metrics for need in find_metric(name).needs}
-    return config.evaluation.optimisation.trials > 0 or bool(TEXTS & needs)

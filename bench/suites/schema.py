@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import reprlib
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import pydantic
@@ -77,16 +77,14 @@ def _settings(kind: type, *, swept: bool) -> type[Table]:
     hints = get_type_hints(kind, include_extras=True)
     form = _one_or_more if swept else lambda hint: hint
     keys = {
-        field.name: (form(hints[field.name]), field.default)
+        field.name: (_settings(hints[field.name], swept=False), None)
+        if is_dataclass(hints[field.name])
+        else (form(hints[field.name]), field.default)
         for field in fields(kind)
-        if field.name not in _NESTED
     }
-    keys |= {name: (table, None) for name, table in _NESTED.items() if name in hints}
     return _table(kind.__name__, kind.__doc__, keys)
 
 
-_NESTED: dict[str, type[Table]] = {}
-_NESTED["optimisation"] = _settings(Optimisation, swept=False)
 _HINTS = get_type_hints(Config, include_extras=True)
 _TABLES = {
     "training": _settings(Training, swept=True),
@@ -113,7 +111,8 @@ _SCALED = _table(
     {**_KEYS, "runs": (_BLOCKS, None)},
 )
 _TABLES["scales"] = _table("Scales", "What each scale is.", dict.fromkeys(SCALES, (_SCALED, None)))
-_TABLES |= dict.fromkeys(SCALES, _SCALED) | _NESTED
+_TABLES |= dict.fromkeys(SCALES, _SCALED)
+_TABLES["optimisation"] = _settings(Optimisation, swept=False)
 SuiteFile = _table(
     "Suite",
     f"""A set of runs. Settings here are for all runs; [[runs]] and the scale change them.
