@@ -9,6 +9,7 @@ from statistics import fmean, pstdev
 from .candidates import Candidates
 
 BEST = 3
+ALIKE = 1e-6  # Scores that differ by less are one.
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def mean_score(trial: Candidates) -> float | None:
 
 
 def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[str, float]]:
-    """Returns the best distinct valid strings over all trials with their scores, best first.
+    """Returns the best distinct scores of valid strings over all trials, best first.
 
-    Of strings with the same score the first in the order of the alphabet comes first.
+    Scores that differ by less than 1e-6 are one, such as those of ``x+1`` and ``1+x``; of their
+    strings the first by score, then by the alphabet, stands for all.
     """
     scores = {
         text: score
@@ -70,7 +72,11 @@ def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[
         )
         if valid
     }
-    return sorted(scores.items(), key=lambda item: (item[1], item[0]))[:count]
+    best: list[tuple[str, float]] = []
+    for text, score in sorted(scores.items(), key=lambda item: (item[1], item[0])):
+        if not best or score - best[-1][1] > ALIKE:
+            best.append((text, score))
+    return best[:count]
 
 
 def _over(values: Sequence[float | None]) -> Merit:
