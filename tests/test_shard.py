@@ -36,9 +36,8 @@ def test_all_shards_together_are_every_run_once_and_differ_by_one_run_at_most(su
     sizes = [len(share) for share in shares]
     assert max(sizes) - min(sizes) <= 1
     # The order of the suite's file decides nothing.
-    assert [set(Shard(i, count).of(configs[::-1])) for i in range(1, count + 1)] == [
-        set(share) for share in shares
-    ]
+    for i, share in enumerate(shares, 1):
+        assert Shard(i, count).of(configs[::-1]) == share[::-1]
 
 
 @pytest.mark.parametrize("given", ["3/2", "0/2", "a/b", "1/0", "1", "-1/2", "1/2/3", " 1/2", ""])
@@ -80,7 +79,7 @@ def test_shards_of_several_n_and_a_plain_run_leave_the_rows_of_one_run_and_train
     block = (
         '[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\nobjective = "rae-l2"\n'
     )
-    other = block + '[runs.evaluation]\nmetrics = ["precision_recall"]\n'
+    other = block + '[runs.evaluation]\nmetrics = ["precision-recall"]\n'
     suite = suite_file(SCORED, ("[[runs]]", other + "[[runs]]"))
     assert aebench(suite, out=tmp_path / "whole")[0] == 0
     whole = rows_in(tmp_path / "whole")
