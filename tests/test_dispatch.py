@@ -143,11 +143,21 @@ def test_a_worker_that_is_killed_loses_nothing_and_two_workers_equal_one(
 
 
 @pytest.mark.long
-def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal(suite_file, tmp_path):
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda process: os.killpg(process.pid, signal.SIGINT),
+        lambda process: process.send_signal(signal.SIGTERM),
+    ],
+    ids=["terminal", "sigterm"],
+)
+def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal_or_sigterm_to_the_parent(
+    suite_file, tmp_path, stop
+):
     suite, out = suite_file(*_long(tmp_path, 100_000)), tmp_path / "out"
     stopped = _start(suite, out, "--workers", "2", save_seconds="1000")
     _wait_for(lambda: len(list(out.glob("runs/*/log.jsonl"))) == 2, stopped)
-    os.killpg(stopped.pid, signal.SIGINT)
+    stop(stopped)
     _, told = stopped.communicate(timeout=SECONDS)
     assert stopped.returncode == 1
     assert told == (
