@@ -301,6 +301,7 @@ def test_a_run_that_kills_its_process_each_time_fails_after_three_and_no_other_d
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.long
 def test_an_idle_worker_that_was_killed_is_replaced(requests):
     worker = workers.Worker()
     told = []

@@ -157,6 +157,7 @@ def test_the_slurm_example_carries_out_every_run_once_and_reports(
     assert not list(out.rglob("*.part"))
 
 
+@pytest.mark.long
 def test_a_plain_run_does_what_a_shard_that_was_killed_left(
     suite_file, aebench, tmp_path, rows_in, cluster
 ):
