@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.cli.words import tell_failures
 from aebench.bench.errors import RunFailed
 from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped, stop_on_signals, stop_requested
@@ -127,8 +130,6 @@ def test_a_worker_that_is_killed_loses_nothing_and_two_workers_equal_one(
 
     def kill_one():
         _wait_for(lambda: list(out.glob("runs/*/state.safetensors")))
-        import multiprocessing
-
         child = multiprocessing.active_children()[0]
         killed.append(child.pid)
         os.kill(child.pid, signal.SIGKILL)
@@ -142,11 +143,21 @@ def test_a_worker_that_is_killed_loses_nothing_and_two_workers_equal_one(
 
 
 @pytest.mark.long
-def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal(suite_file, tmp_path):
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda process: os.killpg(process.pid, signal.SIGINT),
+        lambda process: process.send_signal(signal.SIGTERM),
+    ],
+    ids=["terminal", "sigterm"],
+)
+def test_workers_stop_with_a_saved_state_on_an_interrupt_of_the_terminal_or_sigterm_to_the_parent(
+    suite_file, tmp_path, stop
+):
     suite, out = suite_file(*_long(tmp_path, 100_000)), tmp_path / "out"
     stopped = _start(suite, out, "--workers", "2", save_seconds="1000")
     _wait_for(lambda: len(list(out.glob("runs/*/log.jsonl"))) == 2, stopped)
-    os.killpg(stopped.pid, signal.SIGINT)
+    stop(stopped)
     _, told = stopped.communicate(timeout=SECONDS)
     assert stopped.returncode == 1
     assert told == (
@@ -246,29 +257,78 @@ def test_events_tell_stage_and_step(requests):
     assert events[-1].stage == "pictures"
 
 
-class DeadFuture:
-    """A future of a process that died."""
+UNLUCKY = """
+import os, signal
+from dataclasses import dataclass
+from aebench.bench.runs.request import Request
 
-    def done(self):
-        return True
+@dataclass(frozen=True)
+class Deadly(Request):
+    def opened(self):
+        with (self.folder / "deaths").open("a") as file:
+            file.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    def exception(self):
-        return workers.BrokenProcessPool()
+@dataclass(frozen=True)
+class Broken(Request):
+    def opened(self):
+        raise LookupError("a bug of its own")
+"""
 
 
-def test_a_run_that_kills_its_process_each_time_fails_after_three(requests, monkeypatch):
-    started = []
+@pytest.fixture
+def unlucky(tmp_path, monkeypatch):
+    """Returns a module, there for workers too, with requests that die and that meet a bug."""
+    (tmp_path / "unlucky.py").write_text(UNLUCKY)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("unlucky")
+    del sys.modules["unlucky"]
 
-    def start(self, request):
-        started.append(request)
-        self.request, self.future = request, DeadFuture()
 
-    monkeypatch.setattr(workers.Worker, "start", start)
-    monkeypatch.setattr(workers, "wait", lambda futures, **options: None)
-    ended = list(workers.Processes(2).map(requests[:2], lambda event: None))
-    assert [done.outcome for done in ended] == ["failed", "failed"]
-    assert "its process died 3 times" in str(ended[0].error)
-    assert started.count(requests[0]) == 3
+def test_a_run_that_kills_its_process_each_time_fails_after_three_and_no_other_does(
+    requests, unlucky, capsys
+):
+    deadly = unlucky.Deadly(requests[1].config, requests[1].out)
+    given = [requests[0], deadly, *requests[2:]]
+    ended = list(workers.Processes(2).map(given, lambda event: None))
+    failed = [done for done in ended if done.request == deadly]
+    assert (deadly.folder / "deaths").read_text() == "xxx"
+    told = "its process died 3 times, perhaps for lack of memory."
+    assert [done.outcome for done in failed] == ["failed"]
+    assert sorted(done.outcome for done in ended) == ["failed", "trained", "trained", "trained"]
+    assert tell_failures(ended, "run ") == 1
+    assert capsys.readouterr().err == f"aebench: run '{deadly.config.label}': {told}\n"
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.long
+def test_an_idle_worker_that_was_killed_is_replaced(requests):
+    worker = workers.Worker()
+    told = []
+
+    def outcome(request):
+        worker.start(request)
+        while not (done := worker.take_end(told.append)):
+            time.sleep(0.01)
+        return done.outcome
+
+    try:
+        assert outcome(requests[0]) == "trained"
+        child = multiprocessing.active_children()[0]
+        child.kill()
+        child.join()
+        assert outcome(requests[1]) == "trained"
+    finally:
+        worker.end()
+    assert {event.digest for event in told} == {r.config.digest for r in requests[:2]}
+
+
+def test_a_bug_in_a_worker_is_raised_with_its_traceback(requests, unlucky):
+    broken = unlucky.Broken(requests[0].config, requests[0].out)
+    with pytest.raises(LookupError, match="a bug of its own") as caught:
+        list(workers.Processes(2).map([broken], lambda event: None))
+    assert "in opened" in caught.value.__notes__[0]
+    assert not multiprocessing.active_children()
 
 
 def test_signals_are_requests_inside_the_block_only():

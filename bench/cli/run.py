@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_common_words(parser)
     parser.add_argument("--seeds", metavar="0,1,2")
     parser.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="the I-th of N shares of the runs"
+    )
+    parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms on a GPU, slower"
     )
     parser.add_argument(
@@ -64,16 +67,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ..suites.shard import Shard
     from ..suites.suite import load_suite
 
+    shard = Shard.parse(args.shard)
     suite = load_suite(
         args.suite,
         settings=dotted_settings(args.set),
         only=key_values("--only", args.only),
         seeds=_seeds(args.seeds),
     )
+    share = replace(suite, configs=shard.of(suite.configs))
     if args.dry_run:
-        _list_runs(suite)
+        _list_runs(share)
     from ..runs.dispatch import ask_for_determinism, set_up_torch
 
     if args.workers is not None and args.workers < 1:
@@ -93,8 +99,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.eager:
         decline_graphs()
     set_up_torch()
-    requests = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
-    todays = check_suite(suite.configs)
+    requests = [Request(c, out, device, args.rerun_stale) for c in share.configs]
+    todays = check_suite(share.configs)
     if args.dry_run:
         return 0
     known = None if args.retrain else KnownRows(out)
@@ -104,7 +110,9 @@ def _run(args: argparse.Namespace) -> int:
     track = TensorBoard(rest) if args.track else None
     if rest:
         write_asked(out, suite.configs)
-    work = Work(suite, requests, rest, ended, known, track)
+    # References serve all runs of a suite, so every shard gives them the whole suite's metrics.
+    everything = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
+    work = Work(suite, everything, rest, ended, known, track)
     return _carry_out(work, dispatcher_for(args.workers, device, len(rest)), quiet=args.quiet)
 
 
@@ -113,7 +121,7 @@ class Work:
     """A suite's runs: all, those to carry out, those that ended; what was known; who listens."""
 
     suite: Suite
-    requests: list[Request]
+    everything: list[Request]
     rest: list[Request]
     ended: list[Done]
     known: KnownRows | None
@@ -130,6 +138,7 @@ def _carry_out(work: Work, dispatcher: Dispatcher, *, quiet: bool) -> int:
     from .progress import Display
 
     started = time.monotonic()
+    count = len(work.ended) + len(work.rest)
     try:
         with Display(work.rest, quiet=quiet) as display:
             listeners: list[Display | TensorBoard] = [display]
@@ -150,7 +159,7 @@ def _carry_out(work: Work, dispatcher: Dispatcher, *, quiet: bool) -> int:
         lost_floor = _write_floors(work)
     except Stopped:
         raise RunFailed(
-            f"Stopped. {len(work.ended)} of {len(work.requests)} runs are whole; "
+            f"Stopped. {len(work.ended)} of {count} runs are whole; "
             "the same command goes on from here."
         ) from None
     code = _conclude(work.suite, work.ended, time.monotonic() - started)
@@ -173,7 +182,7 @@ def _write_floors(work: Work) -> str:
     from ..runs.floor import write_floors
 
     try:
-        write_floors(work.requests, work.known)
+        write_floors(work.everything, work.known)
     except OSError as error:
         return f"floor of the scores: {error.strerror or error}: '{error.filename}'."
     return ""
@@ -184,6 +193,7 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
 
     counts = Counter(done.outcome for done in ended)
     told = ", ".join(_counted(outcome, count) for outcome, count in sorted(counts.items()))
+    told = told or "no run"
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
     weightless = counts[WEIGHTLESS]
     if weightless:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 DEATHS = 3
-_TO_PARENT: Connection | None = None
+DIED = "died"
 
 
 class Processes:
@@ -41,7 +41,6 @@ class Processes:
         """Yields one `Done` for each request; a run held elsewhere is tried again later."""
         waiting = deque((0.0, request) for request in requests)
         deaths = dict.fromkeys((r.folder for r in requests), 0)
-        # A pool for each worker: one process that dies breaks its own pool and no other run.
         workers = [Worker() for _ in range(self.workers)]
         try:
             while waiting or any(worker.request for worker in workers):
@@ -51,7 +50,7 @@ class Processes:
                     if done.outcome == "busy":
                         waiting.append((time.monotonic() + BUSY_SECONDS, done.request))
                         continue
-                    if isinstance(done.error, BrokenProcessPool):
+                    if done.outcome == DIED:
                         deaths[done.request.folder] += 1
                         if deaths[done.request.folder] < DEATHS:
                             waiting.appendleft((0.0, done.request))
@@ -67,62 +66,68 @@ class Processes:
 
 
 class Worker:
-    """One process that carries out one run at a time."""
+    """One process that carries out one run at a time; a new one takes the place of a dead one."""
 
     def __init__(self) -> None:
         self.request: Request | None = None
-        self.future: Future[Done] | None = None
-        self._pool: ProcessPoolExecutor | None = None
-        self._events: Connection | None = None
+        self.connection: Connection | None = None
+        self._process: BaseProcess | None = None
 
     def start(self, request: Request) -> None:
         """Gives the process a run; starts the process if there is none."""
-        with signals_held_back():
-            if self._pool is None:
-                # Not by fork: torch's threads and a GPU do not survive it.
-                context = multiprocessing.get_context("spawn")
-                self._events, sender = context.Pipe(duplex=False)
-                self._pool = ProcessPoolExecutor(1, context, _start_worker, (sender,))
-            self.future = self._pool.submit(_work, request)
+        if self._process is not None and not self._process.is_alive():
+            self.end()
+        if self._process is None:
+            # Not by fork: torch's threads and a GPU do not survive it.
+            context = multiprocessing.get_context("spawn")
+            self.connection, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,))
+            with signals_held_back():
+                self._process.start()
+            theirs.close()  # So that its end here is told when the process dies.
         self.request = request
+        with contextlib.suppress(OSError):  # It died just now; `take_end` tells.
+            if self.connection is not None:
+                self.connection.send(request)
 
-    def pass_on(self, listen: Callable[[Event], None]) -> None:
-        """Passes on what the run has told."""
-        with contextlib.suppress(EOFError, OSError):
-            while self._events is not None and self._events.poll():
-                listen(self._events.recv())
-
-    def take_end(self) -> Done | None:
-        """Returns how the run ended, once; nothing while it goes on.
+    def take_end(self, listen: Callable[[Event], None]) -> Done | None:
+        """Passes on what the run has told; returns how it ended, once, and nothing before.
 
         Raises:
             Stopped: The run was stopped.
+            Exception: A bug, as the run met it.
         """
-        if self.future is None or self.request is None or not self.future.done():
+        if self.request is None or self.connection is None or self._process is None:
             return None
-        request, future = self.request, self.future
-        self.request, self.future = None, None
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            self.end()
-            return Done(request, "failed", error)
-        done = future.result()
-        if done.outcome == "stopped":
-            raise Stopped
-        return done
+        request, alive = self.request, self._process.is_alive()
+        try:
+            while self.connection.poll():
+                told = self.connection.recv()
+                if isinstance(told, Event):
+                    listen(told)
+                    continue
+                self.request = None
+                return _ended(told)
+        except (EOFError, OSError):
+            alive = False
+        if alive:
+            return None
+        self.request = None
+        self.end()
+        return Done(request, DIED)
 
     def signal(self) -> None:
         """Asks the process to stop; its run saves its state."""
-        for process in ((self._pool and self._pool._processes) or {}).values():
-            process.terminate()
+        if self._process is not None:
+            self._process.terminate()
 
     def end(self) -> None:
         """Waits for the end of the process."""
-        if self._events is not None:
-            self._events.close()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool, self._events = None, None
+        if self.connection is not None:
+            self.connection.close()  # An idle process ends by it.
+        if self._process is not None:
+            self._process.join()
+        self._process, self.connection = None, None
 
 
 def _give_out(waiting: deque[tuple[float, Request]], workers: Sequence[Worker]) -> None:
@@ -132,33 +137,45 @@ def _give_out(waiting: deque[tuple[float, Request]], workers: Sequence[Worker]) 
 
 
 def _collect(workers: Sequence[Worker], listen: Callable[[Event], None]) -> Iterator[Done]:
-    futures = [worker.future for worker in workers if worker.future is not None]
-    if futures:
-        wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+    busy = [w.connection for w in workers if w.request is not None and w.connection is not None]
+    if busy:
+        wait(busy, timeout=POLL_SECONDS)
     else:
         time.sleep(POLL_SECONDS)
     for worker in workers:
-        worker.pass_on(listen)
-        done = worker.take_end()
+        done = worker.take_end(listen)
         if done is not None:
             yield done
 
 
-def _start_worker(to_parent: Connection) -> None:
-    global _TO_PARENT
-    _TO_PARENT = to_parent
+def _ended(told: Done | Exception) -> Done:
+    if isinstance(told, Exception):
+        raise told
+    if told.outcome == "stopped":
+        raise Stopped
+    return told
+
+
+def _serve(parent: Connection) -> None:
+    """Carries out what the parent sends, until it closes the connection."""
     install_in_worker()
     set_up_torch()
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            request = parent.recv()
+            parent.send(_work(request, parent))
 
 
-def _work(request: Request) -> Done:
+def _work(request: Request, parent: Connection) -> Done | Exception:
     def tell(event: Event) -> None:
-        if _TO_PARENT is not None:
-            with contextlib.suppress(OSError):
-                _TO_PARENT.send(event)
+        with contextlib.suppress(OSError):  # The parent is stopping.
+            parent.send(event)
 
     try:
         check_stop()
         return carry_out(request, tell)
-    except Stopped as error:
-        return Done(request, "stopped", error)
+    except Stopped:
+        return Done(request, "stopped")
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # A traceback does not cross processes.
+        return error
