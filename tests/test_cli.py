@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from aebench.bench.cli.main import COMMANDS, main
 
@@ -196,3 +198,56 @@ def test_running_out_of_memory_is_one_line_that_names_the_run(suite_file, aebenc
     monkeypatch.setattr(Run, "execute", full)
     code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
     assert code == 1 and "run 'ae digits d=3 s=0': out of memory on cpu; use a smaller" in told
+
+
+def _aebench(*arguments, encoding="utf-8", **options):
+    script = "import sys; from aebench.bench.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, **options)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+def test_scores_are_written_whatever_the_encoding(encoding, tmp_path):
+    for name in ("real", "generated"):
+        np.save(tmp_path / name, np.random.default_rng(len(name)).normal(size=(60, 3)))
+    paths = (tmp_path / "real.npy", tmp_path / "generated.npy")
+    done = _aebench("evaluate", *paths, encoding=encoding, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = done.stdout.decode(encoding)
+    assert ("FD∞" if encoding == "utf-8" else "FDinf") in told
+    assert ("± s.e." if encoding != "ascii" else "+- s.e.") in told
+
+
+def test_a_reader_that_goes_away_and_a_closed_output_end_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = _aebench("list", "objectives", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+    script = f"'{sys.executable}' -c 'from aebench.bench.cli.main import main; "
+    script += 'raise SystemExit(main(["list", "suites"]))'
+    done = subprocess.run(["bash", "-c", script + "' >&-"], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "quick", "--set", "training.lr=1"], "It is called 'learning_rate' here."),
+        (["run", "quick", "--set", "training.epochs=1"], "It is called 'steps' here."),
+        (["run", "quick", "--set", "z_dim=1"], "It is called 'latent_dim' here."),
+        (["evaluate", "a", "b", "--metrics", "fid"], "Here it is 'frechet' with Inception"),
+        (["evaluate", "a", "b", "--metrics", "KID"], "Here it is 'kernel' with Inception"),
+        (["evaluate", "a", "b", "--seed", "-1"], "'--seed' is -1; expected 0 or more."),
+        (["run", "quick", "--seeds=-1"], "'--seeds' is '-1'; expected whole numbers"),
+        (
+            ["run", "quick", "--set", 'evaluation.metrics=["fid"]', "--dry-run"],
+            "Unknown metric 'fid'. Here it is 'frechet'",
+        ),
+    ],
+)
+def test_a_name_from_elsewhere_and_a_negative_seed_are_answered_with_ours(arguments, told, capsys):
+    assert main(arguments) == 2
+    found = capsys.readouterr().err
+    assert told in found and found.count("\n") == 1

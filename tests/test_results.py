@@ -154,3 +154,12 @@ def test_a_table_of_something_else_is_no_result(tmp_path):
     write_results(tmp_path / "suite" / "results.csv", frame([make_row()]))
     assert has_results(tmp_path / "suite")
     assert suite_folders(tmp_path) == [tmp_path / "suite"]
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "results.csv"
+    write_results(path, frame([make_row(), make_row(objective="ae")]))
+    expected = read_results(tmp_path).rows
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    found = read_results(tmp_path)
+    assert not found.warnings and found.rows.equals(expected)

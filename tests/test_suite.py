@@ -334,3 +334,37 @@ def test_the_published_schema_is_that_of_the_code():
     assert published == json.loads(json.dumps(SuiteFile.model_json_schema())), (
         f'write it anew: python -c "{WRITE_SCHEMA}" > docs/suite.schema.json'
     )
+
+
+def test_a_suite_file_may_begin_with_a_mark_and_be_called_as_its_user_likes(suite_file, tmp_path):
+    text = Path(suite_file()).read_text(encoding="utf-8")
+    expected = load_suite(suite_file())
+    for name in ("MINE.TOML", "mine", "my.suite"):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        found = load_suite(str(tmp_path / name))
+        assert found.name == name.removesuffix(".TOML")
+        assert [c.seed for c in found.configs] == [c.seed for c in expected.configs]
+
+
+def test_a_file_without_an_ending_is_found_here_but_a_packaged_name_comes_first(
+    suite_file, tmp_path, monkeypatch
+):
+    text = Path(suite_file()).read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "quick"):
+        Path(name).write_text(text, encoding="utf-8")
+    assert load_suite("mine").name == "mine"
+    assert len(load_suite("quick").configs) > len(load_suite("./quick").configs)
+
+
+def test_a_relative_path_starts_at_the_suite_s_file_and_one_of_the_command_where_it_is_given(
+    suite_file, tmp_path, monkeypatch
+):
+    both = 'dataset = ["folder:images", "npz:/data/a.npz", "digits"]'
+    suite = suite_file(('dataset = "digits"', both))
+    names = {c.dataset for c in load_suite(suite).configs}
+    assert names == {f"folder:{tmp_path}/images", "npz:/data/a.npz", "digits"}
+    monkeypatch.chdir(tmp_path)
+    assert "folder:images" in {c.dataset for c in load_suite("small.toml").configs}
+    given = load_suite(suite, settings={"dataset": "folder:other"}).configs
+    assert {c.dataset for c in given} == {"folder:other"}

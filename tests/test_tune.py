@@ -455,3 +455,11 @@ def test_a_killed_tuning_goes_on_with_the_same_result(suite, tune, tmp_path):
 
 def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("tuning/*/journal.log"))
+
+
+def test_a_file_of_trials_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "tuning.csv"
+    Trials(path, [trial(0), trial(1, value=4.0)]).write()
+    expected = Trials.read(path).all
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert Trials.read(path).all == expected and len(expected) == 2

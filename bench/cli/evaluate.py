@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command ``evaluate``."""
@@ -16,7 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="score generated images against real ones",
         description="Scores a set of generated images against a set of real ones. Each set is a "
         "folder of images, or a .npy or .npz file of images (uint8, or floats in [0, 1]) or of "
-        "features (floats of shape (N, F)).",
+        "features (floats of shape (N, F)). REAL may also be an .npz file of the mean "
+        "'mu' and the covariance 'sigma' of features, for the Fréchet distance.",
     )
     parser.add_argument("real", type=Path, metavar="REAL", help="the real images")
     parser.add_argument("generated", type=Path, metavar="GENERATED", help="the generated images")
@@ -36,22 +39,29 @@ def run(args: argparse.Namespace) -> int:
         UnknownName: There is no such metric.
         UserError: The images, the extractor or its weights cannot be used.
     """
-    from ..evaluation.metric_lookup import find_metric
-    from ..evaluation.sets import evaluate
+    from ..data.stored_moments import read_moments
+    from ..evaluation.usual_names import find_named_metric
 
+    if args.seed < 0:
+        raise UserError(f"'--seed' is {args.seed}; expected 0 or more.")
     names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
     for name in names:
-        find_metric(name)
-    record = evaluate(
-        args.real,
-        args.generated,
-        names=names,
-        features=args.features,
-        weights=args.weights,
-        download=args.download,
-        device=args.device,
-        seed=args.seed,
-    )
+        find_named_metric(name)
+    chosen = {
+        "names": names,
+        "features": args.features,
+        "weights": args.weights,
+        "download": args.download,
+        "device": args.device,
+    }
+    if (stored := read_moments(args.real)) is not None:
+        from ..evaluation.moment_scores import evaluate_moments
+
+        record = evaluate_moments(args.real, stored, args.generated, **chosen)
+    else:
+        from ..evaluation.sets import evaluate
+
+        record = evaluate(args.real, args.generated, seed=args.seed, **chosen)
     text = json.dumps(record, indent=2, allow_nan=False) if args.json else as_table(record)
     sys.stdout.write(f"{text}\n")
     return 0
@@ -62,12 +72,14 @@ def as_table(record: dict[str, Any]) -> str:
     from tabulate import tabulate
 
     head = [
-        f"{name:<10} {record[name]['count']} of {record[name]['shape']} in {record[name]['path']}"
-        for name in ("real", "generated")
+        f"{name:<10} {found['count'] or 'moments'} of {found['shape']} in {found['path']}"
+        + (f"; {found['note']}" if "note" in found else "")
+        for name, found in ((name, record[name]) for name in ("real", "generated"))
     ]
     head += [
         f"features   {record['features']}, resize {record['resize']}, "
-        f"quantisation {record['quantisation']}, seed {record['seed']}"
+        f"quantisation {record['quantisation']}"
+        + ("" if record["seed"] is None else f", seed {record['seed']}")
     ]
     if "pairs" in record:
         head += [f"pairs      {record['pairs']}"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import errno
 import importlib
+import io
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 
 from ...models.registry import UnknownName
@@ -22,6 +26,8 @@ COMMANDS = (
 NOT_WRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 )
+# How characters are written where the terminal's encoding lacks them.
+SPELT = {"∞": "inf", "±": "+-", "≤": "<=", "≥": ">=", "≈": "~", "…": "...", "→": "->"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,11 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 1 when something failed, 2 when the input cannot be used.
     """
+    _prepare_output()
     try:
         with _sigterm_interrupts():
             parsed = build_parser().parse_args(arguments)
             command = importlib.import_module(f".{parsed.command}", __package__)
-            return int(command.run(parsed))
+            code = int(command.run(parsed))
+            sys.stdout.flush()  # Here, where a reader that went away is no error to be told.
+            return code
     except (UserError, UnknownName) as error:
         return _stop(error, 2)
     except RunFailed as error:
@@ -49,6 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         where = f": '{error.filename}'" if error.filename else ""
         return _stop(f"{error.strerror}{where}. What was written before is kept.", 1)
+
+
+def _prepare_output() -> None:
+    """Lets every result be written, whatever the encoding, and to a closed stream, too."""
+    codecs.register_error("aebench.spelt", _spelt)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # The shell closed it, as `>&-` does.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="aebench.spelt")
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    escaped = (SPELT.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing)
+    return "".join(escaped), error.end
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -101,6 +101,7 @@ def _run(args: argparse.Namespace) -> int:
     set_up_torch()
     requests = [Request(c, out, device, args.rerun_stale) for c in share.configs]
     todays = check_suite(share.configs)
+    _tell_notes(share)
     if args.dry_run:
         return 0
     known = None if args.retrain else KnownRows(out)
@@ -175,6 +176,14 @@ def _tell_doubts(known: KnownRows) -> None:
             f"aebench: {count} runs without a directory have rows, but are not known by them and "
             f"are trained again. {one_line(reason)}\n"
         )
+
+
+def _tell_notes(suite: Suite) -> None:
+    from ..runs.runner import dataset
+
+    for name, split in dict.fromkeys((c.dataset, c.split) for c in suite.configs):
+        if note := dataset(name, split).note:
+            sys.stderr.write(f"aebench: {name}: {note}.\n")
 
 
 def _write_floors(work: Work) -> str:

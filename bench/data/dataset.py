@@ -34,6 +34,7 @@ class Source(ABC):
     default_space = "unit"
     native = True
     form = ""
+    note = ""
     downloadable = False
     advice = "Always there."
 
@@ -262,4 +263,5 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
         log_density=None if truth is None else truth.log_density,
         truth=truth,
         form=source.form,
+        note=source.note,
     )

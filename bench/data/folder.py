@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .dataset import Source, register
-from .folder_files import visible
+from .folder_files import is_no_image, visible
 from .images import read_folder
 from .order import shuffled
 from .ranges import check_ranges
@@ -16,28 +17,44 @@ from .source import Content, Part
 if TYPE_CHECKING:
     import numpy as np
 
+SIZED = re.compile(r"(.+)@([1-9]\d{0,3})")
 PART_NAMES = {"train", "validation", "valid", "val", "test"}
 
 
 class Folder(Source):
-    """All files below a folder, which must be images of one size, grey or RGB.
+    """All files below a folder, images of one size, grey or RGB; texts and tables are passed over.
 
     With sub-folders ``train`` and ``test`` (and perhaps ``validation``) these are the parts.
     Otherwise the last tenth is the test and the tenth before it the validation part. Each set
     is first shuffled by a fixed seed, and what the files are called does not matter. Hidden
-    files are passed over.
+    files are passed over. ``folder:PATH@32`` brings images of any size to 32x32 pixels.
     """
 
     name = "folder:PATH"
     advice = "Give the path of a folder of images of one size."
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None, size: int = 0) -> None:
+        self._path, self._size = path, size
         if path is not None:
-            self.name = f"folder:{path}"
+            self.name = f"folder:{path}" + (f"@{size}" if size else "")
 
     def at(self, path: str) -> Folder:
-        """Returns the data set of this folder; its images decide the alpha."""
+        """Returns the data set of this folder; its images decide the alpha.
+
+        Raises:
+            UserError: Two folders may be meant.
+        """
+        found = SIZED.fullmatch(path)
+        if found is None:
+            return Folder(Path(path))
+        folder, size = Path(found[1]), int(found[2])
+        if not Path(path).exists():
+            return Folder(folder, size)
+        if folder.exists():
+            raise UserError(
+                f"'{path}' is a folder, and may mean the images of '{folder}' in {size}x{size} "
+                "pixels; rename one of the two folders."
+            )
         return Folder(Path(path))
 
     def read(self) -> Content:
@@ -48,25 +65,30 @@ class Folder(Source):
         if not path.is_dir():
             raise UserError(f"{path} is not there; expected a folder of images.")
         parts = {part: path / part for part in ("train", "validation", "test")}
-        names = {entry.name for entry in visible(path)}
+        names = {entry.name for entry in visible(path) if not is_no_image(entry.name)}
         if parts["train"].is_dir() and parts["test"].is_dir():
             if extra := sorted(names - parts.keys()):
                 raise UserError(f"{path} has '{extra[0]}' beside the folders train and test.")
-            given = {name: Part(read_folder(at)) for name, at in parts.items() if name in names}
-            content = from_parts(given, str(path))
+            sets = {
+                name: read_folder(at, self._size) for name, at in parts.items() if name in names
+            }
+            content = from_parts({name: Part(s.items) for name, s in sets.items()}, str(path))
+            notes = [f"{name}: {s.note}" for name, s in sets.items() if s.note]
         elif names and names <= PART_NAMES:
             raise UserError(
                 f"{path} holds {', '.join(sorted(names))}; expected train and test (and perhaps "
                 "validation), or one folder of images."
             )
         else:
-            content = from_one(read_folder(path), str(path))
-        self.alpha = alpha_for(content)
+            found = read_folder(path, self._size)
+            content = from_one(found.items, str(path))
+            notes = [found.note] if found.note else []
+        self.alpha, self.note = alpha_for(content), "; ".join(notes)
         return content
 
     def where(self) -> str:
-        """Returns the folder."""
-        return str(self._path)
+        """Returns the folder, and what of it is passed over."""
+        return f"{self._path}; {self.note}" if self.note else str(self._path)
 
 
 def from_parts(parts: dict[str, Part], origin: str) -> Content:
@@ -86,7 +108,7 @@ def from_parts(parts: dict[str, Part], origin: str) -> Content:
     return Content(mixed["train"], mixed["test"], own, held_out, shuffled=True)
 
 
-def from_one(images: np.ndarray, origin: str) -> Content:
+def from_one(images: np.ndarray, origin: str, labels: np.ndarray | None = None) -> Content:
     """Returns one set of images, shuffled: a tenth each to validate and to test.
 
     Raises:
@@ -97,7 +119,7 @@ def from_one(images: np.ndarray, origin: str) -> Content:
         raise UserError(f"{origin} holds {count} images; expected at least 3.")
     check_ranges({origin: images})
     tenth = max(1, count // 10)
-    everything = shuffled(Part(images))
+    everything = shuffled(Part(images, labels))
     train, test = (everything.take(part) for part in (slice(-tenth), slice(-tenth, None)))
     return Content(train, test, held_out=tenth, shuffled=True)
 

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
 
 Identity = tuple[int, int]
 
+# What lies beside images without being one, by its name alone: a damaged image stays an error.
+NO_IMAGES = frozenset(
+    {
+        *(".csv", ".db", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".pdf"),
+        *(".rst", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml"),
+    }
+)
+NAMED = 3
 
-def image_paths(folder: Path) -> list[Path]:
-    """Returns all files below a folder, sorted; hidden files and folders are passed over.
 
-    A link stands for what it points to. One that leads back to a folder around it ends there.
+def image_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns all files below a folder that may be images, and those that are none; sorted.
+
+    Hidden files and folders are left out. A link stands for what it points to. One that leads
+    back to a folder around it ends there.
 
     Raises:
         UserError: A link points to nothing, two ways lead to one folder, something is neither
             file nor folder, or a folder cannot be read.
     """
-    return sorted(_below(folder, {}, frozenset()))
+    found = sorted(_below(folder, {}, frozenset()))
+    others = [path for path in found if is_no_image(path.name)]
+    return [path for path in found if not is_no_image(path.name)], others
+
+
+def is_no_image(name: str) -> bool:
+    """Says whether a file is, by the end of its name, a text or a table and no image."""
+    return Path(name).suffix.lower() in NO_IMAGES
+
+
+def passed_over(folder: Path, others: Sequence[Path]) -> str:
+    """Returns the words on files that are no images; empty where there are none."""
+    if not others:
+        return ""
+    names = [path.relative_to(folder).as_posix() for path in others[:NAMED]]
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    files = "1 file is no image" if len(others) == 1 else f"{len(others)} files are no images"
+    verb = "is" if len(others) == 1 else "are"
+    return f"{files} and {verb} passed over: {', '.join(names)}{more}"
 
 
 def visible(folder: Path) -> list[os.DirEntry[str]]:

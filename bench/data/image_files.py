@@ -25,6 +25,35 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")
 Change = Callable[["Image.Image"], "Image.Image"]
 
 
+class Fitted:
+    """Brings images to one size: the largest square in the middle, resized.
+
+    Args:
+        size: Height and width in pixels.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._sides: list[int] = []
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Returns the image in the size."""
+        from PIL import Image
+
+        side = min(image.size)
+        self._sides.append(side)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        square = image.crop((left, top, left + side, top + side))
+        return square.resize((self.size, self.size), Image.Resampling.BICUBIC)
+
+    def note(self, count: int) -> str:
+        """Returns what was done to so many images, in words."""
+        # The first image is read twice, for the shape of all.
+        smaller = sum(side < self.size for side in self._sides[1:])
+        told = f"{count} images were brought to {self.size}x{self.size} pixels"
+        return told + (f", {smaller} of them enlarged" if smaller else "")
+
+
 def read_image(
     path: Path, size: tuple[int, int] | None = None, change: Change | None = None
 ) -> np.ndarray:

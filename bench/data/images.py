@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files.arrays import read_arrays, to_images
-from .folder_files import image_paths
+from .folder_files import image_paths, passed_over
 
 if TYPE_CHECKING:
     import numpy as np
 
 ARRAY_SUFFIXES = (".npy", ".npz")
+LABELS = {"images": "labels", "arr_0": "arr_1"}  # Names of images, and of labels beside them.
+UNUSED = ("mu", "sigma", "mu_s", "sigma_s")  # Moments in the reference archives of ADM.
 SLACK = 1e-3  # A sigmoid or a resize may step over [0, 1] by rounding.
 
 
@@ -25,11 +27,13 @@ class GivenSet:
         path: Where they were read.
         items: Images as uint8 (N, C, H, W); or features (N, F).
         names: The files' paths below the folder, with slashes; none for rows of an array.
+        note: What of the folder was passed over, in words; empty where nothing was.
     """
 
     path: Path
     items: np.ndarray
     names: tuple[str, ...] = ()
+    note: str = ""
 
 
 def read_set(path: Path) -> GivenSet:
@@ -48,9 +52,7 @@ def read_set(path: Path) -> GivenSet:
             images or features.
     """
     if path.is_dir():
-        paths = image_paths(path)
-        names = tuple(file.relative_to(path).as_posix() for file in paths)
-        found = GivenSet(path, _read_files(path, paths), names)
+        found = read_folder(path)
     elif not path.exists():
         raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
     elif path.suffix in ARRAY_SUFFIXES:
@@ -63,21 +65,33 @@ def read_set(path: Path) -> GivenSet:
     return found
 
 
-def read_folder(folder: Path) -> np.ndarray:
+def read_folder(folder: Path, size: int = 0) -> GivenSet:
     """Returns the images of a folder, uint8 of shape (N, C, H, W).
 
+    Args:
+        folder: The folder, whose images have one size unless another is given.
+        size: Height and width to bring each image to: its largest square in the middle, resized
+            by Pillow's bicubic filter, which is antialiased. 0 takes images as they are.
+
     Raises:
-        UserError: The folder is empty, or a file is not an image of the first one's shape.
+        UserError: The folder has no image, or a file is not an image of the first one's shape.
     """
-    return _read_files(folder, image_paths(folder))
+    from .image_files import Fitted, read_images
 
-
-def _read_files(folder: Path, paths: list[Path]) -> np.ndarray:
-    from .image_files import read_images
-
+    paths, others = image_paths(folder)
+    note = passed_over(folder, others)
     if not paths:
-        raise UserError(f"{folder} holds no file; expected images.")
-    return read_images(paths)
+        raise UserError(
+            f"{folder} holds no {f'image; {note}' if note else 'file'}; expected images."
+        )
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    if not size:
+        return GivenSet(folder, read_images(paths), names, note)
+    fitted = Fitted(size)
+    images = read_images(paths, change=fitted)
+    return GivenSet(
+        folder, images, names, "; ".join(filter(None, (note, fitted.note(len(images)))))
+    )
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -86,15 +100,7 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         UserError: The file holds several arrays, or one that is neither images nor features.
     """
-    arrays = read_arrays(path)
-    if "images" in arrays:
-        arrays.pop("labels", None)
-    if len(arrays) != 1:
-        names = ", ".join(sorted(arrays)) or "none"
-        raise UserError(
-            f"{path} holds the arrays {names}; expected one, or 'images' and their 'labels'."
-        )
-    (array,) = arrays.values()
+    array = _one_array(read_arrays(path), path)
     if array.ndim == 2 and array.dtype.kind == "f":
         return array
     if array.ndim not in (3, 4):
@@ -105,7 +111,25 @@ def read_array(path: Path) -> np.ndarray:
     return to_images(to_bytes(array, path), str(path))
 
 
-def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
+def _one_array(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    for name, labels in LABELS.items():
+        if name in arrays and arrays.keys() <= {name, labels, *UNUSED}:
+            beside = arrays.get(labels)
+            if beside is None or labels == "labels" or _are_labels(beside, len(arrays[name])):
+                return arrays[name]
+    if len(arrays) != 1:
+        names = ", ".join(sorted(arrays)) or "none"
+        raise UserError(
+            f"{path} holds the arrays {names}; expected one, or 'images' and their 'labels'."
+        )
+    return next(iter(arrays.values()))
+
+
+def _are_labels(array: np.ndarray, count: int) -> bool:
+    return array.dtype.kind in "iu" and array.shape in ((count,), (count, 1))
+
+
+def to_bytes(array: np.ndarray, path: object) -> np.ndarray:
     """Returns images as uint8 of the same shape, floats in [0, 1] rounded to nearest.
 
     Raises:
@@ -127,7 +151,7 @@ def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
     return array.astype(np.uint8)
 
 
-def _round(array: np.ndarray, path: Path) -> np.ndarray:
+def _round(array: np.ndarray, path: object) -> np.ndarray:
     import torch
 
     from ...metrics.features.quantisation import quantise

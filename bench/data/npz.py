@@ -9,20 +9,27 @@ from ..errors import UserError
 from ..files.arrays import read_arrays, to_images
 from .dataset import Source, register
 from .folder import alpha_for, from_one, from_parts
+from .images import to_bytes
 from .source import Content, Part
 
 if TYPE_CHECKING:
     import numpy as np
 
 PARTS = ("train", "validation", "test")
+# How public files call the parts, and their labels: Keras' and MedMNIST's ways.
+CONVENTIONS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
+SHORT = {"train": "train", "validation": "val", "test": "test"}
 
 
 class Arrays(Source):
-    """Images in uint8, or vectors in floating point, from a file of arrays.
+    """Images, or vectors in floating point, from a file of arrays.
 
     An .npz file with ``train`` and ``test`` (and perhaps ``validation``; each with
-    ``..._labels`` if wanted) is split so. One array alone is split as a folder of images is.
-    Each part is shuffled, and the order of its rows does not matter.
+    ``..._labels`` if wanted) is split so; Keras' names ``x_train, y_train`` and MedMNIST's
+    ``train_images, train_labels`` are known. One array alone, or ``images`` with their
+    ``labels``, is split as a folder of images is. Each part is shuffled, and the order of its
+    rows does not matter. Images are integers from 0 to 255, or floats in [0, 1], which are
+    rounded to 8 bits.
     """
 
     name = "npz:PATH"
@@ -52,13 +59,17 @@ class Arrays(Source):
         return str(self._path)
 
     def _split(self, arrays: dict[str, np.ndarray], origin: str) -> Content:
+        arrays = _renamed(arrays)
+        if arrays.keys() == {"images", "labels"}:
+            labels = _labels(arrays, "labels", len(arrays["images"]), origin)
+            return from_one(_images(arrays["images"], origin), origin, labels)
         if len(arrays) == 1:
             (array,) = arrays.values()
-            return from_one(to_images(array, origin), origin)
+            return from_one(_images(array, origin), origin)
         if not {"train", "test"} <= set(arrays):
             raise UserError(
-                f"{origin} holds {', '.join(sorted(arrays)) or 'nothing'}; "
-                "expected one array, or 'train' and 'test'."
+                f"{origin} holds {', '.join(sorted(arrays)) or 'nothing'}; expected one array, "
+                "'images' and 'labels', or 'train' and 'test'."
             )
         known = {name for part in PARTS if part in arrays for name in (part, f"{part}_labels")}
         if unread := sorted(arrays.keys() - known):
@@ -68,7 +79,8 @@ class Arrays(Source):
             )
         given = {
             part: Part(
-                to_images(arrays[part], f"{origin}: '{part}'"), _labels(arrays, part, origin)
+                _images(arrays[part], f"{origin}: '{part}'"),
+                _labels(arrays, f"{part}_labels", len(arrays[part]), origin),
             )
             for part in PARTS
             if part in arrays
@@ -76,16 +88,32 @@ class Arrays(Source):
         return from_parts(given, origin)
 
 
-def _labels(arrays: dict[str, np.ndarray], part: str, origin: str) -> np.ndarray | None:
-    labels = arrays.get(f"{part}_labels")
+def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns arrays under our names where all of them have those of one convention."""
+    for images, labels in CONVENTIONS:
+        ours = {images.format(short): part for part, short in SHORT.items()}
+        ours |= {labels.format(short): f"{part}_labels" for part, short in SHORT.items()}
+        if arrays.keys() <= ours.keys():
+            return {ours[name]: array for name, array in arrays.items()}
+    return arrays
+
+
+def _images(array: np.ndarray, origin: str) -> np.ndarray:
+    return to_images(to_bytes(array, origin) if array.ndim in (3, 4) else array, origin)
+
+
+def _labels(
+    arrays: dict[str, np.ndarray], name: str, count: int, origin: str
+) -> np.ndarray | None:
+    labels = arrays.get(name)
     if labels is None:
         return None
-    if labels.dtype.kind not in "iu" or labels.shape != (len(arrays[part]),):
+    if labels.dtype.kind not in "iu" or labels.shape not in ((count,), (count, 1)):
         raise UserError(
-            f"{origin}: '{part}_labels' has type {labels.dtype} and shape {labels.shape}; "
-            f"expected integers of shape ({len(arrays[part])},)."
+            f"{origin}: '{name}' has type {labels.dtype} and shape {labels.shape}; "
+            f"expected integers of shape ({count},)."
         )
-    return labels
+    return labels.reshape(count)
 
 
 register(Arrays())

@@ -46,6 +46,7 @@ class Dataset:
             only for ground truth.
         truth: The distribution itself with its parameters; only for ground truth.
         form: How texts are written as symbols, such as ``smiles-grammar``; empty for images.
+        note: What of the files was passed over, in words.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Dataset:
     log_density: Callable[[torch.Tensor], torch.Tensor] | None = None
     truth: Any = None
     form: str = ""
+    note: str = ""
 
     @cached_property
     def digest(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FEATURES = "lite0@64"
 GIVEN = "given"
+UNKNOWN = {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
 PAIRED = {"images", "reconstructions"}
 
 
@@ -54,30 +55,36 @@ def evaluate(
     given = {"real": read_set(real), "generated": read_set(generated)}
     check_pair(given)
     pairs, conditions = make_pairs(given, names)
+    notes = {name: found.note for name, found in given.items()}
     # Each set is given up as its copy is made: two of them may fill the memory.
     sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
     if sets["real"].ndim == 2:
         if features is not None:
             raise UserError(f"{real} holds features, not images; leave out '--features'.")
         outputs: dict[str, Any] = dict(sets)
-        conditions |= {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
+        conditions |= UNKNOWN
         published = False
     else:
         extractor = choose_extractor(features or DEFAULT_FEATURES, weights, device, download)
-        outputs = extract_both(sets, extractor) | pairs
-        conditions |= {
-            "features": extractor.identity,
-            "resize": extractor.resize,
-            "quantisation": "8 bits, floats rounded to nearest",
-        }
+        outputs = extract_all(sets, extractor) | pairs
+        conditions |= conditions_of(extractor)
         published = bool(getattr(extractor, "published", False))
     scores = score(outputs, names, seed)
     return {
-        "real": describe(real, sets["real"]),
-        "generated": describe(generated, sets["generated"]),
+        "real": describe(real, sets["real"], notes["real"]),
+        "generated": describe(generated, sets["generated"], notes["generated"]),
         **conditions,
         "seed": seed,
         "scores": [{**asdict(s), "label": label(s.metric, published)} for s in scores],
+    }
+
+
+def conditions_of(extractor: Extractor) -> dict[str, str]:
+    """Returns what decides a score beside the images: features, resize, quantisation."""
+    return {
+        "features": extractor.identity,
+        "resize": extractor.resize,
+        "quantisation": "8 bits, floats rounded to nearest",
     }
 
 
@@ -131,8 +138,8 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     return extractor
 
 
-def extract_both(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, Any]:
-    """Returns the features of both sets, with one progress bar on stderr.
+def extract_all(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, Any]:
+    """Returns the features of each set, with one progress bar on stderr.
 
     Raises:
         UserError: The weights do not fit the network.
@@ -221,6 +228,8 @@ def label(score_name: str, published: bool) -> str:
     return names.get(score_name, score_name)
 
 
-def describe(path: Path, items: np.ndarray) -> dict[str, Any]:
-    """Returns path, count and shape of a set."""
-    return {"path": str(path), "count": len(items), "shape": "x".join(map(str, items.shape[1:]))}
+def describe(path: Path, items: np.ndarray, note: str) -> dict[str, Any]:
+    """Returns path, count and shape of a set, and what was passed over, if anything was."""
+    shape = "x".join(map(str, items.shape[1:]))
+    told = {"note": note} if note else {}
+    return {"path": str(path), "count": len(items), "shape": shape, **told}

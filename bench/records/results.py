@@ -133,7 +133,7 @@ def has_results(folder: Path) -> bool:
     if any(folder.glob("runs/*/result.json")):
         return True
     try:
-        with (folder / "results.csv").open(encoding="utf-8", errors="replace") as file:
+        with (folder / "results.csv").open(encoding="utf-8-sig", errors="replace") as file:
             names = next(csv.reader([file.readline(10_000)]), [])
     except OSError:
         return False
@@ -213,7 +213,7 @@ def read_table(path: Path, warnings: list[str], recipes: Recipes) -> list[Record
     known = _sums(sums) if sums.is_file() else None
     records: list[Record] = []
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             for cells in csv.DictReader(stream):
                 records.append(_record_of(cells, known, path, len(records) + 1, warnings))
     except (UnicodeDecodeError, csv.Error) as error:

@@ -13,7 +13,7 @@ from ..data.dataset import find_source
 from ..errors import UserError
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
-from ..evaluation.metric_lookup import find_metric
+from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
 from ..suites.config import Config
@@ -48,7 +48,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
                 f"expected one of: {', '.join(KINDS)}."
             )
         for name in evaluation.metrics:
-            find_metric(name)
+            find_named_metric(name)
         try:
             for name in evaluation.densities:
                 build_density(name)

@@ -166,6 +166,19 @@ class Tuning:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Data:
+    """How a user's own files become a data set; it is part of the data set's name.
+
+    Attributes:
+        size: Height and width in pixels to which the images of ``folder:PATH`` are brought: the
+            largest square in the middle, resized with antialiasing (bicubic). 0 takes them as
+            they are.
+    """
+
+    size: Count = 0
+
+
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """One run: what is trained, on what, with which seed.
 
@@ -174,7 +187,8 @@ class Config:
     Attributes:
         suite: Name of the suite.
         scale: Its scale: smoke, small, medium or full.
-        dataset: Name of the data set, as in ``aebench list datasets``.
+        dataset: Name of the data set, as in ``aebench list datasets``. A relative path in it
+            starts at the suite's file.
         backbone: Name of the networks, as in ``aebench list backbones``.
         objective: Name of the objective, as in ``aebench list objectives``.
         latent_dim: Dimensions of a latent code.

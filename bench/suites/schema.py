@@ -13,13 +13,23 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import STRICT, Config, Evaluation, Optimisation, Positive, Training, Tuning
+from .config import STRICT, Config, Data, Evaluation, Optimisation, Positive, Training, Tuning
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Scale = Literal["smoke", "small", "medium", "full"]
 SCALES: tuple[str, ...] = get_args(Scale)
+# What keys are called elsewhere, where no likeness of letters tells what was meant.
+USUAL_KEYS = {
+    **dict.fromkeys(("lr", "rate"), "learning_rate"),
+    **dict.fromkeys(("epochs", "iterations", "iters", "updates"), "steps"),
+    **dict.fromkeys(("bs", "batch", "batchsize"), "batch_size"),
+    **dict.fromkeys(("z_dim", "dim", "latent_size", "code_size", "latents"), "latent_dim"),
+    **dict.fromkeys(("model", "loss", "method"), "objective"),
+    **dict.fromkeys(("network", "architecture", "arch"), "backbone"),
+    **dict.fromkeys(("clip", "clip_grad", "grad_clip"), "gradient_clip"),
+}
 FACTORS = ("dataset", "split", "backbone", "objective", "space", "latent_dim", "seed")
 MOST_TOLD = 10
 EXPECTED = {
@@ -90,6 +100,7 @@ _TABLES = {
     "training": _settings(Training, swept=True),
     "evaluation": _settings(Evaluation, swept=False),
     "tuning": _settings(Tuning, swept=False),
+    "data": _settings(Data, swept=False),
 }
 _KEYS = {
     **{key: (_one_or_more(_HINTS[key]), None) for key in FACTORS},
@@ -166,6 +177,8 @@ def _told(error: ErrorDetails, where: str) -> str:
         table = _TABLES.get(above[-1], Runs) if above else _TOPS[where]
         name, known = str(keys[-1]), list(table.model_fields)
         hint = unknown_name("key", name, known).removeprefix(f"Unknown key '{name}'.")
+        if (meant := USUAL_KEYS.get(name.lower())) in known:
+            hint = f" It is called '{meant}' here"
         return f"{told} is unknown.{hint.rstrip('.')}"
     if kind == "value_error":
         return f"{told} {context['error']}"

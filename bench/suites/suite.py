@@ -16,7 +16,7 @@ from ...models.registry import unknown_name
 from ..errors import UserError
 from .config import OWN_BUDGET, Config, Evaluation, Optimisation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
-from .suite_files import read_suite_file, suite_folder
+from .suite_files import beside, is_file, read_suite_file, sized, suite_folder
 from .trials import Trials
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
@@ -68,6 +68,8 @@ def load_suite(
     name, content = read_suite_file(suite)
     source = f"Suite '{suite}'"
     check(content, source)
+    if is_file(suite):
+        content = beside(content, suite_folder(suite))
     given = dict(settings or {})
     if given.get("scale") == OWN_BUDGET and content.get("budget"):
         given["scale"] = "full"
@@ -146,6 +148,7 @@ class _Expansion:
         search = Optimisation(**scored.get("optimisation", {}))
         evaluation = Evaluation(**{**scored, "optimisation": search})
         tuning = Tuning(**settings.get("tuning", {}))
+        size = settings.get("data", {}).get("size", 0)
         return [
             Config(
                 suite=self.suite,
@@ -157,7 +160,7 @@ class _Expansion:
                 evaluation=evaluation,
                 tuning=tuning,
                 tuned=settings.get("tuned", ""),
-                **values,
+                **values | {"dataset": sized(values["dataset"], size, self.source)},
             )
             for training in [Training(**each) for each in _combinations(tables[0])]
             for values in _combinations(factors)

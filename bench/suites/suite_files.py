@@ -11,6 +11,7 @@ from typing import Any
 from ...models.registry import unknown_name
 from ..errors import UserError
 
+TOML = ".toml"
 NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -24,9 +25,52 @@ def suite_names() -> list[str]:
 
 def suite_folder(suite: str) -> Path:
     """Returns the folder of a packaged suite or of a suite file: where its other files lie."""
-    if suite.endswith(".toml") or "/" in suite:
+    if is_file(suite):
         return Path(suite).parent
     return Path(str(files("aebench.bench.suites")))
+
+
+def is_file(suite: str) -> bool:
+    """Says whether a suite is given by the path of its file; packaged names come first."""
+    if "/" in suite or suite.lower().endswith(TOML):
+        return True
+    return suite not in suite_names() and Path(suite).is_file()
+
+
+def beside(content: Any, folder: Path) -> Any:  # noqa: ANN401
+    """Returns a suite's content with relative paths of data sets taken from its own folder."""
+    if isinstance(content, list):
+        return [beside(part, folder) for part in content]
+    if not isinstance(content, dict):
+        return content
+    found = {key: beside(value, folder) for key, value in content.items()}
+    if "dataset" in found:
+        names = found["dataset"]
+        one = isinstance(names, str)
+        placed = [_placed(name, folder) for name in ([names] if one else names)]
+        found["dataset"] = placed[0] if one else placed
+    return found
+
+
+def _placed(dataset: str, folder: Path) -> str:
+    scheme, colon, path = dataset.partition(":")
+    return f"{scheme}:{folder / path}" if colon and path else dataset
+
+
+def sized(dataset: str, size: int, source: str) -> str:
+    """Returns the name of a data set whose images are brought to a size; 0 leaves them.
+
+    Raises:
+        UserError: The data set has images of a size of its own.
+    """
+    if not size:
+        return dataset
+    if not dataset.startswith("folder:"):
+        raise UserError(
+            f"{source}: 'data.size' is {size} and the data set '{dataset}'; expected folder:PATH, "
+            "whose images alone are resized."
+        )
+    return f"{dataset}@{size}"
 
 
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
@@ -37,13 +81,15 @@ def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     """
     path = Path(suite)
     try:
-        if suite.endswith(".toml") or "/" in suite:
-            if not NAME.fullmatch(path.stem):
+        if is_file(suite):
+            name = path.stem if path.suffix.lower() == TOML else path.name
+            if not NAME.fullmatch(name):
                 raise UserError(
-                    f"Suite file '{suite}' is called '{path.stem}'; expected a name of letters, "
+                    f"Suite file '{suite}' is called '{name}'; expected a name of letters, "
                     "digits, '_', '-' and '.'."
                 )
-            return path.stem, tomllib.loads(path.read_text(encoding="utf-8"))
+            # Some editors begin a file with a byte-order mark.
+            return name, tomllib.loads(path.read_text(encoding="utf-8-sig"))
         if suite not in suite_names():
             raise UserError(unknown_name("suite", suite, suite_names()))
         text = (files("aebench.bench.suites") / f"{suite}.toml").read_text(encoding="utf-8")

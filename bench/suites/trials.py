@@ -139,7 +139,7 @@ class Trials:
             UserError: It cannot be read, is no such file, or has no trials yet.
         """
         try:
-            lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+            lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
         except OSError as error:
             told = f"File of trials '{path}' cannot be read: {error.strerror}. {RUN_TUNE}."
             raise UserError(told) from error
