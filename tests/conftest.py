@@ -58,7 +58,7 @@ def aebench(tmp_path, capsys):
 
     def run(suite: str, *arguments: str, out: Path | None = None) -> tuple[int, str]:
         folder = str(out or tmp_path / "out")
-        given = ["run", suite, "--out", folder, "--device", "cpu", *arguments]
+        given = ["run", suite, "--out", folder, "--device", "cpu", "--quiet", *arguments]
         if "--workers" not in arguments:
             given += ["--workers", "1"]
         capsys.readouterr()

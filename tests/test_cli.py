@@ -6,7 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from aebench.bench.cli import progress
 from aebench.bench.cli.main import COMMANDS, main
+from aebench.bench.cli.progress import Display
+from aebench.bench.runs.dispatch import Done, Event
+from aebench.bench.runs.request import Request
+from aebench.bench.suites.suite import load_suite
 
 HEAVY = ("torch", "sklearn", "matplotlib", "pandas", "scipy", "torchvision", "timm")
 
@@ -159,8 +164,45 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(suite_file, tmp_path, capsy
     assert not out.exists()
 
 
-def test_progress_is_silent_off_a_terminal(suite_file, aebench):
-    code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
+def test_long_work_off_a_terminal_writes_a_line_now_and_then_with_the_time_left(
+    suite_file, tmp_path, capsys
+):
+    configs = load_suite(suite_file(), settings={"training.steps": 100}).configs
+    requests = [Request(c, tmp_path, "cpu", rerun_stale=False) for c in configs]
+    seconds = [0.0]
+    digest = configs[0].digest
+
+    def told(at, *events, quiet=False):
+        seconds[0] = at
+        for event in events:
+            display.listen(event)
+        return capsys.readouterr().err
+
+    def step(number):
+        return Event(digest, "training", number, 1.0, 10.0)
+
+    display = Display(requests, quiet=False, clock=lambda: seconds[0])
+    assert told(29, step(15)) == ""
+    # 15 of 200 steps took 30 seconds: 185 take 370.
+    assert told(30, step(15), step(15)) == (
+        f"aebench: 0 of 2 runs ended, 15 of 200 steps; now {configs[0].label}: step 15 of 100; "
+        "about 6 min left.\n"
+    )
+    assert told(329, step(90)) == ""
+    display.finish(Done(requests[0], "trained"))
+    assert told(331, Event(configs[1].digest, "pictures")) == (
+        f"aebench: 1 of 2 runs ended, 100 of 200 steps; now {configs[1].label}: pictures; "
+        "about 6 min left.\n"
+    )
+    display = Display(requests, quiet=True, clock=lambda: seconds[0])
+    assert told(1000, step(50)) == ""
+
+
+def test_short_work_is_silent_off_a_terminal(suite_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 1e6)  # Short, however busy the machine.
+    suite = suite_file(('["ae", "vae"]', '"ae"'))
+    code = main(["run", suite, "--out", str(tmp_path / "out"), "--device", "cpu"])
+    told = capsys.readouterr().err
     assert code == 0 and told.count("\n") == 1 and "1 trained in" in told
 
 

@@ -54,6 +54,7 @@ def _start(suite, out, *arguments, save_seconds="0.05"):
             str(out),
             "--device",
             "cpu",
+            "--quiet",
             *list(arguments),
         ],
         stderr=subprocess.PIPE,

@@ -1,9 +1,10 @@
-"""Progress on stderr: one bar for the suite with what is going on; silent off a terminal."""
+"""Progress on stderr: one bar for the suite on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,29 @@ if TYPE_CHECKING:
     from ..runs.request import Request
 
 
+FIRST_SECONDS, LINE_SECONDS = 30.0, 300.0
+"""When the first line is written where there is no terminal, and how long later each other."""
+
+
 class Display:
-    """A bar over all steps of all runs, with rate and time left.
+    """A bar over all steps of all runs, with rate and time left; without a terminal, lines.
 
     Args:
         requests: The runs.
         quiet: Whether to show nothing.
+        clock: Seconds that pass.
     """
 
-    def __init__(self, requests: Sequence[Request], *, quiet: bool) -> None:
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        *,
+        quiet: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.quiet, self.clock, self.done = quiet, clock, 0
+        self.started = clock()
+        self.next_line = self.started + FIRST_SECONDS
         self.labels = {r.config.digest: r.config.label for r in requests}
         self.total = {r.config.digest: r.config.training.steps for r in requests}
         self.steps = dict.fromkeys(self.total, 0)
@@ -54,11 +69,27 @@ class Display:
             self.bar.set_description_str(label, refresh=False)
         else:
             self.bar.set_description_str(f"{label}: {event.stage}")
+        if self.bar.disable and not self.quiet and self.clock() >= self.next_line:
+            self.next_line = self.clock() + LINE_SECONDS
+            sys.stderr.write(self._line(event, label))
+            sys.stderr.flush()
 
     def finish(self, done: Done) -> None:
         """Counts a run as done."""
         digest = done.request.config.digest
         self._advance(digest, self.total[digest])
+        self.done += 1
+
+    def _line(self, event: Event, label: str) -> str:
+        steps, total = sum(self.steps.values()), sum(self.total.values())
+        now = f"step {event.step} of {self.total[event.digest]}" if event.step else event.stage
+        told = f"aebench: {self.done} of {len(self.total)} runs ended, {steps} of {total} steps"
+        told += f"; now {label}: {now}"
+        if steps:
+            # Scoring goes on between trainings, so its time is in the pace so far.
+            minutes = (self.clock() - self.started) * (total - steps) / steps / 60
+            told += f"; about {minutes:.0f} min left" if minutes >= 1 else "; under a minute left"
+        return f"{told}.\n"
 
     def _advance(self, digest: str, step: int) -> None:
         self.bar.update(step - self.steps[digest])

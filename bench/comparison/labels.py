@@ -35,6 +35,8 @@ SCORES = {
     "recall": ("Recall", "recall"),
     "density": ("Density", "density"),
     "coverage": ("Coverage", "coverage"),
+    "clipped_density": ("Clipped density", "clipped density"),
+    "clipped_coverage": ("Clipped coverage", "clipped coverage"),
     "bits_per_dim": ("Bits per dimension", "bits/dim"),
     "bits_per_dim_annealed": ("Bits per dimension, annealed", "bits/dim, annealed"),
     "log_prob": ("Log-likelihood", "log p(x)"),
