@@ -212,12 +212,55 @@ def test_a_bad_folder_is_one_clear_line(tmp_path):
 
 def test_too_few_rows_for_a_named_metric_is_an_error_and_else_a_note(tmp_path, capsys):
     paths = save(tmp_path / "a.npy", GOOD), save(tmp_path / "b.npy", GOOD)
-    with pytest.raises(UserError, match="Metric 'prd': 'real' has 8 rows; expected at least 20"):
+    with pytest.raises(UserError, match="applies; 'prd': 'real' has 8 rows; expected at least 20"):
         evaluate(*paths, "--features", "pixels", "--metrics", "prd")
     scores = scores_of(capsys, *paths, "--features", "pixels")
     assert scores["prd"]["status"] == "not applicable"
     assert "expected at least 20" in scores["prd"]["reason"]
     assert scores["fd"]["status"] == "ok"
+
+
+def test_a_named_metric_that_refuses_takes_no_other_with_it(tmp_path, capsys):
+    paths = save(tmp_path / "a.npy", GOOD), save(tmp_path / "b.npy", GOOD[::-1] // 2)
+    words = ("--features", "pixels", "--metrics", "prd,frechet")
+    assert evaluate(*paths, *words) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("aebench: Metric 'prd': 'real' has 8 rows; expected at least 20")
+    assert told.err.count("\n") == 1
+    (line,) = [line for line in told.out.splitlines() if line.startswith("FD ")]
+    assert float(line.split()[1]) > 0
+
+
+def test_the_floor_is_what_real_rows_score_against_the_other_real_ones(tmp_path, capsys):
+    draw = np.random.default_rng(0)
+    real = draw.normal(size=(900, 4))
+    paths = save(tmp_path / "a.npy", real), save(tmp_path / "b.npy", draw.normal(size=(200, 4)))
+    mixed = save(tmp_path / "mixed.npy", real[draw.permutation(len(real))])
+
+    def floor(first, second):
+        capsys.readouterr()
+        assert evaluate(first, second, "--metrics", "frechet", "--floor", "--json") == 0
+        return json.loads(capsys.readouterr().out)["floor"]
+
+    found = floor(*paths)
+    assert (found["count"], found["against"]) == (200, 700)
+    parts = [draw.permutation(real) for _ in range(40)]
+    values = [frechet_distance(real=part[200:], generated=part[:200]) for part in parts]
+    assert abs(found["scores"]["fd"] - np.mean(values)) < 4 * np.std(values)
+    assert floor(mixed, paths[1]) == found
+    assert floor(paths[0], paths[0])["count"] == 450
+    with pytest.raises(UserError, match="'psnr' is of pairs"):
+        images = save(tmp_path / "i.npy", GOOD), save(tmp_path / "j.npy", GOOD // 2)
+        evaluate(*images, "--features", "pixels", "--metrics", "psnr", "--floor")
+
+
+def test_what_a_perfect_model_reaches_is_no_score_to_be_higher(tmp_path, capsys):
+    paths = save(tmp_path / "a.npy", np.eye(30, 2)), save(tmp_path / "b.npy", np.eye(30, 2) + 0.1)
+    draw = np.random.default_rng(0)
+    paths = [save(path, draw.normal(size=(30, 2))) for path in paths]
+    scores = scores_of(capsys, *paths, "--metrics", "density-coverage")
+    assert scores["coverage_expected"]["better"] == "none"
+    assert scores["coverage"]["better"] == "higher"
 
 
 def test_constant_features_get_a_distance_and_a_note(tmp_path, capsys):

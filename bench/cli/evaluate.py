@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, one_line
+
+FEW = 1000
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--download", action="store_true", help="download missing weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0, help="seed of subsets and clusterings")
+    parser.add_argument(
+        "--floor", action="store_true", help="score real images against other real ones, too"
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
 
 
@@ -57,14 +62,21 @@ def run(args: argparse.Namespace) -> int:
     if (stored := read_moments(args.real)) is not None:
         from ..evaluation.moment_scores import evaluate_moments
 
+        if args.floor:
+            raise UserError(f"'--floor' needs real images; {args.real} holds moments.")
         record = evaluate_moments(args.real, stored, args.generated, **chosen)
     else:
         from ..evaluation.sets import evaluate
 
-        record = evaluate(args.real, args.generated, seed=args.seed, **chosen)
+        options = {"seed": args.seed, "floor": args.floor}
+        record = evaluate(args.real, args.generated, **options, **chosen)
     text = json.dumps(record, indent=2, allow_nan=False) if args.json else as_table(record)
     sys.stdout.write(f"{text}\n")
-    return 0
+    refused = [s for s in record["scores"] if names and s["status"] != "ok"]
+    for each in refused:
+        told = one_line(f"Metric '{each['metric']}': {each['reason']}")
+        sys.stderr.write(f"aebench: {told}\n")
+    return 2 if refused else 0
 
 
 def as_table(record: dict[str, Any]) -> str:
@@ -83,19 +95,46 @@ def as_table(record: dict[str, Any]) -> str:
     ]
     if "pairs" in record:
         head += [f"pairs      {record['pairs']}"]
+    floor = record.get("floor")
+    if floor:
+        head += [f"floor      {floor['count']} real ones against the other {floor['against']}"]
     rows = [
         [
             s["label"],
             number(s["value"]),
             number(s["stderr"], 2),
+            *([number(floor["scores"].get(s["metric"]), 4)] if floor else []),
             s["better"],
             s["unit"],
             s["reason"],
         ]
         for s in record["scores"]
     ]
-    header = ["score", "value", "± s.e.", "better", "unit", "note"]
-    return "\n".join([*head, "", tabulate(rows, header, disable_numparse=True)])
+    header = ["score", "value", "± s.e.", *(["floor"] if floor else []), "better", "unit", "note"]
+    table = tabulate(rows, header, disable_numparse=True)
+    return "\n".join([*head, "", table, "", *advice(record)])
+
+
+def advice(record: dict[str, Any]) -> list[str]:
+    """Returns what to make of the scores: which to publish, and what is missing beside them."""
+    found = {s["metric"] for s in record["scores"] if s["status"] == "ok"}
+    real, generated = (record[name]["count"] for name in ("real", "generated"))
+    told = []
+    if "fd" in found:
+        told += [
+            "Publish the FD with its features and both counts: it falls as these grow, so compare "
+            "it at equal counts alone. It and FD∞ saw the most in our study of damaged images."
+        ]
+    if {"kid", "kid_full"} <= found:
+        told += [
+            "kid is the mean over random subsets, as published values are; kid_full takes all "
+            "pairs and has the smaller error. Neither depends on the counts but by chance."
+        ]
+    if min(real or generated, generated) < FEW:
+        told += [f"Fewer than {FEW:,} images: what differs by a few per cent is not told apart."]
+    if real is not None and "floor" not in record:
+        told += ["--floor shows what real images score against other real ones."]
+    return told
 
 
 def number(value: float | None, digits: int = 6) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_FEATURES = "lite0@64"
 GIVEN = "given"
 UNKNOWN = {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
+GOALS = {"coverage_expected"}
+PERFECT = "what coverage a perfect model is expected to reach at these counts"
+FLOOR = 1  # The floor's stream of random numbers.
 PAIRED = {"images", "reconstructions"}
 
 
@@ -31,6 +34,7 @@ def evaluate(
     download: bool = False,
     device: str = "auto",
     seed: int = 0,
+    floor: bool = False,
 ) -> dict[str, Any]:
     """Scores the images of one path against those of another.
 
@@ -42,7 +46,8 @@ def evaluate(
         weights: Weights file of the extractor, instead of the usual places.
         download: Whether missing weights may be fetched.
         device: ``auto``, ``cpu`` or ``cuda``.
-        seed: Seed of random subsets and clusterings.
+        seed: Seed of random subsets and clusterings, and of the floor's draw.
+        floor: Whether to score real images against other real ones, too.
 
     Returns:
         The scores with their conditions, as JSON has them.
@@ -70,6 +75,7 @@ def evaluate(
         conditions |= conditions_of(extractor)
         published = bool(getattr(extractor, "published", False))
     scores = score(outputs, names, seed)
+    conditions |= floor_of(outputs, names, seed) if floor else {}
     return {
         "real": describe(real, sets["real"], notes["real"]),
         "generated": describe(generated, sets["generated"], notes["generated"]),
@@ -199,11 +205,10 @@ def make_pairs(
 def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
     """Computes the named metrics, or all that take two sets of features.
 
-    A metric that was asked for by name and refuses is an error; among all, it is a row that
-    says why.
+    A metric that refuses is a row that says why; the others are scored all the same.
 
     Raises:
-        UserError: A named metric refuses, or all of them do.
+        UserError: All of them refuse.
     """
     from .metric_lookup import compute_scores, find_metric, metrics, not_applicable
 
@@ -214,12 +219,37 @@ def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
         try:
             scores += compute_scores(metric, outputs, {"seed": seed})
         except ValueError as error:
-            if names:
-                raise UserError(f"Metric '{metric.name}': {error}") from error
             scores.append(not_applicable(metric, str(error)))
     if not any(s.status == "ok" for s in scores):
         raise UserError(f"No metric applies; '{scores[0].metric}': {scores[0].reason}")
-    return scores
+    return [replace(s, better="none", reason=PERFECT) if s.metric in GOALS else s for s in scores]
+
+
+def floor_of(outputs: dict[str, Any], names: list[str], seed: int) -> dict[str, Any]:
+    """Returns the scores of real images held against the other real ones, and how many are.
+
+    As many are drawn as there are generated ones, but no more than half. What a score says of
+    them it says of a perfect model, up to the counts.
+
+    Raises:
+        UserError: There are too few real images, or no metric applies to them.
+    """
+    import numpy as np
+
+    from .metric_lookup import find_metric
+
+    over_sets = [name for name in names if set(find_metric(name).needs) == {"real", "generated"}]
+    if names and not over_sets:
+        raise UserError(f"'--floor' is for metrics of two sets; '{names[0]}' is of pairs.")
+    real = outputs["real"]
+    count = min(len(outputs["generated"]), len(real) // 2)
+    if count < 2:
+        raise UserError(f"'--floor' parts the {len(real)} real images in two; expected 4 or more.")
+    order = np.random.default_rng([seed, FLOOR]).permutation(len(real))
+    drawn, others = np.sort(order[:count]), np.sort(order[count:])
+    found = score({"real": real[others], "generated": real[drawn]}, over_sets, seed)
+    values = {s.metric: s.value for s in found}
+    return {"floor": {"count": count, "against": len(others), "scores": values}}
 
 
 def label(score_name: str, published: bool) -> str:
