@@ -20,7 +20,7 @@ from ...models.registry import UnknownName
 from ..errors import RunFailed, UserError, one_line
 
 COMMANDS = (
-    *("list", "run", "tune", "watch", "report", "evaluate", "check", "compare", "data"),
+    *("init", "list", "run", "tune", "watch", "report", "evaluate", "check", "compare", "data"),
     "doctor",
 )
 NOT_WRITABLE = frozenset(

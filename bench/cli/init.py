@@ -1,0 +1,152 @@
+"""``aebench init``: a suite file for one's own data, to be read and changed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..data.splits import Dataset
+
+ARRAYS, TEXTS = (".npy", ".npz"), (".smi", ".txt", ".csv", ".gz", ".xz")
+SUITE = """\
+# A suite: the runs of a comparison. Each key is explained in docs/suites.md of aebench.
+#   aebench run {file} --set scale=smoke     tries it out in seconds
+#   aebench run {file}                       carries it out, or goes on with it
+#   aebench report results/{stem}            writes its tables and plots
+title = "{stem}"
+budget = "10,000 steps"   # your own: no paper published a protocol for this data
+dataset = "{dataset}"{about}
+backbone = "{backbone}"   # others: aebench list backbones
+latent_dim = {latent_dim}
+seed = [0, 1, 2, 3, 4]    # five are the fewest that can tell two objectives apart
+{data}
+[training]
+steps = 10000
+batch_size = {batch}
+learning_rate = 0.001
+
+[evaluation]
+densities = ["prior", "gaussian", "gmm-10"]
+metrics = ["reconstruction", "frechet", "precision-recall"]
+features = ["{features}"]   # FD of other features is another score
+images = {images}   # generated ones, and real ones of the test part
+
+# --set scale=smoke: does everything work?
+[scales.smoke]
+seed = 0{width}
+
+[scales.smoke.training]
+steps = 20
+
+[scales.smoke.evaluation]
+densities = ["prior", "gaussian"]
+images = {few}
+
+# Each objective in the list is a run for each seed; others: aebench list objectives
+[[runs]]
+objective = ["vae", "wae-mmd", "rae", "rae-l2", "ae"]
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the sub-command."""
+    parser = subparsers.add_parser(
+        "init",
+        help="write a suite file for your own data",
+        description="Looks at the data and writes a suite file with comments for it.",
+    )
+    parser.add_argument("data", help="folder of images, .npy or .npz file, or name of a data set")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: NAME.toml")
+    parser.add_argument("--size", type=int, metavar="S", help="bring images to S x S pixels")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the file and says how to go on.
+
+    Raises:
+        UserError: The data cannot be used, or the file is there already.
+    """
+    from ..data.dataset import load_dataset
+    from ..files.storage import write_atomically
+    from ..suites.suite_files import sized
+
+    if args.size is not None and args.size < 1:
+        raise UserError(f"'--size' is {args.size}; expected at least 1.")
+    here = _name(args.data, Path())
+    stem = here.partition(":")[2] or here
+    file = args.out or Path(f"{Path(stem).name.partition('.')[0]}.toml")
+    if file.exists():
+        raise UserError(f"{file} is there already; name another with --out, or remove it.")
+    try:
+        data = load_dataset(sized(here, args.size or 0, "'--size'"))
+    except UserError as error:
+        if args.size or not here.startswith("folder:"):
+            raise
+        raise UserError(f"{error} '--size 32' brings images to one size.") from error
+    if data.form:
+        raise UserError(f"'{here}' holds texts; copy bench/suites/structured-molecules.toml.")
+    text = suite_text(data, _name(args.data, file.parent), file, args.size or 0)
+    write_atomically(file, text)
+    sys.stdout.write(f"wrote {file}; now: aebench run {file} --set scale=smoke\n")
+    return 0
+
+
+def suite_text(data: Dataset, dataset: str, file: Path, size: int) -> str:
+    """Returns a suite for a data set, with comments."""
+    counts = [len(part) for part in (data.train, data.validation, data.test)]
+    told = "{:,} to train, {:,} to validate, {:,} to test".format(*counts)
+    if ":" in dataset:
+        told += "; the path starts at this file"
+    vectors = data.default_space == "real"
+    images = min(10_000, counts[2])
+    backbone = backbone_for(data.image_shape)
+    return SUITE.format(
+        file=file,
+        stem=file.stem,
+        dataset=dataset,
+        about=f"   # {told}",
+        backbone=backbone,
+        width="\nwidth = 1.0   # this network has no narrower version"
+        if backbone == "mlp"
+        else "",
+        latent_dim=2 if vectors else 16,
+        data=f"\n[data]\nsize = {size}   # pixels\n" if size else "",
+        batch=min(100, counts[0]),
+        features="pixels" if vectors else "lite0@64",
+        images=images,
+        few=min(50, images),
+    )
+
+
+def backbone_for(shape: tuple[int, int, int]) -> str:
+    """Returns the published network that takes images of a shape (C, H, W).
+
+    Example:
+        >>> backbone_for((3, 64, 64)), backbone_for((1, 28, 28)), backbone_for((1, 1, 7))
+        ('rae-64', 'aef-small', 'mlp')
+    """
+    sides = shape[1:]
+    for name, factor, least in (("rae-64", 16, 64), ("rae-32", 16, 32), ("aef-small", 4, 4)):
+        if all(side % factor == 0 and side >= least for side in sides):
+            return name
+    return "mlp"
+
+
+def _name(given: str, start: Path) -> str:
+    """Returns a data set's name, a path in it as seen from a folder."""
+    scheme, colon, rest = given.partition(":")
+    path = Path(rest if colon and not Path(given).exists() else given)
+    if not path.exists():
+        return given
+    if not colon or path == Path(given):
+        scheme = "folder" if path.is_dir() else "npz"
+        if path.suffix.lower() in TEXTS:
+            scheme = "smiles"
+    there = path if path.is_absolute() else Path(os.path.relpath(path, start))
+    return f"{scheme}:{there.as_posix()}"
