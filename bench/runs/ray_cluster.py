@@ -9,13 +9,15 @@ import os
 import secrets
 import signal
 import socket
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..interruption import check_stop
 from ..records.code import evaluation_code, training_code
 from ..records.provenance import versions
 from .dispatch import threads
@@ -23,7 +25,7 @@ from .dispatch import threads
 LOWEST = (2, 55)
 GET = "`pip install aebench[ray]` gets a fitting one"
 TOKENS = "https://docs.ray.io/en/latest/ray-security/token-auth.html"
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 12.0
 LOOK_SECONDS = 60.0
 Seen = tuple[str, str, dict[str, str]]
 STORE_BYTES = 100_000_000  # What travels is small; Ray would take a third of the memory.
@@ -50,7 +52,9 @@ class Cluster:
         if address is None:
             _start()
         else:
-            _connect(_checked(address))
+            address = _checked(address)
+            _check_answer(address)
+            _connect(address)
 
     def device(self, wanted: str) -> str:
         """Returns ``cpu`` or ``cuda``, the device of all runs.
@@ -132,7 +136,6 @@ def _check_installed() -> None:
 def _be_quiet() -> None:
     """Keeps Ray's own lines off the terminal, and reports of its use at home."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = ".*"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
@@ -142,18 +145,7 @@ def _start() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Else Ray takes the outer address.
-    import ray
-
-    before = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address="local",
-        num_cpus=_cores(),
-        include_dashboard=False,
-        object_store_memory=STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
-    signal.signal(signal.SIGTERM, before)  # Ray has put its own in place.
+    _connect("local", num_cpus=_cores(), include_dashboard=False, object_store_memory=STORE_BYTES)
 
 
 def _checked(address: str) -> str:
@@ -167,8 +159,8 @@ def _checked(address: str) -> str:
     host, colon, port = address.rpartition(":")
     if address != "auto" and not (host and colon and port.isdecimal() and int(port) < 2**16):
         raise UserError(f"'--address' is '{address}'; expected 'auto' or HOST:PORT.")
-    if os.environ.get("RAY_AUTH_MODE") != "token":
-        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+    mode = os.environ.get("RAY_AUTH_MODE") or "not set"
+    if mode != "token":
         raise UserError(
             f"RAY_AUTH_MODE is {mode}; expected 'token', here and where the cluster at "
             f"'{address}' is started; else anybody may run programs there ({TOKENS})."
@@ -189,30 +181,39 @@ def _checked(address: str) -> str:
     return address
 
 
-def _connect(address: str) -> None:
-    """Connects to a cluster, in a thread, since Ray itself would try for minutes."""
-    import ray
+def _check_answer(address: str) -> None:
+    """Connects in a process that can be ended, since Ray itself would try for minutes.
 
-    failed: list[Exception] = []
-
-    def connect() -> None:
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    if failed:
-        raise UserError(
-            f"The Ray cluster at '{address}' cannot be used: {str(failed[0]).strip()}"
-        ) from failed[0]
-    if thread.is_alive():
+    Raises:
+        UserError: There is no cluster, or it is of another version or has another token.
+    """
+    code = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
+    try:
+        subprocess.run(
+            [sys.executable, "-c", code, address],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=ANSWER_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
         raise UserError(
             f"No Ray cluster answered at '{address}' within {ANSWER_SECONDS:g} seconds, or it has "
             "another token."
-        )
+        ) from None
+    except subprocess.CalledProcessError as error:
+        check_stop()
+        told = " ".join(error.stderr.rpartition("Error: ")[2].split())
+        raise UserError(f"The Ray cluster at '{address}' cannot be used: {told}") from None
+
+
+def _connect(address: str, **settings: int) -> None:
+    import ray
+
+    before = signal.getsignal(signal.SIGTERM)
+    ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
+    signal.signal(signal.SIGTERM, before)  # Ray has put its own in place.
 
 
 def _cores() -> int:
