@@ -19,6 +19,8 @@ import pytest
 import torch
 from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.runs import ray_cluster, ray_engine
+from aebench.bench.runs.asked import write_asked
+from aebench.bench.runs.dispatch import InProcess, set_up_torch
 from aebench.bench.runs.ray_cluster import Cluster
 from aebench.bench.runs.request import Request
 from aebench.bench.suites.suite import load_suite
@@ -253,6 +255,8 @@ class Deadly(Request):
 def deadly(tmp_path, monkeypatch):
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
+    paths = (str(tmp_path), os.environ.get("PYTHONPATH", ""))  # For workers, too.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     yield importlib.import_module("deadly").Deadly
     del sys.modules["deadly"]
 
@@ -262,15 +266,14 @@ def deadly(tmp_path, monkeypatch):
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS)
 def test_a_cluster_of_its_own_gives_local_rows_fails_what_kills_it_and_listens_to_nobody_else(
-    suite_file, aebench, tmp_path, rows_in, deadly, monkeypatch, capfd
+    suite_file, tmp_path, rows_in, deadly, monkeypatch, capfd
 ):
-    from aebench.bench.runs.asked import write_asked
-
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    suite = suite_file()
-    assert aebench(suite, "--seeds", "0,1", out=tmp_path / "local")[0] == 0
+    set_up_torch()
     out = tmp_path / "out"
-    configs = load_suite(suite, seeds=[0, 1]).configs
+    configs = load_suite(suite_file(), seeds=[0, 1]).configs
+    here = [Request(config, tmp_path / "local") for config in configs]
+    assert all(done.outcome == "trained" for done in InProcess().map(here, lambda event: None))
     requests = [Request(config, out) for config in configs]
     requests[1] = deadly(configs[1], out)
     capfd.readouterr()
@@ -283,10 +286,11 @@ def test_a_cluster_of_its_own_gives_local_rows_fails_what_kills_it_and_listens_t
     write_asked(out, configs)
     events = []
     tasks = ray_engine.Tasks(cluster, cluster.device("cpu"))
-    ended = {done.request: done for done in tasks.map(requests, events.append)}
-    assert [ended[r].outcome for r in requests] == ["trained", "failed", "trained", "trained"]
+    ended = {done.request.folder: done for done in tasks.map(requests, events.append)}
+    outcomes = [ended[request.folder].outcome for request in requests]
+    assert outcomes == ["trained", "failed", "trained", "trained"]
     told = "its process died 3 times, perhaps for lack of memory."
-    assert str(ended[requests[1]].error) == told
+    assert str(ended[requests[1].folder].error) == told
     assert (requests[1].folder / "deaths").read_text() == "xxx"
     assert {e.digest for e in events if e.step} >= {configs[i].digest for i in (0, 2, 3)}
     local = rows_in(tmp_path / "local")
@@ -309,7 +313,7 @@ def _listening_outside():
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:
             address, _, state, *_ = line.split()[1:]
-            loopback = address[:8] == "0100007F" or address[24:32] == "01000000"
+            loopback = address.partition(":")[0].endswith(("0100007F", "0001000000"))
             if state == "0A" and not loopback and f"socket:[{line.split()[9]}]" in mine:
                 found.add(address)
     return found
