@@ -25,6 +25,7 @@ from .words import (
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done, Event
     from ..runs.known import KnownRows
+    from ..runs.ray_cluster import Cluster
     from ..runs.request import Request
     from ..runs.tensorboard import TensorBoard
     from ..suites.suite import Suite
@@ -37,6 +38,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seeds", metavar="0,1,2")
     parser.add_argument(
         "--shard", default="1/1", metavar="I/N", help="the I-th of N shares of the runs"
+    )
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="what carries out the runs"
+    )
+    parser.add_argument(
+        "--address", metavar="auto|HOST:PORT", help="a Ray cluster; default: one of its own, here"
+    )
+    parser.add_argument(
+        "--gpu-share",
+        type=float,
+        metavar="F",
+        help="part of a GPU for each run on Ray; default: 1",
     )
     parser.add_argument(
         "--deterministic", action="store_true", help="deterministic algorithms on a GPU, slower"
@@ -84,9 +97,13 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"'--workers' is {args.workers}; expected at least 1.")
-    device = chosen_device(args.device)
     out = args.out or Path("results") / folder_name(suite)
     check_writable(out)
+    cluster = _cluster(args)
+    own = chosen_device("auto" if cluster else args.device)
+    device = cluster.device(args.device) if cluster else own
+    if cluster and not args.dry_run:
+        cluster.check(out)
     from ..runs.asked import write_asked
     from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
@@ -112,9 +129,36 @@ def _run(args: argparse.Namespace) -> int:
     if rest:
         write_asked(out, suite.configs)
     # References serve all runs of a suite, so every shard gives them the whole suite's metrics.
-    everything = [Request(c, out, device, args.rerun_stale) for c in suite.configs]
+    everything = [Request(c, out, own, args.rerun_stale) for c in suite.configs]
     work = Work(suite, everything, rest, ended, known, track)
-    return _carry_out(work, dispatcher_for(args.workers, device, len(rest)), quiet=args.quiet)
+    if cluster:
+        from ..runs.ray_engine import Tasks
+
+    dispatcher = (
+        Tasks(cluster, device) if cluster else dispatcher_for(args.workers, device, len(rest))
+    )
+    return _carry_out(work, dispatcher, quiet=args.quiet)
+
+
+def _cluster(args: argparse.Namespace) -> Cluster | None:
+    """Returns the Ray cluster that was asked for, if one was.
+
+    Raises:
+        UserError: Words do not go together, or it cannot be used.
+    """
+    if args.engine == "local":
+        for word, given in (("address", args.address), ("gpu-share", args.gpu_share)):
+            if given is not None:
+                raise UserError(f"'--{word}' is '{given}'; it needs --engine ray.")
+        return None
+    if args.workers is not None:
+        raise UserError(
+            f"'--workers' is {args.workers}; with --engine ray the cluster's cores decide how "
+            "many runs go on at once, so leave it out."
+        )
+    from ..runs.ray_cluster import Cluster
+
+    return Cluster(args.address, args.gpu_share)
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""How runs are carried out: in this process, or in several on this machine.
+"""How runs are carried out: in this process, in several on this machine, or on a cluster.
 
-A run needs its request alone and leaves nothing but its directory, so another dispatcher, over
-several machines, has to implement no more than `Dispatcher`.
+A run needs its request alone and leaves nothing but its directory, so a dispatcher has to
+implement no more than `Dispatcher`.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ import contextlib
 import multiprocessing
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed
@@ -40,7 +42,7 @@ class Processes:
     def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
         """Yields one `Done` for each request; a run held elsewhere is tried again later."""
         waiting = deque((0.0, request) for request in requests)
-        deaths = dict.fromkeys((r.folder for r in requests), 0)
+        deaths = Deaths()
         workers = [Worker() for _ in range(self.workers)]
         try:
             while waiting or any(worker.request for worker in workers):
@@ -51,18 +53,41 @@ class Processes:
                         waiting.append((time.monotonic() + BUSY_SECONDS, done.request))
                         continue
                     if done.outcome == DIED:
-                        deaths[done.request.folder] += 1
-                        if deaths[done.request.folder] < DEATHS:
+                        last = deaths.count(done.request)
+                        if last is None:
                             waiting.appendleft((0.0, done.request))
                             continue
-                        told = f"its process died {DEATHS} times, perhaps for lack of memory."
-                        done = Done(done.request, "failed", RunFailed(told))
+                        done = last
                     yield done
         finally:
             for worker in workers:
                 worker.signal()
             for worker in workers:
                 worker.end()
+
+
+class Deaths:
+    """Counts how often each run lost what carried it out.
+
+    Args:
+        most: From which count on it has failed.
+        told: What is said then.
+    """
+
+    def __init__(
+        self,
+        most: int = DEATHS,
+        told: str = f"its process died {DEATHS} times, perhaps for lack of memory.",
+    ) -> None:
+        self._most, self._told = most, told
+        self._counts: Counter[Path] = Counter()
+
+    def count(self, request: Request) -> Done | None:
+        """Counts one; returns the run's failure if it was the last that is allowed."""
+        self._counts[request.folder] += 1
+        if self._counts[request.folder] < self._most:
+            return None
+        return Done(request, "failed", RunFailed(self._told))
 
 
 class Worker:
@@ -163,14 +188,16 @@ def _serve(parent: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             request = parent.recv()
-            parent.send(_work(request, parent))
+            parent.send(work(request, partial(_tell, parent)))
 
 
-def _work(request: Request, parent: Connection) -> Done | Exception:
-    def tell(event: Event) -> None:
-        with contextlib.suppress(OSError):  # The parent is stopping.
-            parent.send(event)
+def _tell(parent: Connection, event: Event) -> None:
+    with contextlib.suppress(OSError):  # The parent is stopping.
+        parent.send(event)
 
+
+def work(request: Request, tell: Callable[[Event], None]) -> Done | Exception:
+    """Returns how a run ended in a worker's process: ``stopped``, too, or the bug that it met."""
     try:
         check_stop()
         return carry_out(request, tell)
