@@ -53,6 +53,8 @@ def by_steps(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
 
 def _is_shorter(trained: Rows) -> pd.Series[bool]:
     steps = asked_steps(trained)
+    if steps.nunique() < 2:
+        return steps < steps
     like = [trained[name] for name in LIKE]
     return steps < steps.groupby(like, dropna=False).transform("max")
 
