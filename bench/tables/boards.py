@@ -40,6 +40,11 @@ RANKS = (
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
     "entry may hold every rank."
 )
+MOST_RANKED = 300  # Every pair of entries is tested.
+UNRANKED = (
+    "This board has {count:,} entries. Ranks test every pair of them and are given for at most "
+    f"{MOST_RANKED}, so that there are none here."
+)
 BOUNDS = (
     "≤ marks a lower bound on a likelihood, which is an upper bound on bits/dim. Nothing is "
     "ranked ahead of it, since the truth may be better."
@@ -88,7 +93,9 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         text_table(
             *("leaderboard", board, HEADER, map(_board_line, own)),
             notes=(
-                *(f"Protocol: {own[0]['protocol']}.", RANKS, INTERVALS),
+                f"Protocol: {own[0]['protocol']}.",
+                RANKS if len(own) <= MOST_RANKED else UNRANKED.format(count=len(own)),
+                INTERVALS,
                 *([BOUNDS] if any(entry["sign"] for entry in own) else []),
             ),
         )
@@ -108,7 +115,8 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     firsts = rows.sort_values("seed", kind="stable").drop_duplicates("method")
     named = {str(row["method"]): row for row in firsts.to_dict("records")}
     seeds = {name: seed_values(own) for name, own in groups.items()}
-    ranks = rank_intervals(seeds, str(first["better"]), bounds)
+    tested = seeds if len(seeds) <= MOST_RANKED else {}
+    ranks = rank_intervals(tested, str(first["better"]), bounds)
     if len(ranks) == 1:  # It is ahead of nothing.
         ranks = {}
     known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
