@@ -23,6 +23,8 @@ LARGEST = 2**63 - 1
 STATUSES = ("ok", "diverged", "failed", "not applicable")
 TRUSTED = ("yes", "no", "")
 READABLE = {SCHEMA: COLUMNS, OLDEST: OLDER_COLUMNS}
+_NAMES = {schema: frozenset(columns) for schema, columns in READABLE.items()}
+_EMPTY = "<NA>"  # How pandas writes a missing cell.
 
 
 def check_record(record: Mapping[str, Any]) -> Record:
@@ -32,13 +34,11 @@ def check_record(record: Mapping[str, Any]) -> Record:
         BadRow: A column is missing, unknown, of another type or contradicts the status.
     """
     columns = columns_of_schema(record.get("schema"))
-    missing = [name for name in columns if name not in record]
-    unknown = [name for name in record if name not in columns]
-    if missing or unknown:
+    if record.keys() != _NAMES[record["schema"]]:
+        missing = [name for name in columns if name not in record]
+        unknown = [name for name in record if name not in columns]
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
-    for name in columns:
-        if not _is_typed(record[name], TYPES[name]):
-            raise BadRow(f"column '{name}' is {record[name]!r}; expected {TYPES[name]}")
+    whole = {name: _cell(name, record[name]) for name in columns}
     for name in ("run", "recipe"):
         if not NAME.fullmatch(record.get(name, record["run"])):
             raise BadRow(f"{name} is {record[name]!r}; expected letters, digits, '_', '-' and '.'")
@@ -50,7 +50,15 @@ def check_record(record: Mapping[str, Any]) -> Record:
         raise BadRow(f"value is {record['value']} with status '{record['status']}'")
     if record.get("trusted") == "no" and record["stderr"] is not None:
         raise BadRow(f"stderr is {record['stderr']} of an estimate that is not trusted")
-    return {name: plain(record[name], TYPES[name]) for name in columns}
+    return whole
+
+
+def _cell(name: str, value: object) -> object:
+    if _is_plain_text(value, TYPES[name]):  # Most cells are.
+        return value
+    if not _is_typed(value, TYPES[name]):
+        raise BadRow(f"column '{name}' is {value!r}; expected {TYPES[name]}")
+    return plain(value, TYPES[name])
 
 
 def columns_of_schema(schema: object) -> tuple[str, ...]:
@@ -139,9 +147,19 @@ def _is_typed(value: object, kind: str) -> bool:
     return isinstance(value, str)
 
 
+def plain_column(values: Iterable[Any], kind: str) -> list[Any]:
+    """Returns the values of a column as plain Python, as `plain` does."""
+    return [value if _is_plain_text(value, kind) else plain(value, kind) for value in values]
+
+
+def _is_plain_text(value: object, kind: str) -> bool:
+    return type(value) is str and kind == "str" and value != _EMPTY
+
+
 def plain(value: Any, kind: str) -> object:  # noqa: ANN401
     """Returns a value of a column as plain Python; ``None`` where the cell is empty."""
-    if value is None or value != value or str(value) == "<NA>":
+    is_number = type(value) in (int, float)
+    if value is None or (not is_number and str(value) == _EMPTY) or value != value:
         return None
     if kind.startswith("int"):
         return int(value)

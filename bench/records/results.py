@@ -14,7 +14,7 @@ from ..files.csv_cells import csv_text as csv_text
 from ..files.csv_cells import from_cell
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME as NAME
-from .encoding import READABLE, plain, todays
+from .encoding import READABLE, plain_column, todays
 from .encoding import TYPES as TYPES
 from .encoding import Record as Record
 from .encoding import check_record as check_record
@@ -174,10 +174,9 @@ def joined(many: Iterable[Rows]) -> Rows:
 
 def records_of(rows: pd.DataFrame) -> list[Record]:
     """Returns a data frame's lines as records with plain Python values, ``None`` where empty."""
-    return [
-        {str(name): plain(value, TYPES[str(name)]) for name, value in line.items()}
-        for line in rows[list(COLUMNS)].astype(object).to_dict("records")
-    ]
+    cells = rows[list(COLUMNS)].astype(object)
+    columns = [plain_column(cells[name].tolist(), TYPES[name]) for name in COLUMNS]
+    return [dict(zip(COLUMNS, line, strict=True)) for line in zip(*columns, strict=True)]
 
 
 def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
