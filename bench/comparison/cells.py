@@ -143,7 +143,7 @@ def _losses(column: Column) -> dict[str, tuple[str, ...]]:
 
 def reference_note(rows: Rows) -> str:
     """Returns the sentence of a caption on the references among rows, if damaged ones are."""
-    found = [name for name in REFERENCES if name in set(rows["objective"])]
+    found = [name for name in REFERENCES if name in set(rows["objective"].tolist())]
     told = ", ".join(REFERENCES[name] for name in found)
     return f"{', '.join(found)}: held-out real images {told}." if set(found) - {FLOOR} else ""
 
@@ -190,7 +190,7 @@ def score_cell(scores: Sequence[Scored], expected: int, mark: str = "") -> Cell:
 def method_order(rows: Rows) -> list[str]:
     """Returns the methods in the papers' row order, variants after their objective."""
     place = {name: at for at, name in enumerate(objective_order(rows["objective"]))}
-    pairs = set(zip(rows["objective"], rows["method"], strict=True))
+    pairs = set(zip(rows["objective"].tolist(), rows["method"].tolist(), strict=True))
     return [method for _, method in sorted(pairs, key=lambda pair: (place[pair[0]], pair[1]))]
 
 

@@ -60,7 +60,8 @@ def with_places(rows: Rows) -> Rows:
     dark and bright pixels as the other does, and whoever reads them as one column compares noise.
     """
     rows = spread_lost(rows)
-    rows["place"] = [_place(i, d) for i, d in zip(rows["images"], rows["density"], strict=True)]
+    pairs = zip(rows["images"].tolist(), rows["density"].tolist(), strict=True)
+    rows["place"] = [_place(images, density) for images, density in pairs]
     rows["measure"] = rows["space"].where(rows["kind"] != "", "")
     rows["method"] = method_labels(rows)
     return rows
@@ -71,14 +72,13 @@ def distinct(rows: Rows, names: Iterable[str]) -> tuple[list[int], Rows]:
 
     What is computed from these columns alone is computed once for each line.
     """
-    grouped = rows[list(names)].groupby(list(names), dropna=False, sort=False)
-    lines = grouped.ngroup().to_numpy()
+    columns = list(names)
+    keys = list(zip(*(rows[name].tolist() for name in columns), strict=True))
     # The last of each: what later rows say of a recipe counts.
-    last = dict(zip(lines.tolist(), range(len(rows)), strict=True))
-    order = sorted(last, key=lambda line: last[line])
-    place = {line: at for at, line in enumerate(order)}
-    unique = rows[list(names)].iloc[[last[line] for line in order]].reset_index(drop=True)
-    return [place[line] for line in lines.tolist()], unique
+    last = {key: at for at, key in enumerate(keys)}
+    order = sorted(last.values())
+    line = {keys[at]: number for number, at in enumerate(order)}
+    return [line[key] for key in keys], rows[columns].iloc[order].reset_index(drop=True)
 
 
 def method_labels(rows: Rows) -> list[str]:

@@ -161,7 +161,8 @@ def suite_titles(rows: Rows) -> list[str]:
 
 def without_floor(rows: Rows) -> Rows:
     """Returns the rows of trained models, without those of references."""
-    return rows[~is_reference(rows)]
+    references = is_reference(rows)
+    return rows[~references] if references.any() else rows.copy(deep=False)
 
 
 def is_reference(rows: Rows) -> pd.Series[bool]:

@@ -130,9 +130,12 @@ def missing_runs(rows: Rows) -> list[str]:
         for (suite, scale, dataset, size), part in without_floor(with_places(some)).groupby(
             places
         ):
-            seeds = set(part["seed"])
-            for method, own in part.groupby("method"):
-                lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
+            seeds = set(part["seed"].tolist())
+            found_seeds: dict[str, set[int]] = {}
+            for method, seed in zip(part["method"].tolist(), part["seed"].tolist(), strict=True):
+                found_seeds.setdefault(method, set()).add(seed)
+            for method, own in sorted(found_seeds.items()):
+                lost = sorted(seeds - own)
                 if lost:
                     where = f"{suite} ({scale}), {dataset}, d = {size}{longer}"
                     found.append(f"{where}: '{method}' has no run of seeds {lost}.")

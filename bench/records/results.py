@@ -149,7 +149,8 @@ def frame(records: Iterable[Mapping[str, Any]], recipes: Recipes | None = None) 
     """
     import pandas as pd
 
-    rows = pd.DataFrame([dict(record) for record in records], columns=list(COLUMNS))
+    many = list(records)
+    rows = pd.DataFrame({name: [record.get(name) for record in many] for name in COLUMNS})
     texts = {recipe: canonical_json(settings) for recipe, settings in (recipes or {}).items()}
     rows[SETTINGS] = [texts.get(recipe, "") for recipe in rows["recipe"]]
     for name, kind in TYPES.items():
