@@ -129,8 +129,11 @@ def seeds_by_method(rows: Rows) -> dict[str, dict[int, float]]:
 def _losses(column: Column) -> dict[str, tuple[str, ...]]:
     """Returns for each trained method the damaged real images that its mean is worse than."""
     sign = {"lower": 1, "higher": -1}.get(str(column.rows["better"].iloc[0]), 0)
+    known = set(column.rows["method"].tolist())
+    damaged = {name: how for name, how in REFERENCES.items() if name != FLOOR and name in known}
+    if not damaged:
+        return {}
     means = {name: sign * mean(own) for name, own in seeds_by_method(column.rows).items()}
-    damaged = {name: how for name, how in REFERENCES.items() if name != FLOOR and name in means}
     return {
         str(name): tuple(
             f"worse than real images {how}"

@@ -29,9 +29,9 @@ def spread_lost(rows: Rows) -> Rows:
 
     rows = rows.reset_index(drop=True)
     diverged = rows["status"] == "diverged"
+    if not diverged.any():
+        return rows
     kept, lost = rows[~diverged], rows[diverged]
-    if not len(lost):
-        return kept
     like = _Like(kept)
     own = dict(rows.groupby("run", sort=False).indices)
     scores, others = [], []  # Where the columns of the score, and all others, are taken from.

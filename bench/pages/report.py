@@ -94,8 +94,8 @@ def _gather(directory: Path, results: Results, runs: RunFiles, arrays: Arrays) -
     written = runs.figures.gather(names, keep=not sound)
     written += gather_per_image(directory, names, arrays)
     if sound:
-        written += write_results(directory / "results.csv", results.rows)
         records = records_of(results.rows)
+        written += write_results(directory / "results.csv", results.rows, records)
         written += write_trainings(directory, records, runs.trainings, runs.figures, arrays)
     return written
 
@@ -131,11 +131,11 @@ def missing_runs(rows: Rows) -> list[str]:
             places
         ):
             seeds = set(part["seed"].tolist())
-            found_seeds: dict[str, set[int]] = {}
+            known: dict[str, set[int]] = {}
             for method, seed in zip(part["method"].tolist(), part["seed"].tolist(), strict=True):
-                found_seeds.setdefault(method, set()).add(seed)
-            for method, own in sorted(found_seeds.items()):
-                lost = sorted(seeds - own)
+                known.setdefault(method, set()).add(seed)
+            for method in sorted(known):
+                lost = sorted(seeds - known[method])
                 if lost:
                     where = f"{suite} ({scale}), {dataset}, d = {size}{longer}"
                     found.append(f"{where}: '{method}' has no run of seeds {lost}.")

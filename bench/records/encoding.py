@@ -24,6 +24,7 @@ STATUSES = ("ok", "diverged", "failed", "not applicable")
 TRUSTED = ("yes", "no", "")
 READABLE = {SCHEMA: COLUMNS, OLDEST: OLDER_COLUMNS}
 _NAMES = {schema: frozenset(columns) for schema, columns in READABLE.items()}
+_TEXTS = frozenset(name for name, kind in TYPES.items() if kind == "str")
 _EMPTY = "<NA>"  # How pandas writes a missing cell.
 
 
@@ -38,7 +39,12 @@ def check_record(record: Mapping[str, Any]) -> Record:
         missing = [name for name in columns if name not in record]
         unknown = [name for name in record if name not in columns]
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
-    whole = {name: _cell(name, record[name]) for name in columns}
+    whole = {
+        name: value
+        if type(value := record[name]) is str and name in _TEXTS and value != _EMPTY
+        else _cell(name, value)  # Most cells are texts, and need no more.
+        for name in columns
+    }
     for name in ("run", "recipe"):
         if not NAME.fullmatch(record.get(name, record["run"])):
             raise BadRow(f"{name} is {record[name]!r}; expected letters, digits, '_', '-' and '.'")
@@ -54,8 +60,6 @@ def check_record(record: Mapping[str, Any]) -> Record:
 
 
 def _cell(name: str, value: object) -> object:
-    if _is_plain_text(value, TYPES[name]):  # Most cells are.
-        return value
     if not _is_typed(value, TYPES[name]):
         raise BadRow(f"column '{name}' is {value!r}; expected {TYPES[name]}")
     return plain(value, TYPES[name])
@@ -149,11 +153,9 @@ def _is_typed(value: object, kind: str) -> bool:
 
 def plain_column(values: Iterable[Any], kind: str) -> list[Any]:
     """Returns the values of a column as plain Python, as `plain` does."""
-    return [value if _is_plain_text(value, kind) else plain(value, kind) for value in values]
-
-
-def _is_plain_text(value: object, kind: str) -> bool:
-    return type(value) is str and kind == "str" and value != _EMPTY
+    if kind == "str":
+        return [v if type(v) is str and v != _EMPTY else plain(v, kind) for v in values]
+    return [plain(value, kind) for value in values]
 
 
 def plain(value: Any, kind: str) -> object:  # noqa: ANN401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -180,15 +180,22 @@ def records_of(rows: pd.DataFrame) -> list[Record]:
     return [dict(zip(COLUMNS, line, strict=True)) for line in zip(*columns, strict=True)]
 
 
-def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
+def write_results(
+    path: Path, rows: pd.DataFrame, records: Sequence[Record] | None = None
+) -> list[Path]:
     """Writes ``results.csv`` and, beside it, a short checksum for each row and ``recipes.json``.
 
     Whoever is killed in between leaves rows without checksums, not with those of others.
 
+    Args:
+        path: The file.
+        rows: The rows.
+        records: What `records_of` gives of them, where that was called before.
+
     Returns:
         The files written.
     """
-    records = records_of(rows)
+    records = records_of(rows) if records is None else records
     sums = path.with_name(path.name + ".sha256")
     # Removed first: old checksums beside new rows would accuse every row of being edited.
     sums.unlink(missing_ok=True)
