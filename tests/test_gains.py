@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.comparison.gains import estimate_of, likelihood_gain
+from aebench.bench.comparison.gains import brackets_in, estimate_of, likelihood_gain, records_in
 from aebench.bench.records.per_image import PerImage, key_of, write_per_image
 from aebench.bench.records.results import write_results
 from aebench.bench.tables.gains import gain_tables
@@ -50,7 +50,8 @@ def likelihoods(name, values, kind="exact", metric="log_prob", **columns):
 
 def gain(first, second, brackets=None):
     arrays = {**first[1], **second[1]}
-    estimates = (estimate_of(frame(rows), arrays, brackets) for rows, _ in (first, second))
+    known = None if brackets is None else brackets_in(brackets)
+    estimates = (estimate_of(records_in(frame(r)), arrays, known) for r, _ in (first, second))
     return likelihood_gain(*estimates)
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..records.results import Rows
-from .columns import Column, is_reference, without_floor
-from .footnotes import UNTRUSTED
+from .columns import Column, without_floor
 from .labels import FLOOR, REFERENCES, objective_order
 from .likelihoods import bound_sign
 from .parts import Part
+from .scored import (
+    Scored,
+    are_references,
+    doubtful_values,
+    image_error,
+    lost_text,
+    scores_by,
+    seed_values,
+    warnings_of,
+)
 from .significance import mean, separated_from_best
 from .steps import steps_note
-from .strings import is_text
 from .table import Cell, Table, file_name, format_number, seeds_cell
 
 if TYPE_CHECKING:
@@ -26,7 +33,6 @@ NORMAL = ("second-stage", "prior", "gaussian")
 NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
 OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
-WORSE_THAN_NOISE = "worse than uniform noise over the pixels, which has 8 bits/dim"
 OVER_IMAGES = (
     "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
     "for these images."
@@ -96,9 +102,9 @@ def column_cells(
         expected: How many seeds a method should have.
         marks: The mark of each method that has one.
     """
-    rows, found, behind = column.rows, {}, _losses(column)
+    scores, found, behind = scores_by(column.rows, "method"), {}, _losses(column)
     for method in methods:
-        cell = score_cell(rows[rows["method"] == method], expected, marks.get(method, ""))
+        cell = score_cell(scores.get(method, []), expected, marks.get(method, ""))
         found[method] = replace(cell, warnings=(*cell.warnings, *behind.get(method, ())))
     return found
 
@@ -108,19 +114,26 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     trained = without_floor(column.rows)
     better = str(trained["better"].iloc[0])
     bounds = set(trained.loc[trained["kind"] == "lower bound", "method"])
-    seeds = {str(name): seed_values(own) for name, own in trained.groupby("method", sort=False)}
+    seeds = seeds_by_method(trained)
     tied, reason = separated_from_best(seeds, better, bounds)
     if len(tied) == len(seeds) and len(tied) > 1:
         return {}, "no row is separated from the best"
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
 
 
+def seeds_by_method(rows: Rows) -> dict[str, dict[int, float]]:
+    """Returns the value of each seed of each method, methods in the order of their first rows."""
+    return {name: seed_values(own) for name, own in scores_by(rows, "method").items()}
+
+
 def _losses(column: Column) -> dict[str, tuple[str, ...]]:
     """Returns for each trained method the damaged real images that its mean is worse than."""
     sign = {"lower": 1, "higher": -1}.get(str(column.rows["better"].iloc[0]), 0)
-    groups = column.rows.groupby("method", sort=False)
-    means = {str(name): sign * mean(seed_values(own)) for name, own in groups}
-    damaged = {name: how for name, how in REFERENCES.items() if name != FLOOR and name in means}
+    known = set(column.rows["method"].tolist())
+    damaged = {name: how for name, how in REFERENCES.items() if name != FLOOR and name in known}
+    if not damaged:
+        return {}
+    means = {name: sign * mean(own) for name, own in seeds_by_method(column.rows).items()}
     return {
         str(name): tuple(
             f"worse than real images {how}"
@@ -133,7 +146,7 @@ def _losses(column: Column) -> dict[str, tuple[str, ...]]:
 
 def reference_note(rows: Rows) -> str:
     """Returns the sentence of a caption on the references among rows, if damaged ones are."""
-    found = [name for name in REFERENCES if name in set(rows["objective"])]
+    found = [name for name in REFERENCES if name in set(rows["objective"].tolist())]
     told = ", ".join(REFERENCES[name] for name in found)
     return f"{', '.join(found)}: held-out real images {told}." if set(found) - {FLOOR} else ""
 
@@ -154,87 +167,33 @@ def lost_states(rows: Rows) -> pd.Series[str]:
     return states[states.isin(["diverged", "failed", "untrusted"])]
 
 
-def counted(states: Iterable[str]) -> str:
-    """Returns how often each state occurs, such as ``"1 diverged, 2 failed"``."""
-    return ", ".join(f"{count} {name}" for name, count in sorted(Counter(states).items()))
-
-
-def seed_values(rows: Rows) -> dict[int, float]:
-    """Returns the value of each seed whose row is in order and trusted."""
-    return _values(usable(rows))
-
-
-def image_error(rows: Rows) -> float | None:
-    """Returns the standard error over test images of likelihoods' mean over seeds.
-
-    All seeds are scored on the same images, so that errors over images do not average out. None
-    for other scores, and where no error is known.
-    """
-    errors = usable(rows[rows["kind"] != ""])["stderr"].dropna()
-    return float(errors.mean()) if len(errors) else None
-
-
-def compute_seconds(rows: Rows) -> float | None:
-    """Returns the mean over runs of CPU seconds of the process, or device seconds on a GPU.
-
-    None where a run has none: wall seconds are no substitute.
-    """
-    seconds = rows.drop_duplicates("run")["compute_seconds"]
-    return float(seconds.mean()) if len(seconds) and seconds.notna().all() else None
-
-
-def lost_text(rows: Rows) -> str:
-    """Returns how many seeds went wrong in which way, such as ``"1 diverged"``."""
-    return counted(lost_states(rows))
-
-
-def warnings_of(rows: Rows) -> tuple[str, ...]:
-    """Returns the warnings kept with scores that have a value, each once."""
-    good = rows[rows["status"] == "ok"]
-    untrusted = (UNTRUSTED,) if not is_trusted(good).all() else ()
-    noise = (WORSE_THAN_NOISE,) if _is_worse_than_noise(good) else ()
-    return (*untrusted, *noise, *dict.fromkeys(str(reason) for reason in good["reason"] if reason))
-
-
-def _is_worse_than_noise(rows: Rows) -> bool:
-    """Returns whether the mean is above 8 bits/dim, or below 0 nats on [0, 1]^D."""
-    pixels = rows[(rows["kind"] != "") & (rows["space"] != "real") & ~is_text(rows)]
-    bits = pixels.loc[pixels["metric"].str.startswith("bits_per_dim"), "value"]
-    nats = pixels.loc[pixels["metric"].str.startswith("log_prob"), "value"]
-    return bool(bits.mean() > 8 or nats.mean() < 0)
-
-
 def interval_notes(rows: Rows) -> list[str]:
     """Returns the sentences of a caption on what stands behind ±."""
     return [OVER_SEEDS, *([OVER_IMAGES] if (rows["kind"] != "").any() else [])]
 
 
-def score_cell(rows: Rows, expected: int, mark: str = "") -> Cell:
+def score_cell(scores: Sequence[Scored], expected: int, mark: str = "") -> Cell:
     """Returns the cell of one method in one column."""
-    if len(rows) == 0:
+    if not scores:
         return Cell("-")
-    if (rows["status"] == "not applicable").all():
+    if all(score.status == "not applicable" for score in scores):
         return Cell("n/a", seeds="not applicable")
-    if is_reference(rows).all():
+    if are_references(scores):
         expected = 0
-    cell = seeds_cell(seed_values(rows), expected, lost_text(rows), mark, image_error(rows))
-    doubtful = _values(rows[(rows["status"] == "ok") & ~is_trusted(rows)])
+    cell = seeds_cell(seed_values(scores), expected, lost_text(scores), mark, image_error(scores))
+    doubtful = doubtful_values(scores)
     if cell.value is None and doubtful:  # Shown, but neither a mean of trusted ones nor ranked.
         text = f"{format_number(mean(doubtful))} ({cell.seeds})"
         cell = replace(cell, text=text)
-    first = rows.iloc[0].to_dict()
+    first = scores[0]._asdict()
     sign = bound_sign(first) if first["kind"] else ""
-    return replace(cell, text=sign + cell.text, warnings=warnings_of(rows))
-
-
-def _values(rows: Rows) -> dict[int, float]:
-    return {int(s): float(v) for s, v in zip(rows["seed"], rows["value"], strict=True)}
+    return replace(cell, text=sign + cell.text, warnings=warnings_of(scores))
 
 
 def method_order(rows: Rows) -> list[str]:
     """Returns the methods in the papers' row order, variants after their objective."""
     place = {name: at for at, name in enumerate(objective_order(rows["objective"]))}
-    pairs = set(zip(rows["objective"], rows["method"], strict=True))
+    pairs = set(zip(rows["objective"].tolist(), rows["method"].tolist(), strict=True))
     return [method for _, method in sorted(pairs, key=lambda pair: (place[pair[0]], pair[1]))]
 
 

@@ -12,7 +12,10 @@ from ..files.storage import canonical_json
 from ..records.migration import SETTINGS
 from ..records.recipe import Settings, recipe_notes, recipe_of, without_name
 from ..records.results import Rows
-from .labels import REFERENCES, settings_of, variant_of, variant_text
+from .labels import is_reference as is_reference
+from .labels import settings_of, variant_of, variant_text
+from .labels import without_floor as without_floor
+from .lost import spread_lost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +33,8 @@ SCORE_KEY = (
 DIAGNOSTICS = ("ess_", "log_prob_", "proposal_")
 # Rows that differ in one of these never share a column.
 IN_ONE_COLUMN = ("dataset", "split", "image_shape", "backbone_hash", "latent_dim")
-SETTING = ("suite", "scale", "dataset", "split", "latent_dim")
-SCORE = (
-    *("density", "images", "metric", "unit", "better", "kind", "model", "samples_k"),
-    *("n_real", "n_generated", "features"),
-)
+# What the name of a row's method depends on.
+NAMING = (*IN_ONE_COLUMN, "objective", "variant", "selection", "space", "recipe", "settings")
 
 
 @dataclass(frozen=True)
@@ -60,37 +60,25 @@ def with_places(rows: Rows) -> Rows:
     dark and bright pixels as the other does, and whoever reads them as one column compares noise.
     """
     rows = spread_lost(rows)
-    rows["place"] = [_place(i, d) for i, d in zip(rows["images"], rows["density"], strict=True)]
+    pairs = zip(rows["images"].tolist(), rows["density"].tolist(), strict=True)
+    rows["place"] = [_place(images, density) for images, density in pairs]
     rows["measure"] = rows["space"].where(rows["kind"] != "", "")
     rows["method"] = method_labels(rows)
     return rows
 
 
-def spread_lost(rows: Rows) -> Rows:
-    """Gives each diverged run a row for every score that its like has.
+def distinct(rows: Rows, names: Iterable[str]) -> tuple[list[int], Rows]:
+    """Returns, of columns of the rows, each different line once, and for each row its line.
 
-    A run that diverged leaves one row, without a score; so that it is missing in each column
-    by name instead of silently, the scores of its own objective's other runs are taken, or,
-    where all of them are lost, those of the other objectives that are no likelihoods.
+    What is computed from these columns alone is computed once for each line.
     """
-    import pandas as pd
-
-    lost = rows["status"] == "diverged"
-    parts = [rows[~lost]]
-    for row in rows[lost].to_dict("records"):
-        like = parts[0][(parts[0][list(SETTING)] == [row[n] for n in SETTING]).all(axis=1)]
-        own = like[like["recipe"] == row["recipe"]]
-        if len(own) == 0:
-            alike = (like["objective"] == row["objective"]) & (like["variant"] == row["variant"])
-            own = like[alike]
-        if len(own) == 0:
-            own = without_floor(like[like["kind"] == ""])
-        scores = own[list(SCORE)].drop_duplicates()
-        blank = {name: row[name] for name in rows.columns if name not in SCORE}
-        parts.append(scores.assign(**blank)[list(rows.columns)])
-        if len(scores) == 0:
-            parts.append(rows[rows["run"] == row["run"]])
-    return pd.concat(parts, ignore_index=True).astype(rows.dtypes.to_dict())
+    columns = list(names)
+    keys = list(zip(*(rows[name].tolist() for name in columns), strict=True))
+    # The last of each: what later rows say of a recipe counts.
+    last = {key: at for at, key in enumerate(keys)}
+    order = sorted(last.values())
+    line = {keys[at]: number for number, at in enumerate(order)}
+    return [line[key] for key in keys], rows[columns].iloc[order].reset_index(drop=True)
 
 
 def method_labels(rows: Rows) -> list[str]:
@@ -98,6 +86,12 @@ def method_labels(rows: Rows) -> list[str]:
 
     Where they would share a column, rows have one label if and only if they have one recipe.
     """
+    lines, unique = distinct(rows, NAMING)
+    labels = _labels(unique)
+    return [labels[line] for line in lines]
+
+
+def _labels(rows: Rows) -> list[str]:
     varied = {"selection": rows.groupby("objective")["selection"].transform("nunique") > 1}
     # Where rows have several spaces, a method without its space would be read as like the others.
     trained = ~is_reference(rows)
@@ -109,12 +103,13 @@ def method_labels(rows: Rows) -> list[str]:
             own_notes.extend([value] if told else [])
     labels = map(_label, rows["objective"], notes)
     alike = rows.assign(label=list(labels)).groupby([*IN_ONE_COLUMN, "label"], dropna=False)
+    recipes, texts_of = rows["recipe"].tolist(), rows["settings"].tolist()
     for places in alike.indices.values():
-        own = rows.iloc[places]
-        if own["recipe"].nunique() > 1:
-            settings = dict(zip(own["recipe"], own["settings"], strict=True))
+        own = [recipes[at] for at in places]
+        if len(set(own)) > 1:
+            settings = dict(zip(own, (texts_of[at] for at in places), strict=True))
             named = recipe_notes({recipe: settings_of(text) for recipe, text in settings.items()})
-            for at, recipe in zip(places, own["recipe"], strict=True):
+            for at, recipe in zip(places, own, strict=True):
                 notes[at].append(named[recipe])
     return list(map(_label, rows["objective"], notes))
 
@@ -162,16 +157,6 @@ def sort_places(places: Iterable[str]) -> list[str]:
     return sorted(set(places), key=rank)
 
 
-def without_floor(rows: Rows) -> Rows:
-    """Returns the rows of trained models, without those of references."""
-    return rows[~is_reference(rows)]
-
-
-def is_reference(rows: Rows) -> pd.Series[bool]:
-    """Returns which rows score real images in the place of generated ones."""
-    return rows["objective"].isin(REFERENCES)
-
-
 def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
     """Takes one setting out of the rows' variants.
 
@@ -179,15 +164,20 @@ def without_setting(rows: Rows, name: str) -> tuple[list[Any], Rows]:
         The setting of each row, ``None`` where its variant does not name it, and the rows with
         the variants, recipes and methods that remain.
     """
-    settings = [settings_of(text) for text in rows["variant"]]
+    lines, unique = distinct(rows, dict.fromkeys(("settings", *SETTINGS)))
+    settings = [settings_of(text) for text in unique["variant"]]
     values = [own.pop(name, None) for own in settings]
-    rest = rows.assign(variant=[variant_of(own) for own in settings])
+    variants = [variant_of(own) for own in settings]
     less = [
-        _settings_without(name, row) for row in rest[["settings", *SETTINGS]].to_dict("records")
+        _settings_without(name, row) for row in unique.assign(variant=variants).to_dict("records")
     ]
-    texts = [canonical_json(own) for own in less]
-    rest = rest.assign(recipe=[recipe_of(own) for own in less], settings=texts)
-    return values, rest.assign(method=method_labels(rest))
+    changed = {
+        "variant": variants,
+        "recipe": [recipe_of(own) for own in less],
+        "settings": [canonical_json(own) for own in less],
+    }
+    rest = rows.assign(**{key: [own[line] for line in lines] for key, own in changed.items()})
+    return [values[line] for line in lines], rest.assign(method=method_labels(rest))
 
 
 def _settings_without(name: str, row: Mapping[Any, Any]) -> Settings:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...metrics.bits_per_dim import bits_per_dim
 from ..records.per_image import PerImage, ScoreKey, of_row
 from ..records.results import Rows
-from .cells import usable
 from .significance import NORMAL_95, half_width
+
+if TYPE_CHECKING:
+    from ...metrics.arrays import Floats
 
 Line = Mapping[str, Any]
 Arrays = Mapping[ScoreKey, PerImage]
+Model = tuple[str, ...]  # Run, density, and whether it is native or completed.
+Brackets = Mapping[Model, Line]
 EXACT, AT_MOST, AT_LEAST, BETWEEN, NO_CLAIM = "=", "≤", "≥", "to", "?"
 LEGEND = {
     EXACT: "=: both likelihoods are exact.",
@@ -141,21 +147,24 @@ class Gain:
         )
 
 
-def estimate_of(rows: Rows, arrays: Arrays, brackets: Rows | None = None) -> Estimate:
+def estimate_of(
+    records: Iterable[Line], arrays: Arrays, brackets: Brackets | None = None
+) -> Estimate:
     """Returns the likelihood of one method from its rows, those that are trusted.
 
     Args:
-        rows: Rows of one likelihood score of one method, a row a seed, in nats or bits.
+        records: Rows of one likelihood score of one method, a row a seed, in nats or bits, as
+            `records_in` gives them.
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
-        brackets: Rows among which those of an annealed bound's bracket are looked for.
+        brackets: What `brackets_in` gives; none where an annealed bound stands alone.
     """
-    records = _records(usable(rows))
-    images = {int(row["seed"]): of_row(row, arrays) for row in records}
-    gap, error = _gap(records, brackets)
+    good = [row for row in records if row["status"] == "ok" and row["trusted"] != "no"]
+    images = {int(row["seed"]): of_row(row, arrays) for row in good}
+    gap, error = _gap(good, brackets)
     return Estimate(
-        {int(row["seed"]): _nats(row) for row in records},
+        {int(row["seed"]): _nats(row) for row in good},
         {seed: kept for seed, kept in images.items() if kept is not None},
-        {int(row["seed"]): int(row["n_real"]) for row in records},
+        {int(row["seed"]): int(row["n_real"]) for row in good},
         gap,
         error,
     )
@@ -168,19 +177,18 @@ def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
     were scored on other images and single images were not kept.
     """
     seeds = tuple(sorted(first.values.keys() & second.values.keys()))
-    paired = [_paired(first.images.get(s), second.images.get(s)) for s in seeds]
-    shared = set.intersection(*map(set, paired)) if paired else set()
+    table = _paired(*([one.images.get(s) for s in seeds] for one in (first, second)))
+    count = table.shape[1]
     error = None
-    if shared:
-        table = np.array([[own[image] for image in sorted(shared)] for own in paired])
+    if count:
         over_images = table.mean(axis=0)
-        error = over_images.std(ddof=1) / math.sqrt(len(shared)) if len(shared) > 1 else None
+        error = over_images.std(ddof=1) / math.sqrt(count) if count > 1 else None
         differences = table.mean(axis=1).tolist()
     elif seeds and all(first.counts[s] == second.counts[s] for s in seeds):
         differences = [second.values[s] - first.values[s] for s in seeds]
     else:
         return None
-    half = half_width(differences, error, len(shared))
+    half = half_width(differences, error, count)
     gaps = math.hypot(first.gap_error, second.gap_error)
     return Gain(
         float(np.mean(differences)),
@@ -188,45 +196,62 @@ def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
         first.gap,
         second.gap,
         seeds,
-        len(shared),
+        count,
         dict(zip(seeds, differences, strict=True)),
         math.hypot(error or 0.0, gaps),
     )
 
 
-def _paired(first: PerImage | None, second: PerImage | None) -> dict[int, float]:
-    """Returns second minus first, in nats, for each test image that both have."""
-    if first is None or second is None:
-        return {}
-    values = [
-        dict(zip(kept.images.tolist(), kept.values.astype(float).tolist(), strict=True))
-        for kept in (first, second)
-    ]
-    return {image: values[1][image] - values[0][image] for image in values[0].keys() & values[1]}
+def _paired(first: Sequence[PerImage | None], second: Sequence[PerImage | None]) -> Floats:
+    """Returns second minus first, in nats, for each seed and test image that all have.
+
+    Args:
+        first: The images of each seed.
+        second: Those of the other method, for the same seeds.
+    """
+    kept = [one for one in (*first, *second) if one is not None]
+    if not kept or len(kept) < len(first) + len(second):
+        return np.empty((len(first), 0))
+    shared = reduce(np.intersect1d, [one.images for one in kept])
+    values = np.array([_values_of(one, shared) for one in kept])
+    return values[len(first) :] - values[: len(first)]
 
 
-def _gap(records: list[Line], brackets: Rows | None) -> tuple[float, float]:
+def _values_of(kept: PerImage, images: NDArray[Any]) -> Floats:
+    """Returns the values of images, which it has, in their order."""
+    order = np.argsort(kept.images, kind="stable")
+    places = np.searchsorted(kept.images[order], images, side="right") - 1
+    return kept.values[order][places].astype(float)
+
+
+def _gap(records: Sequence[Line], brackets: Brackets | None) -> tuple[float, float]:
     if all(row["kind"] == "exact" for row in records):
         return 0.0, 0.0
     if brackets is None or not all(str(row["metric"]).endswith("_annealed") for row in records):
         return math.inf, 0.0
-    # Rows of before there was that column cannot say that their annealing may referee.
-    good = brackets[(brackets["status"] == "ok") & (brackets["trusted"] == "yes")]
-    gaps = {_model(row): row for row in _records(good[good["metric"] == "bracket_gap"])}
-    if not all(_model(row) in gaps for row in records):
+    if not all(model_of(row) in brackets for row in records):
         return math.inf, 0.0
-    own = [gaps[_model(row)] for row in records]
+    own = [brackets[model_of(row)] for row in records]
     values, errors = ([float(row[name]) for row in own] for name in ("value", "stderr"))
     error = float(np.nan_to_num(np.mean(errors)))
     # A gap below its own error is not told from none, which would make the bound exact.
     return max(float(np.mean(values)), error), error
 
 
-def _records(rows: Rows) -> list[Line]:
+def brackets_in(rows: Rows) -> Brackets:
+    """Returns the trusted brackets among rows by their model."""
+    found = rows[(rows["metric"] == "bracket_gap") & (rows["status"] == "ok")]
+    # Rows of before there was that column cannot say that their annealing may referee.
+    return {model_of(row): row for row in records_in(found[found["trusted"] == "yes"])}
+
+
+def records_in(rows: Rows) -> list[Line]:
+    """Returns rows as records."""
     return [{str(name): value for name, value in r.items()} for r in rows.to_dict("records")]
 
 
-def _model(row: Line) -> tuple[str, ...]:
+def model_of(row: Line) -> Model:
+    """Returns which model a row is of: its run, its density, and whether it was completed."""
     return str(row["run"]), str(row["density"]), str(row["model"])
 
 

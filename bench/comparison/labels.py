@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files.storage import canonical_json
 from ..records.results import Rows
 from ..records.rows import TUNED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Held-out real images in the place of generated ones: no methods, but what scores are read by.
 REFERENCES = {
@@ -156,6 +159,17 @@ def suite_titles(rows: Rows) -> list[str]:
     """Returns the titles of all suites and scales among rows, sorted."""
     pairs = rows[["suite", "scale"]].drop_duplicates().to_dict("records")
     return sorted(suite_title(row) for row in pairs)
+
+
+def without_floor(rows: Rows) -> Rows:
+    """Returns the rows of trained models, without those of references."""
+    references = is_reference(rows)
+    return rows[~references] if references.any() else rows.copy(deep=False)
+
+
+def is_reference(rows: Rows) -> pd.Series[bool]:
+    """Returns which rows score real images in the place of generated ones."""
+    return rows["objective"].isin(REFERENCES)
 
 
 def _value_text(value: object) -> str:

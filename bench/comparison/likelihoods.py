@@ -41,7 +41,7 @@ def _image_count(rows: Rows) -> int:
 
 def likelihood_places(rows: Rows) -> list[str]:
     """Returns what heads each likelihood's column: the score and the space of its density."""
-    pairs = zip(rows["metric"], rows["space"], strict=True)
+    pairs = zip(rows["metric"].tolist(), rows["space"].tolist(), strict=True)
     return [f"{metric_short(metric)}, {space}" for metric, space in pairs]
 
 

@@ -23,7 +23,10 @@ class Part:
 
 def suite_parts(rows: Rows) -> Iterator[Part]:
     """Yields the rows by suite and scale."""
-    suites = list(rows.groupby(["suite", "scale"], sort=True))
+    names = ["suite", "scale"]
+    keys = rows[names].drop_duplicates()
+    one = [(tuple(keys.iloc[0]), rows)] if len(keys) == 1 else None
+    suites = one or list(rows.groupby(names, sort=True))
     for (suite, scale), own in suites:
         suffix = file_name(str(suite), str(scale)) if len(suites) > 1 else ""
         yield Part(own, suite_title({"suite": suite, "scale": scale}), suffix)

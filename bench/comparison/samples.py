@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..records.results import Rows
-from .cells import normal_column, seed_values
+from .cells import normal_column
 from .columns import is_reference, join, without_floor
+from .scored import scores_by, seed_values
 from .significance import mean
 
 OWN, MIXTURE, RECONSTRUCTIONS = "N", "GMM-10", "Rec"
@@ -42,16 +43,13 @@ def better_density(fd: Rows) -> dict[str, str]:
         fd: Rows of `sampled`: Fréchet distances under one protocol.
     """
     samples = fd[fd["place"].isin([OWN, MIXTURE])]
-    means = {
-        (str(method), str(place)): mean(seed_values(own))
-        for (method, place), own in samples.groupby(["method", "place"], sort=True)
-        if seed_values(own)
-    }
-    methods = sorted({method for method, _ in means})
-    return {
-        method: min((p for m, p in means if m == method), key=lambda place: means[method, place])
-        for method in methods
-    }
+    best: dict[str, tuple[float, str]] = {}
+    for (method, place), own in sorted(scores_by(samples, "method", "place").items()):
+        if seeds := seed_values(own):
+            found = (mean(seeds), str(place))
+            # Of equals the first by name.
+            best[method] = min(best.get(method, found), found, key=lambda pair: pair[0])
+    return {method: place for method, (_, place) in best.items()}
 
 
 def better_samples(scored: Rows, best: dict[str, str]) -> Rows:

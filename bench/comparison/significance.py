@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ...metrics.arrays import Floats
 
 LEVEL = 0.05
 POWER = 0.8
@@ -43,16 +48,43 @@ def paired_p_value(first: Seeds, second: Seeds) -> float:
     Two seeds or fewer decide nothing: 1.0. Differences that are all alike have no variance:
     0.0 where they are off zero, else 1.0.
     """
+    return paired_p_values([(first, second)])[0]
+
+
+def paired_p_values(pairs: Sequence[tuple[Seeds, Seeds]], least: int = 3) -> list[float]:
+    """Returns `paired_p_value` of each pair; pairs of as many seeds are computed together.
+
+    Args:
+        pairs: The values of both sides.
+        least: The fewest shared seeds that decide anything, three or more.
+    """
+    found = [1.0] * len(pairs)
+    alike: dict[int, list[tuple[int, list[int]]]] = {}
+    for at, (first, second) in enumerate(pairs):
+        seeds = sorted(first.keys() & second.keys())
+        if len(seeds) >= least:
+            alike.setdefault(len(seeds), []).append((at, seeds))
+    for places in alike.values():
+        a, b = (
+            np.array([[pairs[at][side][seed] for seed in seeds] for at, seeds in places])
+            for side in (0, 1)
+        )
+        for (at, _), p in zip(places, _paired_tests(a, b), strict=True):
+            found[at] = p
+    return found
+
+
+def _paired_tests(a: Floats, b: Floats) -> list[float]:
+    """Returns the p-value of each line of two arrays of one shape (pairs, seeds)."""
     from scipy.stats import ttest_rel
 
-    seeds = sorted(first.keys() & second.keys())
-    if len(seeds) < 3:
-        return 1.0
-    a, b = (np.array([values[seed] for seed in seeds]) for values in (first, second))
     difference = a - b
-    if np.ptp(difference) <= 1e-12 * max(1.0, float(np.abs(difference).max())):
-        return 0.0 if abs(difference[0]) > 1e-12 else 1.0
-    return float(ttest_rel(a, b).pvalue)
+    largest = np.abs(difference).max(axis=1)
+    flat = np.ptp(difference, axis=1) <= 1e-12 * np.maximum(1.0, largest)
+    found = np.where(np.abs(difference[:, 0]) > 1e-12, 0.0, 1.0)
+    if not flat.all():
+        found[~flat] = ttest_rel(a[~flat], b[~flat], axis=1).pvalue
+    return [float(p) for p in found]
 
 
 def separated_from_best(
@@ -82,7 +114,7 @@ def separated_from_best(
     paired = {name: {s: seeds[s] for s in shared} for name, seeds in counted.items()}
     best = min(paired, key=lambda name: sign * mean(paired[name]))
     others = [name for name in paired if name != best]
-    adjusted = holm([paired_p_value(paired[best], paired[name]) for name in others])
+    adjusted = holm(paired_p_values([(paired[best], paired[name]) for name in others]))
     tied = [n for n, p in zip(others, adjusted, strict=True) if p >= LEVEL or n in bounds]
     reason = f"{len(tied) + 1} rows are not separated" if tied else ""
     return [best, *tied], reason
@@ -143,7 +175,9 @@ def rank_intervals(
     """
     names = [name for name in candidates if candidates[name]]
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    p_values = holm([_pair_p_value(candidates[a], candidates[b]) for a, b in pairs])
+    p_values = holm(
+        paired_p_values([(candidates[a], candidates[b]) for a, b in pairs], SEEDS_NEEDED)
+    )
     ahead: dict[str, set[str]] = {name: set() for name in names}
     sign = 1.0 if better == "lower" else -1.0
     for (a, b), p in zip(pairs, p_values, strict=True):
@@ -152,7 +186,7 @@ def rank_intervals(
             winner, loser = (a, b) if a_leads else (b, a)
             if loser not in bounds:
                 ahead[loser].add(winner)
-    behind = {name: sum(name in ahead[other] for other in names) for name in names}
+    behind = Counter(winner for winners in ahead.values() for winner in winners)
     return {name: (1 + len(ahead[name]), len(names) - behind[name]) for name in names}
 
 
@@ -226,11 +260,6 @@ def _shared_text(shared: int, candidates: Mapping[str, Seeds]) -> str:
     text = f"all rows share only {shared} of the {SEEDS_NEEDED} seeds needed"
     even = all(len(seeds) == count for seeds in candidates.values())
     return text if even else f"{text} ('{fewest}' has {count})"
-
-
-def _pair_p_value(first: Seeds, second: Seeds) -> float:
-    enough = len(first.keys() & second.keys()) >= SEEDS_NEEDED
-    return paired_p_value(first, second) if enough else 1.0
 
 
 def _mean_difference(first: Seeds, second: Seeds) -> float:

@@ -25,10 +25,14 @@ def asked_steps(rows: Rows) -> pd.Series[int]:
 
     A run that diverged took fewer; where its settings are not known, those of its recipe count.
     """
-    found = rows.groupby("recipe")["steps"].transform("max").astype(int)
-    asked = {text: _asked(text) for text in set(rows["settings"])}
-    known = rows["settings"].map(asked)
-    return known.where(known.notna(), found).astype(int)
+    import pandas as pd
+
+    texts = rows["settings"].tolist()
+    asked = {text: _asked(text) for text in set(texts)}
+    known = pd.Series([asked[text] for text in texts], index=rows.index, dtype=object)
+    if None in asked.values():
+        known = known.where(known.notna(), rows.groupby("recipe")["steps"].transform("max"))
+    return known.astype(int)
 
 
 def longest(rows: Rows) -> Rows:
@@ -53,6 +57,8 @@ def by_steps(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
 
 def _is_shorter(trained: Rows) -> pd.Series[bool]:
     steps = asked_steps(trained)
+    if steps.nunique() < 2:
+        return steps < steps
     like = [trained[name] for name in LIKE]
     return steps < steps.groupby(like, dropna=False).transform("max")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..comparison.cells import compute_seconds, method_order, seed_values
+from ..comparison.cells import method_order
 from ..comparison.columns import columns_of, join, with_places, without_floor
 from ..comparison.labels import axis_title, is_tuned
 from ..comparison.likelihoods import one_likelihood
@@ -20,6 +20,7 @@ from ..comparison.samples import (
     references_of,
     sampled,
 )
+from ..comparison.scored import compute_seconds, scores_in, seed_values
 from ..comparison.significance import half_width, mean
 from ..comparison.steps import named_without_steps
 from ..comparison.table import file_name
@@ -62,7 +63,7 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
         trained = without_floor(own)
         known = trained["compute_seconds"].notna().all() and (trained["compute_seconds"] > 0).all()
         if known and trained.groupby("line")["asked"].nunique().max() > 1:
-            axis = (f"{device_word(own)} seconds of one training", compute_seconds)
+            axis = (f"{device_word(own)} seconds of one training", _seconds)
             yield file_name("cost", stem), _figure(own, title, *axis)
 
 
@@ -110,6 +111,10 @@ def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
     return figure
 
 
+def _seconds(rows: Rows) -> float | None:
+    return compute_seconds(scores_in(rows))
+
+
 def _looks(rows: Rows) -> dict[str, dict[str, Any]]:
     trained = without_floor(rows)
     return looks_of(trained.assign(method=trained["line"]))
@@ -120,7 +125,7 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
     for line in method_order(trained.assign(method=trained["line"])):
         points = []
         for _, own in trained[trained["line"] == line].groupby("asked", sort=True):
-            values, at = list(seed_values(own).values()), cost(own)
+            values, at = list(seed_values(scores_in(own)).values()), cost(own)
             if values and at is not None:
                 half = half_width(values)
                 points.append((at, float(np.mean(values)), np.nan if half is None else half))
@@ -129,7 +134,7 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
             axis.errorbar(xs, means, errors, label=line, capsize=2, lw=1, ms=4, **looks[line])
     _logarithmic(axis)
     for name, own in references_of(rows).groupby("objective", sort=True):
-        look, value = look_of(str(name)), mean(seed_values(own))
+        look, value = look_of(str(name)), mean(seed_values(scores_in(own)))
         axis.axhline(value, lw=0.8, label=str(name), **look)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.cells import image_error, method_order, normal_column, usable
+from ..comparison.cells import method_order, normal_column, usable
 from ..comparison.columns import (
     columns_of,
     join,
@@ -18,6 +18,7 @@ from ..comparison.columns import (
 from ..comparison.labels import axis_title, metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import has_several_sizes, suite_parts
+from ..comparison.scored import image_error, scores_in
 from ..comparison.significance import half_width
 from ..comparison.steps import longest
 from ..comparison.table import file_name
@@ -138,7 +139,9 @@ def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
         places = [ticks.index(value) + float(shift[at]) for value in groups]
         xs = list(groups) if sweep and sweep.logarithmic else places
         means = [float(same["value"].mean()) for same in groups.values()]
-        halves = [half_width(same["value"], image_error(same)) for same in groups.values()]
+        halves = [
+            half_width(same["value"], image_error(scores_in(same))) for same in groups.values()
+        ]
         # One seed has no interval: a point without a bar.
         errors = [np.nan if half is None else half for half in halves]
         name = ", ".join(filter(None, (method, " / ".join(sorted(set(own["kind"]) - {""})))))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import UserError
 
@@ -85,9 +86,7 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
     length = int.from_bytes(file.read(width), "little")
     if length > LARGEST_HEADER:
         raise ValueError(f"its header has {length} bytes")
-    header = io.BytesIO(length.to_bytes(width, "little") + file.read(length))
-    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
-    shape, fortran, kind = read(header)
+    shape, fortran, kind = _header(version, length.to_bytes(width, "little") + file.read(length))
     if kind.hasobject:
         raise _PythonObjects
     if not kind.itemsize or not all(isinstance(n, int) and n >= 0 for n in shape):
@@ -103,6 +102,15 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
             raise ValueError(f"it ends after {start + len(part)} of {length} bytes")
     file.read(1)  # At its end a zip file checks what it unpacked.
     return content.view(kind).reshape(shape, order="F" if fortran else "C")
+
+
+@functools.lru_cache(maxsize=1024)
+def _header(version: tuple[int, int], text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Returns shape, order and type of a header, which numpy takes a parser of Python to read."""
+    from numpy.lib import format as form
+
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    return read(io.BytesIO(text))
 
 
 def to_images(array: np.ndarray, origin: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _LEFTOVER = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)\.[^.]+\.part")
 
 
@@ -47,7 +48,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 def canonical_json(value: object) -> str:
     """Returns ``value`` as JSON that is equal for equal values: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..comparison.columns import with_places
-from ..comparison.gains import Arrays, Gain, dims_of, estimate_of, likelihood_gain
+from ..comparison.gains import (
+    Arrays,
+    Brackets,
+    Gain,
+    brackets_in,
+    dims_of,
+    estimate_of,
+    likelihood_gain,
+    records_in,
+)
 from ..comparison.labels import metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.steps import longest
@@ -36,13 +45,14 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     native = placed[(placed["model"] == "native") & (placed["space"] == "logit")]
+    brackets = brackets_in(native)
     for _, own in native[native["kind"] != ""].groupby(PLACE, sort=True):
         methods = [Method(*map(str, key)) for key, _ in own.groupby(METHOD, sort=True)]
         rivals = [method for method in methods if method.objective == "vae"]
         for method in methods:
             if rivals and method.objective.startswith("aef"):
                 same = nearest(method, rivals)
-                gains = [_effect(own, native, (method, rival), arrays) for rival in same]
+                gains = [_effect(own, brackets, (method, rival), arrays) for rival in same]
                 # The best of several rivals is the one that leaves the least gain.
                 effect = min(gains, key=lambda gain: (len(gain.differences) == 0, gain.value))
                 yield replace(effect, candidates=len(same))
@@ -83,7 +93,7 @@ def _anchor_text(anchor: Anchor) -> str:
     )
 
 
-def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Effect:
+def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays: Arrays) -> Effect:
     """Returns the gain of a method over its rival; without seeds where they share none."""
     first, lost = rows.iloc[0].to_dict(), lost_by_method(rows)
     effect = Effect(
@@ -113,14 +123,16 @@ def _effect(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arr
     )
 
 
-def _gain(rows: Rows, brackets: Rows, pair: tuple[Method, Method], arrays: Arrays) -> Gain | None:
+def _gain(
+    rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays: Arrays
+) -> Gain | None:
     """Returns a gain in nats: of annealed likelihoods, unless more seeds share the best bounds."""
     best, tight = [], []
     for method in pair:
         own = rows[rows["method"] == method.name]
         annealed = own[own["metric"] == "log_prob_annealed"]
-        best.append(estimate_of(one_likelihood(own), arrays))
-        bracket = estimate_of(annealed, arrays, brackets=brackets)
+        best.append(estimate_of(records_in(one_likelihood(own)), arrays))
+        bracket = estimate_of(records_in(annealed), arrays, brackets)
         tight.append(bracket if bracket.values and bracket.gap < math.inf else best[-1])
     # Annealing is for some images alone: without single images, it pairs with no other estimate.
     gains = [likelihood_gain(*pair) for pair in (tight, best)]

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..comparison.cells import compute_seconds, score_cell
-from ..comparison.columns import SCORE, method_labels, without_floor
+from ..comparison.cells import score_cell
+from ..comparison.columns import method_labels, without_floor
 from ..comparison.labels import suite_title, variant_text
+from ..comparison.lost import SCORE
+from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
     Cell,
@@ -119,7 +121,7 @@ def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     known = dict(training) if isinstance(training, dict) else {}
     runs = rows.drop_duplicates("run")
     known |= {"steps taken": _listed(runs["steps"]), "selection": _listed(rows["selection"])}
-    seconds = compute_seconds(rows)
+    seconds = compute_seconds(scores_in(rows))
     known["compute seconds of a run"] = "" if seconds is None else format_number(seconds)
     known["wall seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
     known["device"] = _listed(runs["device"])
@@ -148,7 +150,7 @@ def _scores_table(rows: Rows) -> Table:
 
 def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
     first = rows.iloc[0].to_dict()
-    cell, errors = score_cell(rows, 0), rows["stderr"].dropna()
+    cell, errors = score_cell(scores_in(rows), 0), rows["stderr"].dropna()
     half = cell.half_width
     if cell.seeds == "1" and len(errors) == 1:
         half = NORMAL_95 * float(errors.iloc[0])

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..comparison.cells import compute_seconds
 from ..comparison.columns import with_places, without_floor
+from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.significance import Seeds
 from ..comparison.steps import named_without_steps
 from ..records.results import Rows
@@ -47,7 +47,7 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
     costs = {
         (str(name), steps): compute_seconds(part)
         for steps, own in counts.items()
-        for name, part in own.groupby("method", sort=True)
+        for name, part in scores_by(own, "method").items()
     }
     known = {key: seconds for key, seconds in costs.items() if seconds}
     budgets = [s for (name, _), s in known.items() if name == method]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..comparison.cells import counted, lost_states, seed_values
+from ..comparison.cells import lost_states
 from ..comparison.labels import settings_of
+from ..comparison.scored import counted, scores_by, seed_values
 from ..comparison.significance import Seeds
 from ..records.results import Rows
 
@@ -27,7 +28,7 @@ METHOD = ["method", *Method._fields[1:]]
 
 def by_method(rows: Rows) -> dict[Method, Seeds]:
     """Returns the values of each method's seeds, for methods that have any."""
-    groups = rows.groupby(METHOD, sort=True)
+    groups = sorted(scores_by(rows, *METHOD).items())
     seeds = {Method(*map(str, key)): seed_values(own) for key, own in groups}
     return {method: values for method, values in seeds.items() if values}
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..comparison.cells import compute_seconds
 from ..comparison.columns import with_places, without_floor
 from ..comparison.labels import settings_of, suite_titles
+from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.steps import longest
 from ..files.storage import write_atomically
 from ..records.per_image import PerImage, ScoreKey, read_per_image
@@ -96,7 +96,7 @@ def _opening(found: Mapping[Path, Rows], out: Path) -> list[str]:
 def _line(rows: Rows) -> tuple[str, ...]:
     trained = without_floor(rows)
     runs = trained.drop_duplicates("run")
-    seconds = compute_seconds(runs)
+    seconds = compute_seconds(scores_in(runs))
     torch = sorted({str(settings_of(text).get("torch", "")) for text in runs["versions"]} - {""})
     return (
         ", ".join(suite_titles(rows)),

@@ -60,10 +60,10 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     results = read_results(directory)
     warnings = list(results.warnings)
     runs = RunFiles(directory)
-    written = _gather(directory, results, runs)
+    arrays = read_per_image(directory)
+    written = _gather(directory, results, runs, arrays)
     if not results.table_is_sound:
         warnings.append("results.csv was left as it is, since some of its rows cannot be used.")
-    arrays = read_per_image(directory)
     tables, notes = all_tables(results.rows, arrays)
     tables += best_string_tables(results.rows, runs.arrays)
     judged = findings(results.rows, arrays)
@@ -76,7 +76,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
         plots += sorted(set(directory.glob("plots/*.png")) - set(plots))
         made += [directory / name for name in read_list(directory) if name.startswith("plots/")]
     warnings += notes + list(dict.fromkeys(runs.warnings)) + missing_runs(results.rows)
-    warnings += staleness(directory, results.rows)
+    warnings += staleness(directory, results.rows, runs)
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
     opening = (found_paragraph(results.rows, arrays), anchor_paragraph(results.rows, arrays))
     found = "\n\n".join(filter(None, opening))
@@ -87,15 +87,16 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _gather(directory: Path, results: Results, runs: RunFiles) -> list[Path]:
+def _gather(directory: Path, results: Results, runs: RunFiles, arrays: Arrays) -> list[Path]:
     """Writes all that a later report or run needs where the runs are gone."""
     names, sound = set(results.rows["run"]), results.table_is_sound
     # Arrays of rows that cannot be used stay until their owner has looked at the table.
     written = runs.figures.gather(names, keep=not sound)
-    written += gather_per_image(directory, names)
+    written += gather_per_image(directory, names, arrays)
     if sound:
-        written += write_results(directory / "results.csv", results.rows)
-        written += write_trainings(directory, records_of(results.rows), runs.figures)
+        records = records_of(results.rows)
+        written += write_results(directory / "results.csv", results.rows, records)
+        written += write_trainings(directory, records, runs.trainings, runs.figures, arrays)
     return written
 
 
@@ -129,9 +130,12 @@ def missing_runs(rows: Rows) -> list[str]:
         for (suite, scale, dataset, size), part in without_floor(with_places(some)).groupby(
             places
         ):
-            seeds = set(part["seed"])
-            for method, own in part.groupby("method"):
-                lost = sorted(int(seed) for seed in seeds - set(own["seed"]))
+            seeds = set(part["seed"].tolist())
+            known: dict[str, set[int]] = {}
+            for method, seed in zip(part["method"].tolist(), part["seed"].tolist(), strict=True):
+                known.setdefault(method, set()).add(seed)
+            for method in sorted(known):
+                lost = sorted(seeds - known[method])
                 if lost:
                     where = f"{suite} ({scale}), {dataset}, d = {size}{longer}"
                     found.append(f"{where}: '{method}' has no run of seeds {lost}.")

@@ -17,7 +17,7 @@ from ..suites.suite_files import suite_names
 MOST_NAMED = 5
 
 
-def staleness(directory: Path, rows: Rows) -> list[str]:
+def staleness(directory: Path, rows: Rows, files: RunFiles | None = None) -> list[str]:
     """Returns a line for each way in which runs are stale or missing, with what to do.
 
     Suites are compared with their packaged definition; own suite files are not looked for.
@@ -25,6 +25,7 @@ def staleness(directory: Path, rows: Rows) -> list[str]:
     Args:
         directory: The results folder.
         rows: Its rows.
+        files: What is known of its runs, where that was read before.
     """
     trained = without_floor(rows).drop_duplicates("run")
     notes: list[str] = []
@@ -36,7 +37,11 @@ def staleness(directory: Path, rows: Rows) -> list[str]:
                 notes.append(f"{error} Its rows are reported.")
             else:
                 notes += _against_suite(suite, own)
-    return [*notes, *_commits(trained), *_training_code(directory, set(trained["run"]))]
+    return [
+        *notes,
+        *_commits(trained),
+        *_training_code(files or RunFiles(directory), set(trained["run"])),
+    ]
 
 
 def _against_suite(suite: Suite, rows: Rows) -> list[str]:
@@ -82,8 +87,7 @@ def _commits(runs: Rows) -> list[str]:
     return notes
 
 
-def _training_code(directory: Path, runs: Iterable[str]) -> list[str]:
-    files = RunFiles(directory)
+def _training_code(files: RunFiles, runs: Iterable[str]) -> list[str]:
     codes: dict[tuple[str, ...], dict[str, str]] = {}
     for run in sorted(runs):
         record = files.record(run)

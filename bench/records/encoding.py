@@ -23,6 +23,9 @@ LARGEST = 2**63 - 1
 STATUSES = ("ok", "diverged", "failed", "not applicable")
 TRUSTED = ("yes", "no", "")
 READABLE = {SCHEMA: COLUMNS, OLDEST: OLDER_COLUMNS}
+_NAMES = {schema: frozenset(columns) for schema, columns in READABLE.items()}
+_TEXTS = frozenset(name for name, kind in TYPES.items() if kind == "str")
+_EMPTY = "<NA>"  # How pandas writes a missing cell.
 
 
 def check_record(record: Mapping[str, Any]) -> Record:
@@ -32,13 +35,16 @@ def check_record(record: Mapping[str, Any]) -> Record:
         BadRow: A column is missing, unknown, of another type or contradicts the status.
     """
     columns = columns_of_schema(record.get("schema"))
-    missing = [name for name in columns if name not in record]
-    unknown = [name for name in record if name not in columns]
-    if missing or unknown:
+    if record.keys() != _NAMES[record["schema"]]:
+        missing = [name for name in columns if name not in record]
+        unknown = [name for name in record if name not in columns]
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
-    for name in columns:
-        if not _is_typed(record[name], TYPES[name]):
-            raise BadRow(f"column '{name}' is {record[name]!r}; expected {TYPES[name]}")
+    whole = {
+        name: value
+        if type(value := record[name]) is str and name in _TEXTS and value != _EMPTY
+        else _cell(name, value)  # Most cells are texts, and need no more.
+        for name in columns
+    }
     for name in ("run", "recipe"):
         if not NAME.fullmatch(record.get(name, record["run"])):
             raise BadRow(f"{name} is {record[name]!r}; expected letters, digits, '_', '-' and '.'")
@@ -50,7 +56,13 @@ def check_record(record: Mapping[str, Any]) -> Record:
         raise BadRow(f"value is {record['value']} with status '{record['status']}'")
     if record.get("trusted") == "no" and record["stderr"] is not None:
         raise BadRow(f"stderr is {record['stderr']} of an estimate that is not trusted")
-    return {name: plain(record[name], TYPES[name]) for name in columns}
+    return whole
+
+
+def _cell(name: str, value: object) -> object:
+    if not _is_typed(value, TYPES[name]):
+        raise BadRow(f"column '{name}' is {value!r}; expected {TYPES[name]}")
+    return plain(value, TYPES[name])
 
 
 def columns_of_schema(schema: object) -> tuple[str, ...]:
@@ -139,9 +151,17 @@ def _is_typed(value: object, kind: str) -> bool:
     return isinstance(value, str)
 
 
+def plain_column(values: Iterable[Any], kind: str) -> list[Any]:
+    """Returns the values of a column as plain Python, as `plain` does."""
+    if kind == "str":
+        return [v if type(v) is str and v != _EMPTY else plain(v, kind) for v in values]
+    return [plain(value, kind) for value in values]
+
+
 def plain(value: Any, kind: str) -> object:  # noqa: ANN401
     """Returns a value of a column as plain Python; ``None`` where the cell is empty."""
-    if value is None or value != value or str(value) == "<NA>":
+    is_number = type(value) in (int, float)
+    if value is None or (not is_number and str(value) == _EMPTY) or value != value:
         return None
     if kind.startswith("int"):
         return int(value)

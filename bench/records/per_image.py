@@ -151,12 +151,15 @@ def write_per_image(path: Path, scores: Mapping[ScoreKey, PerImage]) -> bool:
     return True
 
 
-def gather_per_image(folder: Path, runs: Iterable[str]) -> list[Path]:
+def gather_per_image(
+    folder: Path, runs: Iterable[str], scores: Mapping[ScoreKey, PerImage] | None = None
+) -> list[Path]:
     """Brings the arrays of all runs into the folder's committed file.
 
     Args:
         folder: The results folder of one suite.
         runs: Digests of the runs that have rows; arrays of others are left out.
+        scores: What `read_per_image` gives of the folder, where that was called before.
 
     Returns:
         The file; empty where no run has any.
@@ -165,7 +168,8 @@ def gather_per_image(folder: Path, runs: Iterable[str]) -> list[Path]:
         UserError: A file is damaged.
     """
     wanted = set(runs)
-    found = {k: kept for k, kept in read_per_image(folder).items() if k.run in wanted}
+    known = read_per_image(folder) if scores is None else scores
+    found = {k: kept for k, kept in known.items() if k.run in wanted}
     path = folder / COMMITTED
     if not found:
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,7 @@ from ..files.csv_cells import csv_text as csv_text
 from ..files.csv_cells import from_cell
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME as NAME
-from .encoding import READABLE, plain, todays
+from .encoding import READABLE, plain_column, todays
 from .encoding import TYPES as TYPES
 from .encoding import Record as Record
 from .encoding import check_record as check_record
@@ -149,7 +149,8 @@ def frame(records: Iterable[Mapping[str, Any]], recipes: Recipes | None = None) 
     """
     import pandas as pd
 
-    rows = pd.DataFrame([dict(record) for record in records], columns=list(COLUMNS))
+    many = list(records)
+    rows = pd.DataFrame({name: [record.get(name) for record in many] for name in COLUMNS})
     texts = {recipe: canonical_json(settings) for recipe, settings in (recipes or {}).items()}
     rows[SETTINGS] = [texts.get(recipe, "") for recipe in rows["recipe"]]
     for name, kind in TYPES.items():
@@ -174,21 +175,27 @@ def joined(many: Iterable[Rows]) -> Rows:
 
 def records_of(rows: pd.DataFrame) -> list[Record]:
     """Returns a data frame's lines as records with plain Python values, ``None`` where empty."""
-    return [
-        {str(name): plain(value, TYPES[str(name)]) for name, value in line.items()}
-        for line in rows[list(COLUMNS)].astype(object).to_dict("records")
-    ]
+    cells = rows[list(COLUMNS)].astype(object)
+    columns = [plain_column(cells[name].tolist(), TYPES[name]) for name in COLUMNS]
+    return [dict(zip(COLUMNS, line, strict=True)) for line in zip(*columns, strict=True)]
 
 
-def write_results(path: Path, rows: pd.DataFrame) -> list[Path]:
+def write_results(
+    path: Path, rows: pd.DataFrame, records: Sequence[Record] | None = None
+) -> list[Path]:
     """Writes ``results.csv`` and, beside it, a short checksum for each row and ``recipes.json``.
 
     Whoever is killed in between leaves rows without checksums, not with those of others.
 
+    Args:
+        path: The file.
+        rows: The rows.
+        records: What `records_of` gives of them, where that was called before.
+
     Returns:
         The files written.
     """
-    records = records_of(rows)
+    records = records_of(rows) if records is None else records
     sums = path.with_name(path.name + ".sha256")
     # Removed first: old checksums beside new rows would accuse every row of being edited.
     sums.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME, Record, checksum
 from .figure_file import FigureFile, figures_digest
-from .per_image import PerImage, ScoreKey, by_run, read_per_image
+from .per_image import PerImage, ScoreKey, by_run
 
 Origin = dict[str, Any]
 Trainings = dict[str, Origin]  # By run.
@@ -88,23 +88,30 @@ def read_committed(path: Path) -> Trainings:
     )
 
 
-def write_trainings(folder: Path, records: Iterable[Record], figures: FigureFile) -> list[Path]:
+def write_trainings(
+    folder: Path,
+    records: Iterable[Record],
+    own: Trainings,
+    figures: FigureFile,
+    scores: Mapping[ScoreKey, PerImage],
+) -> list[Path]:
     """Writes the record of the runs that have rows, with checksums of their rows and arrays.
 
     Args:
         folder: The results folder, its arrays gathered.
         records: The rows of its ``results.csv``.
+        own: What `read_trainings` gives of it.
         figures: The arrays of its runs.
+        scores: The log-likelihoods of single images, what `read_per_image` gives.
 
     Returns:
         The file; empty where nothing is on record of any run.
     """
-    own, known = read_trainings(folder), read_committed(folder / COMMITTED)
-    scores = by_run(read_per_image(folder))
+    known, scores_of = read_committed(folder / COMMITTED), by_run(scores)
     found: Trainings = {}
     for run, rows in rows_by_run(records).items():
         if run in own and own[run] != known.get(run):
-            arrays = arrays_digest(run, figures, scores.get(run, {}))
+            arrays = arrays_digest(run, figures, scores_of.get(run, {}))
             found[run] = {**own[run], ROWS: rows_digest(rows), ARRAYS: arrays}
         elif run in own:
             found[run] = own[run]

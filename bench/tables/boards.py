@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..comparison.cells import (
-    compute_seconds,
-    image_error,
-    lost_text,
-    method_order,
-    seed_values,
-    warnings_of,
-)
+from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.labels import score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
+from ..comparison.scored import (
+    Scored,
+    compute_seconds,
+    image_error,
+    lost_text,
+    scores_by,
+    seed_values,
+    warnings_of,
+)
 from ..comparison.significance import half_width, rank_intervals
 from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, format_number, spread_text, text_table
@@ -37,6 +39,11 @@ RANKS = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
     "entry may hold every rank."
+)
+MOST_RANKED = 300  # Every pair of entries is tested.
+UNRANKED = (
+    "This board has {count:,} entries. Ranks test every pair of them and are given for at most "
+    f"{MOST_RANKED}, so that there are none here."
 )
 BOUNDS = (
     "≤ marks a lower bound on a likelihood, which is an upper bound on bits/dim. Nothing is "
@@ -86,7 +93,9 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         text_table(
             *("leaderboard", board, HEADER, map(_board_line, own)),
             notes=(
-                *(f"Protocol: {own[0]['protocol']}.", RANKS, INTERVALS),
+                f"Protocol: {own[0]['protocol']}.",
+                RANKS if len(own) <= MOST_RANKED else UNRANKED.format(count=len(own)),
+                INTERVALS,
                 *([BOUNDS] if any(entry["sign"] for entry in own) else []),
             ),
         )
@@ -101,9 +110,13 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         density = (" + " + rows["density"]).where(rows["density"] != "", "")
         rows = rows.assign(method=rows["method"] + density)
     bounds = set(rows.loc[rows["kind"] == "lower bound", "method"])
-    groups = {str(name): own for name, own in rows.groupby("method", sort=False)}
+    groups = scores_by(rows, "method")
+    # Of several rows of the least seed the first names the entry.
+    firsts = rows.sort_values("seed", kind="stable").drop_duplicates("method")
+    named = {str(row["method"]): row for row in firsts.to_dict("records")}
     seeds = {name: seed_values(own) for name, own in groups.items()}
-    ranks = rank_intervals(seeds, str(first["better"]), bounds)
+    tested = seeds if len(seeds) <= MOST_RANKED else {}
+    ranks = rank_intervals(tested, str(first["better"]), bounds)
     if len(ranks) == 1:  # It is ahead of nothing.
         ranks = {}
     known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
@@ -118,24 +131,28 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
     }
     entries = [
-        {**shared, **_entry(groups[name], seeds[name], ranks.get(name), len(groups))}
+        {**shared, **_entry(named[name], groups[name], ranks.get(name), len(groups))}
         for name in method_order(rows)
     ]
     return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
 
 
-def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, count: int) -> Entry:
-    first = rows.sort_values("seed", kind="stable").iloc[0]
-    values = list(seeds.values())
-    half = half_width(values, image_error(rows)) if values else None
-    seconds = compute_seconds(rows)
+def _entry(
+    first: Mapping[Any, Any],
+    scores: Sequence[Scored],
+    rank: tuple[int, int] | None,
+    count: int,
+) -> Entry:
+    values = list(seed_values(scores).values())
+    half = half_width(values, image_error(scores)) if values else None
+    seconds = compute_seconds(scores)
     low, high = rank or (count + 1, count + 1)
     return {
         "objective": str(first["method"]),
-        "rank": _rank_text(rank) if rank else lost_text(rows) or "-",
+        "rank": _rank_text(rank) if rank else lost_text(scores) or "-",
         "rank_low": low,
         "rank_high": high,
-        "sign": bound_sign(first.to_dict() | {"model": ""}).strip() if first["kind"] else "",
+        "sign": bound_sign({**first, "model": ""}).strip() if first["kind"] else "",
         "mean": float(f"{np.mean(values):.6g}") if values else None,
         "half_width": None if half is None else float(f"{half:.3g}"),
         "seeds": len(values),
@@ -144,7 +161,7 @@ def _entry(rows: Rows, seeds: dict[int, float], rank: tuple[int, int] | None, co
         "parameters_backbone": int(first["parameters_backbone"]),
         "parameters_outside": int(first["parameters_outside"]),
         "compute_seconds": None if seconds is None else round(seconds, 1),
-        "warnings": warnings_of(rows),
+        "warnings": warnings_of(scores),
         "run": str(first["run"]),
     }
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..comparison.cells import (
     column_cells,
     column_marks,
-    compute_seconds,
     headed,
     interval_notes,
     mark_note,
@@ -19,6 +18,7 @@ from ..comparison.cells import (
 from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.strings import without_texts
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
@@ -44,7 +44,7 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
         trained = without_texts(without_floor(part.rows))
         groups = list(trained.groupby(["dataset", "device"], sort=True))
         for (dataset, device), own in groups:
-            costs = {str(method): compute_seconds(of) for method, of in own.groupby("method")}
+            costs = {m: compute_seconds(of) for m, of in scores_by(own, "method").items()}
             classes = cost_classes({m: cost for m, cost in costs.items() if cost is not None})
             if len(classes) > 1 and max(map(len, classes)) > 1:
                 name = (str(dataset), str(device)) if len(groups) > 1 else ()
@@ -80,11 +80,12 @@ def _cost_table(part: Part, references: Rows, classes: Sequence[Sequence[str]]) 
     columns = headed(in_layout(columns_of(join(references, shown))[0])) if len(shown) else []
     marks = [_marks(column, classes) for _, column in columns]
     lines = {name: [Cell("-") for _ in HEADER] for name in method_order(references)}
+    scores = scores_by(rows, "method")
+    steps = rows["steps"].groupby(rows["method"]).unique()
     for at, methods in enumerate(classes):
         for method in methods:
-            own = rows[rows["method"] == method]
-            cost = count_cell(compute_seconds(own))
-            lines[method] = [Cell(_letter(at)), cost, Cell(_steps(own))]
+            cost = count_cell(compute_seconds(scores[method]))
+            lines[method] = [Cell(_letter(at)), cost, Cell(_steps(steps[method]))]
     for (_, column), (found, _) in zip(columns, marks, strict=True):
         for method, cell in column_cells(column, lines, rows["seed"].nunique(), found).items():
             lines[method].append(cell)
@@ -119,5 +120,5 @@ def _letter(at: int) -> str:
     return (_letter(at // 26 - 1) if at >= 26 else "") + chr(ord("A") + at % 26)
 
 
-def _steps(rows: Rows) -> str:
-    return ", ".join(f"{steps:,}" for steps in sorted(set(rows["steps"])))
+def _steps(counts: Iterable[int]) -> str:
+    return ", ".join(f"{steps:,}" for steps in sorted(counts))

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ..comparison.cells import is_trusted, method_order, usable, warnings_of
+from ..comparison.cells import method_order
 from ..comparison.columns import Column, columns_of
 from ..comparison.gains import (
     LEGEND,
     Arrays,
     Estimate,
     Gain,
+    Line,
+    Model,
+    brackets_in,
     dims_of,
     estimate_of,
     likelihood_gain,
+    model_of,
+    records_in,
 )
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
-from ..comparison.strings import is_text
+from ..comparison.scored import Scored, scores_by, warnings_of
+from ..comparison.strings import SPACES
 from ..comparison.table import Cell, Table, file_name, text_table
 from ..records.results import Rows
 
@@ -30,7 +36,7 @@ CAPTION = (
     "±: half-width of the 95 % interval over test images and, from two seeds on, over seeds.",
 )
 UNKNOWN = "Where the count of images is - single images were not kept, and ± is over seeds alone."
-Line = tuple[str | Cell, ...]
+Row = tuple[str | Cell, ...]
 Estimates = tuple[Estimate, Estimate]
 
 
@@ -44,19 +50,22 @@ def gain_tables(rows: Rows, arrays: Arrays) -> Iterator[Table]:
     for part in table_parts(rows):
         columns = columns_of(one_likelihood(part.rows, NATS))[0] if len(part.rows) else []
         several = len({column.group for column in columns}) > 1
+        models = _Models(part.rows, arrays)
         for column in columns:
-            table = _gain_table(part, column, arrays, several)
+            table = _gain_table(part, column, models, several)
             if table is not None:
                 yield table
 
 
-def _gain_table(part: Part, column: Column, arrays: Arrays, several: bool) -> Table | None:
-    methods = method_order(column.rows)
-    rows = {method: column.rows[column.rows["method"] == method] for method in methods}
-    rows = {m: own for m, own in rows.items() if len(usable(own))}
+def _gain_table(part: Part, column: Column, models: _Models, several: bool) -> Table | None:
+    scores = scores_by(column.rows, "method")
+    records: dict[str, list[Line]] = {}
+    for record in records_in(column.rows):
+        records.setdefault(str(record["method"]), []).append(record)
+    methods = [m for m in method_order(column.rows) if any(s.is_usable for s in scores[m])]
     # The first of the papers' order that has a likelihood of its own: where there is one, the VAE.
-    order = sorted(rows, key=lambda method: bool((rows[method]["model"] == "completed").any()))
-    estimates = {method: _estimates(own, part.rows, arrays) for method, own in rows.items()}
+    order = sorted(methods, key=lambda m: any(score.model == "completed" for score in scores[m]))
+    estimates = {method: models.estimates(records[method]) for method in methods}
     found = {
         method: [likelihood_gain(*pair) for pair in zip(estimates[order[0]], own, strict=True)]
         for method, own in estimates.items()
@@ -73,7 +82,10 @@ def _gain_table(part: Part, column: Column, arrays: Arrays, several: bool) -> Ta
         file_name("gains", part.suffix, column.group if several else "", space),
         f"Gains in log-likelihood over {order[0]} · {column.group}, {space} space · {part.title}",
         (*HEADER, *(ANNEALED_HEADER if annealed else ())),
-        (_line(method, rows[method], gains, annealed) for method, gains in found.items()),
+        (
+            _row(method, records[method][0], scores[method], gains, annealed)
+            for method, gains in found.items()
+        ),
         (
             *CAPTION,
             *(text for sign, text in LEGEND.items() if sign in signs),
@@ -82,26 +94,55 @@ def _gain_table(part: Part, column: Column, arrays: Arrays, several: bool) -> Ta
     )
 
 
-def _estimates(own: Rows, rows: Rows, arrays: Arrays) -> Estimates:
-    """Returns a method's likelihood and, on fewer images, the tightest that annealing gives."""
-    plain = estimate_of(own, arrays)
-    if plain.gap == 0:
-        return plain, plain
-    models = own[["run", "density", "model"]].drop_duplicates()
-    annealed = rows[rows["metric"] == ANNEALED].merge(models, on=list(models))
-    most = annealed[annealed["samples_k"] == annealed["samples_k"].max()]
-    return plain, estimate_of(most, arrays, brackets=rows)
+class _Models:
+    """The likelihoods of the models of one part.
+
+    Args:
+        rows: The part's rows.
+        arrays: Log-likelihoods of single images.
+    """
+
+    def __init__(self, rows: Rows, arrays: Arrays) -> None:
+        self._arrays, self._brackets = arrays, brackets_in(rows)
+        self._annealed = records_in(rows[rows["metric"] == ANNEALED])
+        self._places: dict[Model, list[int]] = {}
+        for at, record in enumerate(self._annealed):
+            self._places.setdefault(model_of(record), []).append(at)
+
+    def estimates(self, own: Sequence[Line]) -> Estimates:
+        """Returns a method's likelihood and, on fewer images, the tightest of its annealed."""
+        plain = estimate_of(own, self._arrays)
+        if plain.gap == 0:
+            return plain, plain
+        models = {model_of(record) for record in own}
+        places = sorted(at for model in models for at in self._places.get(model, []))
+        annealed = [self._annealed[at] for at in places]
+        counts = [int(record["samples_k"]) for record in annealed if _is_known(record)]
+        most = [r for r in annealed if _is_known(r) and int(r["samples_k"]) == max(counts)]
+        return plain, estimate_of(most, self._arrays, self._brackets)
 
 
-def _line(method: str, rows: Rows, gains: list[Gain | None], annealed: bool) -> Line:
-    first = rows.iloc[0].to_dict()
+def _is_known(record: Line) -> bool:
+    return str(record["samples_k"]) != "<NA>"
+
+
+def _row(
+    method: str, first: Line, scores: Sequence[Scored], gains: list[Gain | None], annealed: bool
+) -> Row:
     plain, tight = gains
     bits = "-"
-    if plain is not None and first["space"] != "real" and not is_text(rows).any():
+    texts = any(score.space.startswith(SPACES) for score in scores)
+    if plain is not None and first["space"] != "real" and not texts:
         bits = plain.in_bits(dims_of(first)).text
     start = (method, str(first["kind"]), str(first["model"]))
     more = (_cell(tight), _counts(tight)) if annealed else ()
-    return (*start, _cell(plain, warnings_of(rows[is_trusted(rows)])), bits, _counts(plain), *more)
+    return (
+        *start,
+        _cell(plain, warnings_of([score for score in scores if score.is_trusted])),
+        bits,
+        _counts(plain),
+        *more,
+    )
 
 
 def _cell(gain: Gain | None, warnings: tuple[str, ...] = ()) -> Cell:

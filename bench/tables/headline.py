@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from ..comparison.cells import (
     column_cells,
     column_marks,
-    compute_seconds,
     interval_notes,
     mark_note,
     method_order,
     reference_note,
-    seed_values,
+    seeds_by_method,
 )
 from ..comparison.columns import Column, columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short
@@ -29,6 +28,7 @@ from ..comparison.samples import (
     has_both_kinds,
     sampled,
 )
+from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.significance import (
     LEVEL,
     POWER,
@@ -143,32 +143,31 @@ def _cells(
     for method in exact:
         if cells[method].value is not None:
             cells[method] = replace(cells[method], text=f"= {cells[method].text}")
-    seeds = {str(m): seed_values(own) for m, own in trained.groupby("method", sort=False)}
-    smallest = detectable_from_best(seeds, score.better)
+    smallest = detectable_from_best(seeds_by_method(trained), score.better)
     cells[SHOWN] = Cell("-") if smallest is None else Cell(format_number(smallest), smallest)
     return cells
 
 
 def _densities(fd: Rows) -> dict[str, Cell]:
     trained = without_floor(fd)
-    found = {}
-    for method, place in better_density(trained).items():
-        own = trained[(trained["method"] == method) & (trained["place"] == place)]
-        found[method] = Cell(str(own["density"].iloc[0]))
-    return found
+    firsts = trained.drop_duplicates(["method", "place"])
+    ways = zip(firsts["method"], firsts["place"], strict=True)
+    density = dict(zip(ways, firsts["density"], strict=True))
+    better = better_density(trained)
+    return {method: Cell(str(density[method, place])) for method, place in better.items()}
 
 
 def _costs(rows: Rows) -> dict[str, dict[str, Cell]]:
     trained = without_floor(rows)
-    steps = asked_steps(trained)
-    counts: dict[str, Cell] = {}
-    costs: dict[str, Cell] = {}
-    outside: dict[str, Cell] = {}
-    for method, own in trained.groupby("method", sort=True):
-        counts[str(method)] = count_cell(float(steps[own.index].max()))
-        costs[str(method)] = count_cell(compute_seconds(own))
-        outside[str(method)] = count_cell(float(own["parameters_outside"].mean()))
-    return {"steps": counts, f"{device_word(rows)} s": costs, "outside": outside}
+    methods = trained["method"]
+    steps = asked_steps(trained).groupby(methods).max().items()
+    outside = trained["parameters_outside"].groupby(methods).mean().items()
+    seconds = {name: compute_seconds(own) for name, own in scores_by(trained, "method").items()}
+    return {
+        "steps": {str(name): count_cell(float(count)) for name, count in steps},
+        f"{device_word(rows)} s": {name: count_cell(mean) for name, mean in seconds.items()},
+        "outside": {str(name): count_cell(float(count)) for name, count in outside},
+    }
 
 
 def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:

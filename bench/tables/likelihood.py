@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from ..comparison.cells import headed, score_table
 from ..comparison.columns import columns_of
@@ -15,7 +18,6 @@ from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
 
 CONDITIONS = ("kind", "model", "density")
-HEADERS = (*CONDITIONS, "K", "ESS")
 CAPTION = (
     "≤ in bits/dim and ≥ in nats mark a lower bound on the likelihood, which holds in "
     "expectation.",
@@ -41,17 +43,16 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     first = rows.iloc[0].to_dict()
     rows = rows.assign(place=likelihood_places(rows), plain=rows["method"])
     # A method has a line for each way in which its likelihood was computed.
-    rows["method"] = [
-        " | ".join(str(row[name]) for name in ("plain", "density", "kind", "model", "samples_k"))
-        for row in rows.to_dict("records")
-    ]
+    parts = ("plain", "density", "kind", "model", "samples_k")
+    ways = zip(*(rows[name].tolist() for name in parts), strict=True)
+    rows["method"] = [" | ".join(map(str, way)) for way in ways]
     columns, splits = columns_of(rows)
-    ways = {str(method): _conditions(own) for method, own in rows.groupby("method")}
+    extra = _conditions(rows)
     table = score_table(
         *(part, first["metric"], score_title(first), headed(columns), rows),
         (unit_note(first), *CAPTION, *noise_notes(rows)),
         splits,
-        extra={name: {way: own[name] for way, own in ways.items()} for name in HEADERS},
+        extra=extra,
     )
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
     lines = tuple((plain[method], line) for method, line in table.lines)
@@ -65,12 +66,23 @@ def _with_plain_names(text: str, plain: Mapping[str, str]) -> str:
     return text
 
 
-def _conditions(rows: Rows) -> dict[str, Cell]:
-    first = rows.iloc[0]
-    k, ess = rows["samples_k"].dropna(), rows["ess_median"].dropna()
-    size = float(ess.mean()) if len(ess) else None
-    return {
-        **{name: Cell(str(first[name])) for name in CONDITIONS},
-        "K": Cell(str(int(k.iloc[0])) if len(k) else "-"),
-        "ESS": Cell("-" if size is None else format_number(size), size),
-    }
+def _conditions(rows: Rows) -> dict[str, dict[str, Cell]]:
+    """Returns, under each header, the cell of each way to compute a likelihood."""
+    firsts = rows.drop_duplicates("method").set_index("method")
+    found = {name: {str(m): Cell(str(v)) for m, v in firsts[name].items()} for name in CONDITIONS}
+    # Of each way the first count that is known.
+    counts = rows[rows["samples_k"].notna()].drop_duplicates("method").set_index("method")
+    known = {str(method): Cell(str(int(k))) for method, k in counts["samples_k"].items()}
+    sizes: dict[str, list[float]] = {}
+    for method, size in zip(rows["method"].tolist(), rows["ess_median"].tolist(), strict=True):
+        sizes.setdefault(method, []).extend([] if math.isnan(size) else [size])
+    found["K"] = {method: known.get(method, Cell("-")) for method in sizes}
+    found["ESS"] = {method: _size_cell(own) for method, own in sizes.items()}
+    return found
+
+
+def _size_cell(sizes: list[float]) -> Cell:
+    if not sizes:
+        return Cell("-")
+    size = float(np.mean(sizes))
+    return Cell(format_number(size), size)

@@ -6,30 +6,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..comparison.cells import seed_values, usable, warnings_of
-from ..comparison.columns import SCORE_KEY, is_reference, method_labels
+from ..comparison.cells import usable
+from ..comparison.columns import SCORE_KEY, method_labels
 from ..comparison.gains import (
     LEGEND,
     NO_CLAIM,
     Arrays,
+    Brackets,
     Estimate,
     Gain,
+    Line,
+    brackets_in,
     dims_of,
     estimate_of,
     likelihood_gain,
+    records_in,
 )
-from ..comparison.labels import suite_title
+from ..comparison.labels import REFERENCES, suite_title
+from ..comparison.scored import Scored, scores_by, seed_values, warnings_of
 from ..comparison.significance import (
     LEVEL,
     SEEDS_NEEDED,
     Seeds,
     half_width,
     holm,
-    paired_p_value,
+    paired_p_values,
 )
 from ..comparison.table import Cell, Table, format_number, text_table
 from ..errors import UserError
@@ -142,25 +147,64 @@ def paired_scores(
         second: Rows of the other.
         arrays: Log-likelihoods of single images of the first and of the second.
     """
-    groups = [dict(iter(rows.groupby(list(SCORE_KEY), dropna=False))) for rows in (first, second)]
-    entries = []
-    for key, own in groups[0].items():
-        if key in groups[1]:
-            x, y = seed_values(own), seed_values(groups[1][key])
-            if x.keys() & y.keys():
-                entries.append((x, y, own, groups[1][key]))
-    trained = [not is_reference(own).any() for _, _, own, _ in entries]
-    tested = [paired_p_value(x, y) for (x, y, _, _), t in zip(entries, trained, strict=True) if t]
-    adjusted = iter(holm(tested))
-    scores = []
-    for (x, y, own, other), is_trained in zip(entries, trained, strict=True):
-        p = next(adjusted) if is_trained else 1.0
-        row, gain = own.iloc[0].to_dict(), None
+    sides = _both(first, second)
+    shared = sorted(sides[0].scores.keys() & sides[1].scores.keys())
+    seeds = {key: tuple(seed_values(side.scores[key]) for side in sides) for key in shared}
+    entries = {key: (x, y) for key, (x, y) in seeds.items() if x.keys() & y.keys()}
+    trained = {
+        key: pair
+        for key, pair in entries.items()
+        if not any(score.objective in REFERENCES for score in sides[0].scores[key])
+    }
+    adjusted = dict(zip(trained, holm(paired_p_values(list(trained.values()))), strict=True))
+    found = []
+    for key, (x, y) in entries.items():
+        row, gain = sides[0].records[key][0], None
         if row["kind"]:
-            before = estimate_of(own, arrays[0], brackets=first)
-            gain = _gain(row, before, estimate_of(other, arrays[1], brackets=second))
-        scores.append(PairedScore(row, x, y, p, gain, (warnings_of(own), warnings_of(other))))
-    return scores
+            before, after = (
+                estimate_of(side.records[key], own, side.brackets)
+                for side, own in zip(sides, arrays, strict=True)
+            )
+            gain = _gain(row, before, after)
+        kept = (warnings_of(sides[0].scores[key]), warnings_of(sides[1].scores[key]))
+        found.append(PairedScore(row, x, y, adjusted.get(key, 1.0), gain, kept))
+    return found
+
+
+class _Side(NamedTuple):
+    """One result set, sorted out by the score that rows are of.
+
+    Attributes:
+        scores: What the rows of each score say.
+        records: The rows of each score; of scores that are no likelihoods the first alone.
+        brackets: The trusted brackets of annealing.
+    """
+
+    scores: Mapping[int, Sequence[Scored]]
+    records: Mapping[int, Sequence[Line]]
+    brackets: Brackets
+
+
+def _both(first: Rows, second: Rows) -> tuple[_Side, _Side]:
+    """Returns both result sets with the same number for the same score, in the scores' order."""
+    import pandas as pd
+
+    keys = list(SCORE_KEY)
+    whole = pd.concat([first[keys], second[keys]], ignore_index=True)
+    numbers = whole.groupby(keys, dropna=False).ngroup().to_numpy()
+    places = (numbers[: len(first)], numbers[len(first) :])
+    one, other = (
+        _side(rows.assign(number=at)) for rows, at in zip((first, second), places, strict=True)
+    )
+    return one, other
+
+
+def _side(rows: Rows) -> _Side:
+    shown = rows[(rows["kind"] != "") | ~rows["number"].duplicated()]
+    records: dict[int, list[Line]] = {}
+    for number, record in zip(shown["number"].tolist(), records_in(shown), strict=True):
+        records.setdefault(number, []).append(record)
+    return _Side(scores_by(rows, "number"), records, brackets_in(rows))
 
 
 def paired_table(name: str, title: str, scores: Iterable[PairedScore]) -> Table:

@@ -12,15 +12,18 @@ from typing import Any
 from ..comparison.cells import (
     OVER_IMAGES,
     OVER_SEEDS,
-    image_error,
-    lost_text,
     method_order,
-    seed_values,
-    warnings_of,
 )
 from ..comparison.columns import with_places, without_floor
 from ..comparison.likelihoods import bound_sign
 from ..comparison.parts import suite_parts
+from ..comparison.scored import (
+    image_error,
+    lost_text,
+    scores_in,
+    seed_values,
+    warnings_of,
+)
 from ..comparison.significance import t_interval
 from ..comparison.steps import longest
 from ..comparison.table import (
@@ -160,7 +163,7 @@ def _line(value: Published, rows: Rows) -> Line:
     elif not difference.text:
         gap = ours.value - value.value
         difference = Cell(f"{gap:+.2f}", gap)
-        interval = t_interval(seed_values(rows).values(), of_next=True)
+        interval = t_interval(seed_values(scores_in(rows)).values(), of_next=True)
         covers = interval is not None and interval[0] <= value.value <= interval[1]
         inside = "one seed" if interval is None else "yes" if covers else "no"
     notes = "; ".join(deviations(value.dataset, value.objective, value.density, first))
@@ -171,11 +174,12 @@ def _line(value: Published, rows: Rows) -> Line:
 
 def _ours(rows: Rows) -> Cell:
     """Returns the cell of our own mean, its interval and its count of seeds."""
-    cell = seeds_cell(seed_values(rows), 0, image_error=image_error(rows))
+    scores = scores_in(rows)
+    cell = seeds_cell(seed_values(scores), 0, image_error=image_error(scores))
     if cell.value is None:
-        return Cell(lost_text(rows) or "-", seeds=cell.seeds)
+        return Cell(lost_text(scores) or "-", seeds=cell.seeds)
     sign = bound_sign(rows.iloc[0].to_dict()) if rows["kind"].iloc[0] else ""
-    return replace(cell, text=sign + cell.text, warnings=warnings_of(rows))
+    return replace(cell, text=sign + cell.text, warnings=warnings_of(scores))
 
 
 def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
@@ -201,7 +205,7 @@ def _anchor_lines(rows: Rows) -> Iterator[Line]:
         gap = anchor.ours - anchor.value
         text = f"≤ {anchor.ours:.3f}{spread_text(anchor.half_width, anchor.ours)}"
         count = str(len(anchor.seeds))
-        warnings = warnings_of(anchor.rows)
+        warnings = warnings_of(scores_in(anchor.rows))
         ours = Cell(f"{text} ({count})", anchor.ours, seeds=count, warnings=warnings)
         difference = Cell(f"{gap:+.3f}", gap)
         inside = {None: "one seed", True: "yes", False: "no"}[anchor.inside]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from ..comparison.columns import columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short, settings_of
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.scored import Scored, scores_by
 from ..comparison.significance import NORMAL_95
 from ..comparison.strings import (
     DRAWS,
@@ -228,8 +230,9 @@ def _table(
             better = str(own["better"].iloc[0])
             reasons += [reason] if better in ("lower", "higher") else []
             headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
+            scores = scores_by(own, "method")
             for name, cell in column_cells(column, order, expected, marks).items():
-                lines[name].append(_over_trials(cell, own[own["method"] == name]))
+                lines[name].append(_over_trials(cell, scores.get(name, [])))
     if len({group for group, _ in headers if group}) < 2:
         headers = [("", name) for _, name in headers]
     return Table(
@@ -243,12 +246,12 @@ def _table(
     )
 
 
-def _over_trials(cell: Cell, rows: Rows) -> Cell:
+def _over_trials(cell: Cell, scores: Sequence[Scored]) -> Cell:
     """Returns the cell of one seed with the error over its searches, if that is known."""
-    errors = rows["stderr"].dropna()
+    errors = [score.stderr for score in scores if not math.isnan(score.stderr)]
     alone = cell.half_width is None and cell.seeds == "1" and len(errors) == 1
     if cell.value is None or not alone:
         return cell
-    half = NORMAL_95 * float(errors.iloc[0])
+    half = NORMAL_95 * errors[0]
     text = f"{format_number(cell.value)}{spread_text(half, cell.value)} ({cell.seeds})"
     return replace(cell, text=text, half_width=half)

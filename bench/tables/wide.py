@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..comparison.cells import NORMAL_NOTE, compute_seconds, headed, normal_column, score_table
+from ..comparison.cells import NORMAL_NOTE, headed, normal_column, score_table
 from ..comparison.columns import (
     Column,
     columns_of,
@@ -23,6 +23,7 @@ from ..comparison.labels import (
 )
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.strings import without_texts
 from ..comparison.table import TABLES, Cell, Table, format_number
 from ..records.results import Rows
@@ -119,12 +120,13 @@ def _counts(column: Iterable[object]) -> str:
 
 
 def _extra_columns(rows: Rows) -> dict[str, dict[str, Cell]]:
-    methods = without_floor(rows).groupby("method")
+    trained = without_floor(rows)
+    methods = trained.groupby("method")
     extra: dict[str, dict[str, Cell]] = {}
     for name, header in EXTRA.items():
         means = methods[name].mean().items()
         extra[header] = {str(method): count_cell(float(value)) for method, value in means}
-    costs = {str(method): compute_seconds(own) for method, own in methods}
+    costs = {method: compute_seconds(own) for method, own in scores_by(trained, "method").items()}
     extra[COMPUTE] = {method: count_cell(seconds) for method, seconds in costs.items()}
     for cells in extra.values():
         cells |= dict.fromkeys(REFERENCES, Cell("-"))
