@@ -156,7 +156,7 @@ def test_at_equal_cost_a_score_lies_on_the_line_between_its_neighbours(rows):
 
 def test_seconds_of_two_machines_or_unknown_ones_are_no_common_cost(rows):
     frames = [
-        frame([row | {"device": f"cpu {row['seed'] % 2}"} for row in rows]),
+        frame([row | {"device": f"cpu {row['objective']} {row['steps']}"} for row in rows]),
         frame([row | {"compute_seconds": None} for row in rows]),
         frame([row for row in rows if row["steps"] in (0, 10000)]),
     ]

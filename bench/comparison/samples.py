@@ -62,10 +62,3 @@ def better_samples(scored: Rows, best: dict[str, str]) -> Rows:
     trained = without_floor(scored)
     kept = trained[trained["place"] == trained["method"].map(best)]
     return join(references_of(scored), kept.assign(place="sample"))
-
-
-def device_word(rows: Rows) -> str:
-    """Returns ``CPU``, ``GPU`` or, where rows have both, ``CPU or GPU``."""
-    on_cpu = {str(device).startswith("cpu") for device in without_floor(rows)["device"]}
-    words = {True: "CPU", False: "GPU"}
-    return " or ".join(words[one] for one in sorted(on_cpu, reverse=True))

@@ -98,13 +98,13 @@ def image_error(scores: Sequence[Scored]) -> float | None:
 def compute_seconds(scores: Sequence[Scored]) -> float | None:
     """Returns the mean over runs of CPU seconds of the process, or device seconds on a GPU.
 
-    None where a run has none: wall seconds are no substitute.
+    Runs without any are left out, since wall seconds are no substitute; None where all are.
     """
     runs: dict[str, float] = {}
     for score in scores:
         runs.setdefault(score.run, score.compute_seconds)
-    seconds = list(runs.values())
-    return float(np.mean(seconds)) if seconds and not np.isnan(seconds).any() else None
+    seconds = [one for one in runs.values() if not np.isnan(one)]
+    return float(np.mean(seconds)) if seconds else None
 
 
 def counted(states: Iterable[str]) -> str:

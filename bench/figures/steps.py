@@ -9,6 +9,7 @@ import numpy as np
 
 from ..comparison.cells import method_order
 from ..comparison.columns import columns_of, join, with_places, without_floor
+from ..comparison.costs import device_word, on_one_device
 from ..comparison.labels import axis_title, is_tuned
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import suite_parts
@@ -16,7 +17,6 @@ from ..comparison.samples import (
     RECONSTRUCTIONS,
     better_density,
     better_samples,
-    device_word,
     references_of,
     sampled,
 )
@@ -60,9 +60,10 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
     """
     for stem, title, whole in _parts(rows):
         own = whole[~whole["variant"].map(is_tuned).astype(bool)]
+        own = on_one_device(own)
         trained = without_floor(own)
-        known = trained["compute_seconds"].notna().all() and (trained["compute_seconds"] > 0).all()
-        if known and trained.groupby("line")["asked"].nunique().max() > 1:
+        least = trained.groupby(["line", "asked"])["compute_seconds"].min()
+        if (least > 0).all() and trained.groupby("line")["asked"].nunique().max() > 1:
             axis = (f"{device_word(own)} seconds of one training", _seconds)
             yield file_name("cost", stem), _figure(own, title, *axis)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..comparison.cells import score_cell
 from ..comparison.columns import method_labels, without_floor
+from ..comparison.costs import on_one_device
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.lost import SCORE
 from ..comparison.scored import compute_seconds, scores_in
@@ -121,7 +122,7 @@ def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     known = dict(training) if isinstance(training, dict) else {}
     runs = rows.drop_duplicates("run")
     known |= {"steps taken": _listed(runs["steps"]), "selection": _listed(rows["selection"])}
-    seconds = compute_seconds(scores_in(rows))
+    seconds = compute_seconds(scores_in(on_one_device(rows)))
     known["compute seconds of a run"] = "" if seconds is None else format_number(seconds)
     known["wall seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
     known["device"] = _listed(runs["device"])

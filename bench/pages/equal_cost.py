@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..comparison.columns import with_places, without_floor
+from ..comparison.costs import on_one_device
 from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.significance import Seeds
 from ..comparison.steps import named_without_steps
@@ -39,10 +40,10 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
         method: Name of the method that sets the budget, at its most steps.
 
     Returns:
-        Scores of samples alone; none from one count of steps, of several machines, or
-        where seconds are not known.
+        Scores of samples alone; none from one count of steps, or where seconds on a common
+        device are not known.
     """
-    named = without_floor(named_without_steps(with_places(rows)))
+    named = without_floor(named_without_steps(with_places(on_one_device(rows))))
     counts = {int(own["asked"].iloc[0]): own for _, own in named.groupby("asked", sort=True)}
     costs = {
         (str(name), steps): compute_seconds(part)
@@ -53,8 +54,7 @@ def at_equal_cost(rows: Rows, method: str) -> Scores | None:
     budgets = [s for (name, _), s in known.items() if name == method]
     found = {steps: main_scores(own) for steps, own in counts.items()}
     last = found[max(found)] if found else None
-    machines = named["device"].nunique()  # Seconds of unlike machines are no common measure.
-    if last is None or len(counts) < 2 or len(known) < len(costs) or machines > 1 or not budgets:
+    if last is None or len(counts) < 2 or len(known) < len(costs) or not budgets:
         return None
     normal: Points = {}
     mixture: Points = {}

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ..comparison.columns import with_places, without_floor
+from ..comparison.costs import device_word
 from ..comparison.gains import AT_LEAST, AT_MOST, NO_CLAIM, Arrays
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.samples import device_word
 from ..comparison.significance import LEVEL, Seeds, mean, smallest_detectable
 from ..comparison.steps import named_without_steps
 from ..records.results import Rows

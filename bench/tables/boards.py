@@ -9,6 +9,7 @@ import numpy as np
 
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
+from ..comparison.costs import on_one_device
 from ..comparison.labels import score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
@@ -104,7 +105,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
 
 
 def _column_entries(column: Column, suite: str) -> list[Entry]:
-    rows = column.rows
+    rows = on_one_device(column.rows)
     first = rows.iloc[0]
     if first["kind"]:  # A likelihood may be that of a model completed with a density.
         density = (" + " + rows["density"]).where(rows["density"] != "", "")

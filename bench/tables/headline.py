@@ -15,6 +15,7 @@ from ..comparison.cells import (
     seeds_by_method,
 )
 from ..comparison.columns import Column, columns_of, join, without_floor
+from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import ARROWS, metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
@@ -24,7 +25,6 @@ from ..comparison.samples import (
     RECONSTRUCTIONS,
     better_density,
     better_samples,
-    device_word,
     has_both_kinds,
     sampled,
 )
@@ -158,7 +158,7 @@ def _densities(fd: Rows) -> dict[str, Cell]:
 
 
 def _costs(rows: Rows) -> dict[str, dict[str, Cell]]:
-    trained = without_floor(rows)
+    trained = on_one_device(without_floor(rows))
     methods = trained["method"]
     steps = asked_steps(trained).groupby(methods).max().items()
     outside = trained["parameters_outside"].groupby(methods).mean().items()
@@ -186,6 +186,7 @@ def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
         f"{word} s: {word} seconds of one training. outside: parameters outside the backbone, "
         f"which has {int(without_floor(rows)['parameters_backbone'].max()):,}."
     )
+    yield device_note(rows)
     yield reference_note(rows)
     yield steps_note(rows)
     yield from interval_notes(join(scored, rows[rows["kind"] != ""]))

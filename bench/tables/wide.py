@@ -13,6 +13,7 @@ from ..comparison.columns import (
     sort_places,
     without_floor,
 )
+from ..comparison.costs import device_note, on_one_device
 from ..comparison.labels import (
     ARROWS,
     REFERENCES,
@@ -83,7 +84,7 @@ def _wide_table(part: Part, metric: str) -> Table:
     shown = join(own[is_reference(own)], join(likelihood, scored))
     columns, splits = columns_of(shown)
     notes = [*_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
-    notes += [*noise_notes(likelihood), COMPUTE_NOTE]
+    notes += [*noise_notes(likelihood), COMPUTE_NOTE, device_note(part.rows)]
     return score_table(
         *(part, metric, score_title(scored.iloc[0].to_dict()), headed(in_layout(columns))),
         *(shown, notes, splits),
@@ -126,7 +127,8 @@ def _extra_columns(rows: Rows) -> dict[str, dict[str, Cell]]:
     for name, header in EXTRA.items():
         means = methods[name].mean().items()
         extra[header] = {str(method): count_cell(float(value)) for method, value in means}
-    costs = {method: compute_seconds(own) for method, own in scores_by(trained, "method").items()}
+    timed = scores_by(on_one_device(trained), "method")
+    costs = {method: compute_seconds(own) for method, own in timed.items()}
     extra[COMPUTE] = {method: count_cell(seconds) for method, seconds in costs.items()}
     for cells in extra.values():
         cells |= dict.fromkeys(REFERENCES, Cell("-"))

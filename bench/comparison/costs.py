@@ -1,0 +1,43 @@
+"""What a training costs: seconds that compare, which are those of one device."""
+
+from __future__ import annotations
+
+from ..records.results import Rows
+from .labels import without_floor
+
+
+def on_one_device(rows: Rows) -> Rows:
+    """Returns rows whose compute seconds are kept where they are of one common device.
+
+    Seconds of unlike machines are no common measure. Of the devices the one is taken on which
+    most methods ran; of several such a CPU, whose seconds do not depend on what else went on
+    there, as those of a shared GPU do; then that of most runs, then the first by name.
+    """
+    device = _common_device(rows)
+    return rows.assign(compute_seconds=rows["compute_seconds"].where(rows["device"] == device))
+
+
+def device_word(rows: Rows) -> str:
+    """Returns ``CPU`` or ``GPU``, whose seconds `on_one_device` keeps."""
+    return "CPU" if _common_device(rows).startswith("cpu") else "GPU"
+
+
+def device_note(rows: Rows) -> str:
+    """Returns the sentence of a caption on whose seconds are shown, where there are several."""
+    if without_floor(rows)["device"].nunique() < 2:
+        return ""
+    return f"Seconds are those of the runs on {_common_device(rows)}."
+
+
+def _common_device(rows: Rows) -> str:
+    trained = without_floor(rows)
+    known = trained[trained["compute_seconds"].notna()]
+    counts = {
+        str(device): (
+            own["method"].nunique(),
+            str(device).startswith("cpu"),
+            own["run"].nunique(),
+        )
+        for device, own in (known if len(known) else trained).groupby("device", sort=True)
+    }
+    return max(counts, key=lambda device: counts[device], default="")
