@@ -71,8 +71,8 @@ def _missing(name):
     ("found", "told"),
     [
         (_missing, "'--engine' is 'ray', whose package is missing; `pip install aebench[ray]`"),
-        (lambda name: "2.54.1", "Ray 2.54.1 is installed; expected at least 2.55, before 3."),
-        (lambda name: "3.0.0", "Ray 3.0.0 is installed; expected at least 2.55, before 3."),
+        (lambda name: "2.59.1", "Ray 2.59.1 is installed; expected at least 2.60, before 3."),
+        (lambda name: "3.0.0", "Ray 3.0.0 is installed; expected at least 2.60, before 3."),
     ],
 )
 def test_a_missing_ray_or_another_version_is_told_with_what_to_install(

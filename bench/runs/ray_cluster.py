@@ -22,7 +22,7 @@ from ..records.code import evaluation_code, training_code
 from ..records.provenance import versions
 from .dispatch import threads
 
-LOWEST = (2, 55)
+LOWEST = (2, 60)
 GET = "`pip install aebench[ray]` gets a fitting one"
 TOKENS = "https://docs.ray.io/en/latest/ray-security/token-auth.html"
 ANSWER_SECONDS = 12.0
