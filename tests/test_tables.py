@@ -389,6 +389,8 @@ def test_cost_is_compute_seconds_and_never_wall_seconds():
     table = next(wide_tables(frame(table_rows(objectives=("vae", "ae")))))
     assert cells_of(table)["vae", "compute s"].value == 11.5
     rows = [r | {"compute_seconds": None} if r["seed"] == 1 else r for r in table_rows()]
+    assert cells_of(next(wide_tables(frame(rows))))["vae", "compute s"].value == 11.5
+    rows = [r | {"compute_seconds": None} for r in table_rows()]
     table = next(wide_tables(frame(rows)))
     assert cells_of(table)["vae", "compute s"].text == "-"
     assert {e["compute_seconds"] for e in board_entries(frame(rows))} == {None}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..records.results import Rows
 from .labels import without_floor
 
+SETTING = ("objective", "variant", "space")
+
 
 def on_one_device(rows: Rows) -> Rows:
     """Returns rows whose compute seconds are kept where they are of one common device.
@@ -34,7 +36,7 @@ def _common_device(rows: Rows) -> str:
     known = trained[trained["compute_seconds"].notna()]
     counts = {
         str(device): (
-            own["method"].nunique(),
+            own.groupby(list(SETTING), dropna=False).ngroups,
             str(device).startswith("cpu"),
             own["run"].nunique(),
         )
