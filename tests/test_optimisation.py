@@ -308,12 +308,10 @@ def test_figures_of_merit_are_those_of_the_papers_table():
     assert found["best_1"].spread is None and merits([first])["validity"].spread is None
 
 
-def test_the_best_scores_are_distinct_and_valid_and_ties_follow_the_alphabet():
+def test_the_best_strings_are_distinct_and_valid_and_ties_follow_the_alphabet():
     first = trial([1.0, 1.0, 0.0], ["b", "a", ""], [True, True, False])
     second = trial([1.0, 4.0, 4.0], ["b", "z", "y"])
-    assert best_strings([first, second]) == [("a", 1.0), ("y", 4.0)]
-    rounded = trial([0.1, 0.1 + 1e-16, 0.3, 0.7], ["x+1", "1+x", "2+x", "3+x"])
-    assert [score for _, score in best_strings([rounded])] == [0.1, 0.3, 0.7]
+    assert best_strings([first, second]) == [("a", 1.0), ("b", 1.0), ("y", 4.0)]
     assert merits([trial([7.0], ["a"])])["best_2"].value is None
 
 

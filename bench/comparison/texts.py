@@ -11,7 +11,6 @@ from ...models.sequences.forms import form
 from ..data.dataset import find_source
 from ..data.texts import texts
 from ..errors import UserError
-from ..optimisation.merits import ALIKE
 from ..records.results import Rows
 from .strings import EXPRESSIONS, MOLECULES, SEARCH, WRITTEN, task_of
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 ArraysOf: TypeAlias = "Callable[[str], Mapping[str, np.ndarray]]"  # Of a run, by its name.
 BEST = f"best_{SEARCH}"
 SIGNS = {EXPRESSIONS: 1, MOLECULES: -1}  # By which the best score is the least.
+ALIKE = 1e-6  # Scores that differ by less are one.
 
 
 def read_texts(symbols: np.ndarray, dataset: str) -> list[str]:

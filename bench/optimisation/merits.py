@@ -9,7 +9,6 @@ from statistics import fmean, pstdev
 from .candidates import Candidates
 
 BEST = 3
-ALIKE = 1e-6  # Scores that differ by less are one.
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,9 @@ def mean_score(trial: Candidates) -> float | None:
 
 
 def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[str, float]]:
-    """Returns the best distinct scores of valid strings over all trials, best first.
+    """Returns the best distinct valid strings over all trials with their scores, best first.
 
-    Scores that differ by less than 1e-6 are one, such as those of ``x+1`` and ``1+x``; of their
-    strings the first by score, then by the alphabet, stands for all.
+    Of strings with the same score the first in the order of the alphabet comes first.
     """
     scores = {
         text: score
@@ -72,11 +70,7 @@ def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[
         )
         if valid
     }
-    best: list[tuple[str, float]] = []
-    for text, score in sorted(scores.items(), key=lambda item: (item[1], item[0])):
-        if not best or score - best[-1][1] > ALIKE:
-            best.append((text, score))
-    return best[:count]
+    return sorted(scores.items(), key=lambda item: (item[1], item[0]))[:count]
 
 
 def _over(values: Sequence[float | None]) -> Merit:
