@@ -13,7 +13,7 @@ from ..errors import UserError
 if TYPE_CHECKING:
     from ..data.splits import Dataset
 
-ARRAYS, TEXTS = (".npy", ".npz"), (".smi", ".txt", ".csv", ".gz", ".xz")
+TEXTS = (".smi", ".txt", ".csv", ".gz", ".xz")
 SUITE = """\
 # A suite: the runs of a comparison. Each key is explained in docs/suites.md of aebench.
 #   aebench run {file} --set scale=smoke     tries it out in seconds

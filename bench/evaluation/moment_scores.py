@@ -14,7 +14,7 @@ from ..data.images import read_set
 from ..data.stored_moments import StoredMoments
 from ..errors import UserError
 from .metric_lookup import Score, find_metric, metrics, not_applicable
-from .sets import UNKNOWN, choose_extractor, conditions_of, describe, extract_all, in_order, label
+from .sets import describe, features_of, in_order, label
 
 FRECHET = "frechet"
 NO_IMAGES = "takes the features of each image; the real set is a mean and a covariance"
@@ -54,29 +54,21 @@ def evaluate_moments(
         raise UserError(f"Metric '{others[0]}': {NO_IMAGES}.")
     given = read_set(generated)
     items = in_order("generated", given.items)
-    if items.ndim == 2:
-        if features is not None:
-            raise UserError(f"{given.path} holds features, not images; leave out '--features'.")
-        conditions, published = UNKNOWN, False
-        rows: Any = items
-    elif features is None:
+    if features is None and items.ndim == 4:
         raise UserError(
             f"{real} holds a mean and a covariance, which do not say of which features they are; "
             "name their extractor with '--features'."
         )
-    else:
-        extractor = choose_extractor(features, weights, device, download)
-        rows = extract_all({"generated": items}, extractor)["generated"]
-        conditions = conditions_of(extractor)
-        published = bool(getattr(extractor, "published", False))
-    scores = [_distance(find_metric(FRECHET), stored, rows, real)]
+    sets = {"generated": items}
+    found, how, published = features_of(sets, generated, features, weights, device, download)
+    scores = [_distance(find_metric(FRECHET), stored, found["generated"], real)]
     if not names:
         both = [m for m in metrics().values() if set(m.needs) == {"real", "generated"}]
         scores += [not_applicable(m, NO_IMAGES) for m in both if m.name != FRECHET]
     return {
         "real": {"path": str(real), "count": None, "shape": str(len(stored.mean))},
         "generated": describe(given.path, items, given.note),
-        **conditions,
+        **how,
         "seed": None,
         "scores": [{**asdict(s), "label": label(s.metric, published)} for s in scores],
     }

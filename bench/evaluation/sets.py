@@ -63,17 +63,10 @@ def evaluate(
     notes = {name: found.note for name, found in given.items()}
     # Each set is given up as its copy is made: two of them may fill the memory.
     sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
-    if sets["real"].ndim == 2:
-        if features is not None:
-            raise UserError(f"{real} holds features, not images; leave out '--features'.")
-        outputs: dict[str, Any] = dict(sets)
-        conditions |= UNKNOWN
-        published = False
-    else:
-        extractor = choose_extractor(features or DEFAULT_FEATURES, weights, device, download)
-        outputs = extract_all(sets, extractor) | pairs
-        conditions |= conditions_of(extractor)
-        published = bool(getattr(extractor, "published", False))
+    if features is None and sets["real"].ndim == 4:
+        features = DEFAULT_FEATURES
+    outputs, how, published = features_of(sets, real, features, weights, device, download)
+    outputs, conditions = outputs | pairs, conditions | how
     scores = score(outputs, names, seed)
     conditions |= floor_of(outputs, names, seed) if floor else {}
     return {
@@ -85,13 +78,43 @@ def evaluate(
     }
 
 
-def conditions_of(extractor: Extractor) -> dict[str, str]:
-    """Returns what decides a score beside the images: features, resize, quantisation."""
-    return {
+def features_of(
+    sets: dict[str, np.ndarray],
+    path: Path,
+    name: str | None,
+    weights: Path | None,
+    device: str,
+    download: bool,
+) -> tuple[dict[str, Any], dict[str, str], bool]:
+    """Returns the features of sets of images, or those that were given.
+
+    Args:
+        sets: Images of shape (N, C, H, W), or features of shape (N, F).
+        path: Where one of them is, for an error.
+        name: Name of the extractor; none where features were given.
+        weights: Weights file of the extractor, instead of the usual places.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        download: Whether missing weights may be fetched.
+
+    Returns:
+        The features; what decides a score beside the images: features, resize, quantisation;
+        and whether the extractor is the published one of the FID.
+
+    Raises:
+        UserError: Features were given and an extractor named, or it cannot be used.
+    """
+    if next(iter(sets.values())).ndim == 2:
+        if name is not None:
+            raise UserError(f"{path} holds features, not images; leave out '--features'.")
+        return dict(sets), UNKNOWN, False
+    extractor = choose_extractor(str(name), weights, device, download)
+    found = extract_all(sets, extractor)
+    conditions = {
         "features": extractor.identity,
         "resize": extractor.resize,
         "quantisation": "8 bits, floats rounded to nearest",
     }
+    return found, conditions, bool(getattr(extractor, "published", False))
 
 
 def check_pair(given: dict[str, GivenSet]) -> None:
