@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING
 from ..errors import RunFailed
 from ..interruption import check_stop, stop_on_signals
 from .asked import read_asked
-from .dispatch import BUSY_SECONDS, DETERMINISTIC, Done, Event, set_up_torch
+from .dispatch import DETERMINISTIC, Done, Event, set_up_torch
 from .ray_cluster import Cluster
-from .workers import DIED, Deaths, work
+from .workers import DIED, Deaths, Waiting, work
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -57,17 +56,13 @@ class Tasks:
 
         told = _collector()
         task = self._task()
-        waiting = deque((0.0, request) for request in requests)
+        lost = f"the machine it ran on was lost {LOST_NODES} times."
+        waiting = Waiting(requests, {DIED: Deaths(), LOST: Deaths(LOST_NODES, lost)})
         flying: dict[ObjectRef, Request] = {}
-        limits = {
-            DIED: Deaths(),
-            LOST: Deaths(LOST_NODES, f"the machine it ran on was lost {LOST_NODES} times."),
-        }
         try:
             while waiting or flying:
                 check_stop()
-                while waiting and waiting[0][0] <= time.monotonic():
-                    request = waiting.popleft()[1]
+                while request := waiting.take():
                     absolute = replace(request, out=request.out.absolute())
                     flying[task.remote(absolute, Path.cwd(), told)] = request
                 if not flying:
@@ -75,17 +70,8 @@ class Tasks:
                 ended = ray.wait([*flying], timeout=POLL_SECONDS)[0] if flying else []
                 _pass_on(told, listen, {r.config.digest for r in flying.values()})
                 for reference in ended:
-                    done = _end_of(reference, flying.pop(reference))
-                    if done.outcome == "busy":
-                        waiting.append((time.monotonic() + BUSY_SECONDS, done.request))
-                        continue
-                    if done.outcome in limits:
-                        last = limits[done.outcome].count(done.request)
-                        if last is None:
-                            waiting.appendleft((0.0, done.request))
-                            continue
-                        done = last
-                    yield done
+                    if done := waiting.settle(_end_of(reference, flying.pop(reference))):
+                        yield done
         finally:
             _stop([*flying])
             self.cluster.leave()

@@ -7,7 +7,7 @@ import multiprocessing
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -41,24 +41,15 @@ class Processes:
 
     def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
         """Yields one `Done` for each request; a run held elsewhere is tried again later."""
-        waiting = deque((0.0, request) for request in requests)
-        deaths = Deaths()
+        waiting = Waiting(requests, {DIED: Deaths()})
         workers = [Worker() for _ in range(self.workers)]
         try:
             while waiting or any(worker.request for worker in workers):
                 check_stop()
                 _give_out(waiting, workers)
-                for done in _collect(workers, listen):
-                    if done.outcome == "busy":
-                        waiting.append((time.monotonic() + BUSY_SECONDS, done.request))
-                        continue
-                    if done.outcome == DIED:
-                        last = deaths.count(done.request)
-                        if last is None:
-                            waiting.appendleft((0.0, done.request))
-                            continue
-                        done = last
-                    yield done
+                for told in _collect(workers, listen):
+                    if done := waiting.settle(told):
+                        yield done
         finally:
             for worker in workers:
                 worker.signal()
@@ -88,6 +79,40 @@ class Deaths:
         if self._counts[request.folder] < self._most:
             return None
         return Done(request, "failed", RunFailed(self._told))
+
+
+class Waiting:
+    """Runs that are to be carried out, and those that have to be once more.
+
+    Args:
+        requests: The runs.
+        limits: What counts the losses of each kind, by the outcome that tells of one.
+    """
+
+    def __init__(self, requests: Sequence[Request], limits: Mapping[str, Deaths]) -> None:
+        self._runs = deque((0.0, request) for request in requests)
+        self._limits = limits
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def take(self) -> Request | None:
+        """Returns the next run if its time has come."""
+        if self._runs and self._runs[0][0] <= time.monotonic():
+            return self._runs.popleft()[1]
+        return None
+
+    def settle(self, done: Done) -> Done | None:
+        """Returns how a run has ended; none where it waits for another try."""
+        if done.outcome == "busy":
+            self._runs.append((time.monotonic() + BUSY_SECONDS, done.request))
+            return None
+        if done.outcome not in self._limits:
+            return done
+        last = self._limits[done.outcome].count(done.request)
+        if last is None:
+            self._runs.appendleft((0.0, done.request))
+        return last
 
 
 class Worker:
@@ -155,10 +180,10 @@ class Worker:
         self._process, self.connection = None, None
 
 
-def _give_out(waiting: deque[tuple[float, Request]], workers: Sequence[Worker]) -> None:
+def _give_out(waiting: Waiting, workers: Sequence[Worker]) -> None:
     for worker in workers:
-        if worker.request is None and waiting and waiting[0][0] <= time.monotonic():
-            worker.start(waiting.popleft()[1])
+        if worker.request is None and (request := waiting.take()):
+            worker.start(request)
 
 
 def _collect(workers: Sequence[Worker], listen: Callable[[Event], None]) -> Iterator[Done]:
