@@ -1,0 +1,235 @@
+"""What the site takes from code, schema and results: a directive that writes Markdown."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aebench.bench.cli.list import first_line, ranges_in_words
+from aebench.bench.cli.main import build_parser
+from aebench.bench.comparison.table import markdown_text
+from aebench.bench.data.dataset import DATASETS
+from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.bench.pages.overview import PAPERS
+from aebench.bench.suites.suite_files import read_suite_file, suite_names
+from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
+from aebench.metrics.extractor import EXTRACTORS, scan_extractors
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+SCHEMA = ROOT / "docs" / "suite.schema.json"
+HELP_WIDTH = "88"
+
+
+def objectives() -> str:
+    """Returns a table of all objectives, and what each takes."""
+    rows, sections = [], []
+    for name, kind in OBJECTIVES.items():
+        papers = references([kind, *kind.__mro__[1:], inspect.getmodule(kind)])
+        rows.append((f"[`{name}`](#objective-{name})", plain(first_line(kind)), papers))
+        tuned = ranges_in_words(kind, kind.default_space)
+        sections += [f"(objective-{name})=", f"### {name}", f"Tuned, in the space {tuned}."]
+        sections.append(documented("class", f"{kind.__module__}.{kind.__qualname__}"))
+    return "\n\n".join([table(("name", "what it minimises", "source"), rows), *sections])
+
+
+def scores() -> str:
+    """Returns a table of all metrics, and what each computes."""
+    rows, sections = [], []
+    for name, metric in metrics().items():
+        function = metric.function
+        papers = references([function, *functions_beside(function)])
+        shown = f"[`{name}`](#metric-{name})"
+        rows.append((shown, plain(first_line(function)), metric.unit, metric.better, papers))
+        sections += [f"(metric-{name})=", f"### {name}"]
+        sections.append(documented("function", f"{function.__module__}.{function.__qualname__}"))
+    header = ("name", "what it does", "unit", "better", "source")
+    return "\n\n".join([table(header, rows), *sections])
+
+
+def choices() -> str:
+    """Returns tables of what else a suite names: networks, densities, data and suites."""
+    scan_extractors()
+    kinds: dict[str, Iterable[tuple[str, Any]]] = {
+        "Networks": BACKBONES.items(),
+        "Densities": DENSITIES.items(),
+        "Features": EXTRACTORS.items(),
+        "Data sets": DATASETS.items(),
+    }
+    parts = []
+    for title, entries in kinds.items():
+        rows = [(f"`{name}`", plain(first_line(entry))) for name, entry in entries]
+        parts += [f"## {title}", table(("name", "what"), rows)]
+    files = [(name, read_suite_file(name)[1]) for name in suite_names()]
+    rows = [(f"`{name}`", plain(str(suite.get("title", "")))) for name, suite in files]
+    return "\n\n".join([*parts, "## Suites", table(("name", "what"), rows)])
+
+
+def commands() -> str:
+    """Returns each command's own help."""
+    before, os.environ["COLUMNS"] = os.environ.get("COLUMNS"), HELP_WIDTH
+    try:
+        parser = build_parser()
+        (group,) = (action for action in parser._actions if action.choices)
+        found = dict(group.choices or {})
+        return "\n\n".join(
+            f"## aebench {name}\n\n```text\n{own.format_help()}```" for name, own in found.items()
+        )
+    finally:
+        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
+
+
+def suite_schema() -> str:
+    """Returns a table of the keys of a suite's file, and of each of its parts."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    parts = [schema["description"], keys_of(schema)]
+    for name, own in sorted(schema["$defs"].items()):
+        parts += [f"(suite-{name.lower()})=", f"## {name}", own.get("description", "")]
+        parts.append(keys_of(own))
+    return "\n\n".join(part for part in parts if part)
+
+
+def claims() -> str:
+    """Returns what the committed rows say of the papers' claims, as the reports have it."""
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    begin, end = page.index(PAPERS), page.index("\n## ")
+    parts = [page[begin:end].strip()]
+    for path in sorted(RESULTS.glob("*/tables/claims.md")):
+        folder = path.parent.parent.name
+        text = path.read_text(encoding="utf-8").strip()
+        parts += [f"## {folder}", f"[The study's page](/results/{folder}/README.md)", text]
+    return "\n\n".join(parts)
+
+
+def public(module: str) -> str:
+    """Returns the documentation of the names that a module exports."""
+    exported = importlib.import_module(module)
+    parts = []
+    for name in sorted(getattr(exported, "__all__", ())):
+        entry = getattr(exported, name)
+        kind = "class" if inspect.isclass(entry) else "function" if callable(entry) else ""
+        path = f"{module}.{name}"
+        parts.append(documented(kind, path) if kind else f"`{path}`: {plain(first_line(entry))}")
+    return "\n\n".join(parts)
+
+
+KINDS: dict[str, Callable[..., str]] = {
+    own.__name__: own
+    for own in (objectives, scores, choices, commands, suite_schema, claims, public)
+}
+
+
+class Generated(SphinxDirective):
+    """Takes in the Markdown that one of this module's functions makes."""
+
+    required_arguments = 1
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Returns the nodes of what is generated."""
+        name, *given = self.arguments
+        if name not in KINDS:
+            raise ExtensionError(f"'{name}' is not generated; expected {', '.join(KINDS)}.")
+        return self.parse_text_to_nodes(KINDS[name](*given), allow_section_headings=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a Markdown table of cells that are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(' '.join(c.split()) for c in line)} |" for line in lines)
+
+
+def plain(text: str) -> str:
+    """Returns a docstring's text as Markdown: what is between backticks stays code."""
+    parts = re.split(r"(``.*?``|`.*?`)", text)
+    return "".join(part if at % 2 else markdown_text(f".{part}.")[1:-1] for at, part in enumerate(parts))
+
+
+def references(places: Iterable[object]) -> str:
+    """Returns the references of the first docstring that has some, on one line."""
+    for place in places:
+        text = inspect.cleandoc(getattr(place, "__doc__", None) or "")
+        if found := re.search(r"^References:\n((?:[ ]+.*\n?|\n)+)", text, re.MULTILINE):
+            return plain(" ".join(textwrap.dedent(found.group(1)).split()))
+    return "-"
+
+
+def functions_beside(function: Callable[..., object]) -> list[object]:
+    """Returns a function's module and the functions that are defined in it."""
+    module = inspect.getmodule(function)
+    own = [f for _, f in inspect.getmembers(module, inspect.isfunction)]
+    return [module, *(f for f in own if f.__module__ == function.__module__)]
+
+
+def documented(kind: str, path: str) -> str:
+    """Returns the directive that takes in a docstring."""
+    return f"```{{eval-rst}}\n.. auto{kind}:: {path}\n```"
+
+
+def keys_of(schema: dict[str, Any]) -> str:
+    """Returns a table of a schema's keys."""
+    rows = [
+        (f"`{key}`", kind_of(own), default_of(own), own.get("description", ""))
+        for key, own in schema.get("properties", {}).items()
+    ]
+    return table(("key", "kind", "default", "meaning"), rows) if rows else ""
+
+
+def kind_of(schema: dict[str, Any]) -> str:
+    """Returns in words what values a key takes."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#suite-{name.lower()})"
+    if several := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(dict.fromkeys(kind_of(own) for own in several))
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {kind_of(schema.get('items', {}))}"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    ends = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    return " ".join([str(schema.get("type", "any value")), *ends])
+
+
+def default_of(schema: dict[str, Any]) -> str:
+    """Returns the default of a key, empty where there is none to show."""
+    return f"`{json.dumps(schema['default'])}`" if schema.get("default") is not None else ""
+
+
+def open_results(app: Sphinx, name: str, source: list[str]) -> None:
+    """Gives a page that a report wrote a title; its tables stand in no list of pages."""
+    if not name.startswith("results/") or source[0].startswith("# "):
+        return
+    if "/tables/" not in name:
+        source[0] = f"# {name.rpartition('/')[2].capitalize()}\n\n{source[0]}"
+        return
+    text = re.sub(r"\A\*\*(.*)\*\*$", r"# \1", source[0], count=1, flags=re.MULTILINE)
+    source[0] = f"---\norphan: true\n---\n\n{text}"
+
+
+def plain_folder(
+    app: Sphinx, env: BuildEnvironment, node: nodes.Element, text: nodes.TextElement
+) -> nodes.TextElement | None:
+    """Returns a link to a folder of the checkout as its text, for the site has no such page."""
+    place = Path(app.srcdir, str(node.get("refdoc", ""))).parent / str(node["reftarget"])
+    return text if node["reftype"] == "myst" and place.is_dir() else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Adds the directive."""
+    app.connect("source-read", open_results)
+    app.connect("missing-reference", plain_folder)
+    app.add_directive("generated", Generated)
+    return {"parallel_read_safe": True}
