@@ -23,7 +23,6 @@ from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
@@ -209,27 +208,23 @@ def default_of(schema: dict[str, Any]) -> str:
 
 
 def open_results(app: Sphinx, name: str, source: list[str]) -> None:
-    """Gives a page that a report wrote a title; its tables stand in no list of pages."""
-    if not name.startswith("results/") or source[0].startswith("# "):
-        return
-    if "/tables/" not in name:
-        source[0] = f"# {name.rpartition('/')[2].capitalize()}\n\n{source[0]}"
-        return
-    text = re.sub(r"\A\*\*(.*)\*\*$", r"# \1", source[0], count=1, flags=re.MULTILINE)
-    source[0] = f"---\norphan: true\n---\n\n{text}"
+    """Gives a page that a report wrote a title, and makes text of its links to folders.
 
-
-def plain_folder(
-    app: Sphinx, env: BuildEnvironment, node: nodes.Element, text: nodes.TextElement
-) -> nodes.TextElement | None:
-    """Returns a link to a folder of the checkout as its text, for the site has no such page."""
-    place = Path(app.srcdir, str(node.get("refdoc", ""))).parent / str(node["reftarget"])
-    return text if node["reftype"] == "myst" and place.is_dir() else None
+    Tables that a page links to stand in no list of pages.
+    """
+    if not name.startswith("results/"):
+        return
+    text = re.sub(r"\[([^\]]+)\]\([\w./-]+/\)", r"\1", source[0])
+    if "/tables/" in name:
+        text = re.sub(r"\A\*\*(.*)\*\*$", r"# \1", text, count=1, flags=re.MULTILINE)
+        text = f"---\norphan: true\n---\n\n{text}"
+    elif not text.startswith("# "):
+        text = f"# {name.rpartition('/')[2].capitalize()}\n\n{text}"
+    source[0] = text
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Adds the directive."""
     app.connect("source-read", open_results)
-    app.connect("missing-reference", plain_folder)
     app.add_directive("generated", Generated)
     return {"parallel_read_safe": True}
