@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, one_line
+from .words import add_plugin_word, plugins_of
 
 FEW = 1000
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--floor", action="store_true", help="score real images against other real ones, too"
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UserError(f"'--seed' is {args.seed}; expected 0 or more.")
+    plugins_of(args)
     names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
     for name in names:
         find_named_metric(name)

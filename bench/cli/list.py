@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from .words import add_plugin_word, plugins_of
+
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
 
@@ -16,10 +18,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the sub-command."""
     parser = subparsers.add_parser("list", help="list what can be chosen by name")
     parser.add_argument("kind", choices=KINDS)
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each name, with a summary after it."""
+    plugins_of(args)
     rows = _rows(args.kind)
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
