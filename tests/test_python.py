@@ -204,7 +204,7 @@ def test_a_model_refuses_what_does_not_fit_it(model):
         model.sample(2, "prior")
     with pytest.raises(UserError, match="'count' is 0; expected at least 1"):
         model.sample(0)
-    with pytest.raises(UserError, match="key 'evaluation.metric' is unknown"):
+    with pytest.raises(UserError, match=r"key 'evaluation\.metric' is unknown"):
         model.score(metric=["frechet"])
 
 
