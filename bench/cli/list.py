@@ -11,7 +11,10 @@ from .words import add_plugin_word, plugins_of
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
 
-KINDS = ("objectives", "ranges", "backbones", "datasets", "densities", "metrics", "suites")
+KINDS = (
+    *("objectives", "ranges", "backbones", "datasets", "densities", "metrics", "features"),
+    "suites",
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,6 +47,10 @@ def _rows(kind: str) -> list[tuple[str, str]]:
         from ..evaluation.metric_lookup import metrics
 
         return [(name, f"{m.unit}; better: {m.better}") for name, m in metrics().items()]
+    if kind == "features":
+        from ...metrics.extractor import build_extractor, extractor_names
+
+        return [(name, first_line(build_extractor(name))) for name in extractor_names()]
     from ...models.backbones.backbone import BACKBONES
     from ...models.densities.density import DENSITIES
     from ...models.objectives.objective import OBJECTIVES

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
     from ..runs.plugins import Plugin
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 def add_common_words(parser: argparse.ArgumentParser) -> None:
     """Adds what both commands take: a suite, a part of it, where to write and on what."""
@@ -23,7 +25,7 @@ def add_common_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
     parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_plugin_word(parser)
@@ -134,10 +136,12 @@ def chosen_device(wanted: str) -> str:
     """Returns ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: There is no GPU where one was asked for.
+        UserError: There is no GPU where one was asked for, or it is another word.
     """
     import torch
 
+    if wanted not in DEVICES:
+        raise UserError(f"'device' is '{wanted}'; expected one of: {', '.join(DEVICES)}.")
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

@@ -47,14 +47,18 @@ if TYPE_CHECKING:
 class Run:
     """A run with its data and its objective at hand.
 
+    Args:
+        request: What is asked for.
+        data: The data; those that the config names where they are not given.
+
     Raises:
         UserError: A name, a size or a file that the config asks for cannot be used.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, data: Dataset | None = None) -> None:
         self.request, self.config = request, request.config
         self.directory = RunDirectory(request.folder)
-        self.data = dataset(self.config.dataset, self.config.split)
+        self.data = data or dataset(self.config.dataset, self.config.split)
         try:
             self.objective = _build(self.config, self.data)
         except (ValueError, TypeError) as error:
