@@ -28,7 +28,7 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.artefacts import load_densities
 from aebench.bench.evaluation.features import extract
 from aebench.bench.files.checkpoint import save_checkpoint
-from aebench.bench.pages.leaderboard import build_leaderboard, render_html
+from aebench.bench.leaderboard.build import build_leaderboard, render_html
 from aebench.bench.pages.report import render_page
 from aebench.bench.records import results
 from aebench.bench.suites.suite import load_suite

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.figures.methods import parts_of
-from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.report import build_report
 from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.wide import wide_tables

@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.leaderboard.build import build_leaderboard
 
 pytestmark = pytest.mark.long
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))

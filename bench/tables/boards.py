@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.costs import on_one_device
-from ..comparison.labels import score_title
+from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.scored import (
@@ -36,6 +36,7 @@ HEADER = (
     *("rank", "objective", "mean ± 95 % (seeds)", "kind", "model"),
     *("parameters", "outside", "compute s"),
 )
+SHARED = "〃"
 RANKS = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
@@ -63,7 +64,7 @@ NOTES = (
 
 
 def board_entries(rows: Rows) -> list[Entry]:
-    """Returns one entry for each method on each board, best rank first.
+    """Returns one entry for each method on each board, best mean first.
 
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
@@ -92,7 +93,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         boards.setdefault(entry["board"], []).append(entry)
     return [
         text_table(
-            *("leaderboard", board, HEADER, map(_board_line, own)),
+            *("leaderboard", board, HEADER, _board_lines(own)),
             notes=(
                 f"Protocol: {own[0]['protocol']}.",
                 RANKS if len(own) <= MOST_RANKED else UNRANKED.format(count=len(own)),
@@ -126,7 +127,12 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
         "dataset": str(first["dataset"]),
         "latent_dim": int(first["latent_dim"]),
+        "network": backbone_text(str(first["backbone"])),
+        "metric": str(first["metric"]),
         "score": score,
+        "unit": str(first["unit"]),
+        "better": str(first["better"]),
+        "images": str(first["images"]),
         "place": column.place,
         "suite": suite,
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
@@ -135,7 +141,9 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         {**shared, **_entry(named[name], groups[name], ranks.get(name), len(groups))}
         for name in method_order(rows)
     ]
-    return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
+    sign = -1.0 if first["better"] == "higher" else 1.0
+    # Entries without a mean come last; of equals the papers' order stays.
+    return sorted(entries, key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
 
 
 def _entry(
@@ -159,6 +167,7 @@ def _entry(
         "seeds": len(values),
         "kind": str(first["kind"]),
         "model": str(first["model"]),
+        "density": str(first["density"]),
         "parameters_backbone": int(first["parameters_backbone"]),
         "parameters_outside": int(first["parameters_outside"]),
         "compute_seconds": None if seconds is None else round(seconds, 1),
@@ -171,7 +180,16 @@ def _rank_text(rank: tuple[int, int]) -> str:
     return f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]} to {rank[1]}"
 
 
-def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
+def _board_lines(entries: Sequence[Entry]) -> Iterator[tuple[str | Cell, ...]]:
+    """Yields the line of each entry; an interval that neighbours share stands once."""
+    above = ""
+    for entry in entries:
+        shared = entry["rank"] == above and " to " in above
+        above = entry["rank"]
+        yield _board_line(entry, SHARED if shared else above)
+
+
+def _board_line(entry: Entry, rank: str) -> tuple[str | Cell, ...]:
     shown = entry["mean"]
     number = "-" if shown is None else f"{entry['sign']} {format_number(shown)}".strip()
     spread = "" if shown is None else spread_text(entry["half_width"], shown)
@@ -181,5 +199,5 @@ def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
     score = Cell(f"{number}{spread} ({count})", shown, seeds=count, warnings=warnings)
     seconds = "-" if entry["compute_seconds"] is None else f"{entry['compute_seconds']:,}"
     parameters = (f"{entry[name]:,}" for name in ("parameters_backbone", "parameters_outside"))
-    texts = (entry["rank"], entry["objective"])
+    texts = (rank, entry["objective"])
     return (*texts, score, entry["kind"], entry["model"], *parameters, seconds)
