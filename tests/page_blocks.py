@@ -1,7 +1,8 @@
 """The fenced blocks of a Markdown page, and how a reader would run them; loaded with runpy.
 
 A fence names its language. Further words say what a test does with it: ``not-run="reason"``, or
-``file=x.py`` for what the reader saves under a name.
+``title="x.py"`` for what the
+reader saves under that name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aebench.bench.cli.main import main
 
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL_SIGNS = re.compile(r"[|&;<>$`]")
-RUN = ("bash", "python")
+RUN = ("bash", "sh", "python")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return self.language in RUN and not self.words.keys() & {"not-run", "file"}
+        return self.language in RUN and not self.words.keys() & {"not-run", "title"}
 
 
 def blocks_of(text: str, page: str) -> list[Block]:
@@ -79,7 +80,7 @@ class Reader:
 
     def follow(self, block: Block) -> None:
         """Does what a block says; an assertion fails where one of its commands does."""
-        if name := block.words.get("file"):
+        if name := block.words.get("title"):
             (self.folder / name).write_text(block.text, encoding="utf-8")
         elif block.is_run and block.language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as said:

@@ -18,7 +18,9 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "docs/start.md")),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
 ]
-QUICK = {"README.md", "docs/tutorials/score-two-folders.md", "docs/tutorials/add-an-objective.md"}
+QUICK = {"README.md", "docs/tutorials/score-two-folders.md"}
+# Tutorials whose blocks another test runs, and holds against more than exit codes.
+TRIED_BY = {"docs/extending.md": "test_plugins.py", "docs/python.md": "test_python.py"}
 # Why a block may stand on a page without being run here.
 REASONS = {
     "installs from a package index",
@@ -71,11 +73,20 @@ def test_every_block_of_a_page_runs_in_order(page, reader):
         reader.follow(block)
 
 
+def test_every_tutorial_of_the_site_is_tried():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    (part,) = [x for x in index.split("```") if ":caption: Tutorials" in x]
+    names = {f"docs/{line}.md" for line in part.split("\n\n")[-1].split()}
+    assert names == {name_of(page) for page in PAGES[2:]} | TRIED_BY.keys()
+    for page, test in TRIED_BY.items():
+        assert Path(page).name in (ROOT / "tests" / test).read_text(encoding="utf-8")
+
+
 def test_every_fence_names_its_language_and_says_what_a_test_does_with_it():
     for block in BLOCKS:
         directive = block.language.startswith("{")
         assert directive or block.language in {*RUN, *OTHER_LANGUAGES}, block.place
-        assert directive or block.words.keys() <= {"not-run", "file"}, block.place
+        assert directive or block.words.keys() <= {"not-run", "title"}, block.place
 
 
 @pytest.mark.parametrize(
