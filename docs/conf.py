@@ -19,7 +19,13 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "gener
 
 root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
-include_patterns = ["docs/**", "results/*.md", "results/*/README.md", "results/*/tables/*.md", "examples/*/README.md"]
+include_patterns = [
+    "docs/**",
+    "results/*.md",
+    "results/*/README.md",
+    "results/*/tables/*.md",
+    "examples/*/README.md",
+]
 exclude_patterns = [".tox", "build", "**/runs"]
 suppress_warnings = ["myst.header"]  # Pages that a report writes begin tables with bold text.
 

@@ -19,8 +19,8 @@ from aebench.bench.data.dataset import DATASETS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.pages.overview import PAPERS
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
-from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
+from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -153,7 +153,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def plain(text: str) -> str:
     """Returns a docstring's text as Markdown: what is between backticks stays code."""
     parts = re.split(r"(``.*?``|`.*?`)", text)
-    return "".join(part if at % 2 else markdown_text(f".{part}.")[1:-1] for at, part in enumerate(parts))
+    return "".join(
+        part if at % 2 else markdown_text(f".{part}.")[1:-1] for at, part in enumerate(parts)
+    )
 
 
 def references(places: Iterable[object]) -> str:

@@ -50,7 +50,9 @@ def blocks_of(text: str, page: str) -> list[Block]:
     for fence in FENCE.finditer(text):
         language, *rest = shlex.split(fence[1]) or [""]
         words = dict(word.partition("=")[::2] for word in rest)
-        found.append(Block(page, text.count("\n", 0, fence.start()) + 1, language, words, fence[2]))
+        found.append(
+            Block(page, text.count("\n", 0, fence.start()) + 1, language, words, fence[2])
+        )
     return found
 
 

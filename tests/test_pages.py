@@ -114,7 +114,7 @@ def test_a_failing_block_fails_the_reader(reader):
 def test_a_shell_runs_the_same_program_and_stops_at_the_first_failure(reader):
     page = "```bash\naebench --version | cat > said.txt\nfalse | true\n```\n"
     (block,) = blocks_of(page, "page.md")
-    with pytest.raises(AssertionError, match="'false | true' ended with 1"):
+    with pytest.raises(AssertionError, match=r"'false \| true' ended with 1"):
         reader.follow(block)
     assert (reader.folder / "said.txt").read_text().startswith("aebench ")
 

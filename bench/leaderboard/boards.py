@@ -88,9 +88,7 @@ def _row(
 ) -> dict[str, Any]:
     """Returns one row; what is empty is left out, since thousands of rows are on one page."""
     model = models[entry["run"]]
-    shown = pictures.add(
-        model.runs, model.dataset, array_of(entry, array_names(model.runs))
-    )
+    shown = pictures.add(model.runs, model.dataset, array_of(entry, array_names(model.runs)))
     row = {
         "name": entry["objective"],
         "family": family_of(entry["objective"].partition(" ")[0]),

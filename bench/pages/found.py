@@ -246,7 +246,11 @@ def _told(effect: Effect, seeds: int, of: str = "") -> str:
     decimals = _decimals((high - low) / 2)
     within = [f"{of}{_ends(low, high, decimals)}"]
     within += [f"{count} seeds"] if count != seeds else []
-    could = smallest_detectable(effect.error, count, LEVEL / effect.candidates) if low <= 0 <= high else None
+    could = (
+        smallest_detectable(effect.error, count, LEVEL / effect.candidates)
+        if low <= 0 <= high
+        else None
+    )
     within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
     text = _number(effect.value, decimals)
     return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
