@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import headline_of, largest_study
 from aebench.bench.pages.found import MOST_WORDS, found_text
-from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results

@@ -36,7 +36,7 @@ def boards_of(
 
 
 def board_key(entry: Entry) -> str:
-    """Returns a name for links to an entry's board, which does not depend on what else there is."""
+    """Returns a name for links to a board, which does not depend on what else there is."""
     size = f"d{entry['latent_dim']}"
     words = file_name(entry["dataset"], size, entry["metric"], entry["place"])
     return f"{words[:LONGEST_NAME]}-{checksum([str(entry[name]) for name in IDENTITY])[:8]}"
@@ -88,14 +88,13 @@ def _row(
 ) -> dict[str, Any]:
     """Returns one row; what is empty is left out, since thousands of rows are on one page."""
     model = models[entry["run"]]
-    shown = pictures.add(
-        model.runs, model.dataset, array_of(entry, array_names(model.runs))
-    )
+    shown = pictures.add(model.runs, model.dataset, array_of(entry, array_names(model.runs)))
     row = {
         "name": entry["objective"],
         "family": family_of(entry["objective"].partition(" ")[0]),
         "rank": "" if entry["rank"] == "-" else entry["rank"],
         "low": entry["rank_low"],
+        "group": entry["group"],
         "sign": entry["sign"] or ("=" if entry["kind"] == "exact" else ""),
         "mean": entry["mean"],
         "half": entry["half_width"],
