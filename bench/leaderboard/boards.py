@@ -36,7 +36,7 @@ def boards_of(
 
 
 def board_key(entry: Entry) -> str:
-    """Returns a name for links to an entry's board, which does not depend on what else there is."""
+    """Returns a name for links to a board, which does not depend on what else there is."""
     size = f"d{entry['latent_dim']}"
     words = file_name(entry["dataset"], size, entry["metric"], entry["place"])
     return f"{words[:LONGEST_NAME]}-{checksum([str(entry[name]) for name in IDENTITY])[:8]}"
@@ -94,6 +94,7 @@ def _row(
         "family": family_of(entry["objective"].partition(" ")[0]),
         "rank": "" if entry["rank"] == "-" else entry["rank"],
         "low": entry["rank_low"],
+        "group": entry["group"],
         "sign": entry["sign"] or ("=" if entry["kind"] == "exact" else ""),
         "mean": entry["mean"],
         "half": entry["half_width"],

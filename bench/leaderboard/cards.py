@@ -32,6 +32,7 @@ CAPTIONS = {
     "interpolation": "interpolation",
 }
 Card = dict[str, Any]
+Curves = dict[str, list[list[float]]]  # Of one term, by split.
 
 
 @dataclass
@@ -97,12 +98,12 @@ def card_of(model: Model, name: str, pictures: Pictures, commands: Commands) -> 
     return {
         "name": name,
         "where": f"{dataset} · {network} · d = {first['latent_dim']} · {suite_title(first)}",
-        "facts": {
-            "Model": _texts(model_facts(first, model.settings)),
-            "Training": _texts(_training(model)),
-            "Provenance": _texts(_provenance(model)),
-        },
-        "runs": [_run_line(row, files) for row, (_, files) in zip(model.rows, model.runs)],
+        "facts": [
+            ["Model", _texts(model_facts(first, model.settings))],
+            ["Training", _texts(_training(model))],
+            ["Provenance", _texts(_provenance(model))],
+        ],
+        "runs": list(map(_run_line, model.rows, (files for _, files in model.runs))),
         "curves": _curves(model),
         "pictures": [[caption, key] for caption, key in shown if key],
         "command": commands.of(model.rows),
@@ -145,7 +146,7 @@ def likelihoods(rows: Rows, models: Mapping[str, Model]) -> dict[str, dict[str, 
 def _training(model: Model) -> dict[str, object]:
     known = training_settings(model.settings)
     known |= {"steps taken": _listed(f"{row['steps']:,}" for row in model.rows)}
-    known |= {name: _listed(row[name] for row in model.rows) for name in ("selection", "device")}
+    known["selection"] = _listed(row["selection"] for row in model.rows)
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
@@ -159,25 +160,26 @@ def _provenance(model: Model) -> dict[str, object]:
 
 
 def _run_line(row: Mapping[Any, Any], files: RunFiles) -> list[object]:
-    """Returns seed, name, state, steps, seconds and digest of the weights of a run."""
+    """Returns seed, name, state, steps, seconds, device and digest of the weights of a run."""
     seconds = row["compute_seconds"]
     known = format_number(seconds) if seconds == seconds and seconds is not None else ""
     state = "diverged" if row["status"] == "diverged" else "trained"
     weights = str(files.record(str(row["run"])).get("weights") or "")
-    return [int(row["seed"]), str(row["run"]), state, int(row["steps"]), known, weights]
+    start = (int(row["seed"]), str(row["run"]), state, int(row["steps"]), known)
+    return [*start, str(row["device"]), weights]
 
 
-def _curves(model: Model) -> dict[str, dict[str, list[list[float]]]]:
+def _curves(model: Model) -> list[tuple[str, Curves]]:
     """Returns for each term its points (step, value) of each split, of the first logged seed."""
     for run, files in model.runs:
-        found: dict[str, dict[str, list[list[float]]]] = {}
+        found: dict[str, Curves] = {}
         for name, curve in files.figures.arrays(run).items():
             split, _, term = name.removeprefix(LOG).partition("/")
             if name.startswith(LOG) and term not in NO_CURVES and curve.ndim == 2:
                 found.setdefault(term, {})[split] = _thinned(curve.T.tolist())
         if found:
-            return {term: found[term] for term in sorted(found, key=lambda n: (n != "loss", n))}
-    return {}
+            return sorted(found.items(), key=lambda own: (own[0] != "loss", own[0]))
+    return []
 
 
 def _thinned(points: Sequence[Sequence[float]]) -> list[list[float]]:

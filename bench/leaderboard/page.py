@@ -22,6 +22,10 @@ from .study import Opening, opening_of
 
 LARGEST = 3_000_000  # Bytes of the page, pictures included, as far as these decide.
 SCRIPTS = ("page.js", "chart.js", "board.js", "card.js")
+SIGNS = (
+    "bits/dim: = exact, ≤ from a lower bound on the likelihood, c completed after training with a "
+    "density and noise. Those of unit and of logit space do not compare."
+)
 _PAGE_SAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
 
 
@@ -87,7 +91,7 @@ def render_html(
         "points": as_html(opening.table) if opening.table else "",
         "headline": [as_html(table) for table in headline],
         "findings": [line for line in findings.replace("*", "").split("\n") if line],
-        "notes": NOTES,
+        "notes": (*NOTES, SIGNS),
         "entries": sum(len(board["rows"]) for board in content.get("boards", ())),
         "boards": len(content.get("boards", ())),
         "style": style,
@@ -106,10 +110,10 @@ def _pooled(cards: Mapping[str, dict[str, Any]]) -> dict[str, list[list[str]]]:
     """Replaces the facts of cards by places in a list, in which equal ones stand once."""
     places: dict[tuple[str, str], int] = {}
     for card in cards.values():
-        card["facts"] = {
-            title: [places.setdefault((name, value), len(places)) for name, value in facts]
-            for title, facts in card["facts"].items()
-        }
+        card["facts"] = [
+            [title, [places.setdefault((name, value), len(places)) for name, value in facts]]
+            for title, facts in card["facts"]
+        ]
     return {"facts": [list(fact) for fact in places]}
 
 

@@ -16,6 +16,7 @@ from ..figures.run_files import RunFiles
 
 WIDE = 8  # Images of a strip.
 GAP = 1
+WIDEST, MOST_LINES = 300, 2  # Pixels of a strip, and its lines where fewer fit into one.
 # Where a model's own samples come from, the first that there is.
 DENSITIES = ("second-stage", "prior", "gaussian")
 Shown = dict[str, Any]
@@ -116,34 +117,23 @@ def _lines(symbols: Array) -> Array:
 
 
 def _strip(images: Array) -> Shown:
-    """Returns images side by side as a data address; what is between them is transparent."""
+    """Returns images in one line, wide ones in two, as a data address; gaps are transparent."""
     from PIL import Image
 
     pixels = as_pixels(images)
     count, height, width = pixels.shape[:3]
+    columns = max(1, min(count, WIDEST // (width + GAP)))
+    pixels = pixels[: MOST_LINES * columns]
+    lines = -(-len(pixels) // columns)
     grey = bool((pixels == pixels[..., :1]).all())
-    flat = pixels[..., :1] if grey else pixels
-    free = _unused(flat)
-    gap = 0 if free is None else GAP
-    strip = np.zeros((height, count * (width + gap) - gap, flat.shape[-1]), np.uint8)
-    if free is not None:
-        strip[:] = free
-    for at, image in enumerate(flat):
-        strip[:, at * (width + gap) : at * (width + gap) + width] = image
-    picture = Image.fromarray(strip[..., 0] if grey else strip)
-    key = free[0] if grey and free is not None else free
+    seen = pixels[..., :1] if grey else pixels
+    size = (lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, seen.shape[-1] + 1)
+    strip = np.zeros(size, np.uint8)
+    for at, image in enumerate(seen):
+        top, left = (at // columns) * (height + GAP), (at % columns) * (width + GAP)
+        strip[top : top + height, left : left + width, :-1] = image
+        strip[top : top + height, left : left + width, -1] = 255
     stream = io.BytesIO()
-    clear = {} if free is None else {"transparency": key}
-    picture.save(stream, "png", optimize=True, **clear)
+    Image.fromarray(strip).save(stream, "png", optimize=True)
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-    return {"source": source, "width": strip.shape[1], "height": height, "count": count}
-
-
-def _unused(pixels: Array) -> tuple[int, ...] | None:
-    """Returns a colour that no pixel (N, H, W, C) has, none where all greys are taken."""
-    weights = 256 ** np.arange(pixels.shape[-1])
-    taken = np.unique(pixels.reshape(-1, pixels.shape[-1]) @ weights)
-    free = np.setdiff1d(np.arange(min(256 ** pixels.shape[-1], len(taken) + 1)), taken)
-    if not len(free):
-        return None
-    return tuple(int(free[0]) // int(weight) % 256 for weight in weights)
+    return {"source": source, "width": size[1], "height": size[0]}

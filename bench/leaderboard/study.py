@@ -14,7 +14,7 @@ from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import axis_title
 from ..comparison.samples import better_density, better_samples, references_of, sampled
 from ..comparison.scored import compute_seconds, scores_by, seed_values
-from ..comparison.significance import half_width, rank_intervals
+from ..comparison.significance import ahead_of, half_width
 from ..comparison.table import Table, format_number, spread_text, text_table
 from ..pages.families import largest_study
 from ..records.results import Rows
@@ -41,14 +41,14 @@ class Opening:
 
     Attributes:
         sentence: What the study says; empty where there is none.
-        subtitle: What was measured and on what.
+        notes: What was measured and on what, a sentence or two each.
         points: One for each model with a score and a cost.
         axes: Titles of the axes of cost and score, and which way is better.
         table: The same points.
     """
 
     sentence: str = ""
-    subtitle: str = ""
+    notes: list[str] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
     axes: dict[str, str] = field(default_factory=dict)
     table: Table | None = None
@@ -99,9 +99,9 @@ def opening_of(rows: Rows, models: Mapping[str, Model]) -> Opening:
     ]
     return Opening(
         _sentence(column.rows, points),
-        " ".join(filter(None, notes)),
+        [note for note in notes if note],
         points,
-        {"x": f"{word} seconds of one training", "y": _axis(first), "unit": f"{word} s"},
+        {"x": f"{word} seconds of one training", "y": _axis(first.to_dict()), "unit": f"{word} s"},
         _table(points, word) if points else None,
     )
 
@@ -135,16 +135,16 @@ def _sentence(rows: Rows, points: list[dict[str, Any]]) -> str:
     trained, best = without_floor(rows), points[0]
     groups = scores_by(trained, "method")
     seeds = {name: seed_values(scores) for name, scores in groups.items()}
-    ranks = rank_intervals(seeds, "lower")
+    ahead = ahead_of(seeds, str(trained["better"].iloc[0]))
     others = len(points) - 1
-    behind = len(points) - ranks[best["name"]][1]
+    behind = sum(best["name"] in winners for winners in ahead.values())
     first = trained.iloc[0]
     told = {0: f"none of the {others} others", others: f"all {others} others"}
     count = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
     number = f"{format_number(best['mean'])}{spread_text(best['half'], best['mean'])}"
     return (
-        f"On {first['dataset']} with {first['latent_dim']} latent dimensions, samples of "
-        f"{best['name']} come closest to real images (FD {number}, {count}); the seeds put it "
+        f"On {first['dataset']} with latent size {first['latent_dim']}, samples of "
+        f"{best['name']} come closest to real images: FD {number} over {count}, which put it "
         f"ahead of {told.get(behind, f'{behind} of the {others} others')}."
     )
 

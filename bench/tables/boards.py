@@ -22,7 +22,12 @@ from ..comparison.scored import (
     seed_values,
     warnings_of,
 )
-from ..comparison.significance import half_width, rank_intervals
+from ..comparison.significance import (
+    ahead_of,
+    half_width,
+    rank_intervals,
+    unseparated_groups,
+)
 from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, format_number, spread_text, text_table
 from ..records.results import Rows
@@ -118,7 +123,8 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     named = {str(row["method"]): row for row in firsts.to_dict("records")}
     seeds = {name: seed_values(own) for name, own in groups.items()}
     tested = seeds if len(seeds) <= MOST_RANKED else {}
-    ranks = rank_intervals(tested, str(first["better"]), bounds)
+    ahead = ahead_of(tested, str(first["better"]), bounds)
+    ranks = rank_intervals(ahead)
     if len(ranks) == 1:  # It is ahead of nothing.
         ranks = {}
     known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
@@ -127,7 +133,10 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
         "dataset": str(first["dataset"]),
         "latent_dim": int(first["latent_dim"]),
-        "network": backbone_text(str(first["backbone"])),
+        # Where models of several networks share a board, as those of texts do, it has no hash.
+        "network": backbone_text(first["backbone"])
+        if first["backbone_hash"]
+        else first["backbone"],
         "metric": str(first["metric"]),
         "score": score,
         "unit": str(first["unit"]),
@@ -143,7 +152,9 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     ]
     sign = -1.0 if first["better"] == "higher" else 1.0
     # Entries without a mean come last; of equals the papers' order stays.
-    return sorted(entries, key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
+    entries.sort(key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
+    places = unseparated_groups((entry["objective"] for entry in entries), ahead)
+    return [{**entry, "group": at} for entry, at in zip(entries, places, strict=True)]
 
 
 def _entry(

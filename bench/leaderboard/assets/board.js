@@ -1,5 +1,6 @@
 // The board: chosen by what tells boards apart, its rows drawn a few at a time.
 const CHOICES = [["dataset", "Data set"], ["network", "Network"], ["size", "Latent size"], ["score", "Score"], ["of", "Of"], ["suite", "Suite"], ["protocol", "Protocol"]];
+const ARROW = / [↑↓→]$/;
 const FIRST_ROWS = 40;
 const MORE_ROWS = 250;
 const boards = new Map(content.boards.map((board) => [board.key, board]));
@@ -19,12 +20,19 @@ function drawChoices() {
     const values = [...new Set(left.map((other) => other[field]))];
     left = left.filter((other) => other[field] === board[field]);
     if (at > 3 && values.length < 2) return [];
-    const options = values.map((value) => el("option", { value, selected: value === board[field] }, value));
+    const texts = field === "protocol" ? differences(values) : values;
+    const options = values.map((value, place) => el("option", { value, selected: value === board[field] }, texts[place]));
     return [el("label", {}, label, el("select", { disabled: values.length < 2, id: `choose-${field}`, change: (event) => choose(at, event.target.value) }, options))];
   });
   const find = el("input", { type: "search", id: "find", value: state.find, placeholder: "name", dir: "auto", input: (event) => { state.find = event.target.value; drawBoard(); writeAddress(false); } });
   part("choice").replaceChildren(...controls, el("label", { class: "find" }, "Filter models", find));
   part("choice").hidden = false;
+}
+
+// What protocols do not all have in common.
+function differences(protocols) {
+  const parts = protocols.map((text) => text.split(", "));
+  return parts.map((own) => own.filter((word) => !parts.every((other) => other.includes(word))).join(", "));
 }
 
 // Takes the board that has the chosen value and, of what follows, most in common with this one.
@@ -44,7 +52,7 @@ function showBoard() {
   const board = present();
   if (!board) return void (part("told").textContent = "There are no entries.");
   drawChoices();
-  part("heading").textContent = `${board.score} of ${board.of}`;
+  part("heading").textContent = `${board.score.replace(ARROW, "")} of ${board.of}`;
   part("protocol").textContent = `Protocol: ${board.protocol}. Suite: ${board.suite}.${board.unit ? ` Unit: ${board.unit}.` : ""} ${board.unranked}`;
   part("notes").replaceChildren(...board.notes.map((text, at) => el("li", { id: `note-${at + 1}` }, text)));
   drawBoard();
@@ -63,6 +71,8 @@ function sorted(board) {
   };
   return rows.sort(compare);
 }
+
+const inOrder = () => !state.down && !(state.sort in VALUES && state.sort !== "mean");
 
 function sortBy(name) {
   Object.assign(state, state.sort === name ? { down: state.down ? "" : "1" } : { sort: name, down: "" });
@@ -104,7 +114,7 @@ function drawBoard(first = FIRST_ROWS) {
   }));
   const columns = [heading("rank", "rank", "rank"), heading("name", "model", "model"),
     pictures && el("th", { scope: "col", class: "pictures" }, board.images === "test" ? "own samples" : board.of.split(",")[0]),
-    heading("mean", board.score.replace(/ [↑↓→]$/, ""), "mean number"),
+    heading("mean", board.score, "mean number"),
     el("th", { scope: "col", class: "bar-head" }, el("span", { class: "hidden" }, "interval"), axis),
     heading("seeds", "seeds", "seeds number"), bits && heading("bits", "bits/dim", "bits number"), heading("seconds", "compute s", "cost number")];
   const body = el("tbody");
@@ -153,20 +163,21 @@ function drawRow(shown, row, above, below) {
     el("td", { class: "bar-cell" }, bar(shown, row)),
     cell("seeds number small", "seeds", String(row.seeds)),
     bits && cell("bits number small", "bits/dim", own ? [`${own.sign} ${number(own.mean)}`, el("small", {}, ` ${own.space}`)] : "–"),
-    cell("cost number small", "s", row.seconds === undefined ? "–" : whole(row.seconds)));
+    cell("cost number small", "compute s", row.seconds === undefined ? "–" : whole(row.seconds)));
 }
 
-// Neighbours that share an interval of ranks are one group: its ranks stand once, beside a line.
+// Neighbours of which none is ahead of another are one group, held together by a line; a rank that
+// the one above has, too, is not repeated. In another order than by mean there are no groups.
 function rankCell(row, above, below) {
   const rank = row.rank ?? "–";
-  const group = / to /.test(rank);
-  const [begins, ends] = [above?.rank !== row.rank, below?.rank !== row.rank];
-  const style = group && !(begins && ends) ? `shared${begins ? " begins" : ""}${ends ? " ends" : ""}` : "";
-  return el("td", { class: `rank ${style}`, title: group ? "The seeds allow each of these ranks." : undefined }, el("span", { class: "text" }, rank.replace(" to ", "–")));
+  const grouped = inOrder() && / to /.test(rank);
+  const like = (other) => grouped && other?.group === row.group && / to /.test(other.rank ?? "");
+  const style = [like(above) || like(below) ? "shared" : "", like(above) ? "" : "begins", like(below) ? "" : "ends", like(above) && above.rank === rank ? "again" : ""];
+  return el("td", { class: `rank ${style.filter(Boolean).join(" ")}`, title: / to /.test(rank) ? "The seeds allow each of these ranks." : undefined }, el("span", { class: "text" }, rank.replace(" to ", "–")));
 }
 
 function modelCell(row) {
-  const [, name, notes] = row.name.match(/^(.*?)(?: (\(.*\)))?$/s);
+  const [name, notes] = row.name.split(/ (?=\()(.*)/s);
   const small = [notes, row.model === "completed" ? "completed" : ""].filter(Boolean).join(" ");
   return el("td", { class: "model" }, el("button", { type: "button", "aria-haspopup": "dialog", title: row.name.length > 60 ? row.name : undefined, click: () => openCard(row.card) },
     symbol(row.family), el("span", { class: "called", dir: "auto" }, name, small && el("small", {}, ` ${small}`))));

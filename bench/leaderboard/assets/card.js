@@ -20,7 +20,7 @@ function openCard(key) {
 function showCard(card, key) {
   const dialog = part("card");
   const close = el("button", { type: "button", class: "close", "aria-label": "Close", click: () => dialog.close() }, "×");
-  const facts = Object.entries(card.facts).map(([title, own]) => section(title, own.length && el("dl", { class: "facts" }, own.map((at) => [el("dt", {}, content.facts[at][0]), el("dd", { dir: "auto" }, content.facts[at][1])]))));
+  const facts = card.facts.map(([title, own]) => section(title, own.length && el("dl", { class: "facts" }, own.map((at) => [el("dt", {}, content.facts[at][0]), el("dd", { dir: "auto" }, content.facts[at][1])]))));
   dialog.replaceChildren(
     el("div", { class: "top" }, el("div", {}, el("h2", { id: "card-title", dir: "auto" }, card.name), el("p", {}, card.where)), close),
     el("div", { class: "sheet" },
@@ -46,10 +46,17 @@ function gallery(card) {
 }
 
 function scores(found) {
+  const titles = found.map(([board]) => `${board.score} of ${board.of}`);
+  const protocols = (title) => found.filter((_, at) => titles[at] === title).map(([board]) => board.protocol);
+  const told = (at) => {
+    const alike = protocols(titles[at]);
+    const apart = alike.length > 1 ? differences(alike)[alike.indexOf(found[at][0].protocol)] : "";
+    return apart ? `${titles[at]} (${apart})` : titles[at];
+  };
   return found.length && el("div", { class: "wide" }, el("table", { class: "plain" },
     el("thead", {}, el("tr", {}, ["score", "mean ± 95 %", "rank", "seeds"].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, found.map(([board, row]) => el("tr", {},
-      el("th", { scope: "row" }, el("button", { type: "button", click: () => goTo(board.key) }, `${board.score} of ${board.of}`)),
+    el("tbody", {}, found.map(([board, row], at) => el("tr", {},
+      el("th", { scope: "row" }, el("button", { type: "button", click: () => goTo(board.key) }, told(at))),
       el("td", {}, row.mean === undefined ? "–" : `${row.sign ? `${row.sign} ` : ""}${number(row.mean)}${spread(row.half, row.mean)}`),
       el("td", {}, row.rank ? `${row.rank.replace(" to ", "–")} of ${board.rows.length}` : "–"), el("td", {}, String(row.seeds)))))));
 }
@@ -63,7 +70,7 @@ function goTo(key) {
 }
 
 function curves(card) {
-  const terms = Object.entries(card.curves);
+  const terms = card.curves;
   return terms.length && [el("p", { class: "muted" }, "Blue: validation; grey: training. Each term over the steps, the first seed."),
     el("div", { class: "curves" }, terms.map(([term, splits]) => el("figure", {}, el("figcaption", {}, term), curve(term, splits))))];
 }
@@ -87,9 +94,9 @@ function curve(term, splits) {
 
 function runs(card) {
   return el("div", { class: "wide" }, el("table", { class: "plain" },
-    el("thead", {}, el("tr", {}, ["seed", "run", "state", "steps", "compute s", "SHA-256 of the weights"].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, card.runs.map(([seed, run, ended, steps, seconds, weights]) => el("tr", {},
-      el("th", { scope: "row" }, String(seed)), el("td", {}, el("code", {}, run)), el("td", {}, ended), el("td", {}, whole(steps)), el("td", {}, seconds || "–"), el("td", { class: "text" }, weights ? el("code", {}, weights) : "not on record"))))));
+    el("thead", {}, el("tr", {}, ["seed", "run", "state", "steps", "compute s", "device", "SHA-256 of the weights"].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, card.runs.map(([seed, run, ended, steps, seconds, device, weights]) => el("tr", {},
+      el("th", { scope: "row" }, String(seed)), el("td", {}, el("code", {}, run)), el("td", {}, ended), el("td", {}, whole(steps)), el("td", {}, seconds || "–"), el("td", { class: "text" }, device), el("td", { class: "text" }, weights ? el("code", {}, weights) : "not on record"))))));
 }
 
 function show() {
@@ -120,7 +127,6 @@ if (part("chart")) {
     width = part("chart").clientWidth;
     drawChart();
   }).observe(part("chart"));
-  part("study").hidden = false;
   drawChart();
 }
 show();

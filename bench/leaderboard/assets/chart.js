@@ -1,12 +1,12 @@
 // The chart of the study: score against cost, one mark for each model.
-function scaleOf(values, from, to) {
+function scaleOf(values, from, to, apart) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   const log = low > 0 && high / low > 5;
   const [there, back] = log ? [Math.log10, (v) => 10 ** v] : [Number, Number];
   const pad = (there(high) - there(low)) * 0.06 || Math.abs(there(high)) * 0.1 || 1;
   [low, high] = [there(low) - pad, there(high) + pad];
   const scale = (value) => from + ((there(value) - low) / (high - low)) * (to - from);
-  const marks = log ? logTicks(back(low), back(high)) : ticks(low, high, Math.abs(to - from) / 110);
+  const marks = log ? logTicks(back(low), back(high)) : ticks(low, high, Math.abs(to - from) / apart);
   return { scale, marks };
 }
 function logTicks(low, high) {
@@ -27,37 +27,39 @@ function shortNames(points) {
   return points.map((point, at) => bases.filter((base) => base === bases[at]).length === 1 ? bases[at] : point.name);
 }
 
-// Puts each name beside its mark where it covers no other mark and no other name.
-function placeNames(marks, names, width) {
+// Puts each name beside its mark where it covers no mark and no other name, and no bar if possible.
+function placeNames(marks, bars, names, width) {
   const taken = marks.map(({ x, y }) => [x - 7, y - 7, x + 7, y + 7]);
-  const clash = (box) => taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1]);
+  const covers = (box, others) => others.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1]);
   return names.map((name, at) => {
     const { x, y } = marks[at];
-    const long = name.length * 6.7;
-    const options = [["start", x + 10, y + 4], ["end", x - 10, y + 4], ["start", x + 7, y - 8], ["end", x - 7, y - 8], ["start", x + 7, y + 17], ["end", x - 7, y + 17]];
-    for (const [anchor, left, base] of options) {
+    const long = name.length * 6.9;
+    const places = [["start", x + 10, y + 4], ["end", x - 10, y + 4], ["start", x + 7, y - 8], ["end", x - 7, y - 8], ["start", x + 7, y + 17], ["end", x - 7, y + 17]];
+    const free = places.map(([anchor, left, base]) => {
       const box = anchor === "start" ? [left, base - 11, left + long, base + 3] : [left - long, base - 11, left, base + 3];
-      if (box[0] < 44 || box[2] > width || clash(box)) continue;
-      taken.push(box);
-      return { anchor, x: left, y: base, name };
-    }
-    return null;
+      return { anchor, x: left, y: base, name, box };
+    }).filter(({ box }) => box[0] > 44 && box[2] < width && !covers(box, taken));
+    const found = free.find(({ box }) => !covers(box, bars)) ?? free[0];
+    if (found) taken.push(found.box);
+    return found;
   });
 }
 
 function drawChart() {
   const points = (content.chart?.points ?? []).filter((point) => point.seconds !== undefined && point.seconds !== null);
   const figure = part("study");
-  if (!figure || points.length < 2) return;
-  figure.hidden = false;
+  if (!figure) return;
+  figure.hidden = points.length < 2;
+  if (figure.hidden) return;
   const width = part("chart").clientWidth;
-  const height = Math.max(280, Math.min(440, width * 0.5));
+  const height = Math.max(280, Math.min(460, width * 0.5));
   const [left, right, top, bottom] = [48, 16, 26, 42];
-  const x = scaleOf(points.map((point) => point.seconds), left, width - right);
+  const x = scaleOf(points.map((point) => point.seconds), left, width - right, 80);
   const ends = points.flatMap((point) => [point.mean - (point.half ?? 0), point.mean + (point.half ?? 0)]);
-  const y = scaleOf(ends, height - bottom, top);
+  const y = scaleOf(ends, height - bottom, top, 60);
   const marks = points.map((point) => ({ x: x.scale(point.seconds), y: y.scale(point.mean) }));
-  const names = placeNames(marks, shortNames(points), width);
+  const bars = points.map((point, at) => [marks[at].x - 1, y.scale(point.mean + (point.half ?? 0)), marks[at].x + 1, y.scale(point.mean - (point.half ?? 0))]);
+  const names = placeNames(marks, bars, shortNames(points), width);
   const order = points.map((_, at) => at).sort((a, b) => points[a].seconds - points[b].seconds);
   const groups = points.map((point, at) => mark(point, marks[at], y, order, at));
   const picture = draw("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "group", "aria-label": `${content.chart.y} against ${content.chart.x}; arrow keys move between models` },
