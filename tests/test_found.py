@@ -73,7 +73,7 @@ def interval_of(differences, candidates):
     )
 
 
-def test_the_short_text_says_the_same_in_two_sentences_for_newcomers(rows):
+def test_the_short_text_says_the_same_in_two_sentences_for_newcomers(rows, text):
     told = short_text(frame(rows))
     differences, candidates, best, rival = lead_of(rows)
     low, high = interval_of(differences, candidates)
@@ -91,7 +91,7 @@ def test_the_short_text_says_the_same_in_two_sentences_for_newcomers(rows):
     assert ("not told from no difference" in told) == (low <= 0 <= high)
     assert len(re.findall(r"\.(?= |$)", told)) == 2
     mixtures = re.search(r"codes, (\d+) of (\d+) models surely", told)
-    long = re.search(r"samples of (\d+) of (\d+) models", found_text(frame(rows), {}))
+    long = re.search(r"samples of (\d+) of (\d+) models", text)
     assert mixtures.groups() == long.groups()
 
 

@@ -30,11 +30,11 @@ def parts_of(text):
 
 def table_in(text):
     """Returns, for each label of the first table of a page, its cells by column."""
-    lines = [x for x in text.splitlines() if x.startswith("|")]
+    lines = re.search(r"^\|(?:.*\n\|)*.*", text, re.MULTILINE)[0].splitlines()
     cells = [[c.strip() for c in x.strip("|").split("|")] for x in lines]
     header, found = cells[0], {}
     for row in cells[2:]:
-        found.setdefault(row[0], dict(zip(header, row, strict=True)))
+        found[row[0]] = dict(zip(header, row, strict=True))
     return found
 
 
