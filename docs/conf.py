@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "aebench"
-author = "the authors of aebench"
 version = release = version_of("aebench")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 
@@ -38,5 +37,6 @@ napoleon_use_rtype = False
 html_theme = "furo"
 html_title = "aebench"
 html_extra_path = ["root", "../results/leaderboard.html"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False

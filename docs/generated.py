@@ -1,4 +1,7 @@
-"""What the site takes from code, schema and results: a directive that writes Markdown."""
+"""What the site takes from code, schema and results, as Markdown in the place of a fence.
+
+A page asks for it by a fence of the language ``{generated}``, a name and perhaps an argument.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,14 @@ from aebench.bench.pages.overview import PAPERS
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
 from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
-from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 SCHEMA = ROOT / "docs" / "suite.schema.json"
 HELP_WIDTH = "88"
+FENCE = re.compile(r"^```\{generated\} (.+)\n```$", re.MULTILINE)
 
 
 def objectives() -> str:
@@ -39,8 +41,8 @@ def objectives() -> str:
         papers = references([kind, *kind.__mro__[1:], inspect.getmodule(kind)])
         rows.append((f"[`{name}`](#objective-{name})", plain(first_line(kind)), papers))
         tuned = ranges_in_words(kind, kind.default_space)
-        sections += [f"(objective-{name})=", f"### {name}", f"Tuned, in the space {tuned}."]
-        sections.append(documented("class", f"{kind.__module__}.{kind.__qualname__}"))
+        sections += [f"(objective-{name})=", f"## {name}", f"Tuned, in the space {tuned}."]
+        sections.append(documented("class", f"{path_of(kind)}({signature_of(kind)})"))
     return "\n\n".join([table(("name", "what it minimises", "source"), rows), *sections])
 
 
@@ -52,8 +54,8 @@ def scores() -> str:
         papers = references([function, *functions_beside(function)])
         shown = f"[`{name}`](#metric-{name})"
         rows.append((shown, plain(first_line(function)), metric.unit, metric.better, papers))
-        sections += [f"(metric-{name})=", f"### {name}"]
-        sections.append(documented("function", f"{function.__module__}.{function.__qualname__}"))
+        sections += [f"(metric-{name})=", f"## {name}"]
+        sections.append(documented("function", path_of(function)))
     header = ("name", "what it does", "unit", "better", "source")
     return "\n\n".join([table(header, rows), *sections])
 
@@ -130,20 +132,6 @@ KINDS: dict[str, Callable[..., str]] = {
 }
 
 
-class Generated(SphinxDirective):
-    """Takes in the Markdown that one of this module's functions makes."""
-
-    required_arguments = 1
-    optional_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Returns the nodes of what is generated."""
-        name, *given = self.arguments
-        if name not in KINDS:
-            raise ExtensionError(f"'{name}' is not generated; expected {', '.join(KINDS)}.")
-        return self.parse_text_to_nodes(KINDS[name](*given), allow_section_headings=True)
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table of cells that are Markdown already."""
     lines = [header, ["---"] * len(header), *rows]
@@ -168,10 +156,28 @@ def references(places: Iterable[object]) -> str:
 
 
 def functions_beside(function: Callable[..., object]) -> list[object]:
-    """Returns a function's module and the functions that are defined in it."""
+    """Returns a metric's module and the functions defined in it that are no metrics themselves."""
     module = inspect.getmodule(function)
-    own = [f for _, f in inspect.getmembers(module, inspect.isfunction)]
+    scored = [metric.function for metric in metrics().values()]
+    own = [f for _, f in inspect.getmembers(module, inspect.isfunction) if f not in scored]
     return [module, *(f for f in own if f.__module__ == function.__module__)]
+
+
+def path_of(entry: Any) -> str:  # noqa: ANN401
+    """Returns where a class or function is defined, with its name."""
+    return f"{entry.__module__}.{entry.__qualname__}"
+
+
+def signature_of(kind: type) -> str:
+    """Returns what a class takes, with the options of those that it hands the rest on to."""
+    found: dict[str, str] = {}
+    for own in (own for own in kind.__mro__ if "__init__" in vars(own)):
+        parameters = list(inspect.signature(vars(own)["__init__"]).parameters.values())
+        named = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        found |= {p.name: f"{p.name}={p.default!r}" for p in named if p.name not in found}
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return ", ".join(["backbone", "space", "*", *found.values()])
 
 
 def documented(kind: str, path: str) -> str:
@@ -209,6 +215,22 @@ def default_of(schema: dict[str, Any]) -> str:
     return f"`{json.dumps(schema['default'])}`" if schema.get("default") is not None else ""
 
 
+def take_in(app: Sphinx, name: str, source: list[str]) -> None:
+    """Puts what is generated into the place of each fence that asks for it.
+
+    Raises:
+        ExtensionError: Nothing of that name is generated.
+    """
+
+    def made(fence: re.Match[str]) -> str:
+        kind, *given = fence[1].split()
+        if kind not in KINDS:
+            raise ExtensionError(f"'{kind}' is not generated; expected {', '.join(KINDS)}.")
+        return KINDS[kind](*given)
+
+    source[0] = FENCE.sub(made, source[0])
+
+
 def open_results(app: Sphinx, name: str, source: list[str]) -> None:
     """Gives a page that a report wrote a title, and makes text of its links to folders.
 
@@ -226,7 +248,7 @@ def open_results(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Adds the directive."""
+    """Lets Sphinx read pages through the functions above."""
+    app.connect("source-read", take_in)
     app.connect("source-read", open_results)
-    app.add_directive("generated", Generated)
     return {"parallel_read_safe": True}

@@ -130,8 +130,8 @@ def _mixtures(study: Study) -> Iterator[str]:
     surely, found = _improved(scores) if scores else (0, [])
     if found:
         yield (
-            f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} models; "
-            f"gains run from {_range(found)}."
+            f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} "
+            f"models; gains run from {_range(found)}."
         )
 
 
