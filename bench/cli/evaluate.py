@@ -104,9 +104,9 @@ def as_table(record: dict[str, Any]) -> str:
     rows = [
         [
             s["label"],
-            number(s["value"]),
-            number(s["stderr"], 2),
-            *([number(floor["scores"].get(s["metric"]), 4)] if floor else []),
+            number(s["value"], s["stderr"]),
+            "-" if s["stderr"] is None else f"{s['stderr']:.2g}",
+            *([number(floor["scores"].get(s["metric"]), s["stderr"])] if floor else []),
             s["better"],
             s["unit"],
             s["reason"],
@@ -140,6 +140,8 @@ def advice(record: dict[str, Any]) -> list[str]:
     return told
 
 
-def number(value: float | None, digits: int = 6) -> str:
-    """Returns a number with so many significant digits, ``-`` where there is none."""
-    return "-" if value is None else f"{value:.{digits}g}"
+def number(value: float | None, error: float | None) -> str:
+    """Returns a number with the digits that its error allows, ``-`` where there is none."""
+    from ..comparison.table import with_error
+
+    return "-" if value is None else with_error(value, error)
