@@ -32,9 +32,9 @@ images = 20
 objective = ["ae"]
 """
 WORSE = "training.learning_rate=1e30"
-COMMAND = '''#!/bin/sh
+COMMAND = """#!/bin/sh
 exec '{}' -c 'from aebench.bench.cli.main import main; raise SystemExit(main())' "$@"
-'''
+"""
 TESTS = """
 from pathlib import Path
 HERE = Path(__file__).parent
