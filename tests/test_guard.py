@@ -31,9 +31,15 @@ images = 20
 [[runs]]
 objective = ["ae"]
 """
-WORSE = "training.learning_rate=1e30"
 COMMAND = """#!/bin/sh
-exec '{}' -c 'from aebench.bench.cli.main import main; raise SystemExit(main())' "$@"
+exec '{}' -c '
+import os
+from aebench.bench.cli.main import main
+from aebench.models import Objective
+decode = Objective.decode
+if os.environ.get("WORSE"):
+    Objective.decode = lambda self, z: 0 * decode(self, z) + 1
+raise SystemExit(main())' "$@"
 """
 TESTS = """
 from pathlib import Path
@@ -65,7 +71,7 @@ def repository(tmp_path_factory):
     return folder
 
 
-def guard(repository, *words):
+def guard(repository, *words, **variables):
     summary = repository / "summary.md"
     summary.write_text("", encoding="utf-8")
     path = f"{repository / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -74,7 +80,7 @@ def guard(repository, *words):
         capture_output=True,
         text=True,
         cwd=repository,
-        env={**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(summary)},
+        env={**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(summary), **variables},
     )
     return done, summary.read_text(encoding="utf-8")
 
@@ -86,12 +92,12 @@ def test_the_script_passes_other_seeds_and_its_summary_is_the_comparison(reposit
     assert "## Regression check: passed" in summary and summary in done.stdout
 
 
-def test_the_script_fails_where_runs_diverge_and_says_which_scores_are_missing(repository):
-    words = ("--seeds", "5,6", "--quiet", "--set", WORSE)
-    done, summary = guard(repository, "suite.toml", "baseline", *words)
+def test_the_script_fails_where_a_model_got_worse_and_its_summary_says_which(repository):
+    words = ("suite.toml", "baseline", "--seeds", "5,6", "--quiet")
+    done, summary = guard(repository, *words, WORSE="yes")
     assert done.returncode == 1
-    assert "## Regression check: FAILED" in summary and "scores are missing" in summary
-    assert "ae" in summary and "diverged" in summary
+    assert "## Regression check: FAILED" in summary and "Scores that got worse" in summary
+    assert "digits ae d = 3 test mse" in summary
 
 
 def test_the_script_passes_on_what_the_user_gave_wrong(repository):
