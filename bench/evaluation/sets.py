@@ -151,11 +151,12 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     """Returns the extractor with its weights found.
 
     Raises:
-        UserError: No such extractor, its weights are missing, or there is no GPU.
+        UserError: No such extractor, its weights or libraries are missing, or there is no GPU.
     """
     import torch
 
     from ...metrics.extractor import MissingWeights, UnknownExtractor, build_extractor
+    from .libraries import check_libraries
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("'--device' is cuda, but torch sees no GPU; expected cpu or auto.")
@@ -166,6 +167,7 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
         _ = extractor.identity
     except (MissingWeights, UnknownExtractor, OSError) as error:
         raise UserError(str(error)) from None
+    check_libraries(extractor)
     return extractor
 
 

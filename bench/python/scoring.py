@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cli.words import chosen_device
 from ..data.stored_moments import read_moments
 from ..errors import UserError
 from ..evaluation.moment_scores import evaluate_moments
@@ -65,7 +66,7 @@ def evaluate(
         "features": features,
         "weights": None if weights is None else Path(weights),
         "download": download,
-        "device": device,
+        "device": chosen_device(device),
     }
     with session():
         for name in names:

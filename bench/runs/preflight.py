@@ -13,6 +13,7 @@ from ..data.dataset import Dataset, find_source
 from ..errors import UserError
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
+from ..evaluation.libraries import check_libraries
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
@@ -55,7 +56,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
 
 
 def check_evaluation(evaluation: Evaluation, *, pictured: bool) -> None:
-    """Checks the names that an evaluation asks for, and an extractor's weights.
+    """Checks the names that an evaluation asks for, and an extractor's weights and libraries.
 
     Args:
         evaluation: The settings.
@@ -79,6 +80,7 @@ def check_evaluation(evaluation: Evaluation, *, pictured: bool) -> None:
             extractor = build_extractor(name)
             if pictured:
                 _ = extractor.identity
+                check_libraries(extractor)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
 
