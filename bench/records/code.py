@@ -24,16 +24,17 @@ SCHEME = "2-"
 LATER_FIELDS = ("type_params",)  # Of syntax that Python 3.11 does not have.
 
 
-def training_code(*parts: object) -> str:
+def training_code(*parts: object, origin: str = "") -> str:
     """Returns the digest of the code that trains objects: their classes and all of ``training``.
 
     Args:
         parts: The objective, its backbone and its space.
+        origin: A module whose code made a given autoencoder; empty where there is none.
     """
     folder = importlib.import_module(TRAINING).__path__
     own = [f"{TRAINING}.{module.name}" for module in pkgutil.iter_modules(folder)]
     classes = [kind.__module__ for part in parts for kind in type(part).__mro__]
-    roots = [*own, f"{MODELS}.building", *classes]
+    roots = [*own, f"{MODELS}.building", *classes, *filter(None, [origin])]
     return SCHEME + code_digest(roots, (TRAINING, MODELS, METRICS))
 
 
