@@ -86,12 +86,6 @@ def _check_densities(config: Config) -> None:
     images = min(config.training.train_images or there, there)
     for name in config.evaluation.densities:
         density = build_density(name)
-        least = density.least_codes
-        if images < least:
-            raise UserError(
-                f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
-                f"least {least} training images; there are {images}."
-            )
         full = isinstance(density, FullGaussian | GaussianMixtureDensity)
         size = getattr(density, "components", 1) * config.latent_dim**2 * 8
         if full and size > MOST_COVARIANCE:
@@ -99,6 +93,11 @@ def _check_densities(config: Config) -> None:
                 f"Run '{config.label}': 'evaluation.densities' has '{name}', whose covariances of "
                 f"{config.latent_dim} values take {size / 2**30:.1f} GiB; expected one such as "
                 "'low-rank-64' or 'low-rank-64-gmm-10'."
+            )
+        if images < density.least_codes:
+            raise UserError(
+                f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
+                f"least {density.least_codes} training images; there are {images}."
             )
 
 

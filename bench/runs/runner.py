@@ -62,9 +62,7 @@ class Run:
         self.settings = run_settings(self.config, self.data, self.objective)
         self.objective.to(request.device)
         model = self.objective
-        backbone = model.backbone
-        origin = backbone.origin if isinstance(backbone, PretrainedBackbone) else ""
-        self.training_code = training_code(model, backbone, model.space, origin=origin)
+        self.training_code = training_code(model, model.backbone, model.space)
 
     @property
     def today(self) -> Today:

@@ -72,6 +72,8 @@ def read_diffusers(folder: Path) -> DiffusersAutoencoder:
             f"Folder '{folder}' is read by diffusers, which is not here ({error}); "
             "install it with: pip install 'aebench[diffusers]'"
         ) from error
+    told = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()  # What counts of it is raised below.
     try:
         model, found = getattr(diffusers, kind).from_pretrained(
             str(folder.resolve()),
@@ -84,6 +86,8 @@ def read_diffusers(folder: Path) -> DiffusersAutoencoder:
     except Exception as error:
         # Another package's failure, of whatever type.
         raise ValueError(f"Folder '{folder}' cannot be read: {_first_line(error)}") from error
+    finally:
+        diffusers.utils.logging.set_verbosity(told)
     # The library itself would fill what is missing with random numbers and go on.
     for trouble in TROUBLES:
         if names := list(found.get(trouble, [])):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import Registry, unknown_name
-from ..spaces.space import check_unit_range
+from ..switches import VALUE_CHECKS
 from .backbone import Backbone
 from .diffusers import CODES, INPUT_RANGE, read_diffusers
 
@@ -74,9 +74,10 @@ class PretrainedBackbone(Backbone):
         """Returns codes (B, L) of pixels (B, C, H, W) in [0, 1].
 
         Raises:
-            ValueError: A value is outside [0, 1].
+            ValueError: A value is below 0, as where another objective brings pixels to [-1, 1].
         """
-        check_unit_range(self.name, inputs)
+        if VALUE_CHECKS and float(inputs.min()) < 0:
+            raise ValueError(self._refusal())
         scaled = inputs * (self.high - self.low) + self.low
         return torch.cat([self._network.encode(part).flatten(1) for part in self._parts(scaled)])
 
