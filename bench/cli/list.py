@@ -58,9 +58,12 @@ def _rows(kind: str) -> list[tuple[str, str]]:
 
     if kind == "ranges":
         return [(n, ranges_in_words(e, e.default_space)) for n, e in OBJECTIVES.items()]
+    if kind == "backbones":
+        from ...models.backbones.pretrained import given_backbones
+
+        return [*((n, first_line(e)) for n, e in BACKBONES.items()), *given_backbones()]
     registries: dict[str, Registry] = {
         "objectives": OBJECTIVES,
-        "backbones": BACKBONES,
         "densities": DENSITIES,
     }
     return [(name, first_line(entry)) for name, entry in registries[kind].items()]

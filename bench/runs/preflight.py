@@ -8,6 +8,8 @@ from pathlib import Path
 from ...metrics.extractor import build_extractor
 from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
+from ...models.densities.gaussian import FullGaussian
+from ...models.densities.gmm import GaussianMixtureDensity
 from ...models.sequences.forms import form
 from ..data.dataset import Dataset, find_source
 from ..errors import UserError
@@ -20,6 +22,8 @@ from ..optimisation.surrogate import check_installed
 from ..suites.config import Config, Evaluation
 from .request import Request, Today
 from .runner import Run, dataset
+
+MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
 
 
 def check_suite(configs: Sequence[Config]) -> list[Today]:
@@ -102,11 +106,19 @@ def check_densities(config: Config, data: Dataset) -> None:
     there = len(data.train)
     images = min(config.training.train_images or there, there)
     for name in config.evaluation.densities:
-        least = build_density(name).least_codes
-        if images < least:
+        density = build_density(name)
+        full = isinstance(density, FullGaussian | GaussianMixtureDensity)
+        size = getattr(density, "components", 1) * config.latent_dim**2 * 8
+        if full and size > MOST_COVARIANCE:
+            raise UserError(
+                f"Run '{config.label}': 'evaluation.densities' has '{name}', whose covariances of "
+                f"{config.latent_dim} values take {size / 2**30:.1f} GiB; expected one such as "
+                "'low-rank-64' or 'low-rank-64-gmm-10'."
+            )
+        if images < density.least_codes:
             raise UserError(
                 f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
-                f"least {least} training images; there are {images}."
+                f"least {density.least_codes} training images; there are {images}."
             )
 
 

@@ -29,6 +29,7 @@ def _fits_json(options: dict[str, Any]) -> dict[str, Any]:
 
 # What rows and titles say in place of "full" where no paper published a protocol.
 OWN_BUDGET = "own budget"
+PRETRAINED = "pretrained"  # The objective that is not trained.
 Precision = Literal["float32", "tf32", "bfloat16"]
 Options = Annotated[dict[str, Any], AfterValidator(_fits_json)]
 Count = Annotated[int, Field(ge=0)]
@@ -48,7 +49,7 @@ class Training:
     """How one run is trained; the same for every objective of a comparison.
 
     Attributes:
-        steps: Optimiser steps.
+        steps: Optimiser steps; 0 for objective ``pretrained`` and for no other.
         batch_size: Images in a batch; the last, smaller batch of an epoch is left out.
         learning_rate: Adam's initial rate.
         plateau_patience: Validations without improvement after which the rate is halved; 0
@@ -64,7 +65,7 @@ class Training:
         precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16`` (the trunks).
     """
 
-    steps: AtLeastOne = 1000
+    steps: Count = 1000
     batch_size: AtLeastOne = 100
     learning_rate: Positive = 1e-3
     plateau_patience: Count = 5
@@ -195,7 +196,9 @@ class Config:
         scale: Its scale: smoke, small, medium or full.
         dataset: Name of the data set, as in ``aebench list datasets``. A relative path in it
             starts at the suite's file.
-        backbone: Name of the networks, as in ``aebench list backbones``.
+        backbone: Name of the networks, as in ``aebench list backbones``; ``diffusers:FOLDER`` or
+            ``module:NAME`` for an autoencoder with weights of its own. A relative folder starts
+            at the suite's file.
         objective: Name of the objective, as in ``aebench list objectives``.
         latent_dim: Dimensions of a latent code.
         seed: Seed of weights, batches, noise and evaluation.
@@ -243,6 +246,31 @@ class Config:
         """The 16 hex digits that name the run's directory."""
         text = canonical_json(self.training_record())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the backbone comes with its weights, so that nothing is trained."""
+        return ":" in self.backbone
+
+    def check_given(self) -> None:
+        """Checks that a backbone with weights, its objective and no training go together.
+
+        Raises:
+            ValueError: They do not; the message says what to write.
+        """
+        steps, given = self.training.steps, self.is_given
+        if given and steps:
+            raise ValueError(
+                f"'training.steps' is {steps} and 'backbone' '{self.backbone}', which comes with "
+                "its weights; expected 0: write steps = 0 under [training]"
+            )
+        if given != (self.objective == PRETRAINED):
+            raise ValueError(
+                f"'objective' is '{self.objective}' and 'backbone' '{self.backbone}'; expected "
+                f"'{PRETRAINED}' with a backbone diffusers:FOLDER or module:NAME and no other"
+            )
+        if not given and not steps:
+            raise ValueError("'training.steps' is 0; expected at least 1")
 
     @property
     def network(self) -> str:

@@ -97,6 +97,11 @@ def load_suite(
     for blocks in (listed, [_adopted(listed[0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
+            for config in configs:
+                try:
+                    config.check_given()
+                except ValueError as error:
+                    raise UserError(f"{source}: {error}.") from error
             tuned = _tuned(configs, found.folder)
             return Suite(found.name, scale, _unique(tuned, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
@@ -157,7 +162,8 @@ class _Expansion:
                 scale=self.scale,
                 own_budget=self.own_budget,
                 options=options,
-                backbone_options=narrow | settings.get("backbone_options", {}),
+                backbone_options=({} if ":" in values["backbone"] else narrow)
+                | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
                 tuning=tuning,

@@ -15,6 +15,7 @@ from ..errors import UserError
 
 TOML = ".toml"
 NAME = re.compile(r"\w[\w.-]*")
+PLACED = frozenset({"dataset", "backbone"})
 
 
 def suite_names() -> list[str]:
@@ -40,23 +41,26 @@ def is_file(suite: str) -> bool:
 
 
 def beside(content: Any, folder: Path) -> Any:  # noqa: ANN401
-    """Returns a suite's content with relative paths of data sets taken from its own folder."""
+    """Returns a suite's content with relative paths in it taken from its own folder.
+
+    These are data sets such as ``folder:PATH`` and backbones ``diffusers:FOLDER``.
+    """
     if isinstance(content, list):
         return [beside(part, folder) for part in content]
     if not isinstance(content, dict):
         return content
     found = {key: beside(value, folder) for key, value in content.items()}
-    if "dataset" in found:
-        names = found["dataset"]
+    for key in PLACED & found.keys():
+        names = found[key]
         one = isinstance(names, str)
         placed = [_placed(name, folder) for name in ([names] if one else names)]
-        found["dataset"] = placed[0] if one else placed
+        found[key] = placed[0] if one else placed
     return found
 
 
-def _placed(dataset: str, folder: Path) -> str:
-    scheme, colon, path = dataset.partition(":")
-    return f"{scheme}:{folder / path}" if colon and path else dataset
+def _placed(name: str, folder: Path) -> str:
+    scheme, colon, path = name.partition(":")
+    return f"{scheme}:{folder / path}" if colon and path and scheme != "module" else name
 
 
 def sized(dataset: str, size: int, source: str) -> str:
