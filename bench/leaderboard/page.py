@@ -92,8 +92,7 @@ def render_html(
         "headline": [as_html(table) for table in headline],
         "findings": [line for line in findings.replace("*", "").split("\n") if line],
         "notes": (*NOTES, SIGNS),
-        "entries": sum(len(board["rows"]) for board in content.get("boards", ())),
-        "boards": len(content.get("boards", ())),
+        "extent": _extent(content.get("boards", ())),
         "style": style,
         "script": script,
     }
@@ -115,6 +114,12 @@ def _pooled(cards: Mapping[str, dict[str, Any]]) -> dict[str, list[list[str]]]:
             for title, facts in card["facts"]
         ]
     return {"facts": [list(fact) for fact in places]}
+
+
+def _extent(boards: Sequence[Mapping[str, Any]]) -> str:
+    entries = sum(len(board["rows"]) for board in boards)
+    words = "entry" if entries == 1 else "entries", "board" if len(boards) == 1 else "boards"
+    return f"{entries:,} {words[0]} on {len(boards):,} {words[1]}"
 
 
 def _title(entries: Sequence[Entry]) -> str:

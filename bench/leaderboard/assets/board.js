@@ -2,7 +2,7 @@
 const CHOICES = [["dataset", "Data set"], ["network", "Network"], ["size", "Latent size"], ["score", "Score"], ["of", "Of"], ["suite", "Suite"], ["protocol", "Protocol"]];
 const ARROW = / [↑↓→]$/;
 const FIRST_ROWS = 40;
-const MORE_ROWS = 250;
+const MORE_ROWS = 100;
 const boards = new Map(content.boards.map((board) => [board.key, board]));
 let drawing = 0;
 
@@ -85,7 +85,7 @@ function heading(name, title, style, more) {
   const active = (VALUES[state.sort] ? state.sort : "mean") === name;
   const higher = name === "mean" && present().better === "higher";
   const order = (state.down === "1") !== higher ? "descending" : "ascending";
-  return el("th", { scope: "col", class: style, "aria-sort": active ? order : undefined }, el("button", { type: "button", "data-sort": name, click: () => sortBy(name) }, title), more);
+  return el("th", { role: "columnheader", class: style, "aria-sort": active ? order : undefined }, el("button", { type: "button", "data-sort": name, click: () => sortBy(name) }, title), more);
 }
 
 // The span of the means, with room for the usual interval; longer intervals are cut off.
@@ -113,16 +113,17 @@ function drawBoard(first = FIRST_ROWS) {
     return mark;
   }));
   const columns = [heading("rank", "rank", "rank"), heading("name", "model", "model"),
-    pictures && el("th", { scope: "col", class: "pictures" }, board.images === "test" ? "own samples" : board.of.split(",")[0]),
+    pictures && el("th", { role: "columnheader", class: "pictures" }, board.images === "test" ? "own samples" : board.of.split(",")[0]),
     heading("mean", board.score, "mean number"),
-    el("th", { scope: "col", class: "bar-head" }, el("span", { class: "hidden" }, "interval"), axis),
+    el("th", { role: "columnheader", class: "bar-head" }, el("span", { class: "hidden" }, "interval"), axis),
     heading("seeds", "seeds", "seeds number"), bits && heading("bits", "bits/dim", "bits number"), heading("seconds", "compute s", "cost number")];
-  const body = el("tbody");
-  const table = el("table", { class: "board" }, el("caption", { class: "hidden" }, part("heading").textContent), el("thead", {}, el("tr", {}, columns.filter(Boolean))), body);
+  const table = el("table", { class: "board", role: "table", "aria-rowcount": rows.length + 1 }, el("caption", { class: "hidden" }, part("heading").textContent),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.filter(Boolean))));
   const strips = board.rows.map((row) => content.pictures[row.picture]?.width ?? 0).reduce((a, b) => Math.max(a, b), 0);
-  table.style.setProperty("--strip", strips || 231);
+  const widths = ["var(--rank)", "minmax(0, 1fr)", pictures && `calc(${strips || 231}px * var(--scale) + 2 * var(--pad))`, "var(--mean)", "minmax(0, 1fr)", "var(--seeds)", bits && "var(--bits)", "var(--cost)"];
+  table.style.setProperty("--columns", widths.filter(Boolean).join(" "));
   part("board").replaceChildren(table);
-  const shown = { board, rows, at, marks, bits, pictures, body };
+  const shown = { board, rows, at, marks, bits, pictures, table };
   part("told").textContent = tell(board, rows);
   drawing += 1;
   append(shown, 0, first);
@@ -137,6 +138,7 @@ function tell(board, rows) {
   return `${missing}${count}${alike}.`;
 }
 
+// The rest follows while nothing else is to be done. Rows that are not in view are not laid out.
 function later(shown, from, turn) {
   if (from >= shown.rows.length) return;
   const soon = window.requestIdleCallback ?? ((work) => setTimeout(work, 16));
@@ -148,19 +150,19 @@ function later(shown, from, turn) {
 }
 
 function append(shown, from, to) {
-  const { rows, body } = shown;
-  body.append(...rows.slice(from, to).map((row, place) => drawRow(shown, row, rows[from + place - 1], rows[from + place + 1])));
+  const { rows, table } = shown;
+  table.append(el("tbody", { role: "rowgroup" }, rows.slice(from, to).map((row, place) => drawRow(shown, row, rows[from + place - 1], rows[from + place + 1]))));
 }
 
 function drawRow(shown, row, above, below) {
   const { board, bits, pictures } = shown;
-  const cell = (style, label, ...children) => el("td", { class: style, "data-label": label }, ...children);
+  const cell = (style, label, ...children) => el("td", { role: "cell", class: style, "data-label": label }, ...children);
   const own = likelihoodOf(row);
-  return el("tr", {}, rankCell(row, above, below), modelCell(row),
+  return el("tr", { role: "row" }, rankCell(row, above, below), modelCell(row),
     pictures && cell("pictures", "", picture(row.picture, `${board.images === "test" ? "own samples" : board.of} of ${row.name}`, 3)),
     cell("mean number", "", row.mean === undefined ? "–" : [row.sign ? `${row.sign} ` : "", el("b", {}, number(row.mean)), el("small", {}, spread(row.half, row.mean))],
       (row.notes ?? []).map((note) => el("sup", { title: board.notes[note - 1] }, ` ${note}`))),
-    el("td", { class: "bar-cell" }, bar(shown, row)),
+    el("td", { role: "cell", class: "bar-cell" }, bar(shown, row)),
     cell("seeds number small", "seeds", String(row.seeds)),
     bits && cell("bits number small", "bits/dim", own ? [`${own.sign} ${number(own.mean)}`, el("small", {}, ` ${own.space}`)] : "–"),
     cell("cost number small", "compute s", row.seconds === undefined ? "–" : whole(row.seconds)));
@@ -173,13 +175,13 @@ function rankCell(row, above, below) {
   const grouped = inOrder() && / to /.test(rank);
   const like = (other) => grouped && other?.group === row.group && / to /.test(other.rank ?? "");
   const style = [like(above) || like(below) ? "shared" : "", like(above) ? "" : "begins", like(below) ? "" : "ends", like(above) && above.rank === rank ? "again" : ""];
-  return el("td", { class: `rank ${style.filter(Boolean).join(" ")}`, title: / to /.test(rank) ? "The seeds allow each of these ranks." : undefined }, el("span", { class: "text" }, rank.replace(" to ", "–")));
+  return el("td", { role: "cell", class: `rank ${style.filter(Boolean).join(" ")}`, title: / to /.test(rank) ? "The seeds allow each of these ranks." : undefined }, el("span", { class: "text" }, rank.replace(" to ", "–")));
 }
 
 function modelCell(row) {
   const [name, notes] = row.name.split(/ (?=\()(.*)/s);
   const small = [notes, row.model === "completed" ? "completed" : ""].filter(Boolean).join(" ");
-  return el("td", { class: "model" }, el("button", { type: "button", "aria-haspopup": "dialog", title: row.name.length > 60 ? row.name : undefined, click: () => openCard(row.card) },
+  return el("td", { role: "cell", class: "model" }, el("button", { type: "button", "aria-haspopup": "dialog", title: row.name.length > 60 ? row.name : undefined, click: () => openCard(row.card) },
     symbol(row.family), el("span", { class: "called", dir: "auto" }, name, small && el("small", {}, ` ${small}`))));
 }
 
