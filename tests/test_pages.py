@@ -20,7 +20,11 @@ PAGES = [
 ]
 QUICK = {"README.md", "docs/tutorials/score-two-folders.md"}
 # Tutorials whose blocks another test runs, and holds against more than exit codes.
-TRIED_BY = {"docs/extending.md": "test_plugins.py", "docs/python.md": "test_python.py"}
+TRIED_BY = {
+    "docs/extending.md": "test_plugins.py",
+    "docs/pretrained.md": "test_pretrained.py",
+    "docs/python.md": "test_python.py",
+}
 # Why a block may stand on a page without being run here.
 REASONS = {
     "installs from a package index",
