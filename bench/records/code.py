@@ -35,7 +35,7 @@ def training_code(*parts: object) -> str:
     own = [f"{TRAINING}.{module.name}" for module in pkgutil.iter_modules(folder)]
     classes = [kind.__module__ for part in parts for kind in type(part).__mro__]
     roots = [*own, f"{MODELS}.building", *classes]
-    roots += [part.origin for part in parts if getattr(part, "origin", "")]
+    roots += [origin for part in parts if (origin := getattr(part, "origin", ""))]
     return SCHEME + code_digest(roots, (TRAINING, MODELS, METRICS))
 
 

@@ -14,9 +14,10 @@ from .gaussian import RIDGE, FullGaussian
 from .gmm import GaussianMixtureDensity
 
 RANK = 64  # Principal directions that a mixture is fitted in.
-BLOCK = 1024  # Codes in float64 at once.
+BLOCK = 2**22  # Values in float64 at once.
+EXACT = 1024  # Values of a code up to which all eigenvectors are found at once.
 # Directions beside those kept, and rounds: the share of others falls with every round.
-SPARE, ROUNDS = 16, 12
+SPARE, ROUNDS = 32, 16
 
 
 class LowRank(Density):
@@ -25,8 +26,8 @@ class LowRank(Density):
     A code is m + V u + r. V (L, R) are the R leading eigenvectors of the codes' covariance, u
     comes from a density over R values, and r is N(0, s^2 I) in the L - R other directions, s^2
     the mean of the eigenvalues there: with a Gaussian for u the maximum of the likelihood.
-    Memory grows with L R and never with L^2. The eigenvectors are found by subspace iteration,
-    which reads the codes in blocks.
+    Memory grows with L R and not with L^2: eigenvectors of long codes are found by subspace
+    iteration, which reads the codes in blocks.
 
     References:
         Probabilistic Principal Component Analysis (Tipping and Bishop, 1999), Equation 8;
@@ -66,7 +67,7 @@ class LowRank(Density):
         """Returns codes (count, L)."""
         drawn = self.inner.sample(count, generator).double()
         parts = []
-        for inside in drawn.split(BLOCK):
+        for inside in drawn.split(self._at_once()):
             noise = torch.randn(
                 len(inside), len(self.mean), generator=generator, dtype=torch.float64
             )
@@ -100,12 +101,16 @@ class LowRank(Density):
 
     def _centred(self, codes: Tensor) -> Iterator[Tensor]:
         """Yields the codes less their mean, in float64, block by block."""
-        return (part.double() - self.mean for part in codes.split(BLOCK))
+        return (part.double() - self.mean for part in codes.split(self._at_once()))
+
+    def _at_once(self) -> int:
+        return max(1, BLOCK // len(self.mean))
 
     def _directions(self, codes: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Returns the leading eigenvectors (L, R) of the codes' covariance, and eigenvalues."""
         dims = codes.shape[1]
         rank, width = min(self.rank, dims), min(self.rank + SPARE, dims)
+        width = dims if dims <= EXACT else width
 
         def spread(basis: Tensor) -> Tensor:
             parts = (part.T @ (part @ basis) for part in self._centred(codes))
