@@ -15,15 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from aebench.bench.cli.list import first_line, ranges_in_words
+from aebench.bench.cli.list import first_line, listed, ranges_in_words
 from aebench.bench.cli.main import build_parser
 from aebench.bench.comparison.table import markdown_text
-from aebench.bench.data.dataset import DATASETS
 from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.pages.overview import PAPERS
-from aebench.bench.suites.suite_files import read_suite_file, suite_names
-from aebench.metrics.extractor import EXTRACTORS, scan_extractors
-from aebench.models import BACKBONES, DENSITIES, OBJECTIVES
+from aebench.models import OBJECTIVES
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -31,15 +28,17 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 SCHEMA = ROOT / "docs" / "suite.schema.json"
 HELP_WIDTH = "88"
+CHOICES = ("backbones", "densities", "features", "datasets", "suites")
 FENCE = re.compile(r"^```\{generated\} (.+)\n```$", re.MULTILINE)
 
 
 def objectives() -> str:
     """Returns a table of all objectives, and what each takes."""
     rows, sections = [], []
+    told = dict(listed("objectives"))
     for name, kind in OBJECTIVES.items():
         papers = references([kind, *kind.__mro__[1:], inspect.getmodule(kind)])
-        rows.append((f"[`{name}`](#objective-{name})", plain(first_line(kind)), papers))
+        rows.append((f"[`{name}`](#objective-{name})", plain(told[name]), papers))
         tuned = ranges_in_words(kind, kind.default_space)
         sections += [f"(objective-{name})=", f"## {name}", f"Tuned, in the space {tuned}."]
         sections.append(documented("class", f"{path_of(kind)}({signature_of(kind)})"))
@@ -61,21 +60,12 @@ def scores() -> str:
 
 
 def choices() -> str:
-    """Returns tables of what else a suite names: networks, densities, data and suites."""
-    scan_extractors()
-    kinds: dict[str, Iterable[tuple[str, Any]]] = {
-        "Networks": BACKBONES.items(),
-        "Densities": DENSITIES.items(),
-        "Features": EXTRACTORS.items(),
-        "Data sets": DATASETS.items(),
-    }
+    """Returns tables of what else a suite names, as `aebench list` has it."""
     parts = []
-    for title, entries in kinds.items():
-        rows = [(f"`{name}`", plain(first_line(entry))) for name, entry in entries]
-        parts += [f"## {title}", table(("name", "what"), rows)]
-    files = [(name, read_suite_file(name)[1]) for name in suite_names()]
-    rows = [(f"`{name}`", plain(str(suite.get("title", "")))) for name, suite in files]
-    return "\n\n".join([*parts, "## Suites", table(("name", "what"), rows)])
+    for kind in CHOICES:
+        rows = [(f"`{name}`", plain(told)) for name, told in listed(kind)]
+        parts += [f"## {kind.capitalize()}", table(("name", "what"), rows)]
+    return "\n\n".join(parts)
 
 
 def commands() -> str:

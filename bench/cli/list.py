@@ -30,14 +30,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each name, with a summary after it."""
     plugins_of(args)
-    rows = _rows(args.kind)
+    rows = listed(args.kind)
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
         sys.stdout.write(f"{name:<{width}}  {summary}".rstrip() + "\n")
     return 0
 
 
-def _rows(kind: str) -> list[tuple[str, str]]:
+def listed(kind: str) -> list[tuple[str, str]]:
+    """Returns the names of a kind with what is said of each."""
     if kind == "suites":
         from ..suites.suite_files import read_suite_file, suite_names
 
