@@ -19,6 +19,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "gener
 root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
 include_patterns = [
+    "CHANGELOG.md",
     "docs/**",
     "results/*.md",
     "results/*/README.md",
