@@ -20,14 +20,21 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into a request that `stop_requested` shows, inside the block."""
+    """Turns SIGINT and SIGTERM into a request that `stop_requested` shows, inside the block.
+
+    Outside of the main thread, which alone may have handlers, signals do what they did before.
+    """
     _REQUESTED.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, _request) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _REQUESTED.clear()  # What comes later in this process was not asked to stop.
 
 
 def install_in_worker() -> None:

@@ -1,5 +1,10 @@
 """Scores of generative models, each computed from outputs alone."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # Imported at once and not on demand: a function may bear its module's name, and a later import of
 # the module would put the module in its place. These modules import numpy and nothing heavier.
 from .bits_per_dim import bits_per_dim
@@ -13,11 +18,17 @@ from .prd import prd_curve, prd_f_beta, prd_from_histograms
 from .precision_recall import precision_recall
 from .strings import string_scores
 
+if TYPE_CHECKING:
+    from .extractor import build_extractor as build_extractor
+    from .extractor import extractor_names as extractor_names
+
 __all__ = [
     "bits_per_dim",
+    "build_extractor",
     "density_coverage",
     "expected_coverage",
     "expression_score",
+    "extractor_names",
     "frechet_distance",
     "frechet_distance_from_moments",
     "frechet_distance_infinite",
@@ -29,3 +40,10 @@ __all__ = [
     "precision_recall",
     "string_scores",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Imports the way to extractors on first use, and with it torch."""
+    if name in ("build_extractor", "extractor_names"):
+        return getattr(importlib.import_module(".extractor", __name__), name)
+    raise AttributeError(f"Module 'aebench.metrics' has no attribute '{name}'.")

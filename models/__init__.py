@@ -11,6 +11,7 @@ from .moved import Moved
 if TYPE_CHECKING:
     from .backbones.backbone import BACKBONES as BACKBONES
     from .backbones.backbone import Backbone as Backbone
+    from .backbones.pretrained import AUTOENCODERS as AUTOENCODERS
     from .building import build as build
     from .densities.density import DENSITIES as DENSITIES
     from .densities.density import Density as Density
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "backbones.backbone": ("BACKBONES", "Backbone"),
+    "backbones.pretrained": ("AUTOENCODERS",),
     "building": ("build",),
     "densities.density": ("DENSITIES", "Density"),
     "gaussian": ("gaussian_kl",),

@@ -29,9 +29,13 @@ class Moved(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns a spec for an old name; none for any other, which stays not found."""
+        """Returns a spec for an old name; none for any other, which stays not found.
+
+        A name that the package itself hands out is no module's: importing that would hide it.
+        """
         parent, _, old = name.rpartition(".")
-        if parent != self.package or self._present(old) is None:
+        public = getattr(sys.modules.get(parent), "__all__", ())
+        if parent != self.package or old in public or self._present(old) is None:
             return None
         return ModuleSpec(name, self)
 

@@ -1,30 +1,88 @@
-"""Writes into the README what the page over all results opens with."""
+"""Writes into the README what the committed results say: a finding, a picture, the headline."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from aebench.bench.comparison.footnotes import UNTRUSTED
+from aebench.bench.comparison.table import Cell, Table
+from aebench.bench.pages.families import headline_of, largest_study, study_folder
+from aebench.bench.pages.found import short_text
+from aebench.bench.pages.report import suite_folders
+from aebench.bench.records.results import joined, read_results
+from aebench.bench.tables.headline import SHOWN
+
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- results -->\n", "\n<!-- end of results -->"
-TITLE, REST = "# Results\n\n", "| suite |"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+COLUMNS = ("FD", "bits/dim", "CPU s", "GPU s")  # What the names of columns begin with.
+KEPT_NOTES = ("Features:", "Steps:")
+LEFT_OUT = ("noise", SHOWN)
+LEGEND = (
+    "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "
+    "own density (own) and from a mixture of ten Gaussians fitted to its codes (GMM-10).",
+    "bits/dim: = exact, ≤ a bound, c completed after training.",
+    "CPU s: seconds of one training.",
+    "± half-width of the 95 % interval over seeds (count of seeds).",
+    "floor: held-out real images; blur: the same, blurred by one pixel.",
+)
 
 
-def opening_of(page: str) -> str:
-    """Returns what a page says before its list of suites, with links as from the root."""
-    opening = page.partition(TITLE)[2].partition(REST)[0].strip()
-    return opening.replace("](<", "](<results/")
+def results_block(results: Path) -> str:
+    """Returns what the largest comparison of families found, its picture and its table.
+
+    Args:
+        results: A folder of results of suites.
+    """
+    found = {folder: read_results(folder).rows for folder in suite_folders(results)}
+    rows = joined(found.values())
+    study = largest_study(rows)
+    if study is None:
+        return ""
+    folder = study_folder(study, found)
+    home = f"{results.name}/{folder.name}"
+    return "\n\n".join(
+        [
+            short_text(rows),
+            f"![samples of each model](<{home}/plots/samples.png>)",
+            *(in_short(table).as_markdown().rstrip() for table in headline_of(rows)),
+            f"All conditions, tables and pictures: [the study's page]({home}/README.md).",
+        ]
+    )
 
 
-def with_opening(readme: str, page: str) -> str:
-    """Returns the README with the opening of the results page; as it is where there is none."""
-    opening = opening_of(page)
-    if not opening:
-        return readme
-    before, _, rest = readme.partition(BEGIN)
-    return f"{before}{BEGIN}{opening}{END}{rest.partition(END)[2]}"
+def in_short(table: Table) -> Table:
+    """Returns a headline with the columns that a newcomer needs."""
+    kept = [at for at, (_, name) in enumerate(table.columns) if name.startswith(COLUMNS)]
+    lines = [
+        (label, tuple(without_notes(cells[at]) for at in kept))
+        for label, cells in table.lines
+        if label not in LEFT_OUT
+    ]
+    columns = tuple(table.columns[at] for at in kept)
+    notes = (*LEGEND, *(note for note in table.notes if note.startswith(KEPT_NOTES)))
+    return replace(table, columns=columns, lines=tuple(lines), notes=notes)
+
+
+def without_notes(cell: Cell) -> Cell:
+    """Returns a cell that says of its number only whether it is trusted."""
+    return replace(cell, warnings=tuple(text for text in cell.warnings if text == UNTRUSTED))
+
+
+def with_block(readme: str, block: str) -> str:
+    """Returns the README with a block of results; as it is where there is none.
+
+    Raises:
+        ValueError: The README does not say where the results begin and end.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks '{BEGIN}' before '{END}'.")
+    return f"{before}{begin}\n{block}\n{end}{after}" if block else readme
 
 
 if __name__ == "__main__":
-    path, page = ROOT / "README.md", ROOT / "results" / "README.md"
-    text = with_opening(path.read_text(encoding="utf-8"), page.read_text(encoding="utf-8"))
+    path = ROOT / "README.md"
+    text = with_block(path.read_text(encoding="utf-8"), results_block(ROOT / "results"))
     path.write_text(text, encoding="utf-8")

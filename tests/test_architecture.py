@@ -39,6 +39,8 @@ def folder_of(module: str) -> str:
     top, _, rest = module.partition(".")
     if module in ("models", "models.building"):  # What hands out the others' names.
         return "models/building.py"
+    if module == "bench":
+        return "bench/python"
     return f"{top}/{rest.partition('.')[0]}" if rest.count(".") or is_folder(module) else top
 
 

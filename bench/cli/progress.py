@@ -19,8 +19,14 @@ FIRST_SECONDS, LINE_SECONDS = 30.0, 300.0
 """When the first line is written where there is no terminal, and how long later each other."""
 
 
+def in_notebook() -> bool:
+    """Says whether this is a notebook, which shows bars on stderr although it is no terminal."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
 class Display:
-    """A bar over all steps of all runs, with rate and time left; without a terminal, lines.
+    """A bar over all steps of all runs, with rate and time left; where none can be seen, lines.
 
     Args:
         requests: The runs.
@@ -44,7 +50,7 @@ class Display:
         self.bar = tqdm(
             total=sum(self.total.values()),
             unit="step",
-            disable=quiet or not sys.stderr.isatty(),
+            disable=quiet or not (sys.stderr.isatty() or in_notebook()),
             dynamic_ncols=True,
             smoothing=0.05,
         )

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from .words import add_plugin_word, plugins_of
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
@@ -26,20 +28,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--cards", action="store_true", help="write cards/, a Markdown card of each model"
     )
+    add_plugin_word(parser)
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        help="open the leaderboard's page in a browser; a DIR of one suite gets one, too",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the report of each folder, the leaderboard, and prints the files."""
-    from ..pages.leaderboard import build_leaderboard
+    from ..leaderboard.build import PAGE, build_leaderboard
     from ..pages.overview import build_overview
     from ..pages.report import build_report, suite_folders
 
+    plugins_of(args)
     folders: list[Path] = []
     boards: dict[Path, list[Path]] = {}
     for directory in args.directories:
         own = suite_folders(directory)
         folders += own
-        if own != [directory]:
+        # A suite has a page of its own where one was asked for, now or before.
+        if own != [directory] or args.open or (directory / PAGE).is_file():
             boards[directory] = own
     if args.leaderboard is not None:
         boards[args.leaderboard] = folders
@@ -49,7 +59,21 @@ def run(args: argparse.Namespace) -> int:
         _show(build_leaderboard(suites, out))
         if out not in suites:  # A suite's own folder has its report's page.
             _show(build_overview(suites, out))
+    if args.open:
+        _open((args.leaderboard or next(iter(boards))) / PAGE)
     return 0
+
+
+def _open(page: Path) -> None:
+    """Opens a page in a browser; where there is none, a line says where the page is."""
+    import webbrowser
+
+    try:
+        opened = webbrowser.open(page.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        opened = False
+    if not opened:
+        sys.stderr.write(f"aebench: No browser could be opened. The page is {page}.\n")
 
 
 def _show(paths: list[Path]) -> None:

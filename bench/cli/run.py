@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,18 @@ from .words import (
     dispatcher_for,
     dotted_settings,
     key_values,
+    plugins_of,
     tell_failures,
     until_stopped,
 )
 
 if TYPE_CHECKING:
-    from ..runs.dispatch import Dispatcher, Done, Event
-    from ..runs.known import KnownRows
+    from collections.abc import Mapping
+
+    from ..runs.dispatch import Dispatcher, Done
     from ..runs.ray_cluster import Cluster
-    from ..runs.request import Request
     from ..runs.tensorboard import TensorBoard
+    from ..runs.work import Listener, SuiteWork
     from ..suites.suite import Suite
 
 
@@ -84,6 +86,7 @@ def _run(args: argparse.Namespace) -> int:
     from ..suites.suite import load_suite
 
     shard = Shard.parse(args.shard)
+    plugins = plugins_of(args)
     suite = load_suite(
         args.suite,
         settings=dotted_settings(args.set),
@@ -104,11 +107,10 @@ def _run(args: argparse.Namespace) -> int:
     device = cluster.device(args.device) if cluster else own
     if cluster and not args.dry_run:
         cluster.check(out)
-    from ..runs.asked import write_asked
-    from ..runs.known import KnownRows, sort_out
     from ..runs.preflight import check_suite
     from ..runs.request import Request
     from ..runs.tensorboard import TensorBoard
+    from ..runs.work import SuiteWork
     from ..training.engine import decline_graphs
 
     if args.deterministic:
@@ -116,28 +118,23 @@ def _run(args: argparse.Namespace) -> int:
     if args.eager:
         decline_graphs()
     set_up_torch()
-    requests = [Request(c, out, device, args.rerun_stale) for c in share.configs]
+    requests = [Request(c, out, device, args.rerun_stale, plugins) for c in share.configs]
     todays = check_suite(share.configs)
     _tell_notes(share)
     if args.dry_run:
         return 0
-    known = None if args.retrain else KnownRows(out)
-    ended, rest = sort_out(requests, todays, known) if known else ([], requests)
-    if known:
-        _tell_doubts(known)
-    track = TensorBoard(rest) if args.track else None
-    if rest:
-        write_asked(out, suite.configs)
     # References serve all runs of a suite, so every shard gives them the whole suite's metrics.
     everything = [Request(c, out, own, args.rerun_stale) for c in suite.configs]
-    work = Work(suite, everything, rest, ended, known, track)
+    work = SuiteWork(everything, requests, todays, retrain=args.retrain)
+    _tell_doubts(work.doubts)
+    track = TensorBoard(work.rest) if args.track else None
     if cluster:
         from ..runs.ray_engine import Tasks
 
     dispatcher = (
-        Tasks(cluster, device) if cluster else dispatcher_for(args.workers, device, len(rest))
+        Tasks(cluster, device) if cluster else dispatcher_for(args.workers, device, len(work.rest))
     )
-    return _carry_out(work, dispatcher, quiet=args.quiet)
+    return _carry_out(suite, work, dispatcher, track, quiet=args.quiet)
 
 
 def _cluster(args: argparse.Namespace) -> Cluster | None:
@@ -161,61 +158,54 @@ def _cluster(args: argparse.Namespace) -> Cluster | None:
     return Cluster(args.address, args.gpu_share)
 
 
-@dataclass
-class Work:
-    """A suite's runs: all, those to carry out, those that ended; what was known; who listens."""
-
-    suite: Suite
-    everything: list[Request]
-    rest: list[Request]
-    ended: list[Done]
-    known: KnownRows | None
-    track: TensorBoard | None = None
-
-
 def folder_name(suite: Suite) -> str:
     """Returns the results folder of a suite at a scale."""
     return suite.name if suite.scale == "full" else f"{suite.name}-{suite.scale}"
 
 
-def _carry_out(work: Work, dispatcher: Dispatcher, *, quiet: bool) -> int:
+def _carry_out(
+    suite: Suite,
+    work: SuiteWork,
+    dispatcher: Dispatcher,
+    track: TensorBoard | None,
+    *,
+    quiet: bool,
+) -> int:
     from ..interruption import Stopped
     from .progress import Display
 
     started = time.monotonic()
-    count = len(work.ended) + len(work.rest)
     try:
         with Display(work.rest, quiet=quiet) as display:
-            listeners: list[Display | TensorBoard] = [display]
-            listeners += [work.track] if work.track else []
-
-            def listen(event: Event) -> None:
-                for listener in listeners:
-                    listener.listen(event)
-
+            listeners: list[Listener] = [display, *([track] if track else [])]
             try:
-                for done in dispatcher.map(work.rest, listen):
-                    work.ended.append(done)
-                    for listener in listeners:
-                        listener.finish(done)
+                work.carry_out(dispatcher, listeners)
             finally:
-                if work.track:
-                    work.track.close()
-        lost_floor = _write_floors(work)
+                if track:
+                    track.close()
+        lost = _lost_references(work)
     except Stopped:
         raise RunFailed(
-            f"Stopped. {len(work.ended)} of {count} runs are whole; "
+            f"Stopped. {len(work.ended)} of {work.count} runs are whole; "
             "the same command goes on from here."
         ) from None
-    code = _conclude(work.suite, work.ended, time.monotonic() - started)
-    if lost_floor:
-        raise RunFailed(lost_floor)
+    code = _conclude(suite, work.ended, time.monotonic() - started)
+    if lost:
+        raise lost
     return code
 
 
-def _tell_doubts(known: KnownRows) -> None:
-    doubts = Counter(known.doubts.values())
-    for reason, count in doubts.items():
+def _lost_references(work: SuiteWork) -> RunFailed | None:
+    """Scores the references; returns what went wrong, which is told after the runs."""
+    try:
+        work.score_references()
+    except RunFailed as error:
+        return error
+    return None
+
+
+def _tell_doubts(found: Mapping[str, str]) -> None:
+    for reason, count in Counter(found.values()).items():
         sys.stderr.write(
             f"aebench: {count} runs without a directory have rows, but are not known by them and "
             f"are trained again. {one_line(reason)}\n"
@@ -228,17 +218,6 @@ def _tell_notes(suite: Suite) -> None:
     for name, split in dict.fromkeys((c.dataset, c.split) for c in suite.configs):
         if note := dataset(name, split).note:
             sys.stderr.write(f"aebench: {name}: {note}.\n")
-
-
-def _write_floors(work: Work) -> str:
-    """Writes the scores of real images; returns what went wrong, if anything did."""
-    from ..runs.floor import write_floors
-
-    try:
-        write_floors(work.everything, work.known)
-    except OSError as error:
-        return f"floor of the scores: {error.strerror or error}: '{error.filename}'."
-    return ""
 
 
 def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:

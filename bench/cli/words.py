@@ -1,4 +1,4 @@
-"""The words that `aebench run` and `aebench tune` have in common."""
+"""The words that several sub-commands have in common, most of them `run` and `tune`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ..errors import RunFailed, UserError, one_line
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
+    from ..runs.plugins import Plugin
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def add_common_words(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +25,35 @@ def add_common_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
     parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_plugin_word(parser)
+
+
+def add_plugin_word(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names a Python file of the user's own."""
+    parser.add_argument(
+        "--plugin",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file that registers an objective, a metric or the like (docs/extending.md)",
+    )
+
+
+def plugins_of(args: argparse.Namespace) -> tuple[Plugin, ...]:
+    """Loads the files that ``--plugin`` names.
+
+    Raises:
+        UserError: One cannot be used.
+    """
+    if not args.plugin:
+        return ()
+    from ..runs.plugins import load_plugins
+
+    return load_plugins(args.plugin)
 
 
 def until_stopped(work: Callable[[], int], first: str) -> int:
@@ -107,10 +136,12 @@ def chosen_device(wanted: str) -> str:
     """Returns ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: There is no GPU where one was asked for.
+        UserError: There is no GPU where one was asked for, or it is another word.
     """
     import torch
 
+    if wanted not in DEVICES:
+        raise UserError(f"'device' is '{wanted}'; expected one of: {', '.join(DEVICES)}.")
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

@@ -165,13 +165,18 @@ def detectable_from_best(candidates: Mapping[str, Seeds], better: str) -> float 
     return smallest_detectable(error, len(shared), LEVEL / len(spreads))
 
 
-def rank_intervals(
+def ahead_of(
     candidates: Mapping[str, Seeds], better: str, bounds: Collection[str] = ()
-) -> dict[str, tuple[int, int]]:
-    """Returns for each candidate the ranks that it may hold, from 1.
+) -> dict[str, set[str]]:
+    """Returns for each candidate those that are ahead of it.
 
     A candidate is ahead of another only where the paired test over at least five shared seeds,
     Holm-corrected over all pairs, separates them and the other's value is not a mere bound.
+
+    Args:
+        candidates: For each name its value for each seed; those without any are left out.
+        better: ``higher`` or ``lower``.
+        bounds: Names whose values are only bounds that the truth may be better than.
     """
     names = [name for name in candidates if candidates[name]]
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -186,8 +191,38 @@ def rank_intervals(
             winner, loser = (a, b) if a_leads else (b, a)
             if loser not in bounds:
                 ahead[loser].add(winner)
+    return ahead
+
+
+def rank_intervals(ahead: Mapping[str, Collection[str]]) -> dict[str, tuple[int, int]]:
+    """Returns for each candidate the ranks that it may hold, from 1, by who is ahead of whom.
+
+    Example:
+        >>> rank_intervals({"a": [], "b": ["a"], "c": []})
+        {'a': (1, 2), 'b': (2, 3), 'c': (1, 3)}
+    """
     behind = Counter(winner for winners in ahead.values() for winner in winners)
-    return {name: (1 + len(ahead[name]), len(names) - behind[name]) for name in names}
+    return {name: (1 + len(ahead[name]), len(ahead) - behind[name]) for name in ahead}
+
+
+def unseparated_groups(names: Iterable[str], ahead: Mapping[str, Collection[str]]) -> list[int]:
+    """Returns for each name the group of neighbours that it is in, from 0: none of them is ahead.
+
+    Args:
+        names: Names in the order of a list.
+        ahead: For each those that are ahead of it, nothing where that is not known.
+
+    Example:
+        >>> unseparated_groups(["a", "b", "c"], {"a": [], "b": [], "c": ["b"]})
+        [0, 0, 1]
+    """
+    groups: list[int] = []
+    own: list[str] = []
+    for name in names:
+        apart = any(a in ahead.get(name, ()) or name in ahead.get(a, ()) for a in own)
+        own = [name] if apart else [*own, name]
+        groups.append((groups[-1] + apart) if groups else 0)
+    return groups
 
 
 def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float, float] | None:

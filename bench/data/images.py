@@ -100,7 +100,19 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         UserError: The file holds several arrays, or one that is neither images nor features.
     """
-    array = _one_array(read_arrays(path), path)
+    return given_items(_one_array(read_arrays(path), path), path)
+
+
+def given_items(array: np.ndarray, path: object) -> np.ndarray:
+    """Returns images as uint8 (N, C, H, W), floats rounded to nearest; or features as they are.
+
+    Args:
+        array: Images or features in the forms that `read_set` takes.
+        path: What an error calls them.
+
+    Raises:
+        UserError: The array is neither images nor features.
+    """
     if array.ndim == 2 and array.dtype.kind == "f":
         return array
     if array.ndim not in (3, 4):

@@ -48,24 +48,26 @@ class Arrays(Source):
         """Returns the arrays of the file."""
         if self._path is None:
             raise UserError("'npz:PATH' needs a path, such as npz:images.npz.")
-        arrays = read_arrays(self._path)
-        content = self._split(arrays, str(self._path))
-        self.alpha = alpha_for(content)
-        self.default_space = "real" if content.train.images.dtype.kind == "f" else "unit"
-        return content
+        return self._divided(read_arrays(self._path), str(self._path))
 
     def where(self) -> str:
         """Returns the file."""
         return str(self._path)
 
+    def _divided(self, arrays: dict[str, np.ndarray], origin: str) -> Content:
+        content = self._split(arrays, origin)
+        self.alpha = alpha_for(content)
+        self.default_space = "real" if content.train.images.dtype.kind == "f" else "unit"
+        return content
+
     def _split(self, arrays: dict[str, np.ndarray], origin: str) -> Content:
         arrays = _renamed(arrays)
         if arrays.keys() == {"images", "labels"}:
             labels = _labels(arrays, "labels", len(arrays["images"]), origin)
-            return from_one(_images(arrays["images"], origin), origin, labels)
+            return from_one(stored_images(arrays["images"], origin), origin, labels)
         if len(arrays) == 1:
             (array,) = arrays.values()
-            return from_one(_images(array, origin), origin)
+            return from_one(stored_images(array, origin), origin)
         if not {"train", "test"} <= set(arrays):
             raise UserError(
                 f"{origin} holds {', '.join(sorted(arrays)) or 'nothing'}; expected one array, "
@@ -79,13 +81,31 @@ class Arrays(Source):
             )
         given = {
             part: Part(
-                _images(arrays[part], f"{origin}: '{part}'"),
+                stored_images(arrays[part], f"{origin}: '{part}'"),
                 _labels(arrays, f"{part}_labels", len(arrays[part]), origin),
             )
             for part in PARTS
             if part in arrays
         }
         return from_parts(given, origin)
+
+
+class GivenArrays(Arrays):
+    """Arrays that are in memory already, with the names and forms of those in a file."""
+
+    name = "arrays"
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        self._arrays = arrays
+
+    def read(self) -> Content:
+        """Returns the arrays."""
+        return self._divided(self._arrays, self.name)
+
+    def where(self) -> str:
+        """Returns the place in words."""
+        return "in memory"
 
 
 def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -98,7 +118,12 @@ def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _images(array: np.ndarray, origin: str) -> np.ndarray:
+def stored_images(array: np.ndarray, origin: str) -> np.ndarray:
+    """Returns images as uint8 (N, C, H, W), floats rounded; or vectors as float32 (N, 1, 1, D).
+
+    Raises:
+        UserError: They are neither, or a value cannot be used.
+    """
     return to_images(to_bytes(array, origin) if array.ndim in (3, 4) else array, origin)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...metrics.frechet import SINGULAR, frechet_distance_from_moments, moments
 from ...metrics.registry import Metric
-from ..data.images import read_set
+from ..data.images import GivenSet, read_set
 from ..data.stored_moments import StoredMoments
 from ..errors import UserError
 from .metric_lookup import Score, find_metric, metrics, not_applicable
@@ -24,7 +24,7 @@ NO_COUNT = "of how many real images the moments are is not known, so no error is
 def evaluate_moments(
     real: Path,
     stored: StoredMoments,
-    generated: Path,
+    generated: Path | GivenSet,
     *,
     names: list[str],
     features: str | None = None,
@@ -37,7 +37,8 @@ def evaluate_moments(
     Args:
         real: The file of the moments.
         stored: The moments.
-        generated: Folder or array file of the generated images, or of their features.
+        generated: Folder or array file of the generated images, or of their features; or what
+            was read.
         names: Metrics; none for all that take two sets, of which the others do not apply.
         features: Name of the extractor of both; needed unless features are given.
         weights: Weights file of the extractor, instead of the usual places.
@@ -52,7 +53,7 @@ def evaluate_moments(
     """
     if others := [name for name in names if name != FRECHET]:
         raise UserError(f"Metric '{others[0]}': {NO_IMAGES}.")
-    given = read_set(generated)
+    given = read_set(generated) if isinstance(generated, Path) else generated
     items = in_order("generated", given.items)
     if features is None and items.ndim == 4:
         raise UserError(
@@ -60,7 +61,7 @@ def evaluate_moments(
             "name their extractor with '--features'."
         )
     sets = {"generated": items}
-    found, how, published = features_of(sets, generated, features, weights, device, download)
+    found, how, published = features_of(sets, given.path, features, weights, device, download)
     scores = [_distance(find_metric(FRECHET), stored, found["generated"], real)]
     if not names:
         both = [m for m in metrics().values() if set(m.needs) == {"real", "generated"}]

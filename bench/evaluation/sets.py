@@ -25,8 +25,8 @@ PAIRED = {"images", "reconstructions"}
 
 
 def evaluate(
-    real: Path,
-    generated: Path,
+    real: Path | GivenSet,
+    generated: Path | GivenSet,
     *,
     names: list[str],
     features: str | None = None,
@@ -36,10 +36,10 @@ def evaluate(
     seed: int = 0,
     floor: bool = False,
 ) -> dict[str, Any]:
-    """Scores the images of one path against those of another.
+    """Scores the images of one set against those of another.
 
     Args:
-        real: Folder or array file of the real images, or of their features.
+        real: Folder or array file of the real images, or of their features; or what was read.
         generated: The same of the generated images.
         names: Metrics; none for all that apply.
         features: Name of the extractor; none for the default.
@@ -57,7 +57,9 @@ def evaluate(
     """
     from ..data.images import read_set
 
-    given = {"real": read_set(real), "generated": read_set(generated)}
+    asked = {"real": real, "generated": generated}
+    given = {n: read_set(one) if isinstance(one, Path) else one for n, one in asked.items()}
+    paths = {name: found.path for name, found in given.items()}
     check_pair(given)
     pairs, conditions = make_pairs(given, names)
     notes = {name: found.note for name, found in given.items()}
@@ -65,13 +67,13 @@ def evaluate(
     sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
     if features is None and sets["real"].ndim == 4:
         features = DEFAULT_FEATURES
-    outputs, how, published = features_of(sets, real, features, weights, device, download)
+    outputs, how, published = features_of(sets, paths["real"], features, weights, device, download)
     outputs, conditions = outputs | pairs, conditions | how
     scores = score(outputs, names, seed)
     conditions |= floor_of(outputs, names, seed) if floor else {}
     return {
-        "real": describe(real, sets["real"], notes["real"]),
-        "generated": describe(generated, sets["generated"], notes["generated"]),
+        "real": describe(paths["real"], sets["real"], notes["real"]),
+        "generated": describe(paths["generated"], sets["generated"], notes["generated"]),
         **conditions,
         "seed": seed,
         "scores": [{**asdict(s), "label": label(s.metric, published)} for s in scores],
@@ -149,11 +151,12 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     """Returns the extractor with its weights found.
 
     Raises:
-        UserError: No such extractor, its weights are missing, or there is no GPU.
+        UserError: No such extractor, its weights or libraries are missing, or there is no GPU.
     """
     import torch
 
     from ...metrics.extractor import MissingWeights, UnknownExtractor, build_extractor
+    from .libraries import check_libraries
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("'--device' is cuda, but torch sees no GPU; expected cpu or auto.")
@@ -164,6 +167,7 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
         _ = extractor.identity
     except (MissingWeights, UnknownExtractor, OSError) as error:
         raise UserError(str(error)) from None
+    check_libraries(extractor)
     return extractor
 
 

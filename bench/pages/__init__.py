@@ -1,1 +1,1 @@
-"""Pages in words: what the rows of a results folder say, and the leaderboard."""
+"""Pages in words: what the rows of a results folder say."""

@@ -12,6 +12,7 @@ from ..comparison.columns import method_labels, without_floor
 from ..comparison.costs import on_one_device
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.lost import SCORE
+from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
@@ -90,7 +91,7 @@ def render_card(directory: Path, rows: Rows, files: RunFiles | None = None) -> s
     links = [f"[{markdown_text(p.stem)}](../plots/{p.name})" for p in sheets]
     parts = [
         f"# {markdown_text(heading)}",
-        _facts("Model", _model(first, settings)),
+        _facts("Model", model_facts(first, settings)),
         _facts("Training", _training(rows, settings)),
         _runs_table(files, rows).as_markdown(),
         f"Picture sheets of the suite: {' · '.join(links)}" if links else "",
@@ -101,7 +102,13 @@ def render_card(directory: Path, rows: Rows, files: RunFiles | None = None) -> s
     return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
-def _model(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[str, object]:
+def model_facts(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[str, object]:
+    """Returns what a model is, by the names that a card shows.
+
+    Args:
+        first: One of its rows.
+        settings: What is on record of one of its trainings, empty where nothing is.
+    """
     used = settings.get("hyperparameters") or variant_text(first["variant"])
     return {
         "objective": first["objective"],
@@ -117,9 +124,7 @@ def _model(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[str, o
 
 
 def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
-    config = settings.get("config")
-    training = config.get("training") if isinstance(config, dict) else None
-    known = dict(training) if isinstance(training, dict) else {}
+    known = training_settings(settings)
     runs = rows.drop_duplicates("run")
     known |= {"steps taken": _listed(runs["steps"]), "selection": _listed(rows["selection"])}
     seconds = compute_seconds(scores_in(on_one_device(rows)))
@@ -127,6 +132,13 @@ def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     known["wall seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
     known["device"] = _listed(runs["device"])
     return {name.replace("_", " "): value for name, value in known.items()}
+
+
+def training_settings(settings: Mapping[str, Any]) -> dict[str, object]:
+    """Returns the settings of a training that are on record, empty where none are."""
+    config = settings.get("config")
+    training = config.get("training") if isinstance(config, dict) else None
+    return dict(training) if isinstance(training, dict) else {}
 
 
 def _runs_table(files: RunFiles, rows: Rows) -> Table:
@@ -157,8 +169,9 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
         half = NORMAL_95 * float(errors.iloc[0])
     bounds = "-"
     if half is not None and cell.value is not None:
-        ends = cell.value - half, cell.value + half
-        bounds = " to ".join(format_number(end, like=cell.value) for end in ends)
+        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        ends = interval_within(cell.value, half, limits)
+        bounds = " to ".join(format_number(e, like=cell.value, error=half) for e in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
     start = (first["metric"], _of(first), cell, bounds)
     return (*start, first["better"], first["unit"], kind, _identity(first))

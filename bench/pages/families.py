@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -45,6 +47,12 @@ def headline_of(rows: Rows) -> list[Table]:
     # References have no latent size; of a suite of several sizes the study's alone is shown.
     size = rows["latent_dim"].isin({0, int(runs["latent_dim"].iloc[0])})
     return list(headline_tables(rows[same & size].reset_index(drop=True)))
+
+
+def study_folder(study: Study, found: Mapping[Path, Rows]) -> Path:
+    """Returns which of several folders has most runs of a study."""
+    runs = set(without_floor(study.published)["run"])
+    return max(found, key=lambda directory: len(runs & set(found[directory]["run"])))
 
 
 def largest_study(rows: Rows) -> Study | None:

@@ -62,6 +62,41 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
     return f"**What we found.** {text}\n\n{HOW_TO_READ}" if text else ""
 
 
+def short_text(rows: Rows) -> str:
+    """Returns what the rows found in two sentences for a reader who is new to the field.
+
+    Empty where the rows compare no families. The second sentence is there from two seeds on.
+    """
+    study = largest_study(rows)
+    scores = main_scores(with_places(study.published)) if study else None
+    if study is None or scores is None:
+        return ""
+    sentences = []
+    surely, found = _improved(scores)
+    if found:
+        sentences.append(
+            f"Sampled from a mixture of ten Gaussians fitted to their codes, {surely} of "
+            f"{len(found)} models surely make better images than from their own density."
+        )
+    if edge := _edge(scores):
+        sentences.append(_edge_in_words(edge))
+    return _shortened(" ".join(sentences), study.published)
+
+
+def _edge_in_words(edge: Effect) -> str:
+    best, _, rival = edge.comparison.partition(OVER)
+    low, high = _interval(edge)
+    decimals = _decimals((high - low) / 2)
+    if edge.value < 0:
+        low, high = -high, -low
+    undecided = ", which is not told from no difference" if low <= 0 <= high else ""
+    return (
+        f"The best regularised autoencoder, {best}, {'trails' if edge.value < 0 else 'leads'} its "
+        f"closest rival, {rival}, by {_number(abs(edge.value), decimals)} in FD (95 % interval "
+        f"{_ends(low, high, decimals)}, {len(edge.differences)} seeds){undecided}."
+    )
+
+
 def _shortened(text: str, rows: Rows) -> str:
     """Returns text without the space of models whose objective has but one."""
     placed = without_floor(with_places(rows))
@@ -92,14 +127,18 @@ def _edges(study: Study) -> Iterator[str]:
 def _mixtures(study: Study) -> Iterator[str]:
     """What the mixture gives each model."""
     scores = main_scores(with_places(study.published))
-    found = [e for e in mixture_effects(scores) if e.interval] if scores else []
-    if not found:
-        return
-    surely = sum(effect.interval is not None and effect.interval[0] > 0 for effect in found)
-    yield (
-        f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} models; "
-        f"gains run from {_range(found)}."
-    )
+    surely, found = _improved(scores) if scores else (0, [])
+    if found:
+        yield (
+            f"A mixture of ten Gaussians surely improves samples of {surely} of {len(found)} "
+            f"models; gains run from {_range(found)}."
+        )
+
+
+def _improved(scores: Scores) -> tuple[int, list[Effect]]:
+    """Returns how many models the mixture surely improves, and what it gives each."""
+    found = [effect for effect in mixture_effects(scores) if effect.interval]
+    return sum(e.interval is not None and e.interval[0] > 0 for e in found), found
 
 
 def _gains(flows: Sequence[Effect]) -> Iterator[str]:
@@ -202,19 +241,28 @@ def _told(effect: Effect, seeds: int, of: str = "") -> str:
         seeds: How many seeds the reader takes it to have; another count is named.
         of: What the interval is, where it is the first.
     """
-    from scipy.special import stdtrit
-
     count = len(effect.differences)
-    level = LEVEL / effect.candidates
-    half = float(stdtrit(count - 1, 1 - level / 2)) * effect.error
-    low, high = effect.value - half, effect.value + half
-    decimals = _decimals(half)
+    low, high = _interval(effect)
+    decimals = _decimals((high - low) / 2)
     within = [f"{of}{_ends(low, high, decimals)}"]
     within += [f"{count} seeds"] if count != seeds else []
-    could = smallest_detectable(effect.error, count, level) if low <= 0 <= high else None
+    could = (
+        smallest_detectable(effect.error, count, LEVEL / effect.candidates)
+        if low <= 0 <= high
+        else None
+    )
     within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
     text = _number(effect.value, decimals)
     return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
+
+
+def _interval(effect: Effect) -> tuple[float, float]:
+    """Returns an effect's 95 % interval, which allows for the choice among candidates."""
+    from scipy.special import stdtrit
+
+    level = LEVEL / effect.candidates
+    half = float(stdtrit(len(effect.differences) - 1, 1 - level / 2)) * effect.error
+    return effect.value - half, effect.value + half
 
 
 def _gained(effect: Effect) -> str:

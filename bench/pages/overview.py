@@ -16,7 +16,7 @@ from ..records.results import Rows, joined, read_results
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings, seeds_range
 from .effects import claim_verdict
-from .families import headline_of, largest_study
+from .families import headline_of, largest_study, study_folder
 from .found import found_paragraph
 from .protocol import training_text
 from .report import FIRST
@@ -81,8 +81,7 @@ def _opening(found: Mapping[Path, Rows], out: Path) -> list[str]:
     study = largest_study(rows)
     if study is None:
         return []
-    runs = set(without_floor(study.published)["run"])
-    folder = max(found, key=lambda directory: len(runs & set(found[directory]["run"])))
+    folder = study_folder(study, found)
     pictures = [folder / "plots" / f"{name}.png" for name in FIRST]
     parts = [found_paragraph(rows, arrays)]
     parts += [table.as_markdown().rstrip() for table in headline_of(rows)]

@@ -28,12 +28,14 @@ def training_code(*parts: object) -> str:
     """Returns the digest of the code that trains objects: their classes and all of ``training``.
 
     Args:
-        parts: The objective, its backbone and its space.
+        parts: The objective, its backbone and its space. One that was given names the module
+            that made it as its ``origin``, which counts too.
     """
     folder = importlib.import_module(TRAINING).__path__
     own = [f"{TRAINING}.{module.name}" for module in pkgutil.iter_modules(folder)]
     classes = [kind.__module__ for part in parts for kind in type(part).__mro__]
     roots = [*own, f"{MODELS}.building", *classes]
+    roots += [origin for part in parts if (origin := getattr(part, "origin", ""))]
     return SCHEME + code_digest(roots, (TRAINING, MODELS, METRICS))
 
 

@@ -8,17 +8,22 @@ from pathlib import Path
 from ...metrics.extractor import build_extractor
 from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
+from ...models.densities.gaussian import FullGaussian
+from ...models.densities.gmm import GaussianMixtureDensity
 from ...models.sequences.forms import form
-from ..data.dataset import find_source
+from ..data.dataset import Dataset, find_source
 from ..errors import UserError
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
+from ..evaluation.libraries import check_libraries
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
-from ..suites.config import Config
+from ..suites.config import Config, Evaluation
 from .request import Request, Today
 from .runner import Run, dataset
+
+MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
 
 
 def check_suite(configs: Sequence[Config]) -> list[Today]:
@@ -42,24 +47,9 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
         if dataset(config.dataset, config.split).default_space == "unit"
     }
     for evaluation in {config.evaluation for config in configs}:
-        if evaluation.interpolation not in KINDS:
-            raise UserError(
-                f"'evaluation.interpolation' is '{evaluation.interpolation}'; "
-                f"expected one of: {', '.join(KINDS)}."
-            )
-        for name in evaluation.metrics:
-            find_named_metric(name)
-        try:
-            for name in evaluation.densities:
-                build_density(name)
-            for name in evaluation.features:
-                extractor = build_extractor(name)
-                if evaluation in pictured:  # Vectors and texts need no extractor's weights.
-                    _ = extractor.identity
-        except (ValueError, OSError) as error:
-            raise UserError(str(error)) from error
+        check_evaluation(evaluation, pictured=evaluation in pictured)
     for config in configs:
-        _check_densities(config)
+        check_densities(config, dataset(config.dataset, config.split))
         _check_texts(config)
     for name in sorted(
         {config.dataset for config in configs if asks_for_texts(config.evaluation)}
@@ -67,6 +57,36 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
         if ":" in name:  # A user's own: rdkit may reject a molecule, which then has no score.
             find_source(name).check()
     return [built[_model(config)] for config in configs]
+
+
+def check_evaluation(evaluation: Evaluation, *, pictured: bool) -> None:
+    """Checks the names that an evaluation asks for, and an extractor's weights and libraries.
+
+    Args:
+        evaluation: The settings.
+        pictured: Whether it is of pictures: vectors and texts need no extractor's weights.
+
+    Raises:
+        UserError: A name cannot be used, or weights are missing.
+        UnknownName: A metric is not registered.
+    """
+    if evaluation.interpolation not in KINDS:
+        raise UserError(
+            f"'evaluation.interpolation' is '{evaluation.interpolation}'; "
+            f"expected one of: {', '.join(KINDS)}."
+        )
+    for name in evaluation.metrics:
+        find_named_metric(name)
+    try:
+        for name in evaluation.densities:
+            build_density(name)
+        for name in evaluation.features:
+            extractor = build_extractor(name)
+            if pictured:
+                _ = extractor.identity
+                check_libraries(extractor)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
 
 
 def _model(config: Config) -> tuple[object, ...]:
@@ -77,15 +97,28 @@ def _model(config: Config) -> tuple[object, ...]:
     )
 
 
-def _check_densities(config: Config) -> None:
-    there = len(dataset(config.dataset, config.split).train)
+def check_densities(config: Config, data: Dataset) -> None:
+    """Checks that there are training images enough for a run's densities.
+
+    Raises:
+        UserError: There are not.
+    """
+    there = len(data.train)
     images = min(config.training.train_images or there, there)
     for name in config.evaluation.densities:
-        least = build_density(name).least_codes
-        if images < least:
+        density = build_density(name)
+        full = isinstance(density, FullGaussian | GaussianMixtureDensity)
+        size = getattr(density, "components", 1) * config.latent_dim**2 * 8
+        if full and size > MOST_COVARIANCE:
+            raise UserError(
+                f"Run '{config.label}': 'evaluation.densities' has '{name}', whose covariances of "
+                f"{config.latent_dim} values take {size / 2**30:.1f} GiB; expected one such as "
+                "'low-rank-64' or 'low-rank-64-gmm-10'."
+            )
+        if images < density.least_codes:
             raise UserError(
                 f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
-                f"least {least} training images; there are {images}."
+                f"least {density.least_codes} training images; there are {images}."
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...models.backbones.backbone import count_parameters
+from ...models.backbones.pretrained import PretrainedBackbone
 from ..files.storage import canonical_json
 from ..records.provenance import now
 from ..records.recipe import Settings, recipe_of, recipe_settings
@@ -56,7 +57,7 @@ def base_columns(
         "variant": variant(config),
         "latent_dim": config.latent_dim,
         "seed": config.seed,
-        "selection": config.training.selection,
+        "selection": "as given" if config.is_given else config.training.selection,
         "parameters_backbone": shared,
         "parameters_outside": total - shared,
         "steps": training.steps,
@@ -70,13 +71,18 @@ def base_columns(
 
 def run_settings(config: Config, data: Dataset, objective: Objective) -> Settings:
     """Returns the settings of a run that its recipe is the digest of."""
-    return recipe_settings(
+    settings = recipe_settings(
         config.training_record(),
         config.evaluation.record(),
         space=objective.space.name,
         split=data.split,
         data=data.digest,
     )
+    if isinstance(objective.backbone, PretrainedBackbone):
+        # A name says where it lies on one machine, not what it is.
+        settings["backbone_hash"] = objective.backbone.structure_hash()
+        settings["input_range"] = objective.backbone.input_range
+    return settings
 
 
 def variant(config: Config) -> str:

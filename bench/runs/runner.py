@@ -7,7 +7,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ...models.backbones.pretrained import PretrainedBackbone, pretrained_backbone
 from ...models.building import build
+from ...models.objectives.objective import OBJECTIVES
 from ..data.dataset import Dataset, load_dataset
 from ..errors import RunFailed, UserError
 from ..evaluation.artefacts import has_artefacts, load_densities, save_artefacts
@@ -29,6 +31,7 @@ from ..training.engine import driven
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
+from .constructors import check_built, lacking
 from .directory import RunDirectory, TrainingRecord
 from .request import Outcome as Outcome
 from .request import Request as Request
@@ -45,14 +48,18 @@ if TYPE_CHECKING:
 class Run:
     """A run with its data and its objective at hand.
 
+    Args:
+        request: What is asked for.
+        data: The data; those that the config names where they are not given.
+
     Raises:
         UserError: A name, a size or a file that the config asks for cannot be used.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, data: Dataset | None = None) -> None:
         self.request, self.config = request, request.config
         self.directory = RunDirectory(request.folder)
-        self.data = dataset(self.config.dataset, self.config.split)
+        self.data = data or dataset(self.config.dataset, self.config.split)
         try:
             self.objective = _build(self.config, self.data)
         except (ValueError, TypeError) as error:
@@ -93,6 +100,8 @@ class Run:
         outcome: Outcome = "trained"
         if training is not None:
             outcome = self._standing(training)
+        if self.config.is_given and (training is None or outcome != "complete"):
+            training, outcome = self._take_as_given(), "complete"
         if training is None or (outcome != "complete" and self.request.rerun_stale):
             stage("training")
             weights, training = self._train(watch)
@@ -151,19 +160,34 @@ class Run:
         self.directory.save_training(weights, training)
         return {k: v.cpu() for k, v in weights.items()}, training
 
+    def _take_as_given(self) -> TrainingRecord:
+        """Records a training of no steps; the weights stay where they are."""
+        self.directory.describe(self._description())
+        training = TrainingRecord(
+            diverged="",
+            training_code=self.training_code,
+            data=self.data.digest,
+            structure=self.structure,
+            steps=0,
+            seconds=0.0,
+            compute_seconds=0.0,
+            device=device_name(self.request.device),
+            commit=commit(),
+            versions=versions(),
+        )
+        self.directory.save_training({}, training)
+        return training
+
     def _evaluate(
         self, weights: dict[str, Tensor], training: TrainingRecord, report: Callable[[str], None]
     ) -> bool:
         """Writes the rows; returns whether anything was computed."""
-        try:
-            self.objective.load_state_dict(weights)
-        except RuntimeError as error:
-            raise RunFailed(
-                f"The weights in {self.directory.checkpoint} do not fit the objective as it is "
-                "now; --rerun-stale trains it again."
-            ) from error
+        digest = f"{training.structure} {training.training_code}"
+        if not self.config.is_given:
+            self._load(weights)
+            digest = weights_digest(weights)
         settings, folder = self.config.evaluation, self.directory.path
-        identity = evaluation_identity(settings, self.data.digest, weights_digest(weights))
+        identity = evaluation_identity(settings, self.data.digest, digest)
         known = EvaluationRecord(folder / "evaluation.json", identity)
         base = base_columns(self.config, self.data, self.objective, training)
         evaluator = self._evaluator(load_densities(folder, identity), base, known)
@@ -177,6 +201,15 @@ class Run:
         save_artefacts(folder, outputs, identity, evaluator.arrays())
         self.directory.write_rows(rows, self.settings, self._origin(training, identity))
         return True
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        try:
+            self.objective.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RunFailed(
+                f"The weights in {self.directory.checkpoint} do not fit the objective as it is "
+                "now; --rerun-stale trains it again."
+            ) from error
 
     def _evaluator(
         self, fitted: dict[str, Density], base: Mapping[str, Any], known: EvaluationRecord
@@ -239,11 +272,20 @@ def _build(config: Config, data: Dataset) -> Objective:
     """Returns the objective of a run.
 
     Raises:
-        ValueError: A size or an option does not fit, or there are too few images for a batch.
+        UnknownName: A name is not registered.
+        ValueError: A size, an option or the objective's constructor does not fit, or there are
+            too few images for a batch.
     """
+    if told := lacking(OBJECTIVES.get(config.objective)):
+        raise ValueError(told)
+    config.check_given()
+    backbone: str | PretrainedBackbone = config.backbone
+    if config.is_given:
+        sizes = (data.image_shape, config.latent_dim)
+        backbone = pretrained_backbone(config.backbone, *sizes, config.backbone_options)
     objective = build(
         config.objective,
-        backbone=config.backbone,
+        backbone=backbone,
         image_shape=data.image_shape,
         latent_dim=config.latent_dim,
         seed=config.seed,
@@ -254,6 +296,9 @@ def _build(config: Config, data: Dataset) -> Objective:
         backbone_options=config.backbone_options,
         **config.options,
     )
+    check_built(objective)
+    if config.is_given:
+        return objective
     images = min(config.training.train_images or len(data.train), len(data.train))
     check_batch_size(config.training.batch_size, images)
     return objective

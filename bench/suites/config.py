@@ -29,6 +29,7 @@ def _fits_json(options: dict[str, Any]) -> dict[str, Any]:
 
 # What rows and titles say in place of "full" where no paper published a protocol.
 OWN_BUDGET = "own budget"
+PRETRAINED = "pretrained"  # The objective that is not trained.
 Precision = Literal["float32", "tf32", "bfloat16"]
 Options = Annotated[dict[str, Any], AfterValidator(_fits_json)]
 Count = Annotated[int, Field(ge=0)]
@@ -36,6 +37,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 # TOML has no tuples, and a strict tuple takes no list. The items stay strict.
 Names = Annotated[tuple[str, ...], Strict(False)]
@@ -47,7 +49,7 @@ class Training:
     """How one run is trained; the same for every objective of a comparison.
 
     Attributes:
-        steps: Optimiser steps.
+        steps: Optimiser steps; 0 for objective ``pretrained`` and for no other.
         batch_size: Images in a batch; the last, smaller batch of an epoch is left out.
         learning_rate: Adam's initial rate.
         plateau_patience: Validations without improvement after which the rate is halved; 0
@@ -63,7 +65,7 @@ class Training:
         precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16`` (the trunks).
     """
 
-    steps: AtLeastOne = 1000
+    steps: Count = 1000
     batch_size: AtLeastOne = 100
     learning_rate: Positive = 1e-3
     plateau_patience: Count = 5
@@ -122,6 +124,8 @@ class Evaluation:
         second_stage_steps: Upper bound on steps of the second stage; 0 means 100 epochs.
         sheet_images: Images in each part of the picture sheet.
         interpolation: Midpoint between codes: spherical, linear or rescaled.
+        nearest_weight: Of metric ``frechet-nearest``: how far from a code towards the nearest
+            other one, between 0 and 1.
         temperatures: Extra sample sheets at these temperatures.
         optimisation: The search in the latent space, for strings.
     """
@@ -141,14 +145,17 @@ class Evaluation:
     second_stage_steps: Count = 0
     sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
+    nearest_weight: Share = 0.5
     temperatures: Temperatures = ()
     optimisation: Optimisation = field(default_factory=Optimisation)
 
     def record(self) -> dict[str, Any]:
-        """Returns all settings; a search that is not made leaves no trace in records."""
+        """Returns all settings; what came later leaves no trace in records until it is used."""
         record = dataclasses.asdict(self)
         if self.optimisation.trials == 0:
             del record["optimisation"]
+        if self.nearest_weight == Evaluation.nearest_weight:
+            del record["nearest_weight"]
         return record
 
 
@@ -189,7 +196,9 @@ class Config:
         scale: Its scale: smoke, small, medium or full.
         dataset: Name of the data set, as in ``aebench list datasets``. A relative path in it
             starts at the suite's file.
-        backbone: Name of the networks, as in ``aebench list backbones``.
+        backbone: Name of the networks, as in ``aebench list backbones``; ``diffusers:FOLDER`` or
+            ``module:NAME`` for an autoencoder with weights of its own. A relative folder starts
+            at the suite's file.
         objective: Name of the objective, as in ``aebench list objectives``.
         latent_dim: Dimensions of a latent code.
         seed: Seed of weights, batches, noise and evaluation.
@@ -237,6 +246,31 @@ class Config:
         """The 16 hex digits that name the run's directory."""
         text = canonical_json(self.training_record())
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the backbone comes with its weights, so that nothing is trained."""
+        return ":" in self.backbone
+
+    def check_given(self) -> None:
+        """Checks that a backbone with weights, its objective and no training go together.
+
+        Raises:
+            ValueError: They do not; the message says what to write.
+        """
+        steps, given = self.training.steps, self.is_given
+        if given and steps:
+            raise ValueError(
+                f"'training.steps' is {steps} and 'backbone' '{self.backbone}', which comes with "
+                "its weights; expected 0: write steps = 0 under [training]"
+            )
+        if given != (self.objective == PRETRAINED):
+            raise ValueError(
+                f"'objective' is '{self.objective}' and 'backbone' '{self.backbone}'; expected "
+                f"'{PRETRAINED}' with a backbone diffusers:FOLDER or module:NAME and no other"
+            )
+        if not given and not steps:
+            raise ValueError("'training.steps' is 0; expected at least 1")
 
     @property
     def network(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ...models.registry import unknown_name
 from ..errors import UserError
 from .config import OWN_BUDGET, Config, Evaluation, Optimisation, Training, Tuning
 from .schema import FACTORS, SCALES, check, refusal
-from .suite_files import beside, is_file, read_suite_file, sized, suite_folder
+from .suite_files import beside, is_file, read_suite, sized
 from .trials import Trials
 
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
@@ -47,8 +47,9 @@ class Suite:
 
 
 def load_suite(
-    suite: str,
+    suite: str | Mapping[str, Any],
     *,
+    name: str = "",
     settings: Values | None = None,
     only: dict[str, str] | None = None,
     seeds: list[int] | None = None,
@@ -56,7 +57,8 @@ def load_suite(
     """Reads a suite and expands it into runs.
 
     Args:
-        suite: Name of a packaged suite or path of a TOML file.
+        suite: Name of a packaged suite, path of a TOML file, or a dictionary of its keys.
+        name: Name of a dictionary.
         settings: Values from the command line by dotted key, such as ``training.steps``.
         only: Patterns by factor; a run is kept if all match. A name without wildcards that the
             suite does not list is run under the settings of the suite's first block.
@@ -65,11 +67,11 @@ def load_suite(
     Raises:
         UserError: A key is unknown, a value has the wrong type, or nothing is left to run.
     """
-    name, content = read_suite_file(suite)
-    source = f"Suite '{suite}'"
+    found = read_suite(suite, name)
+    content, source = found.content, found.source
     check(content, source)
-    if is_file(suite):
-        content = beside(content, suite_folder(suite))
+    if isinstance(suite, str) and is_file(suite):
+        content = beside(content, found.folder)
     given = dict(settings or {})
     if given.get("scale") == OWN_BUDGET and content.get("budget"):
         given["scale"] = "full"
@@ -91,12 +93,17 @@ def load_suite(
     if "runs" in preset:
         under, over = _merged(under, preset), _merged(chosen, seed)
         listed, key = preset["runs"], f"scales.{scale}.runs"
-    expansion = _Expansion(source, key, name, scale, under, over, own_budget)
+    expansion = _Expansion(source, key, found.name, scale, under, over, own_budget)
     for blocks in (listed, [_adopted(listed[0], only)]):
         configs = [config for config in expansion.of(blocks) if _matches(config, only)]
         if configs:
-            tuned = _tuned(configs, suite_folder(suite))
-            return Suite(name, scale, _unique(tuned, source), own_budget)
+            for config in configs:
+                try:
+                    config.check_given()
+                except ValueError as error:
+                    raise UserError(f"{source}: {error}.") from error
+            tuned = _tuned(configs, found.folder)
+            return Suite(found.name, scale, _unique(tuned, source), own_budget)
     patterns = ", ".join(f"{k}={v}" for k, v in only.items())
     raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
 
@@ -155,7 +162,8 @@ class _Expansion:
                 scale=self.scale,
                 own_budget=self.own_budget,
                 options=options,
-                backbone_options=narrow | settings.get("backbone_options", {}),
+                backbone_options=({} if ":" in values["backbone"] else narrow)
+                | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
                 tuning=tuning,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from ..errors import UserError
 
 TOML = ".toml"
 NAME = re.compile(r"\w[\w.-]*")
+PLACED = frozenset({"dataset", "backbone"})
 
 
 def suite_names() -> list[str]:
@@ -38,23 +41,26 @@ def is_file(suite: str) -> bool:
 
 
 def beside(content: Any, folder: Path) -> Any:  # noqa: ANN401
-    """Returns a suite's content with relative paths of data sets taken from its own folder."""
+    """Returns a suite's content with relative paths in it taken from its own folder.
+
+    These are data sets such as ``folder:PATH`` and backbones ``diffusers:FOLDER``.
+    """
     if isinstance(content, list):
         return [beside(part, folder) for part in content]
     if not isinstance(content, dict):
         return content
     found = {key: beside(value, folder) for key, value in content.items()}
-    if "dataset" in found:
-        names = found["dataset"]
+    for key in PLACED & found.keys():
+        names = found[key]
         one = isinstance(names, str)
         placed = [_placed(name, folder) for name in ([names] if one else names)]
-        found["dataset"] = placed[0] if one else placed
+        found[key] = placed[0] if one else placed
     return found
 
 
-def _placed(dataset: str, folder: Path) -> str:
-    scheme, colon, path = dataset.partition(":")
-    return f"{scheme}:{folder / path}" if colon and path else dataset
+def _placed(name: str, folder: Path) -> str:
+    scheme, colon, path = name.partition(":")
+    return f"{scheme}:{folder / path}" if colon and path and scheme != "module" else name
 
 
 def sized(dataset: str, size: int, source: str) -> str:
@@ -71,6 +77,46 @@ def sized(dataset: str, size: int, source: str) -> str:
             "whose images alone are resized."
         )
     return f"{dataset}@{size}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A suite as it was given, not yet checked.
+
+    Attributes:
+        name: What its results are called by.
+        content: Its keys.
+        source: What an error calls it.
+        folder: Where the files lie that it names by relative paths.
+    """
+
+    name: str
+    content: dict[str, Any]
+    source: str
+    folder: Path
+
+
+def read_suite(suite: str | Mapping[str, Any], name: str = "") -> Given:
+    """Returns a packaged suite, a TOML file, or a dictionary of a suite file's keys.
+
+    Args:
+        suite: Its name, its path, or its content.
+        name: Name of a dictionary.
+
+    Raises:
+        UserError: There is no such suite, it cannot be read, or the name is none.
+    """
+    if isinstance(suite, str):
+        name, content = read_suite_file(suite)
+        return Given(name, content, f"Suite '{suite}'", suite_folder(suite))
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"'name' is '{name}'; expected what to call the results by: letters, digits, '_', "
+            "'-' and '.'."
+        )
+    if name in suite_names():
+        raise UserError(f"'name' is '{name}', which is a packaged suite; expected another.")
+    return Given(name, dict(suite), f"Suite '{name}'", Path())
 
 
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.costs import on_one_device
-from ..comparison.labels import score_title
+from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
+from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
     Scored,
     compute_seconds,
@@ -22,9 +23,14 @@ from ..comparison.scored import (
     seed_values,
     warnings_of,
 )
-from ..comparison.significance import half_width, rank_intervals
+from ..comparison.significance import (
+    ahead_of,
+    half_width,
+    rank_intervals,
+    unseparated_groups,
+)
 from ..comparison.strings import DRAWS, by_task
-from ..comparison.table import Cell, Table, format_number, spread_text, text_table
+from ..comparison.table import Cell, Table, estimate_text, text_table
 from ..records.results import Rows
 
 Entry = dict[str, Any]
@@ -36,6 +42,7 @@ HEADER = (
     *("rank", "objective", "mean ± 95 % (seeds)", "kind", "model"),
     *("parameters", "outside", "compute s"),
 )
+SHARED = "〃"
 RANKS = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
@@ -63,7 +70,7 @@ NOTES = (
 
 
 def board_entries(rows: Rows) -> list[Entry]:
-    """Returns one entry for each method on each board, best rank first.
+    """Returns one entry for each method on each board, best mean first.
 
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
@@ -92,7 +99,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         boards.setdefault(entry["board"], []).append(entry)
     return [
         text_table(
-            *("leaderboard", board, HEADER, map(_board_line, own)),
+            *("leaderboard", board, HEADER, _board_lines(own)),
             notes=(
                 f"Protocol: {own[0]['protocol']}.",
                 RANKS if len(own) <= MOST_RANKED else UNRANKED.format(count=len(own)),
@@ -117,7 +124,8 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     named = {str(row["method"]): row for row in firsts.to_dict("records")}
     seeds = {name: seed_values(own) for name, own in groups.items()}
     tested = seeds if len(seeds) <= MOST_RANKED else {}
-    ranks = rank_intervals(tested, str(first["better"]), bounds)
+    ahead = ahead_of(tested, str(first["better"]), bounds)
+    ranks = rank_intervals(ahead)
     if len(ranks) == 1:  # It is ahead of nothing.
         ranks = {}
     known = [name for name in IDENTITY if str(first[name]) not in ("", "<NA>")]
@@ -126,7 +134,15 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "board": f"{column.group}, d = {first['latent_dim']}: {score}, {column.place} · {suite}",
         "dataset": str(first["dataset"]),
         "latent_dim": int(first["latent_dim"]),
+        # Where models of several networks share a board, as those of texts do, it has no hash.
+        "network": backbone_text(first["backbone"])
+        if first["backbone_hash"]
+        else first["backbone"],
+        "metric": str(first["metric"]),
         "score": score,
+        "unit": str(first["unit"]),
+        "better": str(first["better"]),
+        "images": str(first["images"]),
         "place": column.place,
         "suite": suite,
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
@@ -135,7 +151,11 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         {**shared, **_entry(named[name], groups[name], ranks.get(name), len(groups))}
         for name in method_order(rows)
     ]
-    return sorted(entries, key=lambda entry: (entry["rank_low"], entry["rank_high"]))
+    sign = -1.0 if first["better"] == "higher" else 1.0
+    # Entries without a mean come last; of equals the papers' order stays.
+    entries.sort(key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
+    places = unseparated_groups((entry["objective"] for entry in entries), ahead)
+    return [{**entry, "group": at} for entry, at in zip(entries, places, strict=True)]
 
 
 def _entry(
@@ -146,6 +166,12 @@ def _entry(
 ) -> Entry:
     values = list(seed_values(scores).values())
     half = half_width(values, image_error(scores)) if values else None
+    half = None if half is None else float(f"{half:.3g}")
+    value = float(f"{np.mean(values):.6g}") if values else None
+    ends: tuple[float | None, float | None] = (None, None)
+    if value is not None and half is not None:
+        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        ends = interval_within(value, half, limits)
     seconds = compute_seconds(scores)
     low, high = rank or (count + 1, count + 1)
     return {
@@ -154,11 +180,14 @@ def _entry(
         "rank_low": low,
         "rank_high": high,
         "sign": bound_sign({**first, "model": ""}).strip() if first["kind"] else "",
-        "mean": float(f"{np.mean(values):.6g}") if values else None,
-        "half_width": None if half is None else float(f"{half:.3g}"),
+        "mean": value,
+        "half_width": half,
+        "low": ends[0],
+        "high": ends[1],
         "seeds": len(values),
         "kind": str(first["kind"]),
         "model": str(first["model"]),
+        "density": str(first["density"]),
         "parameters_backbone": int(first["parameters_backbone"]),
         "parameters_outside": int(first["parameters_outside"]),
         "compute_seconds": None if seconds is None else round(seconds, 1),
@@ -171,15 +200,27 @@ def _rank_text(rank: tuple[int, int]) -> str:
     return f"{rank[0]}" if rank[0] == rank[1] else f"{rank[0]} to {rank[1]}"
 
 
-def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
+def _board_lines(entries: Sequence[Entry]) -> Iterator[tuple[str | Cell, ...]]:
+    """Yields the line of each entry; an interval that neighbours share stands once."""
+    above = ""
+    for entry in entries:
+        shared = entry["rank"] == above and " to " in above
+        above = entry["rank"]
+        yield _board_line(entry, SHARED if shared else above)
+
+
+def _board_line(entry: Entry, rank: str) -> tuple[str | Cell, ...]:
     shown = entry["mean"]
-    number = "-" if shown is None else f"{entry['sign']} {format_number(shown)}".strip()
-    spread = "" if shown is None else spread_text(entry["half_width"], shown)
+    number = "-"
+    if shown is not None:
+        text = estimate_text(shown, entry["half_width"], (entry["low"], entry["high"]))
+        number = f"{entry['sign']} {text}".strip()
     # The count makes the cell one of a score, whose warnings the table collects.
     count = str(entry["seeds"])
     warnings = tuple(entry["warnings"])
-    score = Cell(f"{number}{spread} ({count})", shown, seeds=count, warnings=warnings)
+    text = f"{number} ({count})"
+    score = Cell(text, shown, seeds=count, warnings=warnings, cut="[" in number)
     seconds = "-" if entry["compute_seconds"] is None else f"{entry['compute_seconds']:,}"
     parameters = (f"{entry[name]:,}" for name in ("parameters_backbone", "parameters_outside"))
-    texts = (entry["rank"], entry["objective"])
+    texts = (rank, entry["objective"])
     return (*texts, score, entry["kind"], entry["model"], *parameters, seconds)

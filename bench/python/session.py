@@ -1,0 +1,33 @@
+"""What holds while a function works: threads and products as in a run, errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from ...metrics.devices import products_in
+from ...models.registry import UnknownName
+from ..errors import UserError
+from ..runs.dispatch import threads
+
+
+@contextlib.contextmanager
+def session() -> Iterator[None]:
+    """Computes inside as the command line does, so that both give the same numbers.
+
+    The caller's count of threads and precision of products are put back.
+
+    Raises:
+        UserError: A name that is asked for inside is not registered.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
+    try:
+        with products_in("ieee"):
+            yield
+    except UnknownName as error:
+        raise UserError(str(error)) from None
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,144 @@
+"""The guard for other people's CI: the action's script, and the fixture of pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from aebench.bench import run
+from aebench.bench.regression.check import update_baseline
+
+ROOT = Path(__file__).parent.parent
+ACTION = ROOT / "examples" / "github-actions"
+SUITE = """
+dataset = "digits"
+backbone = "tiny"
+latent_dim = 3
+[training]
+steps = 8
+batch_size = 20
+train_images = 100
+[evaluation]
+metrics = ["reconstruction"]
+features = ["pixels"]
+densities = []
+images = 20
+[[runs]]
+objective = ["ae"]
+"""
+COMMAND = """#!/bin/sh
+exec '{}' -c '
+import os
+from aebench.bench.cli.main import main
+from aebench.models import Objective
+decode = Objective.decode
+if os.environ.get("WORSE"):
+    Objective.decode = lambda self, z: 0 * decode(self, z) + 1
+raise SystemExit(main())' "$@"
+"""
+TESTS = """
+from pathlib import Path
+HERE = Path(__file__).parent
+OPTIONS = {"seeds": [5, 6], "progress": False}
+
+def test_the_same(aebench_guard):
+    told = aebench_guard(HERE / "suite.toml", HERE / "baseline", **OPTIONS)
+    assert "Regression check: passed" in told
+
+def test_worse(aebench_guard):
+    settings = {"training.learning_rate": 1e30}
+    aebench_guard(HERE / "suite.toml", HERE / "baseline", settings=settings, **OPTIONS)
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A folder with a suite, its baseline of two seeds, and tests that use the fixture."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "suite.toml").write_text(SUITE, encoding="utf-8")
+    (folder / "test_guard.py").write_text(TESTS, encoding="utf-8")
+    run(folder / "suite.toml", seeds=[0, 1], out=folder / "first", progress=False)
+    update_baseline(folder / "first", folder / "baseline", "the first one")
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "aebench"
+    command.write_text(COMMAND.format(sys.executable), encoding="utf-8")
+    command.chmod(0o755)
+    return folder
+
+
+def guard(repository, *words, **variables):
+    summary = repository / "summary.md"
+    summary.write_text("", encoding="utf-8")
+    path = f"{repository / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(ACTION / "guard.sh"), *words],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+        env={**os.environ, "PATH": path, "GITHUB_STEP_SUMMARY": str(summary), **variables},
+    )
+    return done, summary.read_text(encoding="utf-8")
+
+
+def test_the_script_passes_other_seeds_and_its_summary_is_the_comparison(repository):
+    done, summary = guard(repository, "suite.toml", "baseline", "--seeds", "5,6", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "## What this check can see" in summary
+    assert "## Regression check: passed" in summary and summary in done.stdout
+
+
+def test_the_script_fails_where_a_model_got_worse_and_its_summary_says_which(repository):
+    words = ("suite.toml", "baseline", "--seeds", "5,6", "--quiet")
+    done, summary = guard(repository, *words, WORSE="yes")
+    assert done.returncode == 1
+    assert "## Regression check: FAILED" in summary and "Scores that got worse" in summary
+    assert "digits ae d = 3 test mse" in summary
+
+
+def test_the_script_passes_on_what_the_user_gave_wrong(repository):
+    done, summary = guard(repository, "nothing.toml", "baseline")
+    assert done.returncode == 2 and "'nothing.toml' cannot be read" in done.stderr
+    assert not summary and "Traceback" not in done.stderr
+
+
+def test_the_action_hands_its_inputs_to_the_script_and_to_no_shell():
+    action = yaml.safe_load((ACTION / "action.yml").read_text(encoding="utf-8"))
+    steps = action["runs"]["steps"]
+    assert action["runs"]["using"] == "composite"
+    assert "$GITHUB_ACTION_PATH/guard.sh" in steps[-1]["run"]
+    assert not any("${{" in step["run"] for step in steps)
+    used = {value for step in steps for value in step["env"].values()}
+    assert used == {f"${{{{ inputs.{name} }}}}" for name in action["inputs"]}
+    workflow = yaml.safe_load((ACTION / "workflow.yml").read_text(encoding="utf-8"))
+    given = workflow["jobs"]["guard"]["steps"][-1]["with"]
+    required = {name for name, each in action["inputs"].items() if each.get("required")}
+    assert required <= set(given) <= set(action["inputs"])
+
+
+def test_the_fixture_that_the_wheel_announces_passes_and_fails_as_the_script_does(repository):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (plugin,) = project["entry-points"]["pytest11"].values()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", plugin, "-p", "no:cacheprovider"],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "FAILED test_guard.py::test_worse" in done.stdout
+    assert "## Regression check: FAILED" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_the_plugin_loads_no_heavy_library_into_everybodys_tests():
+    program = (
+        "import sys, aebench.bench.python.pytest_plugin\n"
+        "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
