@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.records.results import read_results
+from aebench.bench.tables.boards import board_entries
 from aebench.models import AUTOENCODERS, build
 from aebench.models.backbones.pretrained import pretrained_backbone
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
@@ -176,6 +178,14 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
     assert {"ae"} in sharing and {"pretrained"} in sharing
     assert {"ae", "pretrained"} not in sharing
     assert len([note for note in notes if "has its own columns" in note]) == 2
+    # On a board a second one stands beside the first, and neither beside what was trained.
+    changes = {"backbone": "diffusers:other", "backbone_hash": "f" * 16, "recipe": "e" * 16}
+    given = rows[rows["objective"] == "pretrained"].assign(**changes, run="d" * 16)
+    boards: dict[str, list[str]] = {}
+    for entry in board_entries(pd.concat([rows, given], ignore_index=True)):
+        boards.setdefault(entry["board"], []).append(entry["objective"].partition(" ")[0])
+    found = {tuple(sorted(name.rpartition("/")[2] for name in own)) for own in boards.values()}
+    assert found == {("ae",), ("diffusers:other", "given")}
 
 
 # An autoencoder of ours, through the same interface
