@@ -11,6 +11,7 @@ from aebench.bench.calibration.report import write_report
 from aebench.bench.calibration.sets import Damage, Pools
 from aebench.bench.calibration.study import SMOKE, run
 from aebench.bench.calibration.verdicts import (
+    clipped_reading,
     comparisons,
     judge,
     reading,
@@ -227,3 +228,25 @@ def test_a_text_in_the_place_of_a_number_is_an_error_and_so_are_two_studies(tmp_
         (tmp_path / "results.csv").write_text(csv_text([calibration.FIELDS, *rows]))
         with pytest.raises(UserError, match=text):
             write_report(SMOKE, tmp_path)
+
+
+def test_the_sentence_on_a_clipped_score_follows_from_its_verdicts():
+    cases = {
+        ("clipped_density", "noise"): ("right", "right"),
+        ("clipped_density", "blur"): ("late", "right"),
+        ("clipped_density", "pca"): ("blind", "right"),
+        ("density", "noise"): ("right", "WRONG WAY"),
+    }
+    lines = [
+        (metric, f"{metric} on pixels", kind, n, verdict, True)
+        for (metric, kind), found in cases.items()
+        for n, verdict in zip((100, 600), found, strict=True)
+    ]
+    columns = ["metric", "score", "kind", "n", "verdict", "meant"]
+    [line] = clipped_reading(pd.DataFrame(lines, columns=columns))
+    assert line == (
+        "**clipped_density on pixels** can be believed for noise at every N, for blur where the "
+        "damage is strong. It is right in 4 of 6 cases, wrong or blind in 1, and moves in 0 that "
+        "it is not meant to see; density on pixels is right in 1 of 2 cases, wrong or blind in 1, "
+        "and moves in 0 that it is not meant to see."
+    )

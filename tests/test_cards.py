@@ -40,7 +40,7 @@ def test_scores_have_the_interval_over_seeds_their_conditions_and_their_kind(tmp
     card = render_card(tmp_path, frame(r | {"backbone_hash": "ab" * 8} for r in rows))
     conditions = "lite0@64:579344248a93, real 1000, generated 1000"
     found = line_of(card, "fd")
-    assert found[:4] == ["reconstruction", "2.00 ± 2.48 (3)", "-0.48 to 4.48", "lower"]
+    assert found[:4] == ["reconstruction", r"2.0 \[0, 4.5\] (3)", "0.0 to 4.5", "lower"]
     assert found[-1] == conditions
     found = line_of(card, "bits_per_dim")
     assert found[1:3] == ["c ≤ 5.00 ± 0.10 (1)", "4.90 to 5.10"]

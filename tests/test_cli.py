@@ -60,6 +60,17 @@ def test_each_kind_is_listed_with_a_summary(kind, capsys):
     assert lines and all(len(line.split(None, 1)) == 2 for line in lines)
 
 
+def test_lists_say_of_likelihoods_and_sizes_what_the_classes_do(capsys):
+    listed = {}
+    for kind in ("objectives", "backbones"):
+        assert main(["list", kind]) == 0
+        listed |= (line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert listed["aef-linear"].endswith("a linear map of it; bound on the likelihood")
+    assert listed["rae"].endswith("; no likelihood of its own")
+    assert listed["aef-small"].endswith("; takes 28x28, 32x32, 64x64, 128x128")
+    assert listed["aef-big"].endswith("; takes 32x32, 64x64")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

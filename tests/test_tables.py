@@ -45,7 +45,7 @@ def test_the_wide_table_has_the_columns_and_row_order_of_table_1():
 
 def test_the_mean_and_students_interval_are_over_the_seeds():
     cell = seeds_cell({0: 1.0, 1: 2.0, 2: 3.0}, 3)
-    assert (cell.value, cell.text) == (2.0, "2.00 ± 2.48 (3)")
+    assert (cell.value, cell.text) == (2.0, "2.0 ± 2.5 (3)")
     assert cell.half_width == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
     assert seeds_cell({0: 5.0}, 1).text == "5.00 (1)"
 

@@ -37,7 +37,10 @@ from .verdicts import (
 PAGE = Path(__file__).parent / "assets" / "page.md"
 NUMBERS = ["severity", "level", "n", "repeat", "value", "stderr", "seconds"]
 # Each metric has one of these, and every score of a metric carries the metric's whole time.
-TIMED = ("fd", "fd_inf", "kid_full", "precision", "density", "prd_f8", "nn_ratio")
+TIMED = (
+    *("fd", "fd_inf", "kid_full", "precision", "density", "prd_f8", "nn_ratio"),
+    *("clipped_density", "clipped_coverage"),
+)
 LEGEND = (
     "In brackets: standard errors between the mildest severity and the floor (positive is "
     "worse), then Spearman's correlation of score and severity, which says nothing where one "

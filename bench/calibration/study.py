@@ -94,7 +94,10 @@ class Study:
         return max((s.n * s.repeats for s in self.sizes if s.wants(damage)), default=0)
 
 
-SAMPLE = ("frechet", "kernel", "prd", "precision-recall", "density-coverage")
+SAMPLE = (
+    *("frechet", "kernel", "prd", "precision-recall", "density-coverage"),
+    *("clipped-density", "clipped-coverage"),
+)
 FULL = Study(
     "fashion-mnist",
     ("lite0@64", "pixels"),

@@ -16,8 +16,8 @@ SPEARMAN = 0.9  # four levels with one tie; any exchange gives 0.8 or less
 # still; only diversity may fall where images leave the real ones' surroundings.
 FAMILIES = {
     "overall quality": (("fd", "fd_inf", "kid", "kid_full"), (*PIXELWISE, "dropped", "repeated")),
-    "fidelity": (("precision", "density", "prd_f1/8"), PIXELWISE),
-    "diversity": (("recall", "coverage", "prd_f8"), ("dropped", "repeated")),
+    "fidelity": (("precision", "density", "clipped_density", "prd_f1/8"), PIXELWISE),
+    "diversity": (("recall", "coverage", "clipped_coverage", "prd_f8"), ("dropped", "repeated")),
     "memorisation": (("nn_ratio", "authpct"), ("memorised",)),
 }
 FAMILY = {score: family for family, (scores, _) in FAMILIES.items() for score in scores}
@@ -35,6 +35,7 @@ VERDICT_MEANING = {
     "undecided": "only the mildest severity was scored, and it is not told from the floor",
     "unknown": "has no standard error",
 }
+CLIPPED = ("clipped_density", "clipped_coverage")
 FAILED = ("uneven", "blind", "WRONG WAY")
 OFF_TARGET = ("moves", "flatters")
 PLACE = {name: at for at, name in enumerate((UNDAMAGED, *LEVELS, *FAMILY))}
@@ -236,6 +237,7 @@ def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
         sure.sort(key=lambda entry: entry[:2], reverse=True)
         names = ", ".join(f"{s} ({z:.0f}{_only(g, own)})" for z, s, g in sure)
         lines.append(f"**{kind}** is seen at every N by {names or 'no score'}.")
+    lines += clipped_reading(judged)
     better = judged[judged["verdict"].isin(["WRONG WAY", "flatters"])]
     worse = judged[judged["verdict"] == "moves"]
     lines.append(f"**Flattered**, better under some damage than on real images:{_cases(better)}")
@@ -246,6 +248,33 @@ def reading(judged: pd.DataFrame, ratios: Mapping[str, float]) -> list[str]:
         f"error, which is too small where this is above 1: {known or 'not measured'}."
     )
     return lines
+
+
+def clipped_reading(judged: pd.DataFrame) -> list[str]:
+    """Returns a sentence for each clipped score: when to believe it, beside what it replaces."""
+    lines = []
+    for score, own in judged[judged["metric"].isin(CLIPPED)].groupby("score", sort=False):
+        meant = own[own["meant"]].groupby("kind", sort=False)["verdict"].agg(set)
+        sure = [str(k) for k, words in meant.items() if words == {"right"}]
+        partly = [str(k) for k, words in meant.items() if {"late"} <= words <= {"right", "late"}]
+        name = str(score).removeprefix("clipped_")
+        plain = judged[judged["score"] == name]
+        beside = f"; {name} is {_tally(plain)}" if len(plain) else ""
+        lines.append(
+            f"**{score}** can be believed for {', '.join(sure) or 'no damage'} at every N, for "
+            f"{', '.join(partly) or 'nothing else'} where the damage is strong. It is "
+            f"{_tally(own)}{beside}."
+        )
+    return lines
+
+
+def _tally(judged: pd.DataFrame) -> str:
+    """Returns how one score fared over kinds of damage and N."""
+    own = scoreboard(judged).iloc[0]
+    return (
+        f"right in {own['right']} of {own['meant']} cases, wrong or blind in {own['failed']}, "
+        f"and moves in {own['off']} that it is not meant to see"
+    )
 
 
 def _only(judged: pd.DataFrame, others: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, one_line
+from .words import add_plugin_word, plugins_of
 
 FEW = 1000
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--floor", action="store_true", help="score real images against other real ones, too"
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UserError(f"'--seed' is {args.seed}; expected 0 or more.")
+    plugins_of(args)
     names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
     for name in names:
         find_named_metric(name)
@@ -101,9 +104,9 @@ def as_table(record: dict[str, Any]) -> str:
     rows = [
         [
             s["label"],
-            number(s["value"]),
-            number(s["stderr"], 2),
-            *([number(floor["scores"].get(s["metric"]), 4)] if floor else []),
+            number(s["value"], s["stderr"]),
+            "-" if s["stderr"] is None else f"{s['stderr']:.2g}",
+            *([number(floor["scores"].get(s["metric"]), s["stderr"])] if floor else []),
             s["better"],
             s["unit"],
             s["reason"],
@@ -137,6 +140,8 @@ def advice(record: dict[str, Any]) -> list[str]:
     return told
 
 
-def number(value: float | None, digits: int = 6) -> str:
-    """Returns a number with so many significant digits, ``-`` where there is none."""
-    return "-" if value is None else f"{value:.{digits}g}"
+def number(value: float | None, error: float | None) -> str:
+    """Returns a number with the digits that its error allows, ``-`` where there is none."""
+    from ..comparison.table import with_error
+
+    return "-" if value is None else with_error(value, error)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from .words import add_plugin_word, plugins_of
+
 if TYPE_CHECKING:
+    from ...models.backbones.backbone import Backbone
     from ...models.objectives.objective import Objective
 
+SIDES = (28, 32, 64, 128)
 KINDS = ("objectives", "ranges", "backbones", "datasets", "densities", "metrics", "suites")
 
 
@@ -16,10 +21,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the sub-command."""
     parser = subparsers.add_parser("list", help="list what can be chosen by name")
     parser.add_argument("kind", choices=KINDS)
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each name, with a summary after it."""
+    plugins_of(args)
     rows = _rows(args.kind)
     width = max((len(name) for name, _ in rows), default=0)
     for name, summary in rows:
@@ -43,19 +50,36 @@ def _rows(kind: str) -> list[tuple[str, str]]:
     from ...models.backbones.backbone import BACKBONES
     from ...models.densities.density import DENSITIES
     from ...models.objectives.objective import OBJECTIVES
-    from ...models.registry import Registry
 
     if kind == "ranges":
         return [(n, ranges_in_words(e, e.default_space)) for n, e in OBJECTIVES.items()]
+    if kind == "objectives":
+        return [(n, f"{first_line(e)}; {likelihood_in_words(e)}") for n, e in OBJECTIVES.items()]
     if kind == "backbones":
         from ...models.backbones.pretrained import given_backbones
 
-        return [*((n, first_line(e)) for n, e in BACKBONES.items()), *given_backbones()]
-    registries: dict[str, Registry] = {
-        "objectives": OBJECTIVES,
-        "densities": DENSITIES,
-    }
-    return [(name, first_line(entry)) for name, entry in registries[kind].items()]
+        trained = [(n, f"{first_line(e)}{sizes_in_words(e)}") for n, e in BACKBONES.items()]
+        return [*trained, *given_backbones()]
+    return [(name, first_line(entry)) for name, entry in DENSITIES.items()]
+
+
+def likelihood_in_words(kind: type[Objective]) -> str:
+    """Returns what an objective's likelihood is, by its class and not by its summary."""
+    return {"exact": "exact likelihood", "bound": "bound on the likelihood"}.get(
+        kind.likelihood, "no likelihood of its own"
+    )
+
+
+def sizes_in_words(kind: type[Backbone]) -> str:
+    """Returns which of the usual image sizes a backbone takes, found by building it."""
+    import torch
+
+    taken = []
+    for side in SIDES:
+        with contextlib.suppress(ValueError, TypeError, OSError), torch.device("meta"):
+            kind((3, side, side), 16)
+            taken.append(f"{side}x{side}")
+    return f"; takes {', '.join(taken)}" if taken else ""
 
 
 def ranges_in_words(kind: type[Objective], space: str) -> str:
@@ -68,4 +92,5 @@ def ranges_in_words(kind: type[Objective], space: str) -> str:
 def first_line(entry: object) -> str:
     """Returns a plug-in's summary, or the first line of its docstring."""
     summary = getattr(entry, "summary", "") or (entry.__doc__ or "")
-    return str(summary).strip().partition("\n")[0]
+    # What one summary says of the likelihood, the class says better.
+    return str(summary).strip().partition("\n")[0].removesuffix("; no likelihood").rstrip(".")

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from .words import add_plugin_word, plugins_of
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
@@ -26,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--cards", action="store_true", help="write cards/, a Markdown card of each model"
     )
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from ..pages.overview import build_overview
     from ..pages.report import build_report, suite_folders
 
+    plugins_of(args)
     folders: list[Path] = []
     boards: dict[Path, list[Path]] = {}
     for directory in args.directories:

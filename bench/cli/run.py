@@ -18,6 +18,7 @@ from .words import (
     dispatcher_for,
     dotted_settings,
     key_values,
+    plugins_of,
     tell_failures,
     until_stopped,
 )
@@ -84,6 +85,7 @@ def _run(args: argparse.Namespace) -> int:
     from ..suites.suite import load_suite
 
     shard = Shard.parse(args.shard)
+    plugins = plugins_of(args)
     suite = load_suite(
         args.suite,
         settings=dotted_settings(args.set),
@@ -116,7 +118,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.eager:
         decline_graphs()
     set_up_torch()
-    requests = [Request(c, out, device, args.rerun_stale) for c in share.configs]
+    requests = [Request(c, out, device, args.rerun_stale, plugins) for c in share.configs]
     todays = check_suite(share.configs)
     _tell_notes(share)
     if args.dry_run:

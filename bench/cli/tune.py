@@ -16,6 +16,7 @@ from .words import (
     dispatcher_for,
     dotted_settings,
     key_values,
+    plugins_of,
     tell_failures,
     until_stopped,
 )
@@ -54,6 +55,7 @@ def _tune(args: argparse.Namespace) -> int:
     for name, count in (("trials", args.trials), ("workers", args.workers), ("steps", args.steps)):
         if count is not None and count < 1:
             raise UserError(f"'--{name}' is {count}; expected at least 1.")
+    plugins = plugins_of(args)
     settings = dotted_settings(args.set)
     if args.steps is not None:
         settings["tuning.steps"] = args.steps
@@ -70,7 +72,7 @@ def _tune(args: argparse.Namespace) -> int:
     check_writable(out)
     set_up_torch()
     check_suite(suite.configs)
-    plan = Plan(suite, out, device, args.trials)
+    plan = Plan(suite, out, device, args.trials, plugins)
     dispatcher = dispatcher_for(args.workers, device, len(plan.studies))
     return _carry_out(suite, plan, dispatcher, quiet=args.quiet)
 

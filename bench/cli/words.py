@@ -1,4 +1,4 @@
-"""The words that `aebench run` and `aebench tune` have in common."""
+"""The words that several sub-commands have in common, most of them `run` and `tune`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..errors import RunFailed, UserError, one_line
 
 if TYPE_CHECKING:
     from ..runs.dispatch import Dispatcher, Done
+    from ..runs.plugins import Plugin
 
 
 def add_common_words(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,32 @@ def add_common_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_plugin_word(parser)
+
+
+def add_plugin_word(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names a Python file of the user's own."""
+    parser.add_argument(
+        "--plugin",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Python file that registers an objective, a metric or the like (docs/extending.md)",
+    )
+
+
+def plugins_of(args: argparse.Namespace) -> tuple[Plugin, ...]:
+    """Loads the files that ``--plugin`` names.
+
+    Raises:
+        UserError: One cannot be used.
+    """
+    if not args.plugin:
+        return ()
+    from ..runs.plugins import load_plugins
+
+    return load_plugins(args.plugin)
 
 
 def until_stopped(work: Callable[[], int], first: str) -> int:

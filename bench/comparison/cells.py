@@ -11,6 +11,7 @@ from .columns import Column, without_floor
 from .labels import FLOOR, REFERENCES, objective_order
 from .likelihoods import bound_sign
 from .parts import Part
+from .ranges import limits_of
 from .scored import (
     Scored,
     are_references,
@@ -180,7 +181,9 @@ def score_cell(scores: Sequence[Scored], expected: int, mark: str = "") -> Cell:
         return Cell("n/a", seeds="not applicable")
     if are_references(scores):
         expected = 0
-    cell = seeds_cell(seed_values(scores), expected, lost_text(scores), mark, image_error(scores))
+    limits = limits_of(scores[0].unit, scores[0].metric)
+    values, over_images = seed_values(scores), image_error(scores)
+    cell = seeds_cell(values, expected, lost_text(scores), mark, over_images, limits)
     doubtful = doubtful_values(scores)
     if cell.value is None and doubtful:  # Shown, but neither a mean of trusted ones nor ranked.
         text = f"{format_number(mean(doubtful))} ({cell.seeds})"

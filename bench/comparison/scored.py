@@ -26,6 +26,7 @@ class Scored(NamedTuple):
     metric: str
     value: float
     stderr: float
+    unit: str
     better: str
     kind: str
     model: str

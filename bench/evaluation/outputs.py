@@ -22,6 +22,7 @@ from ..data.dataset import Dataset
 from ..interruption import check_stop
 from ..suites.config import Evaluation
 from .interpolation import midpoints, spherical
+from .nearest import towards_nearest
 
 BATCH = 500
 SHEET_STEPS = 6
@@ -158,6 +159,10 @@ class Outputs(RealImages):
             return self.sample(density, self.settings.images)
         if kind == "reconstruction":
             return self.decode(self._through(self.validation_codes[: self.settings.images]))
+        if density:
+            codes = self._inside(self.validation_codes[: self.settings.images])
+            points = towards_nearest(codes, self.settings.nearest_weight)
+            return self.decode(self._outside(points))
         return self.decode(self._between())
 
     @cached_property

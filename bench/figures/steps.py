@@ -13,6 +13,7 @@ from ..comparison.costs import device_word, on_one_device
 from ..comparison.labels import axis_title, is_tuned
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import suite_parts
+from ..comparison.ranges import bar_lengths, limits_of
 from ..comparison.samples import (
     RECONSTRUCTIONS,
     better_density,
@@ -129,9 +130,12 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
             values, at = list(seed_values(scores_in(own)).values()), cost(own)
             if values and at is not None:
                 half = half_width(values)
-                points.append((at, float(np.mean(values)), np.nan if half is None else half))
+                points.append((at, float(np.mean(values)), half))
         if points:
-            xs, means, errors = map(list, zip(*points, strict=True))
+            xs, means, halves = map(list, zip(*points, strict=True))
+            first = trained.iloc[0]
+            limits = limits_of(str(first["unit"]), str(first["metric"]))
+            errors = bar_lengths(means, halves, limits)
             axis.errorbar(xs, means, errors, label=line, capsize=2, lw=1, ms=4, **looks[line])
     _logarithmic(axis)
     for name, own in references_of(rows).groupby("objective", sort=True):

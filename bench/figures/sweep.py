@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from ..comparison.columns import (
 from ..comparison.labels import axis_title, metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import has_several_sizes, suite_parts
+from ..comparison.ranges import bar_lengths, limits_of
 from ..comparison.scored import image_error, scores_in
 from ..comparison.significance import half_width
 from ..comparison.steps import longest
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLACES = {"N": "samples, N(0,I) / N", "Rec": "reconstructions", "test": "test images"}
+MOST_TICKS = 9  # More would run into each other.
 CAPTION = (
     "Points: mean over seeds; bars: Student's 95 % interval of the mean, for likelihoods with "
     "the error over test images."
@@ -129,25 +132,31 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
 def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
     x = "setting" if sweep else "latent_dim"
     good = usable(rows)
-    ticks = sorted(set(good[x]))
     methods = method_order(good) if len(good) else []
     looks = looks_of(good)
-    shift = np.linspace(-0.12, 0.12, len(methods)) if len(methods) > 1 else [0.0]
-    for at, method in enumerate(methods):
+    for method in methods:
         own = good[good["method"] == method]
         groups = {float(v): own[own[x] == v] for v in sorted(set(own[x]))}
-        places = [ticks.index(value) + float(shift[at]) for value in groups]
-        xs = list(groups) if sweep and sweep.logarithmic else places
         means = [float(same["value"].mean()) for same in groups.values()]
         halves = [
             half_width(same["value"], image_error(scores_in(same))) for same in groups.values()
         ]
-        # One seed has no interval: a point without a bar.
-        errors = [np.nan if half is None else half for half in halves]
+        first = own.iloc[0]
+        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        errors = bar_lengths(means, halves, limits)
         name = ", ".join(filter(None, (method, " / ".join(sorted(set(own["kind"]) - {""})))))
-        axis.errorbar(xs, means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
-    if sweep and sweep.logarithmic:
-        axis.set_xscale("log")
-    else:
-        axis.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
+        axis.errorbar([*groups], means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
+    _scale(axis, sorted(set(good[x])), logarithmic=sweep is None or sweep.logarithmic)
     axis.set_xlabel(sweep.title if sweep else "latent dimensions, d")
+
+
+def _scale(axis: Axes, values: Sequence[float], *, logarithmic: bool) -> None:
+    """Puts points at their values, with ticks at these alone.
+
+    Sizes are drawn by their logarithm, as each is a multiple of the one before.
+    """
+    if logarithmic and values and min(values) > 0:
+        axis.set_xscale("log")
+        axis.minorticks_off()
+    if len(values) <= MOST_TICKS:
+        axis.set_xticks(values, [f"{value:g}" for value in values])

@@ -12,6 +12,7 @@ from ..comparison.columns import method_labels, without_floor
 from ..comparison.costs import on_one_device
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.lost import SCORE
+from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.significance import NORMAL_95
 from ..comparison.table import (
@@ -157,8 +158,9 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
         half = NORMAL_95 * float(errors.iloc[0])
     bounds = "-"
     if half is not None and cell.value is not None:
-        ends = cell.value - half, cell.value + half
-        bounds = " to ".join(format_number(end, like=cell.value) for end in ends)
+        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        ends = interval_within(cell.value, half, limits)
+        bounds = " to ".join(format_number(e, like=cell.value, error=half) for e in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))
     start = (first["metric"], _of(first), cell, bounds)
     return (*start, first["better"], first["unit"], kind, _identity(first))

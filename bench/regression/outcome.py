@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..comparison.significance import Seeds, mean
-from ..comparison.table import format_number, text_table
+from ..comparison.significance import Seeds
+from ..comparison.table import format_number, mean_text, text_table
 from .exact import ADVICE, Exact
 from .missing import missing_lines
 from .sight import ALARM, RELEVANT, named, share_text, sight_lines
@@ -141,4 +141,4 @@ def _line(change: Change) -> tuple[str, ...]:
 
 
 def _mean_text(seeds: Seeds) -> str:
-    return f"{format_number(mean(seeds))} ({len(seeds)} seeds)"
+    return f"{mean_text([*seeds.values()])} ({len(seeds)} seeds)"

@@ -86,6 +86,8 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
 
     digest = request.config.digest
     try:
+        for plugin in request.plugins:
+            plugin.load()
         with held(request.folder) as mine:
             if not mine:
                 return Done(request, "busy")

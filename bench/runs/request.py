@@ -14,6 +14,7 @@ from ..suites.config import Config
 
 if TYPE_CHECKING:
     from ..training.trainer import Progress
+    from .plugins import Plugin
 
 Outcome = Literal["trained", "evaluated", "complete", "stale", "stale (old layout)", "diverged"]
 
@@ -39,12 +40,14 @@ class Request:
         out: The suite's results folder.
         device: ``cpu`` or ``cuda``.
         rerun_stale: Whether a run of older training code is trained again.
+        plugins: The user's own files, which a worker loads first.
     """
 
     config: Config
     out: Path
     device: str = "cpu"
     rerun_stale: bool = False
+    plugins: tuple[Plugin, ...] = ()
 
     @property
     def folder(self) -> Path:

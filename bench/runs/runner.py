@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.backbones.pretrained import PretrainedBackbone, pretrained_backbone
 from ...models.building import build
+from ...models.objectives.objective import OBJECTIVES
 from ..data.dataset import Dataset, load_dataset
 from ..errors import RunFailed, UserError
 from ..evaluation.artefacts import has_artefacts, load_densities, save_artefacts
@@ -30,6 +31,7 @@ from ..training.engine import driven
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
+from .constructors import check_built, lacking
 from .directory import RunDirectory, TrainingRecord
 from .request import Outcome as Outcome
 from .request import Request as Request
@@ -266,8 +268,12 @@ def _build(config: Config, data: Dataset) -> Objective:
     """Returns the objective of a run.
 
     Raises:
-        ValueError: A size or an option does not fit, or there are too few images for a batch.
+        UnknownName: A name is not registered.
+        ValueError: A size, an option or the objective's constructor does not fit, or there are
+            too few images for a batch.
     """
+    if told := lacking(OBJECTIVES.get(config.objective)):
+        raise ValueError(told)
     config.check_given()
     backbone: str | PretrainedBackbone = config.backbone
     if config.is_given:
@@ -286,6 +292,7 @@ def _build(config: Config, data: Dataset) -> Objective:
         backbone_options=config.backbone_options,
         **config.options,
     )
+    check_built(objective)
     if config.is_given:
         return objective
     images = min(config.training.train_images or len(data.train), len(data.train))

@@ -37,6 +37,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 # TOML has no tuples, and a strict tuple takes no list. The items stay strict.
 Names = Annotated[tuple[str, ...], Strict(False)]
@@ -123,6 +124,8 @@ class Evaluation:
         second_stage_steps: Upper bound on steps of the second stage; 0 means 100 epochs.
         sheet_images: Images in each part of the picture sheet.
         interpolation: Midpoint between codes: spherical, linear or rescaled.
+        nearest_weight: Of metric ``frechet-nearest``: how far from a code towards the nearest
+            other one, between 0 and 1.
         temperatures: Extra sample sheets at these temperatures.
         optimisation: The search in the latent space, for strings.
     """
@@ -142,14 +145,17 @@ class Evaluation:
     second_stage_steps: Count = 0
     sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
+    nearest_weight: Share = 0.5
     temperatures: Temperatures = ()
     optimisation: Optimisation = field(default_factory=Optimisation)
 
     def record(self) -> dict[str, Any]:
-        """Returns all settings; a search that is not made leaves no trace in records."""
+        """Returns all settings; what came later leaves no trace in records until it is used."""
         record = dataclasses.asdict(self)
         if self.optimisation.trials == 0:
             del record["optimisation"]
+        if self.nearest_weight == Evaluation.nearest_weight:
+            del record["nearest_weight"]
         return record
 
 

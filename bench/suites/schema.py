@@ -45,6 +45,7 @@ EXPECTED = {
     "finite_number": "a finite number",
     "greater_than": "a positive number",
     "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
 }

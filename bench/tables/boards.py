@@ -14,6 +14,7 @@ from ..comparison.given import given_together
 from ..comparison.labels import score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
+from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
     Scored,
     compute_seconds,
@@ -25,7 +26,7 @@ from ..comparison.scored import (
 )
 from ..comparison.significance import half_width, rank_intervals
 from ..comparison.strings import DRAWS, by_task
-from ..comparison.table import Cell, Table, format_number, spread_text, text_table
+from ..comparison.table import Cell, Table, estimate_text, text_table
 from ..records.results import Rows
 
 Entry = dict[str, Any]
@@ -148,6 +149,12 @@ def _entry(
 ) -> Entry:
     values = list(seed_values(scores).values())
     half = half_width(values, image_error(scores)) if values else None
+    half = None if half is None else float(f"{half:.3g}")
+    value = float(f"{np.mean(values):.6g}") if values else None
+    ends: tuple[float | None, float | None] = (None, None)
+    if value is not None and half is not None:
+        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        ends = interval_within(value, half, limits)
     seconds = compute_seconds(scores)
     low, high = rank or (count + 1, count + 1)
     return {
@@ -156,8 +163,10 @@ def _entry(
         "rank_low": low,
         "rank_high": high,
         "sign": bound_sign({**first, "model": ""}).strip() if first["kind"] else "",
-        "mean": float(f"{np.mean(values):.6g}") if values else None,
-        "half_width": None if half is None else float(f"{half:.3g}"),
+        "mean": value,
+        "half_width": half,
+        "low": ends[0],
+        "high": ends[1],
         "seeds": len(values),
         "kind": str(first["kind"]),
         "model": str(first["model"]),
@@ -175,12 +184,15 @@ def _rank_text(rank: tuple[int, int]) -> str:
 
 def _board_line(entry: Entry) -> tuple[str | Cell, ...]:
     shown = entry["mean"]
-    number = "-" if shown is None else f"{entry['sign']} {format_number(shown)}".strip()
-    spread = "" if shown is None else spread_text(entry["half_width"], shown)
+    number = "-"
+    if shown is not None:
+        text = estimate_text(shown, entry["half_width"], (entry["low"], entry["high"]))
+        number = f"{entry['sign']} {text}".strip()
     # The count makes the cell one of a score, whose warnings the table collects.
     count = str(entry["seeds"])
     warnings = tuple(entry["warnings"])
-    score = Cell(f"{number}{spread} ({count})", shown, seeds=count, warnings=warnings)
+    text = f"{number} ({count})"
+    score = Cell(text, shown, seeds=count, warnings=warnings, cut="[" in number)
     seconds = "-" if entry["compute_seconds"] is None else f"{entry['compute_seconds']:,}"
     parameters = (f"{entry[name]:,}" for name in ("parameters_backbone", "parameters_outside"))
     texts = (entry["rank"], entry["objective"])

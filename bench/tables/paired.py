@@ -36,7 +36,7 @@ from ..comparison.significance import (
     holm,
     paired_p_values,
 )
-from ..comparison.table import Cell, Table, format_number, text_table
+from ..comparison.table import Cell, Table, mean_text, text_table, with_error
 from ..errors import UserError
 from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results
@@ -259,18 +259,20 @@ def _line(score: PairedScore) -> tuple[object, ...]:
     row, difference = score.row, score.differences
     moved, count = float(difference.mean()), len(difference)
     pair = (score.first, score.second)
-    means = [float(np.mean([values[seed] for seed in score.shared])) for values in pair]
+    values = [[of_seed[seed] for seed in score.shared] for of_seed in pair]
     space = "" if f"{row['space']})" in row["method"] else row["space"]
     method = " ".join(filter(None, (row["method"], space)))
     scored = " ".join(filter(None, (row["images"], row["density"])))
     names = (method, row["dataset"], row["latent_dim"], scored, row["metric"])
     numbers = (
-        Cell(f"{format_number(mean)} ({count})", mean, seeds=str(count), warnings=warnings)
-        for mean, warnings in zip(means, score.warnings, strict=True)
+        Cell(
+            f"{mean_text(own)} ({count})", float(np.mean(own)), seeds=str(count), warnings=warnings
+        )
+        for own, warnings in zip(values, score.warnings, strict=True)
     )
     half = half_width(difference)
-    spread = "" if half is None else f" ± {half:.3g}"
-    change = Cell(f"{moved:+.4g}{spread}", moved)
+    spread = "" if half is None else f" ± {half:.2g}"
+    change = Cell(f"{with_error(moved, half, '+')}{spread}", moved)
     if score.gain is not None:
         change = Cell(score.gain.text, score.gain.value)
     return (*names, *numbers, change, score.verdict)

@@ -17,6 +17,7 @@ from ..comparison.cells import (
 from ..comparison.columns import with_places, without_floor
 from ..comparison.likelihoods import bound_sign
 from ..comparison.parts import suite_parts
+from ..comparison.ranges import ANYTHING, limits_of
 from ..comparison.scored import (
     image_error,
     lost_text,
@@ -30,9 +31,9 @@ from ..comparison.table import (
     TABLES,
     Cell,
     Table,
+    estimate_text,
     file_name,
     seeds_cell,
-    spread_text,
     text_table,
 )
 from ..errors import UserError
@@ -175,7 +176,8 @@ def _line(value: Published, rows: Rows) -> Line:
 def _ours(rows: Rows) -> Cell:
     """Returns the cell of our own mean, its interval and its count of seeds."""
     scores = scores_in(rows)
-    cell = seeds_cell(seed_values(scores), 0, image_error=image_error(scores))
+    limits = limits_of(scores[0].unit, scores[0].metric) if scores else ANYTHING
+    cell = seeds_cell(seed_values(scores), 0, "", "", image_error(scores), limits)
     if cell.value is None:
         return Cell(lost_text(scores) or "-", seeds=cell.seeds)
     sign = bound_sign(rows.iloc[0].to_dict()) if rows["kind"].iloc[0] else ""
@@ -203,7 +205,7 @@ def _anchor_lines(rows: Rows) -> Iterator[Line]:
         names = (first["dataset"], first["method"], f"d = {first['latent_dim']}")
         what = f"{anchor.place}: {', '.join(names)}, {first['metric']}, K = {first['samples_k']}"
         gap = anchor.ours - anchor.value
-        text = f"≤ {anchor.ours:.3f}{spread_text(anchor.half_width, anchor.ours)}"
+        text = f"≤ {estimate_text(anchor.ours, anchor.half_width)}"
         count = str(len(anchor.seeds))
         warnings = warnings_of(scores_in(anchor.rows))
         ours = Cell(f"{text} ({count})", anchor.ours, seeds=count, warnings=warnings)

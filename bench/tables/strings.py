@@ -17,6 +17,7 @@ from ..comparison.columns import columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short, settings_of
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.parts import Part, table_parts
+from ..comparison.ranges import limits_of
 from ..comparison.scored import Scored, scores_by
 from ..comparison.significance import NORMAL_95
 from ..comparison.strings import (
@@ -27,7 +28,7 @@ from ..comparison.strings import (
     is_text,
     task_of,
 )
-from ..comparison.table import TABLES, Cell, Table, file_name, format_number, spread_text
+from ..comparison.table import TABLES, Cell, Table, estimate_text, file_name
 from ..records.results import Rows
 from .printed_strings import TRIALS, Printed, deviations, printed
 
@@ -253,5 +254,6 @@ def _over_trials(cell: Cell, scores: Sequence[Scored]) -> Cell:
     if cell.value is None or not alone:
         return cell
     half = NORMAL_95 * errors[0]
-    text = f"{format_number(cell.value)}{spread_text(half, cell.value)} ({cell.seeds})"
-    return replace(cell, text=text, half_width=half)
+    limits = limits_of(scores[0].unit, scores[0].metric)
+    text = estimate_text(cell.value, half, limits)
+    return replace(cell, text=f"{text} ({cell.seeds})", half_width=half, cut="[" in text)

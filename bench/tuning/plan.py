@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
+from ..runs.plugins import Plugin
 from ..suites.config import Config
 from ..suites.suite import Suite
 from ..suites.trials import UNTUNABLE, Trial, Trials, read_known
@@ -33,19 +34,27 @@ class Plan:
         out: The folder of its trials.
         device: ``cpu`` or ``cuda``.
         trials: How many each method shall have.
+        plugins: What a worker loads first.
 
     Raises:
         UserError: A run cannot be built or judged, or there are trials under other conditions.
     """
 
-    def __init__(self, suite: Suite, out: Path, device: str, trials: int) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        out: Path,
+        device: str,
+        trials: int,
+        plugins: tuple[Plugin, ...] = (),
+    ) -> None:
         self.out, self.path = out, out / FILE
         self.studies: list[Study] = []
         self.untunable: list[Trial] = []
         self._searches: list[Search] = []
         lines = []
         for config in _methods(suite.configs):
-            study = Study(config, out, device, trials=trials)
+            study = Study(config, out, device, plugins=plugins, trials=trials)
             search = Search(study)
             lines.append(search.line(0, {}, Outcome()))
             if lines[-1].state == UNTUNABLE:

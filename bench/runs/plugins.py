@@ -1,0 +1,162 @@
+"""Plug-ins in one file of the user's own, in this process and in those of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserError
+from ..records.code import code_digest
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A Python file whose decorators register objectives, metrics and their like.
+
+    Its code counts in digests as that of an installed module of the file's name does.
+
+    Attributes:
+        path: The file, absolute.
+        digest: SHA-256 of its content in hexadecimal: all processes of a command load the same.
+    """
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> Plugin:
+        """Returns the plug-in in a file.
+
+        Raises:
+            UserError: There is no such file, or it is no Python file.
+        """
+        if path.suffix != ".py" or not path.is_file():
+            what = "is not there" if path.suffix == ".py" else "does not end in .py"
+            raise UserError(f"'--plugin' is '{path}', which {what}; expected a Python file.")
+        return cls(path.resolve(), hashlib.sha256(_content(path)).hexdigest())
+
+    @property
+    def module(self) -> str:
+        """The name under which the file is imported."""
+        return re.sub(r"\W", "_", self.path.stem)
+
+    def load(self) -> None:
+        """Imports the file; nothing happens where this process has it.
+
+        Raises:
+            UserError: It fails, registers nothing or a name that is taken, bears the name of an
+                installed module, or has changed since the command began.
+        """
+        known = _LOADED.get(self.module)
+        if known == self:
+            return
+        content = _content(self.path)
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise UserError(
+                f"Plug-in '{self.path}' has changed since the command began; begin again."
+            )
+        if known is not None or self._is_installed():
+            raise UserError(
+                f"Plug-in '{self.path}' would be module '{self.module}', which is there already; "
+                "give the file another name."
+            )
+        before = _registered()
+        self._execute(content)
+        after = _registered()
+        for (kind, name), entry in before.items():
+            if after[kind, name] is not entry:
+                raise UserError(
+                    f"Plug-in '{self.path}' registers {kind} '{name}', which is there already; "
+                    "give yours another name."
+                )
+        if len(after) == len(before):
+            raise UserError(
+                f"Plug-in '{self.path}' registers nothing; expected a decorator such as "
+                '@OBJECTIVES.register("name") (docs/extending.md).'
+            )
+        _LOADED[self.module] = self
+        code_digest([self.module], ())  # Kept from here on: of what was loaded, not of later code.
+
+    def _is_installed(self) -> bool:
+        spec = None
+        if self.module not in sys.modules:
+            spec = importlib.util.find_spec(self.module)
+            if spec is None or (spec.origin and Path(spec.origin).resolve() == self.path):
+                return False
+        return True
+
+    def _execute(self, content: bytes) -> None:
+        spec = importlib.util.spec_from_file_location(self.module, self.path)
+        if spec is None:  # Only where the ending is unknown, which `of` has refused.
+            raise UserError(f"Plug-in '{self.path}' is no Python file.")
+        sys.modules[self.module] = module = importlib.util.module_from_spec(spec)
+        try:
+            # Not by the loader: its file of byte code may be of an older text.
+            exec(compile(content, self.path, "exec", dont_inherit=True), vars(module))
+        except (Exception, SystemExit) as error:
+            del sys.modules[self.module]
+            raise UserError(self._failure(error)) from error
+
+    def _failure(self, error: BaseException) -> str:
+        own = [
+            f.lineno
+            for f in traceback.extract_tb(error.__traceback__)
+            if f.filename == str(self.path)
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
+        told = error.msg if isinstance(error, SyntaxError) else str(error)
+        if "relative import" in told:
+            told += (
+                "; a plug-in imports from aebench.models and aebench.metrics by their whole names"
+            )
+        where = f", line {line}" if line else ""
+        return f"Plug-in '{self.path}'{where}: {type(error).__name__}: {told}"
+
+
+_LOADED: dict[str, Plugin] = {}
+
+
+def load_plugins(paths: Iterable[Path]) -> tuple[Plugin, ...]:
+    """Imports the files that ``--plugin`` names.
+
+    Raises:
+        UserError: One cannot be used.
+    """
+    plugins = tuple(Plugin.of(path) for path in paths)
+    for plugin in plugins:
+        plugin.load()
+    return plugins
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"Plug-in '{path}' cannot be read: {error.strerror}.") from error
+
+
+def _registered() -> dict[tuple[str, str], object]:
+    """Returns all that is registered, by kind and name."""
+    from ...metrics.extractor import EXTRACTORS, scan_extractors
+    from ...models.backbones.backbone import BACKBONES
+    from ...models.backbones.pretrained import AUTOENCODERS
+    from ...models.densities.density import DENSITIES
+    from ...models.objectives.objective import OBJECTIVES
+    from ...models.spaces.space import SPACES
+    from ..comparison.table import TABLES
+    from ..data.dataset import DATASETS
+    from ..evaluation.metric_lookup import metrics
+
+    scan_extractors()
+    kinds: dict[str, Iterable[tuple[str, object]]] = {
+        r.kind: r.items()
+        for r in (OBJECTIVES, BACKBONES, AUTOENCODERS, SPACES, DENSITIES, DATASETS, TABLES)
+    }
+    kinds |= {"metric": metrics().items(), "extractor": EXTRACTORS.items()}
+    return {(kind, name): entry for kind, entries in kinds.items() for name, entry in entries}

@@ -1,0 +1,221 @@
+"""Files of the user's own that `--plugin` loads, and the page that shows how to write them."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench.cli.main import main
+from aebench.bench.records import code
+from aebench.bench.records.code import training_code
+from aebench.bench.records.results import read_results
+from aebench.bench.runs import plugins
+from aebench.bench.runs.asked import write_asked
+from aebench.bench.runs.constructors import lacking
+from aebench.bench.runs.plugins import load_plugins
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.workers import Processes
+from aebench.bench.suites.suite import load_suite
+from aebench.metrics.registry import METRICS
+from aebench.models import OBJECTIVES, build
+
+PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+FILE = re.compile(r'```\w+ title="(.+?)"\n(.*?)```', re.DOTALL)
+SMALL = ["dataset=digits", "backbone=tiny", "seed=0", "training.steps=2", "training.batch_size=20"]
+SMALL += ["evaluation.images=30", "tuning.steps=2"]
+OBJECTIVE = """
+from aebench.models import OBJECTIVES, Objective
+
+@OBJECTIVES.register("{name}")
+class Own(Objective):
+    def terms(self, x, generator):
+        errors = (x - self.mean(self.code(x))).square().flatten(1).sum(1)
+        return {{"distortion": {factor} * errors}}
+"""
+METRIC = """
+from aebench.metrics.registry import register
+
+@register("{name}", unit="share", better="higher")
+def own(*, real, generated):
+    return {{"own": 1.0}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def forgotten(tmp_path, monkeypatch):
+    """Forgets after each test what plug-ins have registered."""
+    OBJECTIVES.names()
+    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES._entries))
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    metrics, modules = dict(METRICS), set(sys.modules)
+    yield
+    METRICS.clear()
+    METRICS.update(metrics)
+    for name in set(sys.modules) - modules:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The folder in which the files of the page lie, as the reader's working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILE.findall(PAGE.read_text(encoding="utf-8")):
+        Path(name).write_text(text, encoding="utf-8")
+    draw = np.random.default_rng(0)
+    for name in ("real", "generated"):
+        np.save(f"{name}.npy", draw.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8))
+    return tmp_path
+
+
+def written(folder, name, text):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_command_of_the_page_does_what_it_says(page, capsys):
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) >= 7
+    said = []
+    for line in lines:
+        words = [f"{w}.npy" if w in ("real", "generated") else w for w in shlex.split(line)]
+        assert words.pop(0) == "aebench"
+        if words[0] in ("run", "tune"):
+            words += ["--quiet", "--workers", "1", "--set", *SMALL]
+        assert main(words) == 0, line
+        said.append(capsys.readouterr().out)
+    assert re.search(r"^huber +Huber loss", said[0], re.MULTILINE)
+    assert re.search(r"^huber +unit: width 0.01 to 1", said[1], re.MULTILINE)
+    assert any(re.search(r"^energy ", text, re.MULTILINE) for text in said)
+    rows = read_results(page / "results" / "mine").rows
+    own = rows[rows["objective"] == "huber"]
+    assert set(own["variant"]) == {"", '{"width":0.05}', '{"width":0.5}'}
+    assert set(own["status"]) == {"ok"} and own["run"].nunique() == 3
+    assert "huber" in (page / "results" / "mine" / "tuning.csv").read_text(encoding="utf-8")
+
+
+def test_a_worker_process_loads_the_file_as_the_command_did(page):
+    loaded = load_plugins([page / "huber.py"])
+    settings = dict(pair.split("=") for pair in SMALL)
+    settings = {k: int(v) if v.isdigit() else v for k, v in settings.items()}
+    settings |= {"evaluation.metrics": ["reconstruction"], "evaluation.densities": []}
+    suite = load_suite("mine.toml", settings=settings, only={"objective": "huber"})
+    request = Request(suite.configs[0], page / "out", plugins=loaded)
+    write_asked(request.out, suite.configs)
+    [done] = Processes(1).map([request], lambda event: None)
+    assert (done.outcome, done.error) == ("trained", None)
+    # Of another text than the command had loaded, nothing is trained.
+    (page / "huber.py").write_text("x = 1\n", encoding="utf-8")
+    [done] = Processes(1).map([replace(request, out=page / "other")], lambda event: None)
+    assert "has changed since the command began" in str(done.error)
+
+
+def test_the_metric_of_the_page_is_right_on_its_example_and_where_laws_are_equal(page):
+    load_plugins([page / "energy.py"])
+    module = sys.modules["energy"]
+    assert doctest.testmod(module).attempted == 1 and doctest.testmod(module).failed == 0
+    draw = np.random.default_rng(1)
+    found = [
+        module.energy(real=draw.normal(size=(50, 3)), generated=draw.normal(size=(60, 3)))
+        for _ in range(30)
+    ]
+    values = np.array([each["energy"].value for each in found])
+    assert abs(values.mean()) < 3 * values.std(ddof=1) / 30**0.5
+
+
+def code_of(module, text, folder):
+    """Returns the digest of the training of an objective in a module."""
+    load_plugins([written(folder, f"{module}.py", text)])
+    sizes = {"backbone": "tiny", "image_shape": (1, 8, 8), "latent_dim": 2}
+    model = build("own", **sizes)
+    return training_code(model, model.backbone, model.space)
+
+
+def test_the_file_counts_in_the_digest_as_an_installed_module_does(tmp_path, monkeypatch):
+    text = OBJECTIVE.format(name="own", factor=1.0)
+    found = code_of("of_a_plugin", text, tmp_path)
+    del OBJECTIVES._entries["own"], sys.modules["of_a_plugin"]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("of_a_plugin")
+    model = build("own", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2)
+    assert training_code(model, model.backbone, model.space) == found
+
+
+def test_another_line_is_another_digest_and_a_comment_is_not(tmp_path):
+    texts = (
+        OBJECTIVE.format(name="own", factor=1.0),
+        OBJECTIVE.format(name="own", factor=1.0) + "# a comment\n",
+        OBJECTIVE.format(name="own", factor=2.0),
+    )
+    found = []
+    for at, text in enumerate(texts):
+        (tmp_path / str(at)).mkdir()
+        found.append(code_of("changing", text, tmp_path / str(at)))
+        plugins._LOADED.clear()
+        code._read.cache_clear()  # Each is what another process would find.
+        del OBJECTIVES._entries["own"], sys.modules["changing"]
+    assert found[0] == found[1] != found[2]
+
+
+BAD = {
+    "missing": ("absent.py", None, "'--plugin' is .*absent.py', which is not there"),
+    "no Python": ("own.txt", "", "does not end in .py; expected a Python file"),
+    "syntax": ("own.py", "x = 1\ndef (:\n", r"own.py', line 2: SyntaxError: "),
+    "nothing": ("own.py", "x = 1\n", "registers nothing; expected a decorator"),
+    "objective": (
+        *("own.py", OBJECTIVE.format(name="vae", factor=1)),
+        "line 4: ValueError: Objective 'vae' is registered twice",
+    ),
+    "metric": (
+        *("own.py", METRIC.format(name="frechet")),
+        "registers metric 'frechet', which is there already; give yours another name",
+    ),
+    "failure": ("own.py", "x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
+    "exit": ("own.py", "import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
+    "relative": ("own.py", "from .objective import OBJECTIVES\n", "by their whole names"),
+    "name": ("json.py", METRIC.format(name="own"), "would be module 'json', which is there"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_one_line_and_exit_code_2(case, tmp_path, capsys):
+    name, text, expected = BAD[case]
+    path = tmp_path / name if text is None else written(tmp_path, name, text)
+    assert main(["list", "objectives", "--plugin", str(path)]) == 2
+    told = capsys.readouterr()
+    assert re.search(expected, told.err) and told.err.count("\n") == 1 and told.out == ""
+
+
+CONSTRUCTORS = {
+    "backbone, space, *, weight=1.0": "no 'preset'",
+    "backbone, space, weight=1.0": "no 'preset', and 'weight' before the '*'",
+    "backbone, *, preset='mnist'": "not both 'backbone' and 'space'",
+    "backbone, space, *, preset='mnist'": "does not call its parent's",
+}
+
+
+@pytest.mark.parametrize("parameters", CONSTRUCTORS)
+def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_path, capsys):
+    text = OBJECTIVE.format(name="own", factor=1).replace(
+        "    def terms", f"    def __init__(self, {parameters}):\n        pass\n\n    def terms"
+    )
+    words = ["run", "quick", "--only", "objective=own", "--dry-run", "--out", str(tmp_path)]
+    path = written(tmp_path, "own_form.py", text)
+    assert main([*words, "--plugin", str(path), "--set", "backbone=tiny"]) == 2
+    told = capsys.readouterr().err
+    assert CONSTRUCTORS[parameters] in told and told.count("\n") == 1
+    assert 'expected __init__(self, backbone, space, *, preset="mnist"' in told
+
+
+def test_every_objective_of_the_project_has_the_form():
+    for _, named in OBJECTIVES.items():
+        assert {lacking(named.in_space(space)) for space in named.spaces} == {""}
