@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.records.results import read_results
+from aebench.bench.runs import plugins
+from aebench.bench.tables.boards import board_entries
 from aebench.models import AUTOENCODERS, build
 from aebench.models.backbones.pretrained import pretrained_backbone
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
@@ -22,6 +25,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r'```(\w*)(?: title="(.+?)")?\n(.*?)```', re.DOTALL)
 TWO = {"block_out_channels": (8, 8), "norm_num_groups": 4, "latent_channels": 2}
 LEVELS = {
     "down_block_types": ("DownEncoderBlock2D",) * 2,
@@ -176,6 +180,14 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
     assert {"ae"} in sharing and {"pretrained"} in sharing
     assert {"ae", "pretrained"} not in sharing
     assert len([note for note in notes if "has its own columns" in note]) == 2
+    # On a board a second one stands beside the first, and neither beside what was trained.
+    changes = {"backbone": "diffusers:other", "backbone_hash": "f" * 16, "recipe": "e" * 16}
+    given = rows[rows["objective"] == "pretrained"].assign(**changes, run="d" * 16)
+    boards: dict[str, list[str]] = {}
+    for entry in board_entries(pd.concat([rows, given], ignore_index=True)):
+        boards.setdefault(entry["board"], []).append(entry["objective"].partition(" ")[0])
+    found = {tuple(sorted(name.rpartition("/")[2] for name in own)) for own in boards.values()}
+    assert found == {("ae",), ("diffusers:other", "given")}
 
 
 # An autoencoder of ours, through the same interface
@@ -337,22 +349,19 @@ def test_a_module_that_cannot_be_used_is_one_line(maker, shape, options, told, e
 # What is written about it
 
 
-def commands_of(text):
-    """Yields the blocks of a page: language, first line, text."""
-    for language, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
-        yield language, block.partition("\n")[0], block
-
-
-def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch, capsys):
+def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for language, first, block in commands_of((ROOT / "docs" / "pretrained.md").read_text()):
-        if language == "python":
-            exec(block, {"__name__": "mine"})
-        elif language == "toml":
-            Path(first.removeprefix("# ")).write_text(block)
-        for line in block.splitlines() if not language else []:
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    page = (ROOT / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    for language, title, block in BLOCK.findall(page):
+        if title:
+            Path(title).write_text(block, encoding="utf-8")
+        elif language == "python":
+            exec(block, {})
+        for line in block.splitlines() if language == "sh" else []:
             if line.startswith("aebench "):
                 assert main([*line.split()[1:], *["--quiet"] * (" run " in line)]) == 0
+    monkeypatch.delitem(sys.modules, "my_autoencoder")
     for name, latent in (("kl", 392), ("mine", 196)):
         rows = rows_of(tmp_path / "results" / name)
         assert {(r["status"], r["latent_dim"]) for r in rows} == {("ok", latent)}
