@@ -143,10 +143,12 @@ def _sentence(rows: Rows, points: list[dict[str, Any]]) -> str:
     first = trained.iloc[0]
     told = {0: f"none of the {others} others", others: f"all {others} others"}
     count = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
+    # Isolated, a name written from right to left does not turn the sentence.
+    name = best["name"] if best["name"].isascii() else f"\u2068{best['name']}\u2069"
     number = estimate_text(best["mean"], best["half"], DISTANCES)
     return (
         f"On {first['dataset']} with latent size {first['latent_dim']}, samples of "
-        f"{best['name']} come closest to real images: FD {number} over {count}, which put it "
+        f"{name} come closest to real images: FD {number} over {count}, which put it "
         f"ahead of {told.get(behind, f'{behind} of the {others} others')}."
     )
 
