@@ -148,6 +148,6 @@ def advice(record: dict[str, Any]) -> list[str]:
 
 def number(value: float | None, error: float | None) -> str:
     """Returns a number with the digits that its error allows, ``-`` where there is none."""
-    from ..comparison.table import with_error
+    from ..comparison.numbers import with_error
 
     return "-" if value is None else with_error(value, error)
