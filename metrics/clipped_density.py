@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import Features, check_features
-from .memory import remembered
+from .arrays import Features
 from .registry import Estimate, register
 
 if TYPE_CHECKING:
@@ -64,13 +63,9 @@ def clipped_density(*, real: Features, generated: Features, k: int = 5) -> float
 
 def _filled(real: Features, generated: Features, k: int) -> tuple[Floats, Floats]:
     """Returns for each generated, and for each real row, the share of k balls that hold it."""
-    from .neighbours import count_hits, squared_radii
-    from .screening import prepare
+    from .neighbours import count_hits, real_balls
 
-    check_features(real=real, minimum=k + 1, vary=True)
-    sets = check_features(real=real, generated=generated, minimum=k + 1)
-    left, right = prepare(*sets)
-    radii = remembered(lambda: squared_radii(left, k), "radii", sets[0], k=k)
+    left, right, radii = real_balls(real=real, generated=generated, k=k)
     clipped = np.minimum(radii, np.median(radii**0.5) ** 2)
 
     def share(hits: Any) -> Floats:  # noqa: ANN401

@@ -40,6 +40,38 @@ class Hits(NamedTuple):
     per_ball: np.ndarray[Any, Any]
 
 
+class Balls(NamedTuple):
+    """Two sets, prepared for search, and the balls around the rows of the first.
+
+    Attributes:
+        real: N real rows.
+        generated: M generated rows.
+        radii: Squared distance of each real row to its k-th neighbour among them, shape (N,).
+    """
+
+    real: Points
+    generated: Points
+    radii: Floats
+
+
+def real_balls(*, real: Features, generated: Features, k: int) -> Balls:
+    """Prepares two sets and finds the balls around real rows.
+
+    Args:
+        real: Features of real images, shape (N, F), N above k.
+        generated: Features of generated images, shape (M, F), M above k.
+        k: Which neighbour in the real set gives the radius.
+
+    Raises:
+        BadInput: Wrong shapes, fewer than k + 1 rows, equal real rows or rows that are not
+            finite.
+    """
+    check_features(real=real, minimum=k + 1, vary=True)
+    sets = check_features(real=real, generated=generated, minimum=k + 1)
+    left, right = prepare(*sets)
+    return Balls(left, right, remembered(lambda: squared_radii(left, k), "radii", sets[0], k=k))
+
+
 def ball_hits(
     *, real: Features, generated: Features, k: int, strict: bool, both: bool = True
 ) -> tuple[Hits, Hits]:
@@ -65,12 +97,9 @@ def ball_hits(
         >>> hits.per_point.tolist(), hits.per_ball.tolist()
         ([2, 2], [1, 2, 1])
     """
-    check_features(real=real, minimum=k + 1, vary=True)
-    sets = check_features(real=real, generated=generated, minimum=k + 1)
-    left, right = prepare(*sets)
-    of_real = remembered(lambda: squared_radii(left, k), "radii", sets[0], k=k)
-    radii = of_real, squared_radii(right, k) if both else None
-    return count_hits(left, right, real_radii=radii[0], generated_radii=radii[1], strict=strict)
+    left, right, radii = real_balls(real=real, generated=generated, k=k)
+    others = squared_radii(right, k) if both else None
+    return count_hits(left, right, real_radii=radii, generated_radii=others, strict=strict)
 
 
 def squared_radii(points: Points, k: int) -> Floats:

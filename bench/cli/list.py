@@ -100,5 +100,4 @@ def ranges_in_words(kind: type[Objective], space: str) -> str:
 def first_line(entry: object) -> str:
     """Returns a plug-in's summary, or the first line of its docstring."""
     summary = getattr(entry, "summary", "") or (entry.__doc__ or "")
-    # What one summary says of the likelihood, the class says better.
-    return str(summary).strip().partition("\n")[0].removesuffix("; no likelihood").rstrip(".")
+    return str(summary).strip().partition("\n")[0].rstrip(".")

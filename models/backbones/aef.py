@@ -26,7 +26,7 @@ class AEFSmall(Backbone):
     """
 
     name: ClassVar[str] = "aef-small"
-    summary = "AEF paper, 28x28: conv 64-128, k=3, no normalisation"
+    summary = "AEF paper's network for MNIST: conv 64-128, k=3, no normalisation"
     channels: ClassVar[tuple[int, int]] = (64, 128)
 
     def __init__(

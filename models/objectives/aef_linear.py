@@ -57,7 +57,7 @@ class LinearAEF(CoreAutoencoder, ScaledLatentModel):
         ValueError: An option does not fit.
     """
 
-    summary = "flow on the image extended by a linear map of it; no likelihood"
+    summary = "flow on the image extended by a linear map of it"
     described_term = "deviations"
     dense: ClassVar[type[nn.Linear]] = nn.Linear
 
