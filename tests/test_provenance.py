@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import subprocess
+from importlib.metadata import version
 
 from aebench.bench.records import provenance
 
@@ -13,6 +15,11 @@ def test_the_commit_is_empty_outside_a_checkout_of_this_project(tmp_path, monkey
     provenance.commit.cache_clear()
     assert provenance.commit() == ""
     provenance.commit.cache_clear()
+
+
+def test_versions_name_the_libraries_that_decode_score_and_search_texts():
+    found = json.loads(provenance.versions())
+    assert found["rdkit"] == version("rdkit") and found["botorch"] == version("botorch")
 
 
 def test_versions_name_python_and_torch():

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from ..files.storage import canonical_json
 
-LIBRARIES = ("aebench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "timm")
+LIBRARIES = (
+    *("aebench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "timm"),
+    *("rdkit", "botorch", "gpytorch", "fcd_torch", "diffusers"),  # Those of the extras.
+)
 
 
 def now() -> str:
