@@ -19,8 +19,6 @@ from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.leaderboard.commands import Commands
 from aebench.bench.leaderboard.pictures import Pictures
 from aebench.bench.leaderboard.study import family_of, opening_of
-from aebench.bench.pages import report
-from aebench.bench.pages.report import build_report
 from aebench.bench.records.results import write_results
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.tables.boards import SHARED, board_entries, board_tables
@@ -162,6 +160,18 @@ def test_the_sentence_and_the_chart_are_those_of_the_rows(study):
     assert "Real images score" in " ".join(opening.notes)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "decided"),
+    [(range(2), "too few to put it ahead of any of the 4 others."), (range(6), "all 4 others.")],
+)
+def test_the_sentence_says_what_the_seeds_decide(seeds, decided):
+    rows = table_rows(seeds=seeds, noise=0.001)
+    rows = [row | {"value": row["value"] + (row["objective"] == "vae")} for row in rows]
+    models = {row["run"]: type("Model", (), {"key": row["run"]}) for row in rows}
+    sentence = opening_of(frame(rows), models).sentence
+    assert "samples of rae-gp come closest" in sentence and sentence.endswith(decided)
+
+
 def test_rows_that_compare_no_families_open_with_how_much_there_is(tmp_path):
     write_runs(tmp_path / "s", [make_row(objective="rae")], arrays=False, log=False)
     text = build_leaderboard([tmp_path / "s"], tmp_path)[2].read_text()
@@ -299,67 +309,3 @@ def test_five_hundred_methods_are_listed_without_ranks(tmp_path):
     [board] = content_of(build_leaderboard([tmp_path / "s"], tmp_path)[2])["boards"]
     assert len(board["rows"]) == 500 and "500 entries" in board["unranked"]
     assert not any("rank" in row for row in board["rows"])
-
-
-@pytest.fixture
-def no_plots(monkeypatch):
-    monkeypatch.setattr(report, "write_figures", lambda rows, runs, folder: [])
-
-
-@pytest.fixture
-def browser(monkeypatch):
-    import webbrowser
-
-    opened = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
-    return opened
-
-
-def test_report_opens_the_page_of_a_suite_and_keeps_it_up_to_date(tmp_path, browser, no_plots):
-    from aebench.bench.cli.main import main
-
-    write_runs(tmp_path / "s", [make_row(objective="rae")], arrays=False, log=False)
-    assert main(["report", str(tmp_path / "s")]) == 0
-    assert browser == [] and not (tmp_path / "s" / "leaderboard.html").exists()
-    assert main(["report", str(tmp_path / "s"), "--open"]) == 0
-    page = tmp_path / "s" / "leaderboard.html"
-    assert browser == [page.resolve().as_uri()] and len(content_of(page)["cards"]) == 1
-    write_runs(tmp_path / "s", [make_row(objective="vae")], arrays=False, log=False)
-    assert main(["report", str(tmp_path / "s")]) == 0
-    assert len(content_of(page)["cards"]) == 2 and len(browser) == 1
-    assert "What was run" not in (tmp_path / "s" / "README.md").read_text()
-
-
-@pytest.mark.parametrize("refusal", [False, "error"])
-def test_without_a_browser_a_line_says_where_the_page_is(
-    tmp_path, monkeypatch, capsys, no_plots, refusal
-):
-    import webbrowser
-
-    from aebench.bench.cli.main import main
-
-    def refuse(url):
-        if refusal == "error":
-            raise webbrowser.Error("could not locate runnable browser")
-        return False
-
-    monkeypatch.setattr(webbrowser, "open", refuse)
-    write_runs(tmp_path / "a" / "s", [make_row(objective="rae")], arrays=False, log=False)
-    assert main(["report", str(tmp_path / "a"), "--open"]) == 0
-    [told] = capsys.readouterr().err.splitlines()
-    page = tmp_path / "a" / "leaderboard.html"
-    assert told == f"aebench: No browser could be opened. The page is {page}." and page.is_file()
-
-
-def test_pictures_of_finished_runs_are_shown_while_others_go_on(tmp_path, no_plots):
-    rows = [make_row(objective="rae", seed=0), make_row(objective="vae", seed=0)]
-    folder = write_runs(tmp_path / "s", rows, log=False)
-    going = folder / "runs" / rows[1]["run"]
-    (going / "result.json").unlink()  # Its arrays are of a training that has no scores yet.
-    build_report(folder)
-    [board] = [
-        b
-        for b in content_of(build_leaderboard([folder], folder)[2])["boards"]
-        if b["of"] == "reconstructions"
-    ]
-    assert [row["name"] for row in board["rows"]] == ["rae"] and board["rows"][0]["picture"]
