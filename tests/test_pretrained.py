@@ -245,14 +245,15 @@ def test_scores_are_computed_anew_where_the_code_that_made_it_changed(
 ):
     class Signed(Plain):
         def decode(self, codes):
-            return self.layer(codes) * sign
+            return self.layer(codes) * signs[-1]
 
-    entry("signed")(lambda: Signed(1))
+    entry("signed")(lambda: Signed(1, whole=True))
     text = GIVEN.replace("BACKBONE", "module:signed").replace("= 32", "= 64")
     suite = suite_file(text=f"backbone_options = {{input_range = [0, 1]}}\n{text}")
-    found = []
+    found, signs = [], []
     for sign, code in ((1.0, "2-a"), (-1.0, "2-a"), (-1.0, "2-b")):
         monkeypatch.setattr(runner, "training_code", lambda *parts, code=code: code)
+        signs.append(sign)
         assert aebench(suite)[0] == 0
         found += [r["value"] for r in rows_of(tmp_path / "out") if r["metric"] == "mse"]
     assert found[0] == found[1] != found[2]
