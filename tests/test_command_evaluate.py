@@ -249,6 +249,9 @@ def test_the_floor_is_what_real_rows_score_against_the_other_real_ones(tmp_path,
     assert abs(found["scores"]["fd"] - np.mean(values)) < 4 * np.std(values)
     assert floor(mixed, paths[1]) == found
     assert floor(paths[0], paths[0])["count"] == 450
+    # Half as many images have a larger distance, which must not be taken for what is attainable.
+    assert evaluate(paths[0], paths[0], "--metrics", "frechet", "--floor") == 0
+    assert "The floor's FD is that of 450 images against 450" in capsys.readouterr().out
     with pytest.raises(UserError, match="'psnr' is of pairs"):
         images = save(tmp_path / "i.npy", GOOD), save(tmp_path / "j.npy", GOOD // 2)
         evaluate(*images, "--features", "pixels", "--metrics", "psnr", "--floor")

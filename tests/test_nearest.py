@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from aebench.bench.cli.main import main
+from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.nearest import nearest_other, towards_nearest
+from aebench.bench.evaluation.outputs import Outputs
 from aebench.bench.records.results import read_results
-from aebench.metrics import frechet_distance
-from aebench.metrics.frechet_nearest import frechet_nearest
+from aebench.bench.suites.config import Evaluation
+from aebench.models import build
 from scipy.spatial.distance import cdist
 
 SUITE = """
@@ -25,7 +25,7 @@ steps = 2
 batch_size = 20
 [evaluation]
 images = 60
-metrics = ["frechet-nearest", "frechet"]
+metrics = ["frechet"]
 features = ["pixels"]
 densities = ["gaussian"]
 [[runs]]
@@ -56,34 +56,42 @@ def test_one_code_has_no_nearest_other():
         towards_nearest(torch.zeros(1, 2), 0.5)
 
 
-def test_the_score_is_the_distance_of_real_images_to_the_points_and_not_the_other_way():
-    draw = np.random.default_rng(0)
-    real, nearest = draw.normal(size=(40, 3)), draw.normal(1.0, size=(50, 3))
-    found = frechet_nearest(real=real, nearest=nearest)["ifd"]
-    assert found.value == frechet_distance(real=real, generated=nearest)
-    assert found.stderr > 0
-
-
 def test_a_run_has_the_row_beside_its_midpoints_and_another_weight_is_another_row(
     tmp_path, capsys
 ):
     path, out = tmp_path / "own.toml", tmp_path / "out"
     path.write_text(SUITE, encoding="utf-8")
     words = ["run", str(path), "--out", str(out), "--workers", "1", "--quiet"]
-    assert main(words) == 0
-    rows = read_results(out).rows
-    own = rows[rows["metric"] == "ifd"]
-    assert own[["images", "density", "status"]].values.tolist() == [
-        ["interpolation", "nearest", "ok"]
+
+    def between(*settings):
+        assert main([*words, *settings]) == 0
+        rows = read_results(out).rows
+        own = rows[(rows["images"] == "interpolation") & (rows["metric"] == "fd")]
+        assert set(own["status"]) == {"ok"}
+        return dict(zip(own["density"], own["value"], strict=True))
+
+    plain = between()
+    middle = between("--set", "evaluation.nearest_weight=0.5")
+    quarter = between("--set", "evaluation.nearest_weight=0.25")
+    assert [set(found) for found in (plain, middle, quarter)] == [
+        {""},
+        {"", "nearest"},
+        {"", "nearest-0.25"},
     ]
-    midpoints = rows[(rows["metric"] == "fd") & (rows["images"] == "interpolation")]
-    assert len(midpoints) == 1 and own["value"].item() != midpoints["value"].iloc[0]
-    settings = json.loads(own["settings"].item()) if "settings" in own else {}
-    assert "nearest_weight" not in str(settings)  # The usual weight leaves older records alone.
-    assert main([*words, "--set", "evaluation.nearest_weight=0.25"]) == 0
-    again = read_results(out).rows
-    again = again[again["metric"] == "ifd"]
-    assert again["density"].tolist() == ["nearest-0.25"]
-    assert again["value"].item() != own["value"].item()
+    assert plain[""] == middle[""] == quarter[""]  # What was scored before stays as it was.
+    assert len({plain[""], middle["nearest"], quarter["nearest-0.25"]}) == 3
+    assert main(["report", str(out)]) == 0
+    assert "Interp nearest-0.25" in (out / "tables" / "fd.md").read_text(encoding="utf-8")
     assert main(["run", str(path), "--set", "evaluation.nearest_weight=1.5"]) == 2
     assert "less than 1" in capsys.readouterr().err
+
+
+def test_the_scored_points_lie_between_the_codes_of_the_held_out_images():
+    data = load_dataset("digits")
+    model = build("ae", backbone="tiny", image_shape=data.image_shape, latent_dim=3)
+    outputs = Outputs(model, data, Evaluation(images=20, nearest_weight=0.5), 0)
+    codes = outputs.validation_codes[:20]
+    pairs = cdist(codes.double(), codes.double()) + np.diag(np.full(20, np.inf))
+    points = (codes + codes[pairs.argmin(1)]) / 2
+    expected = outputs.decode(points)
+    assert torch.equal(outputs.images("interpolation", "nearest"), expected)

@@ -18,7 +18,7 @@ from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
 from aebench.bench.runs import plugins
 from aebench.bench.runs.asked import write_asked
-from aebench.bench.runs.constructors import lacking
+from aebench.bench.runs.objective_form import lacking
 from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.workers import Processes
@@ -179,6 +179,10 @@ BAD = {
         *("own.py", METRIC.format(name="frechet")),
         "registers metric 'frechet', which is there already; give yours another name",
     ),
+    "direction": (
+        *("own.py", METRIC.format(name="own").replace("higher", "best")),
+        "metric 'own' with better='best'; expected one of: higher, lower, closer, none",
+    ),
     "failure": ("own.py", "x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
     "exit": ("own.py", "import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
     "relative": ("own.py", "from .objective import OBJECTIVES\n", "by their whole names"),
@@ -214,6 +218,37 @@ def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_pat
     told = capsys.readouterr().err
     assert CONSTRUCTORS[parameters] in told and told.count("\n") == 1
     assert 'expected __init__(self, backbone, space, *, preset="mnist"' in told
+
+
+ERRORS = "(x - self.mean(self.code(x))).square()"
+TERMS = {
+    f"{{'d': {ERRORS}.mean()}}": r"Term 'd' of 'Own' is \(\) for 3 images; expected shape \(3,\)",
+    f"{{'d': {ERRORS}.sum(1)}}": r"Term 'd' of 'Own' is \(3, 8, 8\) for 3 images",
+    f"{ERRORS}.flatten(1).sum(1)": "'terms' of 'Own' returns Tensor; expected tensors",
+    "{'d': x.flatten(1).sum(1)}": "No term of 'Own' depends on a parameter",
+    "{'d': self.absent(x)}": "own_terms.py', line 7: AttributeError: 'Own' object has no",
+}
+
+
+@pytest.mark.parametrize("returned", TERMS)
+def test_terms_that_would_train_something_else_are_refused_before_the_first_step(
+    returned, tmp_path, capsys
+):
+    head = OBJECTIVE.format(name="own", factor=1).partition("        errors")[0]
+    path = written(tmp_path, "own_terms.py", f"{head}        return {returned}\n")
+    words = ["run", "quick", "--only", "objective=own", "--dry-run", "--out", str(tmp_path)]
+    settings = ["--set", "dataset=digits", "backbone=tiny"]
+    assert main([*words, "--plugin", str(path), *settings]) == 2
+    told = capsys.readouterr().err
+    assert re.search(TERMS[returned], told) and told.count("\n") == 1
+
+
+def test_a_metric_of_ones_own_that_fails_is_told_with_its_line(page, capsys):
+    path = written(page, "own_failing.py", METRIC.format(name="own").replace("1.0", "{}['x']"))
+    words = ["evaluate", "real.npy", "generated.npy", "--features", "pixels", "--metrics", "own"]
+    assert main([*words, "--plugin", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.endswith("own_failing.py', line 6: KeyError: 'x'\n") and told.count("\n") == 1
 
 
 def test_every_objective_of_the_project_has_the_form():

@@ -216,7 +216,8 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
 def test_a_model_that_was_trained_here_scores_as_its_run(
     objective, entry, suite_file, aebench, tmp_path
 ):
-    trained = GIVEN.replace("BACKBONE", "tiny").replace('"pretrained"', f'"{objective}"')
+    whole = GIVEN.replace("\nimages = 20", "\nimages = 20\nnearest_weight = 0.5")
+    trained = whole.replace("BACKBONE", "tiny").replace('"pretrained"', f'"{objective}"')
     trained = trained.replace("steps = 0", "steps = 8\nbatch_size = 20").replace("= 32", "= 3")
     assert aebench(suite_file(text=trained, name="trained"), out=tmp_path / "trained")[0] == 0
     (weights,) = (tmp_path / "trained").glob("runs/*/checkpoint.safetensors")
@@ -227,7 +228,7 @@ def test_a_model_that_was_trained_here_scores_as_its_run(
         model.load_state_dict(load_file(weights))
         return model
 
-    given = GIVEN.replace("BACKBONE", "module:ours").replace("= 32", "= 3")
+    given = whole.replace("BACKBONE", "module:ours").replace("= 32", "= 3")
     given = f"backbone_options = {{input_range = [0, 1]}}\n{given}"
     assert aebench(suite_file(text=given, name="given"), out=tmp_path / "given")[0] == 0
     key = ("metric", "images", "density", "features", "n_real", "n_generated")

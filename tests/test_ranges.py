@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from aebench.bench.comparison.ranges import bar_lengths, interval_within, limits_of
-from aebench.bench.comparison.significance import t_interval
-from aebench.bench.comparison.table import (
+from aebench.bench.comparison.numbers import (
     decimals_known,
     estimate_text,
     format_number,
-    seeds_cell,
     with_error,
 )
+from aebench.bench.comparison.ranges import bar_lengths, interval_within, limits_of
+from aebench.bench.comparison.significance import t_interval
+from aebench.bench.comparison.table import seeds_cell
 from aebench.bench.evaluation.metric_lookup import metrics
 
 

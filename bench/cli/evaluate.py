@@ -135,6 +135,12 @@ def advice(record: dict[str, Any]) -> list[str]:
         ]
     if min(real or generated, generated) < FEW:
         told += [f"Fewer than {FEW:,} images: what differs by a few per cent is not told apart."]
+    floor = record.get("floor")
+    if floor and "fd" in found and min(floor["count"], floor["against"]) < min(real, generated):
+        told += [
+            f"The floor's FD is that of {floor['count']:,} images against {floor['against']:,} "
+            "and falls with these, too: a perfect model at your counts has a lower one."
+        ]
     if real is not None and "floor" not in record:
         told += ["--floor shows what real images score against other real ones."]
     return told
@@ -142,6 +148,6 @@ def advice(record: dict[str, Any]) -> list[str]:
 
 def number(value: float | None, error: float | None) -> str:
     """Returns a number with the digits that its error allows, ``-`` where there is none."""
-    from ..comparison.table import with_error
+    from ..comparison.numbers import with_error
 
     return "-" if value is None else with_error(value, error)

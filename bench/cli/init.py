@@ -13,6 +13,7 @@ from ..errors import UserError
 if TYPE_CHECKING:
     from ..data.splits import Dataset
 
+FEW = 1000
 TEXTS = (".smi", ".txt", ".csv", ".gz", ".xz")
 SUITE = """\
 # A suite: the runs of a comparison. Each key is explained in docs/suites.md of aebench.
@@ -35,7 +36,7 @@ learning_rate = 0.001
 densities = ["prior", "gaussian", "gmm-10"]
 metrics = ["reconstruction", "frechet", "precision-recall"]
 features = ["{features}"]   # FD of other features is another score
-images = {images}   # generated ones, and real ones of the test part
+images = {images}   # generated ones, and real ones of the test part{few_note}
 
 # --set scale=smoke: does everything work?
 [scales.smoke]
@@ -120,6 +121,7 @@ def suite_text(data: Dataset, dataset: str, file: Path, size: int) -> str:
         batch=min(100, counts[0]),
         features="pixels" if vectors else "lite0@64",
         images=images,
+        few_note="" if images >= FEW else f"; below {FEW:,} only large differences show",
         few=min(50, images),
     )
 

@@ -58,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         where = f": '{error.filename}'" if error.filename else ""
         return _stop(f"{error.strerror}{where}. What was written before is kept.", 1)
+    except Exception as error:
+        from ..runs.plugins import failure_of_plugin
+
+        if told := failure_of_plugin(error):
+            return _stop(told, 2)
+        raise
 
 
 def _prepare_output() -> None:

@@ -30,7 +30,6 @@ ORDER = (
 SCORES = {
     "fd": ("Fréchet distance", "FD"),
     "fd_inf": ("Fréchet distance, extrapolated", "FD∞"),
-    "ifd": ("Fréchet distance towards the nearest code", "iFD"),
     "kid": ("Kernel distance", "KID"),
     "kid_full": ("Kernel distance, all pairs", "KID (full sample)"),
     "prd_f8": ("PRD F_8 (recall)", "F_8"),

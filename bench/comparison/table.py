@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,9 @@ from ..records.results import csv_text
 from ..records.rows import TUNED
 from .footnotes import Footnotes
 from .labels import TUNED_NOTE
-from .ranges import ANYTHING, CUT_NOTE, Limits, interval_within
+from .numbers import estimate_text
+from .numbers import format_number as format_number
+from .ranges import ANYTHING, CUT_NOTE, Limits
 from .significance import half_width
 
 LATEX = str.maketrans(
@@ -29,7 +30,6 @@ LATEX = str.maketrans(
     | {own: f"$^{{{at}}}$" for at, own in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {"≥": r"$\ge$", "→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
-MOST_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -225,90 +225,6 @@ def seeds_cell(
     half = half_width(values, image_error)
     text = estimate_text(mean, half, limits)
     return Cell(f"{text} ({shown})", mean, half, shown, mark, cut="[" in text)
-
-
-def estimate_text(value: float, half: float | None, limits: Limits = ANYTHING) -> str:
-    """Returns a mean with the half-width of its interval, or the ends where that is cut short.
-
-    No digit is shown that the half-width makes meaningless, nor is it ever shown as 0.
-
-    Example:
-        >>> estimate_text(4.73, 0.098), estimate_text(888.42, 36.61), estimate_text(4.73, None)
-        ('4.73 ± 0.10', '888 ± 37', '4.73')
-        >>> estimate_text(1607.5, 2099.5, (0.0, math.inf))
-        '1608 [0, 3707]'
-    """
-    shown = format_number(value, error=half)
-    if half is None:
-        return shown
-    low, high = interval_within(value, half, limits)
-    if (low, high) != (value - half, value + half):
-        ends = (format_number(end, like=value, error=half) for end in (low, high))
-        return f"{shown} [{', '.join('0' if float(end) == 0 else end for end in ends)}]"
-    text = format_number(half, like=value, error=half)
-    return f"{shown} ± {half:.1g}" if half and float(text) == 0 else f"{shown} ± {text}"
-
-
-def format_number(value: float, like: float | None = None, error: float | None = None) -> str:
-    """Returns a number with about four digits, or as many decimals as ``like`` gets.
-
-    Args:
-        value: The number.
-        like: A number whose decimals are enough.
-        error: What is not known of the number; decimals end at its second digit.
-
-    Example:
-        >>> format_number(123.456), format_number(3.14159), format_number(0.004, like=0.5)
-        ('123.5', '3.14', '0.004')
-        >>> format_number(123.456, error=36.0), format_number(3.14159, error=0.25)
-        ('123', '3.14')
-    """
-    size = abs(value if like is None else like)
-    if size != 0 and size < 0.01:
-        return f"{value:.2e}"
-    if not math.isfinite(size):
-        return str(value)
-    decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
-    return f"{value:.{min(decimals, decimals_known(error))}f}"
-
-
-def mean_text(values: Sequence[float]) -> str:
-    """Returns the mean over seeds with the digits that their scatter allows."""
-    return format_number(float(np.mean(values)), error=half_width(values))
-
-
-def with_error(value: float, error: float | None, sign: str = "") -> str:
-    """Returns a number of any size with the digits that its error allows, four without one.
-
-    Args:
-        value: The number.
-        error: Its standard error or the half-width of its interval.
-        sign: ``+`` where a positive number has a sign, too.
-
-    Example:
-        >>> with_error(1607.32461, 36.0), with_error(0.98304, 0.0012), with_error(1607.32461, None)
-        ('1607', '0.9830', '1607')
-        >>> with_error(3.21e-7, 4e-8), with_error(12.3456, 0.01, "+")
-        ('3.21e-07', '+12.346')
-    """
-    size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
-    known = bool(error) and math.isfinite(error or math.nan)
-    digits = min(decimals_known(error) + 1 + size, MOST_DIGITS) if known else 4
-    if -5 < size:
-        return f"{value:{sign}.{max(digits - 1 - size, 0)}f}"
-    return f"{value:{sign}.{max(digits, 1)}g}"
-
-
-def decimals_known(error: float | None) -> int:
-    """Returns how many decimals a number has down to the second digit of its error.
-
-    Example:
-        >>> decimals_known(36.0), decimals_known(0.25), decimals_known(0.0204)
-        (0, 2, 3)
-    """
-    if not error or not math.isfinite(error):
-        return 17
-    return max(0, 1 - math.floor(math.log10(float(f"{error:.1e}"))))
 
 
 def file_name(*parts: str) -> str:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 PAIRED = frozenset({"real", "generated"})
 MEMORISED = frozenset({"train", "heldout"})
 DENOISED = frozenset({"clean", "denoised"})
-NEAREST = frozenset({"nearest"})
 CURVE = "prd"
 LIKELIHOOD = "log-likelihood"
 NON_FINITE = "non_finite"
@@ -108,7 +107,6 @@ class Evaluator:
                 for name in (*PAIRED, *MEMORISED, *DENOISED)
                 if name not in DENOISED or (outputs.noise_sigma > 0 and not outputs.are_vectors)
             },
-            "nearest": lambda item: self._features_of("generated", item),
             "images": lambda item: self._values(outputs.real),
             "reconstructions": lambda item: self._values(self._reconstructions()),
             "codes": lambda item: outputs.test_codes.numpy(),
@@ -136,15 +134,15 @@ class Evaluator:
         """Yields the items of registered metrics."""
         sets = [("reconstruction", ""), *(("sample", d) for d in self.outputs.densities)]
         sets.append(("interpolation", ""))
-        between = [("interpolation", set_name(self.settings.nearest_weight))]
+        if weight := self.settings.nearest_weight:
+            sets.append(("interpolation", set_name(weight)))
         for name in self.settings.metrics:
             needs = set(find_metric(name).needs)
             if not needs & (PAIRED | MEMORISED | DENOISED):
                 yield Item("test", name)
                 continue
             for features in self._feature_names():
-                own = between if needs & NEAREST else sets
-                for images, density in [("test", "")] if needs & DENOISED else own:
+                for images, density in [("test", "")] if needs & DENOISED else sets:
                     if not needs & MEMORISED or images == "sample":
                         yield Item(images, name, density, features)
 

@@ -9,7 +9,7 @@ from .metric_lookup import find_metric, metrics
 INCEPTION = " with Inception features: '--features inception', or features = [\"inception\"]"
 USUAL = {
     "fid": f"'frechet'{INCEPTION}",
-    "ifid": f"'frechet-nearest'{INCEPTION}",
+    "ifid": f"'frechet' with evaluation.nearest_weight = 0.5, for runs,{INCEPTION}",
     "kid": f"'kernel'{INCEPTION}",
     "mmd": "'kernel'",
     "fd": "'frechet'",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..comparison.numbers import format_number, mean_text
 from ..comparison.significance import Seeds
-from ..comparison.table import format_number, mean_text, text_table
+from ..comparison.table import text_table
 from .exact import ADVICE, Exact
 from .missing import missing_lines
 from .sight import ALARM, RELEVANT, named, share_text, sight_lines

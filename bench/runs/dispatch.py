@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import RunFailed, UserError
 from ..interruption import check_stop
+from .plugins import failure_of_plugin
 
 if TYPE_CHECKING:
     from .request import Request
@@ -101,10 +102,12 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
         return Done(request, "failed", RunFailed(f"{error.strerror or error}{where}."))
-    except (RuntimeError, MemoryError) as error:
-        if not lacks_memory(error):
+    except Exception as error:
+        told = failure_of_plugin(error)
+        if isinstance(error, RuntimeError | MemoryError) and lacks_memory(error):
+            told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
+        if not told:
             raise
-        told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
         return Done(request, "failed", RunFailed(told))
 
 

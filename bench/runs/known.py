@@ -158,9 +158,8 @@ def _is_asked_for(found: Origin, rows: Sequence[Record], settings: Evaluation, c
     """Returns whether rows hold every score that an evaluation asks for, as it would give it."""
     then, now = found["evaluation"], settings.record()
     old = then["settings"]
-    # A weight is on record where it is not the usual one.
-    values = {*now, *({"nearest_weight"} & {*old})} - {*CHOICES}
-    same = all(canonical_json(now.get(name)) == canonical_json(old.get(name)) for name in values)
+    values = {name for name in now if name not in CHOICES}
+    same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)
     choices = [name for name in CHOICES if isinstance(now[name], tuple)]
     asked = same and all({*now[name]} <= {*old.get(name, ())} for name in choices)
     return asked and same_scores(then["code"], code, rows, old)

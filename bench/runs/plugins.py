@@ -10,8 +10,11 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from ...metrics.registry import Better
 from ..errors import UserError
+from ..interruption import Stopped
 from ..records.code import code_digest
 
 
@@ -80,6 +83,13 @@ class Plugin:
                 f"Plug-in '{self.path}' registers nothing; expected a decorator such as "
                 '@OBJECTIVES.register("name") (docs/extending.md).'
             )
+        for (kind, name), entry in after.items():
+            better = getattr(entry, "better", "none")
+            if kind == "metric" and better not in get_args(Better):
+                raise UserError(
+                    f"Plug-in '{self.path}' registers metric '{name}' with better='{better}'; "
+                    f"expected one of: {', '.join(get_args(Better))}."
+                )
         _LOADED[self.module] = self
         code_digest([self.module], ())  # Kept from here on: of what was loaded, not of later code.
 
@@ -101,14 +111,11 @@ class Plugin:
             exec(compile(content, self.path, "exec", dont_inherit=True), vars(module))
         except (Exception, SystemExit) as error:
             del sys.modules[self.module]
-            raise UserError(self._failure(error)) from error
+            raise UserError(self.failure(error)) from error
 
-    def _failure(self, error: BaseException) -> str:
-        own = [
-            f.lineno
-            for f in traceback.extract_tb(error.__traceback__)
-            if f.filename == str(self.path)
-        ]
+    def failure(self, error: BaseException) -> str:
+        """Returns what went wrong in which line of the file."""
+        own = self.lines_of(error)
         line = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
         told = error.msg if isinstance(error, SyntaxError) else str(error)
         if "relative import" in told:
@@ -117,6 +124,11 @@ class Plugin:
             )
         where = f", line {line}" if line else ""
         return f"Plug-in '{self.path}'{where}: {type(error).__name__}: {told}"
+
+    def lines_of(self, error: BaseException) -> list[int | None]:
+        """Returns through which lines of the file an error came, the innermost last."""
+        frames = traceback.extract_tb(error.__traceback__)
+        return [frame.lineno for frame in frames if frame.filename == str(self.path)]
 
 
 _LOADED: dict[str, Plugin] = {}
@@ -132,6 +144,13 @@ def load_plugins(paths: Iterable[Path]) -> tuple[Plugin, ...]:
     for plugin in plugins:
         plugin.load()
     return plugins
+
+
+def failure_of_plugin(error: BaseException) -> str:
+    """Returns which line of which plug-in an error came from; empty where it is of none."""
+    if isinstance(error, Stopped):
+        return ""
+    return next((p.failure(error) for p in _LOADED.values() if p.lines_of(error)), "")
 
 
 def _content(path: Path) -> bytes:

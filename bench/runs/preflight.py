@@ -19,10 +19,12 @@ from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
 from ..suites.config import Config
+from .objective_form import check_terms
 from .request import Request, Today
 from .runner import Run, dataset
 
 MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
+FEW = 3
 
 
 def check_suite(configs: Sequence[Config]) -> list[Today]:
@@ -39,7 +41,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
     for config in configs:
         check_stop()
         if _model(config) not in built:
-            built[_model(config)] = Run(Request(config, Path())).today
+            built[_model(config)] = _checked(config)
     pictured = {
         config.evaluation
         for config in configs
@@ -71,6 +73,16 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
         if ":" in name:  # A user's own: rdkit may reject a molecule, which then has no score.
             find_source(name).check()
     return [built[_model(config)] for config in configs]
+
+
+def _checked(config: Config) -> Today:
+    """Returns what a run would be trained by and on, once its objective is seen to train."""
+    run = Run(Request(config, Path()))
+    try:
+        check_terms(run.objective, run.data.train[:FEW])
+    except ValueError as error:
+        raise UserError(f"Run '{config.label}': {error}") from error
+    return run.today
 
 
 def _model(config: Config) -> tuple[object, ...]:

@@ -31,8 +31,8 @@ from ..training.engine import driven
 from ..training.state import SavedStates
 from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
-from .constructors import check_built, lacking
 from .directory import RunDirectory, TrainingRecord
+from .objective_form import check_built, lacking
 from .request import Outcome as Outcome
 from .request import Request as Request
 from .request import Today, standing

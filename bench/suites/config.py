@@ -37,7 +37,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 # TOML has no tuples, and a strict tuple takes no list. The items stay strict.
 Names = Annotated[tuple[str, ...], Strict(False)]
@@ -124,8 +124,8 @@ class Evaluation:
         second_stage_steps: Upper bound on steps of the second stage; 0 means 100 epochs.
         sheet_images: Images in each part of the picture sheet.
         interpolation: Midpoint between codes: spherical, linear or rescaled.
-        nearest_weight: Of metric ``frechet-nearest``: how far from a code towards the nearest
-            other one, between 0 and 1.
+        nearest_weight: Scores of points between each code and its nearest other one, too (iFID):
+            how far from the code, 0.5 in the middle; 0 for none.
         temperatures: Extra sample sheets at these temperatures.
         optimisation: The search in the latent space, for strings.
     """
@@ -145,7 +145,7 @@ class Evaluation:
     second_stage_steps: Count = 0
     sheet_images: AtLeastOne = 8
     interpolation: str = "spherical"
-    nearest_weight: Share = 0.5
+    nearest_weight: BelowOne = 0.0
     temperatures: Temperatures = ()
     optimisation: Optimisation = field(default_factory=Optimisation)
 
@@ -154,7 +154,7 @@ class Evaluation:
         record = dataclasses.asdict(self)
         if self.optimisation.trials == 0:
             del record["optimisation"]
-        if self.nearest_weight == Evaluation.nearest_weight:
+        if self.nearest_weight == 0:
             del record["nearest_weight"]
         return record
 

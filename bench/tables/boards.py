@@ -13,6 +13,7 @@ from ..comparison.costs import on_one_device
 from ..comparison.given import given_together
 from ..comparison.labels import score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
+from ..comparison.numbers import estimate_text
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
@@ -26,7 +27,7 @@ from ..comparison.scored import (
 )
 from ..comparison.significance import half_width, rank_intervals
 from ..comparison.strings import DRAWS, by_task
-from ..comparison.table import Cell, Table, estimate_text, text_table
+from ..comparison.table import Cell, Table, text_table
 from ..records.results import Rows
 
 Entry = dict[str, Any]

@@ -27,6 +27,7 @@ from ..comparison.gains import (
     records_in,
 )
 from ..comparison.labels import REFERENCES, suite_title
+from ..comparison.numbers import mean_text, with_error
 from ..comparison.scored import Scored, scores_by, seed_values, warnings_of
 from ..comparison.significance import (
     LEVEL,
@@ -36,7 +37,7 @@ from ..comparison.significance import (
     holm,
     paired_p_values,
 )
-from ..comparison.table import Cell, Table, mean_text, text_table, with_error
+from ..comparison.table import Cell, Table, text_table
 from ..errors import UserError
 from ..records.per_image import read_per_image
 from ..records.results import Rows, read_results

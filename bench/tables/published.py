@@ -16,6 +16,7 @@ from ..comparison.cells import (
 )
 from ..comparison.columns import with_places, without_floor
 from ..comparison.likelihoods import bound_sign
+from ..comparison.numbers import estimate_text
 from ..comparison.parts import suite_parts
 from ..comparison.ranges import ANYTHING, limits_of
 from ..comparison.scored import (
@@ -31,7 +32,6 @@ from ..comparison.table import (
     TABLES,
     Cell,
     Table,
-    estimate_text,
     file_name,
     seeds_cell,
     text_table,

@@ -16,6 +16,7 @@ from ..comparison.cells import (
 from ..comparison.columns import columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short, settings_of
 from ..comparison.likelihoods import one_likelihood
+from ..comparison.numbers import estimate_text
 from ..comparison.parts import Part, table_parts
 from ..comparison.ranges import limits_of
 from ..comparison.scored import Scored, scores_by
@@ -28,7 +29,7 @@ from ..comparison.strings import (
     is_text,
     task_of,
 )
-from ..comparison.table import TABLES, Cell, Table, estimate_text, file_name
+from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
 from .printed_strings import TRIALS, Printed, deviations, printed
 

@@ -1,8 +1,16 @@
-"""What the constructor of somebody's own objective lacks, in words."""
+"""Checks of an objective that somebody else wrote: what it lacks, in words."""
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from ...models.objectives.objective import Objective
 
 FORM = (
     'expected __init__(self, backbone, space, *, preset="mnist", OPTION=DEFAULT, ...), which '
@@ -48,3 +56,37 @@ def check_built(objective: object) -> None:
         raise ValueError(
             f"The constructor of '{type(objective).__name__}' does not call its parent's; {FORM}."
         )
+
+
+def check_terms(objective: Objective, stored: torch.Tensor) -> None:
+    """Checks, on a copy, that each term of the loss is a number for each image, and trains.
+
+    Those of the project's own objectives are tested, so they are not asked here.
+
+    Args:
+        objective: As it was built.
+        stored: A few training items, as stored, (B, C, H, W).
+
+    Raises:
+        ValueError: They are not, which would train another loss than is meant, or none.
+    """
+    if type(objective).__module__.startswith("aebench."):
+        return
+    own, generator = copy.deepcopy(objective), torch.Generator().manual_seed(0)
+    x = own.space.prepare(stored, generator)
+    own.initialise(x, generator)
+    name, terms = type(objective).__name__, own.terms(x, generator)
+    if not isinstance(terms, Mapping) or not terms:
+        raise ValueError(
+            f"'terms' of '{name}' returns {terms if terms == {} else type(terms).__name__}; "
+            "expected tensors of shape (B,) by name."
+        )
+    for term, value in terms.items():
+        found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        if found != (len(x),):
+            raise ValueError(
+                f"Term '{term}' of '{name}' is {found} for {len(x)} images; expected shape "
+                f"({len(x)},), a number for each image."
+            )
+    if not own.total(dict(terms)).requires_grad:
+        raise ValueError(f"No term of '{name}' depends on a parameter: nothing would be trained.")
