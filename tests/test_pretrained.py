@@ -15,8 +15,9 @@ import torch
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
-from aebench.bench.runs import plugins
+from aebench.bench.runs import plugins, runner
 from aebench.bench.tables.boards import board_entries
 from aebench.models import AUTOENCODERS, build
 from aebench.models.backbones.pretrained import pretrained_backbone
@@ -103,6 +104,24 @@ def rows_of(out: Path) -> list[dict[str, object]]:
     for path in sorted(out.glob("runs/*/result.json")):
         found += json.loads(path.read_text(encoding="utf-8"))["rows"]
     return [row for row in found if row["backbone"]]  # Real images have none.
+
+
+RANGE = {"input_range": [0, 1]}
+
+
+class Plain(torch.nn.Module):
+    """A layer, and images that lack a column unless they are whole."""
+
+    def __init__(self, channels=3, *, whole=False):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(channels, channels, 1)
+        self.start = 0 if whole else 1
+
+    def encode(self, images):
+        return self.layer(images)
+
+    def decode(self, codes):
+        return codes[..., self.start :]
 
 
 # A folder of diffusers, end to end
@@ -197,7 +216,8 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
 def test_a_model_that_was_trained_here_scores_as_its_run(
     objective, entry, suite_file, aebench, tmp_path
 ):
-    trained = GIVEN.replace("BACKBONE", "tiny").replace('"pretrained"', f'"{objective}"')
+    whole = GIVEN.replace("\nimages = 20", "\nimages = 20\nnearest_weight = 0.5")
+    trained = whole.replace("BACKBONE", "tiny").replace('"pretrained"', f'"{objective}"')
     trained = trained.replace("steps = 0", "steps = 8\nbatch_size = 20").replace("= 32", "= 3")
     assert aebench(suite_file(text=trained, name="trained"), out=tmp_path / "trained")[0] == 0
     (weights,) = (tmp_path / "trained").glob("runs/*/checkpoint.safetensors")
@@ -208,7 +228,7 @@ def test_a_model_that_was_trained_here_scores_as_its_run(
         model.load_state_dict(load_file(weights))
         return model
 
-    given = GIVEN.replace("BACKBONE", "module:ours").replace("= 32", "= 3")
+    given = whole.replace("BACKBONE", "module:ours").replace("= 32", "= 3")
     given = f"backbone_options = {{input_range = [0, 1]}}\n{given}"
     assert aebench(suite_file(text=given, name="given"), out=tmp_path / "given")[0] == 0
     key = ("metric", "images", "density", "features", "n_real", "n_generated")
@@ -219,6 +239,45 @@ def test_a_model_that_was_trained_here_scores_as_its_run(
     own = {k: v for k, v in scores[0].items() if k[2] != "prior"}
     assert len(own) > 15 and own == scores[1]
     assert all(value is not None for value, _ in own.values())
+
+
+def test_scores_are_computed_anew_where_the_code_that_made_it_changed(
+    entry, suite_file, aebench, tmp_path, monkeypatch
+):
+    class Signed(Plain):
+        def decode(self, codes):
+            return self.layer(codes) * signs[-1]
+
+    entry("signed")(lambda: Signed(1, whole=True))
+    text = GIVEN.replace("BACKBONE", "module:signed").replace("= 32", "= 64")
+    suite = suite_file(text=f"backbone_options = {{input_range = [0, 1]}}\n{text}")
+    found, signs = [], []
+    for sign, code in ((1.0, "2-a"), (-1.0, "2-a"), (-1.0, "2-b")):
+        monkeypatch.setattr(runner, "training_code", lambda *parts, code=code: code)
+        signs.append(sign)
+        assert aebench(suite)[0] == 0
+        found += [r["value"] for r in rows_of(tmp_path / "out") if r["metric"] == "mse"]
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_package_that_made_a_module_is_part_of_the_code_a_run_depends_on(entry):
+    entry("m")(lambda: Plain(whole=True))
+    given = pretrained_backbone("module:m", (3, 8, 8), 192, RANGE)
+    assert given.origin == __name__
+    with_origin = training_code(given)
+    given.origin = ""
+    assert training_code(given) != with_origin
+
+
+def test_other_objectives_refuse_an_autoencoder_that_is_given(entry):
+    entry("m")(lambda: Plain(whole=True))
+    given = pretrained_backbone("module:m", (3, 8, 8), 192, RANGE)
+    sizes = {"backbone": given, "image_shape": (3, 8, 8), "latent_dim": 192}
+    told = "comes with its weights; expected objective 'pretrained'"
+    with pytest.raises(ValueError, match=told):
+        build("vae", **sizes)
+    with pytest.raises(ValueError, match=told):
+        build("ae", **sizes).encode(torch.rand(2, 3, 8, 8))
 
 
 # What cannot be used
@@ -314,19 +373,6 @@ def test_images_of_another_channel_count_are_refused(saved, tmp_path):
         pretrained_backbone(f"diffusers:{tmp_path / 'given'}", (1, 8, 8), 32, {})
 
 
-class Plain(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Conv2d(3, 3, 1)
-
-    def encode(self, images):
-        return self.layer(images)
-
-    def decode(self, codes):
-        return codes[..., 1:]
-
-
-RANGE = {"input_range": [0, 1]}
 MODULES = [
     (Plain, (1, 8, 8), RANGE, r"'module:m' does not encode images of 1x8x8: .*channels"),
     (Plain, (3, 8, 8), RANGE, r"decodes images of 3x8x8 to 3x8x7; expected the same size"),
@@ -361,7 +407,7 @@ def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, mo
         for line in block.splitlines() if language == "sh" else []:
             if line.startswith("aebench "):
                 assert main([*line.split()[1:], *["--quiet"] * (" run " in line)]) == 0
-    monkeypatch.delitem(sys.modules, "my_autoencoder")
+    sys.modules.pop("my_autoencoder")
     for name, latent in (("kl", 392), ("mine", 196)):
         rows = rows_of(tmp_path / "results" / name)
         assert {(r["status"], r["latent_dim"]) for r in rows} == {("ok", latent)}

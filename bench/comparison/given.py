@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..records.results import Rows
+from .labels import backbone_text
 
 MARK = ":"  # In the name of a backbone that comes with its weights, as in ``diffusers:FOLDER``.
 TOGETHER = {"backbone": "networks as given", "backbone_hash": "given"}
@@ -23,10 +24,11 @@ def given_together(placed: Rows) -> Rows:
         return placed
     own = placed[given]
     # The digest tells two files of one name apart; the rest of the method's name two settings.
-    triples = zip(
-        own["backbone"], own["backbone_hash"], own["method"], own["objective"], strict=True
-    )
-    names = [f"{b} #{h[:6]}{m.removeprefix(o)}" for b, h, m, o in triples]
+    columns = (own[name] for name in ("backbone", "backbone_hash", "method", "objective"))
+    names = [
+        f"{backbone_text(backbone)} #{structure[:6]}{method.removeprefix(objective)}"
+        for backbone, structure, method, objective in zip(*columns, strict=True)
+    ]
     rows = placed.copy()
     rows.loc[given] = own.assign(method=names, **TOGETHER)
     return rows
