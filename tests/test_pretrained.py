@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
+from aebench.bench.runs import plugins, runner
+from aebench.bench.tables.boards import board_entries
 from aebench.models import AUTOENCODERS, build
 from aebench.models.backbones.pretrained import pretrained_backbone
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
@@ -22,6 +26,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r'```(\w*)(?: title="(.+?)")?\n(.*?)```', re.DOTALL)
 TWO = {"block_out_channels": (8, 8), "norm_num_groups": 4, "latent_channels": 2}
 LEVELS = {
     "down_block_types": ("DownEncoderBlock2D",) * 2,
@@ -101,6 +106,24 @@ def rows_of(out: Path) -> list[dict[str, object]]:
     return [row for row in found if row["backbone"]]  # Real images have none.
 
 
+RANGE = {"input_range": [0, 1]}
+
+
+class Plain(torch.nn.Module):
+    """A layer, and images that lack a column unless they are whole."""
+
+    def __init__(self, channels=3, *, whole=False):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(channels, channels, 1)
+        self.start = 0 if whole else 1
+
+    def encode(self, images):
+        return self.layer(images)
+
+    def decode(self, codes):
+        return codes[..., self.start :]
+
+
 # A folder of diffusers, end to end
 
 
@@ -176,6 +199,14 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
     assert {"ae"} in sharing and {"pretrained"} in sharing
     assert {"ae", "pretrained"} not in sharing
     assert len([note for note in notes if "has its own columns" in note]) == 2
+    # On a board a second one stands beside the first, and neither beside what was trained.
+    changes = {"backbone": "diffusers:other", "backbone_hash": "f" * 16, "recipe": "e" * 16}
+    given = rows[rows["objective"] == "pretrained"].assign(**changes, run="d" * 16)
+    boards: dict[str, list[str]] = {}
+    for entry in board_entries(pd.concat([rows, given], ignore_index=True)):
+        boards.setdefault(entry["board"], []).append(entry["objective"].partition(" ")[0])
+    found = {tuple(sorted(name.rpartition("/")[2] for name in own)) for own in boards.values()}
+    assert found == {("ae",), ("diffusers:other", "given")}
 
 
 # An autoencoder of ours, through the same interface
@@ -207,6 +238,45 @@ def test_a_model_that_was_trained_here_scores_as_its_run(
     own = {k: v for k, v in scores[0].items() if k[2] != "prior"}
     assert len(own) > 15 and own == scores[1]
     assert all(value is not None for value, _ in own.values())
+
+
+def test_scores_are_computed_anew_where_the_code_that_made_it_changed(
+    entry, suite_file, aebench, tmp_path, monkeypatch
+):
+    class Signed(Plain):
+        def decode(self, codes):
+            return self.layer(codes) * signs[-1]
+
+    entry("signed")(lambda: Signed(1, whole=True))
+    text = GIVEN.replace("BACKBONE", "module:signed").replace("= 32", "= 64")
+    suite = suite_file(text=f"backbone_options = {{input_range = [0, 1]}}\n{text}")
+    found, signs = [], []
+    for sign, code in ((1.0, "2-a"), (-1.0, "2-a"), (-1.0, "2-b")):
+        monkeypatch.setattr(runner, "training_code", lambda *parts, code=code: code)
+        signs.append(sign)
+        assert aebench(suite)[0] == 0
+        found += [r["value"] for r in rows_of(tmp_path / "out") if r["metric"] == "mse"]
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_package_that_made_a_module_is_part_of_the_code_a_run_depends_on(entry):
+    entry("m")(lambda: Plain(whole=True))
+    given = pretrained_backbone("module:m", (3, 8, 8), 192, RANGE)
+    assert given.origin == __name__
+    with_origin = training_code(given)
+    given.origin = ""
+    assert training_code(given) != with_origin
+
+
+def test_other_objectives_refuse_an_autoencoder_that_is_given(entry):
+    entry("m")(lambda: Plain(whole=True))
+    given = pretrained_backbone("module:m", (3, 8, 8), 192, RANGE)
+    sizes = {"backbone": given, "image_shape": (3, 8, 8), "latent_dim": 192}
+    told = "comes with its weights; expected objective 'pretrained'"
+    with pytest.raises(ValueError, match=told):
+        build("vae", **sizes)
+    with pytest.raises(ValueError, match=told):
+        build("ae", **sizes).encode(torch.rand(2, 3, 8, 8))
 
 
 # What cannot be used
@@ -302,19 +372,6 @@ def test_images_of_another_channel_count_are_refused(saved, tmp_path):
         pretrained_backbone(f"diffusers:{tmp_path / 'given'}", (1, 8, 8), 32, {})
 
 
-class Plain(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Conv2d(3, 3, 1)
-
-    def encode(self, images):
-        return self.layer(images)
-
-    def decode(self, codes):
-        return codes[..., 1:]
-
-
-RANGE = {"input_range": [0, 1]}
 MODULES = [
     (Plain, (1, 8, 8), RANGE, r"'module:m' does not encode images of 1x8x8: .*channels"),
     (Plain, (3, 8, 8), RANGE, r"decodes images of 3x8x8 to 3x8x7; expected the same size"),
@@ -337,22 +394,19 @@ def test_a_module_that_cannot_be_used_is_one_line(maker, shape, options, told, e
 # What is written about it
 
 
-def commands_of(text):
-    """Yields the blocks of a page: language, first line, text."""
-    for language, block in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
-        yield language, block.partition("\n")[0], block
-
-
-def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch, capsys):
+def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for language, first, block in commands_of((ROOT / "docs" / "pretrained.md").read_text()):
-        if language == "python":
-            exec(block, {"__name__": "mine"})
-        elif language == "toml":
-            Path(first.removeprefix("# ")).write_text(block)
-        for line in block.splitlines() if not language else []:
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    page = (ROOT / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    for language, title, block in BLOCK.findall(page):
+        if title:
+            Path(title).write_text(block, encoding="utf-8")
+        elif language == "python":
+            exec(block, {})
+        for line in block.splitlines() if language == "sh" else []:
             if line.startswith("aebench "):
                 assert main([*line.split()[1:], *["--quiet"] * (" run " in line)]) == 0
+    sys.modules.pop("my_autoencoder")
     for name, latent in (("kl", 392), ("mine", 196)):
         rows = rows_of(tmp_path / "results" / name)
         assert {(r["status"], r["latent_dim"]) for r in rows} == {("ok", latent)}

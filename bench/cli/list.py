@@ -66,8 +66,8 @@ def listed(kind: str) -> list[tuple[str, str]]:
     if kind == "backbones":
         from ...models.backbones.pretrained import given_backbones
 
-        own = [(n, f"{first_line(e)}{sizes_in_words(e)}") for n, e in BACKBONES.items()]
-        return [*own, *given_backbones()]
+        trained = [(n, f"{first_line(e)}{sizes_in_words(e)}") for n, e in BACKBONES.items()]
+        return [*trained, *given_backbones()]
     return [(name, first_line(entry)) for name, entry in DENSITIES.items()]
 
 

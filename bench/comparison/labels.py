@@ -141,8 +141,8 @@ def is_tuned(variant: str) -> bool:
 
 def backbone_text(backbone: str) -> str:
     """Returns a backbone's name with its options as text, such as ``"rae-32 (width=0.125)"``."""
-    name, _, options = backbone.partition(" ")
-    return f"{name} ({variant_text(options)})" if options else name
+    name, brace, options = backbone.partition(" {")  # A path may have spaces.
+    return f"{name} ({variant_text(f'{{{options}')})" if brace else name
 
 
 def part_title(row: Mapping[Any, Any]) -> str:

@@ -145,6 +145,7 @@ def _registered() -> dict[tuple[str, str], object]:
     """Returns all that is registered, by kind and name."""
     from ...metrics.extractor import EXTRACTORS, scan_extractors
     from ...models.backbones.backbone import BACKBONES
+    from ...models.backbones.pretrained import AUTOENCODERS
     from ...models.densities.density import DENSITIES
     from ...models.objectives.objective import OBJECTIVES
     from ...models.spaces.space import SPACES
@@ -154,7 +155,8 @@ def _registered() -> dict[tuple[str, str], object]:
 
     scan_extractors()
     kinds: dict[str, Iterable[tuple[str, object]]] = {
-        r.kind: r.items() for r in (OBJECTIVES, BACKBONES, SPACES, DENSITIES, DATASETS, TABLES)
+        r.kind: r.items()
+        for r in (OBJECTIVES, BACKBONES, AUTOENCODERS, SPACES, DENSITIES, DATASETS, TABLES)
     }
     kinds |= {"metric": metrics().items(), "extractor": EXTRACTORS.items()}
     return {(kind, name): entry for kind, entries in kinds.items() for name, entry in entries}

@@ -283,6 +283,7 @@ class Config:
         """A short name for progress and errors."""
         variant = f" {canonical_json(self.options)}" if self.options else ""
         variant += " tuned" if self.tuned else ""
+        variant += f" {self.backbone}" if self.is_given else ""
         space = f"/{self.space}" if self.space else ""
         noise = f" sigma={self.training.noise_sigma:g}" if self.training.noise_sigma else ""
         factors = f"d={self.latent_dim} s={self.seed}"

@@ -10,6 +10,7 @@ import numpy as np
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.costs import on_one_device
+from ..comparison.given import given_together
 from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.parts import steps_parts, suite_parts
@@ -65,7 +66,8 @@ NOTES = (
     *(RANKS, BOUNDS, INTERVALS),
     "An estimate that is not trusted has no mean, no interval and no rank.",
     "Entries are compared only with entries of the same board: same suite and scale, data set, "
-    "backbone, score and protocol.",
+    "backbone, score and protocol. Autoencoders that came with their weights share a board of "
+    "their own.",
 )
 
 
@@ -77,7 +79,7 @@ def board_entries(rows: Rows) -> list[Entry]:
     entries: list[Entry] = []
     parts = (same for own in suite_parts(without_floor(rows)) for same in steps_parts(own))
     for part in parts:
-        placed = by_task(with_places(part.rows))
+        placed = given_together(by_task(with_places(part.rows)))
         likelihood = placed["kind"] != ""
         placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])

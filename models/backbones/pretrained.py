@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import Registry, unknown_name
+from ..streams import initialised_from
 from ..switches import VALUE_CHECKS
 from .backbone import Backbone
 from .diffusers import CODES, INPUT_RANGE, read_diffusers
@@ -207,7 +208,9 @@ def pretrained_backbone(
             network, image_shape, latent_dim, name=name, input_range=INPUT_RANGE
         )
     maker = AUTOENCODERS.get(place)
-    network = maker()
+    # Whatever it draws is the same each time, and changes no other draw.
+    with initialised_from(0, name):
+        network = maker()
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"Autoencoder '{place}' is a '{type(network).__name__}'; expected a torch module."
