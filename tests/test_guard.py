@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from aebench.bench import run
@@ -62,6 +63,10 @@ def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     (folder / "suite.toml").write_text(SUITE, encoding="utf-8")
     (folder / "test_guard.py").write_text(TESTS, encoding="utf-8")
+    # Few of the exact values, which are tested elsewhere and take seconds.
+    (folder / "baseline").mkdir()
+    codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    np.savez(folder / "baseline" / "features.npz", codes=codes)
     run(folder / "suite.toml", seeds=[0, 1], out=folder / "first", progress=False)
     update_baseline(folder / "first", folder / "baseline", "the first one")
     (folder / "bin").mkdir()
@@ -86,14 +91,14 @@ def guard(repository, *words, **variables):
 
 
 def test_the_script_passes_other_seeds_and_its_summary_is_the_comparison(repository):
-    done, summary = guard(repository, "suite.toml", "baseline", "--seeds", "5,6", "--quiet")
+    done, summary = guard(repository, "suite.toml", "baseline", "--seeds", "5,6", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert "## What this check can see" in summary
     assert "## Regression check: passed" in summary and summary in done.stdout
 
 
 def test_the_script_fails_where_a_model_got_worse_and_its_summary_says_which(repository):
-    words = ("suite.toml", "baseline", "--seeds", "5,6", "--quiet")
+    words = ("suite.toml", "baseline", "--seeds", "5,6", "--workers", "1")
     done, summary = guard(repository, *words, WORSE="yes")
     assert done.returncode == 1
     assert "## Regression check: FAILED" in summary and "Scores that got worse" in summary

@@ -140,6 +140,7 @@ def test_samples_repeat_under_a_seed_and_are_those_of_the_picture(model):
 def test_a_model_shows_its_picture_and_scores_in_a_notebook(digits):
     model = fit("ae", digits, **TINY)
     shown = model._repr_html_()
+    assert "width:512px;image-rendering:pixelated" in shown  # Eight digits of 8 pixels.
     assert shown.count("<img") == 1 and "data:image/png;base64," in shown
     assert "ae arrays d=3 s=0: 6 steps" in shown and "<script" not in shown
     for score in model.scores["metric"]:

@@ -42,6 +42,7 @@ SHOWN = (
     *("images", "density", "metric", "value", "stderr", "unit", "better", "n_real"),
     *("n_generated", "features", "status", "reason"),
 )
+SHOWN_PIXELS = 512  # About the width of a picture in a notebook.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +195,8 @@ class Fitted:
 
     def _repr_html_(self) -> str:
         picture = self._repr_png_()
-        text = base64.b64encode(picture).decode() if picture else ""
         rows = ["test images", "reconstructions", *(f"samples, {d}" for d in self.densities)]
-        shown = f'<img src="data:image/png;base64,{text}" alt="{", ".join(rows)}">'
+        shown = _image(picture, ", ".join(rows)) if picture else ""
         table = self.scores.drop(columns=["status", "n_real", "n_generated"])
         return (
             f"<p>{html.escape(repr(self))}</p>"
@@ -255,3 +255,14 @@ class Fitted:
         if self._shape == (height, width, channels) != (channels, height, width):
             return images.permute(0, 2, 3, 1).contiguous().numpy()
         return images.numpy()
+
+
+def _image(picture: bytes, alternative: str) -> str:
+    """Returns a PNG picture as HTML; a small one is enlarged by a whole factor."""
+    width = int.from_bytes(picture[16:20], "big")  # Where every PNG file has it.
+    shown = width * max(1, SHOWN_PIXELS // width)
+    text = base64.b64encode(picture).decode()
+    return (
+        f'<img src="data:image/png;base64,{text}" alt="{alternative}" '
+        f'style="width:{shown}px;image-rendering:pixelated">'
+    )
