@@ -79,6 +79,21 @@ def test_a_score_where_higher_is_better_is_tested_the_other_way(tmp_path):
         assert outcome.is_regression is worse
 
 
+def test_strings_of_one_model_that_are_valid_less_often_are_caught_and_named(tmp_path):
+    string_rows = runpy.run_path(str(Path(__file__).with_name("string_factory.py")))["string_rows"]
+    write_runs(tmp_path / "first", string_rows(seeds=range(5)), arrays=False, log=False)
+    update_baseline(tmp_path / "first", tmp_path / "baseline", "x")
+    rows = string_rows(seeds=(7, 8))
+    assert not check(tmp_path / "same", tmp_path / "baseline", rows).is_regression
+    for row in rows:
+        if row["backbone"] == "character-gru" and row["metric"] == "validity":
+            row["value"] -= 0.2
+    outcome = check(tmp_path / "less", tmp_path / "baseline", rows)
+    assert outcome.is_regression
+    named = {change.sight.name.split()[0] for change in outcome.worse}
+    assert named == {"expressions-characters"}
+
+
 def test_a_run_that_now_diverges_is_a_regression(tmp_path, baseline):
     rows = [row for row in table_rows(seeds=(7,)) if row["objective"] != "ae"]
     rows.append(make_row(objective="ae", seed=7, status="diverged", metric="loss", images="test"))

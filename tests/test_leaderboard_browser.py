@@ -90,7 +90,7 @@ def test_it_opens_with_the_study_and_a_board_and_runs_no_foreign_code(page):
     assert "come closest to real images" in sentence
     marks = found(page, "#chart .point")
     assert len(marks) == len(found(page, ".more details:first-child tr")) - 1 > 5
-    assert len(texts(page, "tbody tr")) > 3
+    assert len(texts(page, "#board tbody tr")) > 3
 
 
 def test_the_mark_under_the_pointer_or_focus_shows_its_row(page):
@@ -122,7 +122,7 @@ def test_a_column_sorts_when_its_header_is_clicked(page):
 
 def test_a_filter_narrows_the_rows(page):
     show_quick(page)
-    before = len(texts(page, "tbody tr"))
+    before = len(texts(page, "#board tbody tr"))
     page.find_element("id", "find").send_keys("RAE")
     assert texts(page, "tbody .called") == ["rae"] and before > 1
     assert f"1 of {before} entries" in page.find_element("id", "told").text
@@ -164,6 +164,15 @@ def test_a_card_opens_by_key_holds_the_focus_and_gives_it_back(page):
     assert page.switch_to.active_element == button
 
 
+def test_every_card_opens(page):
+    opened = page.execute_script(
+        "return Object.keys(content.cards)"
+        ".map((key) => { openCard(key); return part('card').open; })"
+    )
+    assert len(opened) > 20 and all(opened)
+    page.execute_script("part('card').close()")
+
+
 def test_an_address_leads_to_the_same_board_order_and_card(page):
     show_quick(page)
     page.find_element("css selector", "[data-sort=mean]").click()
@@ -177,7 +186,7 @@ def test_an_address_leads_to_the_same_board_order_and_card(page):
     page.get(address.partition("#")[0] + "#board=no-such-board&card=none&sort=nothing")
     page.refresh()
     assert "names a board that is not here" in page.find_element("id", "told").text
-    assert len(texts(page, "tbody tr")) > 3
+    assert len(texts(page, "#board tbody tr")) > 3
 
 
 def test_back_returns_to_the_board_before(page):
@@ -194,11 +203,13 @@ def test_nothing_is_wider_than_the_window(page, width):
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     show_quick(page)
     page.find_element("id", "find").send_keys("a")
-    for _ in range(2):
-        widths = "const e = document.documentElement; return [e.scrollWidth, e.clientWidth]"
-        scrolled, shown = page.execute_script(widths)
-        assert scrolled <= shown == width
-        found(page, "tbody .model button")[0].click()
+    overflow = (
+        "const e = document.querySelector(arguments[0]); return e.scrollWidth - e.clientWidth"
+    )
+    assert page.execute_script("return document.documentElement.clientWidth") == width
+    assert page.execute_script(overflow, "html") == 0
+    found(page, "tbody .model button")[0].click()
+    assert page.execute_script(overflow, "html") == page.execute_script(overflow, "#card") == 0
 
 
 def test_odd_names_stay_text_within_their_cells(page):
@@ -206,7 +217,7 @@ def test_odd_names_stay_text_within_their_cells(page):
     choose(page, "of", "reconstructions")
     shown = texts(page, "tbody .called")
     assert set(ODD) <= set(shown) and page.title.startswith("aebench leaderboard")
-    cells = "return Array.from(document.querySelectorAll('tbody td'), "
+    cells = 'return Array.from(document.querySelectorAll("#board td"), '
     assert max(page.execute_script(cells + "(e) => e.scrollWidth - e.clientWidth)")) <= 1
 
 
@@ -230,7 +241,7 @@ def test_thousands_of_rows_come_after_the_first_and_all_are_printed(driver, tmp_
     (tmp_path / "s").mkdir()
     write_results(tmp_path / "s" / "results.csv", FACTORY["frame"](rows))
     driver.get(build_leaderboard([tmp_path / "s"], tmp_path)[2].as_uri())
-    count = "return document.querySelectorAll('tbody tr').length"
+    count = "return document.querySelectorAll('#board tbody tr').length"
     assert driver.execute_script("drawBoard();" + count) == 40
     assert driver.execute_script("dispatchEvent(new Event('beforeprint'));" + count) == 1000
     driver.execute_script("drawBoard()")

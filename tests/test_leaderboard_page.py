@@ -162,6 +162,18 @@ def test_the_sentence_and_the_chart_are_those_of_the_rows(study):
     assert "Real images score" in " ".join(opening.notes)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "decided"),
+    [(range(2), "too few to put it ahead of any of the 4 others."), (range(6), "all 4 others.")],
+)
+def test_the_sentence_says_what_the_seeds_decide(seeds, decided):
+    rows = table_rows(seeds=seeds, noise=0.001)
+    rows = [row | {"value": row["value"] + (row["objective"] == "vae")} for row in rows]
+    models = {row["run"]: type("Model", (), {"key": row["run"]}) for row in rows}
+    sentence = opening_of(frame(rows), models).sentence
+    assert "samples of rae-gp come closest" in sentence and sentence.endswith(decided)
+
+
 def test_rows_that_compare_no_families_open_with_how_much_there_is(tmp_path):
     write_runs(tmp_path / "s", [make_row(objective="rae")], arrays=False, log=False)
     text = build_leaderboard([tmp_path / "s"], tmp_path)[2].read_text()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from aebench.bench.comparison.significance import (
+    ahead_of,
     half_width,
     holm,
     paired_p_value,
@@ -59,10 +60,10 @@ def test_nothing_is_separated_from_a_lower_bound():
 
 def test_rank_intervals_overlap_exactly_where_the_test_does_not_decide():
     scores = {"a": seeds(1.0, start=1), "b": seeds(1.01, start=2), "c": seeds(5.0, start=3)}
-    assert rank_intervals(scores, "lower") == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
-    assert rank_intervals(scores, "higher")["c"] == (1, 1)
+    assert rank_intervals(ahead_of(scores, "lower")) == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+    assert rank_intervals(ahead_of(scores, "higher"))["c"] == (1, 1)
     few = {name: {0: values[0]} for name, values in scores.items()}
-    assert set(rank_intervals(few, "lower").values()) == {(1, 3)}
+    assert set(rank_intervals(ahead_of(few, "lower")).values()) == {(1, 3)}
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])

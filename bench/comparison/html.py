@@ -13,10 +13,11 @@ def as_html(table: Table) -> str:
     """Returns the table with title and caption, as an element of a page."""
     notes = table.footnotes
     names = [f"{name}{notes.header(at)}" for at, (_, name) in enumerate(table.columns)]
-    head = "".join(f"<th>{escape(name)}</th>" for name in [table.corner, *names])
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in [table.corner, *names])
     lines = zip(table.lines, table.rendered(notes, _cell), strict=True)
     body = "\n".join(
-        f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>" for (label, _), cells in lines
+        f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>'
+        for (label, _), cells in lines
     )
     caption = " ".join(map(escape, (*table.notes, *notes.sentences, *table.splits)))
     return (

@@ -48,7 +48,9 @@ def leaderboard_html(
     models, pictures, commands = models_of(rows, folders), Pictures(), Commands()
     opening = opening_of(rows, models)
     boards = boards_of(entries, models, pictures)
-    names = {models[entry["run"]].key: entry["objective"] for entry in entries}
+    names: dict[str, str] = {}
+    for entry in entries:  # Of a likelihood the name may say a density, too: it comes later.
+        names.setdefault(models[entry["run"]].key, entry["objective"])
     known = {model.key: model for model in models.values()}
     likelihood = likelihoods(rows, models)
     cards = {}
