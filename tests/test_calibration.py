@@ -179,7 +179,7 @@ def test_three_repeats_alone_borrow_the_spread_of_all_sets():
 def test_a_score_of_one_n_alone_is_said_to_be_so():
     lines = [("a", 100), ("a", 600), ("b", 600)]
     judged = pd.DataFrame(lines, columns=["score", "n"]).assign(
-        kind="blur", meant=True, verdict="right", z=9.0
+        metric="fd", kind="blur", meant=True, verdict="right", z=9.0
     )
     text = reading(judged, {})[0]
     assert "b (9 at N = 600 alone)" in text and "a (9)" in text

@@ -151,7 +151,7 @@ def test_the_sentence_and_the_chart_are_those_of_the_rows(study):
     assert list(points) == sorted(means, key=means.get)
     least = min(means, key=means.get)
     assert (
-        f"samples of {least} come closest to real images: FD {means[least]:.1f}"
+        f"samples of {least} come closest to real images: FD {means[least]:.0f} ± "
         in opening.sentence
     )
     seconds = own[(own["objective"] == "iwae")]["compute_seconds"].mean()

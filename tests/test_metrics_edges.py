@@ -184,7 +184,7 @@ def test_an_error_of_zero_or_without_end_is_none_and_a_dash():
         assert Estimate(1.0, stderr).stderr is None
     assert Estimate.of_share(1.0, 50).stderr is None
     assert Estimate.of_mean(np.full(5, 0.3)).stderr is None
-    assert number(None) == "-"
+    assert number(None, None) == "-"
 
 
 def test_a_ratio_to_held_out_copies_does_not_apply():

@@ -368,3 +368,9 @@ def test_a_relative_path_starts_at_the_suite_s_file_and_one_of_the_command_where
     assert "folder:images" in {c.dataset for c in load_suite("small.toml").configs}
     given = load_suite(suite, settings={"dataset": "folder:other"}).configs
     assert {c.dataset for c in given} == {"folder:other"}
+
+
+def test_a_run_that_lacks_its_backbone_is_told_with_its_place(tmp_path):
+    (tmp_path / "x.toml").write_text('title = "X"\n[[runs]]\ndataset = "digits"\n')
+    with pytest.raises(UserError, match=r"key 'runs\[0\]\.backbone' is None; expected text"):
+        load_suite(str(tmp_path / "x.toml"))

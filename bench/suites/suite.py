@@ -162,7 +162,7 @@ class _Expansion:
                 scale=self.scale,
                 own_budget=self.own_budget,
                 options=options,
-                backbone_options=({} if ":" in values["backbone"] else narrow)
+                backbone_options=({} if ":" in str(values["backbone"]) else narrow)
                 | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,
