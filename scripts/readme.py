@@ -16,7 +16,7 @@ from aebench.bench.tables.headline import SHOWN
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 COLUMNS = ("FD", "bits/dim", "CPU s", "GPU s")  # What the names of columns begin with.
-KEPT_NOTES = ("Features:", "Steps:")
+KEPT_NOTES = ("Features:", "Steps:", "Bold:")
 LEFT_OUT = ("noise", SHOWN)
 LEGEND = (
     "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "

@@ -84,7 +84,9 @@ def test_marks_are_among_the_searches_and_the_better_direction_is_the_tasks():
 def test_one_seed_has_the_error_over_its_searches():
     table = one_seed("expressions")["figure2"]
     cell = cells_of(table, "GVAE")[0]["valid"]
-    assert cell.half_width == pytest.approx(1.96 * 0.01, rel=1e-3) and "[0.966, 1.000]" in cell.text
+    assert (
+        cell.half_width == pytest.approx(1.96 * 0.01, rel=1e-3) and "[0.966, 1.000]" in cell.text
+    )
 
 
 def test_one_search_of_one_round_is_told_in_the_singular():
