@@ -60,7 +60,9 @@ def in_short(table: Table) -> Table:
         if label not in LEFT_OUT
     ]
     columns = tuple(table.columns[at] for at in kept)
-    notes = (*LEGEND, *(note for note in table.notes if note.startswith(KEPT_NOTES)))
+    kept_notes = (note for note in table.notes if note.startswith(KEPT_NOTES))
+    # What is not marked in which column, and why, the study's page says.
+    notes = (*LEGEND, *(note.partition(" Elsewhere ")[0] for note in kept_notes))
     return replace(table, columns=columns, lines=tuple(lines), notes=notes)
 
 
