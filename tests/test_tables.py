@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from aebench.bench.comparison.columns import columns_of, with_places
 from aebench.bench.comparison.likelihoods import one_likelihood
-from aebench.bench.comparison.table import Cell, Table, format_number, seeds_cell
+from aebench.bench.comparison.numbers import format_number
+from aebench.bench.comparison.table import Cell, Table, seeds_cell
 from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.likelihood import likelihood_tables
 from aebench.bench.tables.pairs import pair_tables

@@ -10,6 +10,7 @@ from ..records.results import Rows
 from .columns import Column, without_floor
 from .labels import FLOOR, REFERENCES, objective_order
 from .likelihoods import bound_sign
+from .numbers import format_number
 from .parts import Part
 from .ranges import limits_of
 from .scored import (
@@ -24,7 +25,7 @@ from .scored import (
 )
 from .significance import mean, separated_from_best
 from .steps import steps_note
-from .table import Cell, Table, file_name, format_number, seeds_cell
+from .table import Cell, Table, file_name, seeds_cell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..records.results import Rows
+from ..suites.config import comes_with_weights
 from .labels import backbone_text
 
-MARK = ":"  # In the name of a backbone that comes with its weights, as in ``diffusers:FOLDER``.
 TOGETHER = {"backbone": "networks as given", "backbone_hash": "given"}
 
 
@@ -19,7 +19,7 @@ def given_together(placed: Rows) -> Rows:
     Args:
         placed: Rows with the columns of ``with_places``.
     """
-    given = placed["backbone"].str.contains(MARK, regex=False) & (placed["steps"] == 0)
+    given = placed["backbone"].map(comes_with_weights) & (placed["steps"] == 0)
     if not given.any():
         return placed
     own = placed[given]

@@ -14,9 +14,7 @@ NOT_NEGATIVE = (
     *("squared feature units", "share or ratio", "intensity", "log(1 + squared error)"),
     *("dimensions", "samples", "standard deviation"),
 )
-MANY_FOLD = frozenset(
-    {"density"}
-)  # A count of balls for each image, although its unit is a share.
+MANY_FOLD = ("density",)  # A count of balls for each image, although its unit is a share.
 CUT_NOTE = "[a, b]: that interval within the values that the score can have."
 
 

@@ -18,7 +18,6 @@ from ..records.rows import TUNED
 from .footnotes import Footnotes
 from .labels import TUNED_NOTE
 from .numbers import estimate_text
-from .numbers import format_number as format_number
 from .ranges import ANYTHING, CUT_NOTE, Limits
 from .significance import half_width
 

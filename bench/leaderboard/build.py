@@ -20,17 +20,8 @@ from .page import leaderboard_html
 
 PAGE = "leaderboard.html"
 SHOWN = (
-    *(
-        "dataset",
-        "latent_dim",
-        "score",
-        "place",
-        "rank",
-        "objective",
-        "sign",
-        "mean",
-        "half_width",
-    ),
+    *("dataset", "latent_dim", "score", "place", "rank", "objective"),
+    *("sign", "mean", "half_width"),
     *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
     *("compute_seconds", "suite", "protocol", "run", "sheet"),
 )

@@ -11,9 +11,10 @@ import numpy as np
 from ..comparison.columns import METHOD, without_floor
 from ..comparison.labels import backbone_text, suite_title, variant_text
 from ..comparison.likelihoods import bound_sign, one_likelihood
+from ..comparison.numbers import format_number
 from ..comparison.scored import image_error, scores_by, seed_values
 from ..comparison.significance import half_width
-from ..comparison.table import file_name, format_number
+from ..comparison.table import file_name
 from ..figures.run_files import RunFiles
 from ..pages.cards import model_facts, training_settings
 from ..records.compact import LOG

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,12 @@ import numpy as np
 from ..comparison.columns import columns_of, with_places, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import axis_title
+from ..comparison.numbers import estimate_text, format_number
+from ..comparison.ranges import AT_LEAST_0
 from ..comparison.samples import better_density, better_samples, references_of, sampled
 from ..comparison.scored import compute_seconds, scores_by, seed_values
 from ..comparison.significance import SEEDS_NEEDED, ahead_of, half_width
-from ..comparison.table import Table, estimate_text, format_number, text_table
+from ..comparison.table import Table, text_table
 from ..pages.families import largest_study
 from ..records.results import Rows
 from .cards import Model
@@ -29,7 +30,6 @@ FAMILIES = (
     ("regularised", r"(c|g)?rae|ae"),
 )
 OTHER = "other"
-DISTANCES = (0.0, math.inf)  # What a Fréchet distance can be.
 HEADER = ("model", "family", "FD of samples ↓", "density", "{word} s", "seeds")
 CHART = (
     "Points: mean over seeds; bars: Student's 95 % interval of it. Samples are those of the "
@@ -148,7 +148,7 @@ def _sentence(rows: Rows, points: list[dict[str, Any]]) -> str:
     count = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
     # Isolated, a name written from right to left does not turn the sentence.
     name = best["name"] if best["name"].isascii() else f"\u2068{best['name']}\u2069"
-    number = estimate_text(best["mean"], best["half"], DISTANCES)
+    number = estimate_text(best["mean"], best["half"], AT_LEAST_0)
     return (
         f"On {first['dataset']} with latent size {first['latent_dim']}, samples of "
         f"{name} come closest to real images: FD {number} over {count}, {decided}."
@@ -165,7 +165,7 @@ def _table(points: list[dict[str, Any]], word: str) -> Table:
         (
             point["name"],
             point["family"],
-            estimate_text(point["mean"], point["half"], DISTANCES),
+            estimate_text(point["mean"], point["half"], AT_LEAST_0),
             point["density"],
             "-" if point["seconds"] is None else f"{point['seconds']:,.0f}",
             point["seeds"],

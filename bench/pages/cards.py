@@ -12,6 +12,7 @@ from ..comparison.columns import method_labels, without_floor
 from ..comparison.costs import on_one_device
 from ..comparison.labels import suite_title, variant_text
 from ..comparison.lost import SCORE
+from ..comparison.numbers import format_number
 from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.significance import NORMAL_95
@@ -19,7 +20,6 @@ from ..comparison.table import (
     Cell,
     Table,
     file_name,
-    format_number,
     markdown_text,
     text_table,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
+from ..comparison.numbers import format_number
 from ..comparison.significance import (
     LEVEL,
     POWER,
@@ -19,7 +20,7 @@ from ..comparison.significance import (
     mean,
     smallest_detectable,
 )
-from ..comparison.table import Cell, Table, format_number, text_table
+from ..comparison.table import Cell, Table, text_table
 
 CLAIMS = "claims"
 HEADER = (

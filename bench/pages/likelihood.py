@@ -7,8 +7,8 @@ from typing import cast
 
 from ..comparison.cells import usable
 from ..comparison.likelihoods import bound_sign, one_likelihood
+from ..comparison.numbers import format_number
 from ..comparison.significance import mean
-from ..comparison.table import format_number
 from ..records.results import Rows
 from .aef import BITS
 from .methods import METHOD, by_method, listed, seeds_text

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ..comparison.likelihoods import bound_sign, one_likelihood
+from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
 from ..comparison.strings import (
     DRAWS,
@@ -18,7 +19,6 @@ from ..comparison.strings import (
     is_text,
     task_of,
 )
-from ..comparison.table import format_number
 from ..records.results import Rows
 from ..tables.printed_strings import printed
 from .effects import Finding

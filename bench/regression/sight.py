@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.table import format_number
+from ..comparison.numbers import format_number
 
 if TYPE_CHECKING:
     from ...metrics.arrays import Floats

@@ -44,6 +44,11 @@ Names = Annotated[tuple[str, ...], Strict(False)]
 Temperatures = Annotated[tuple[Positive, ...], Strict(False)]
 
 
+def comes_with_weights(backbone: str) -> bool:
+    """Returns whether a backbone comes with its weights, by its name such as ``module:NAME``."""
+    return ":" in backbone
+
+
 @dataclass(frozen=True, config=STRICT)
 class Training:
     """How one run is trained; the same for every objective of a comparison.
@@ -250,7 +255,7 @@ class Config:
     @property
     def is_given(self) -> bool:
         """Whether the backbone comes with its weights, so that nothing is trained."""
-        return ":" in self.backbone
+        return comes_with_weights(self.backbone)
 
     def check_given(self) -> None:
         """Checks that a backbone with weights, its objective and no training go together.

@@ -14,7 +14,15 @@ from pydantic import ValidationError
 
 from ...models.registry import unknown_name
 from ..errors import UserError
-from .config import OWN_BUDGET, Config, Evaluation, Optimisation, Training, Tuning
+from .config import (
+    OWN_BUDGET,
+    Config,
+    Evaluation,
+    Optimisation,
+    Training,
+    Tuning,
+    comes_with_weights,
+)
 from .schema import FACTORS, SCALES, check, refusal
 from .suite_files import beside, is_file, read_suite, sized
 from .trials import Trials
@@ -162,7 +170,7 @@ class _Expansion:
                 scale=self.scale,
                 own_budget=self.own_budget,
                 options=options,
-                backbone_options=({} if ":" in str(values["backbone"]) else narrow)
+                backbone_options=({} if comes_with_weights(str(values["backbone"])) else narrow)
                 | settings.get("backbone_options", {}),
                 training=training,
                 evaluation=evaluation,

@@ -18,6 +18,7 @@ from ..comparison.columns import Column, columns_of, join, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import ARROWS, metric_short
 from ..comparison.likelihoods import one_likelihood
+from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.samples import (
     MIXTURE,
@@ -36,7 +37,7 @@ from ..comparison.significance import (
     detectable_from_best,
 )
 from ..comparison.steps import asked_steps, longest, steps_note
-from ..comparison.table import TABLES, Cell, Table, file_name, format_number
+from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
 from .wide import count_cell
 

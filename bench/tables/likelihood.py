@@ -12,9 +12,10 @@ from ..comparison.cells import headed, score_table
 from ..comparison.columns import columns_of
 from ..comparison.labels import score_title, unit_note
 from ..comparison.likelihoods import likelihood_places, noise_notes
+from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.strings import is_text
-from ..comparison.table import TABLES, Cell, Table, format_number
+from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 
 CONDITIONS = ("kind", "model", "density")

@@ -23,10 +23,11 @@ from ..comparison.labels import (
     unit_note,
 )
 from ..comparison.likelihoods import noise_notes, one_likelihood
+from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.strings import without_texts
-from ..comparison.table import TABLES, Cell, Table, format_number
+from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 
 LIKELIHOOD_NOTE = (
