@@ -35,6 +35,16 @@ def estimate_text(value: float, half: float | None, limits: Limits = ANYTHING) -
     return f"{shown} ± {half:.1g}" if half and float(text) == 0 else f"{shown} ± {text}"
 
 
+def is_cut(text: str) -> bool:
+    """Returns whether a text of `estimate_text` shows an interval by its ends."""
+    return "[" in text
+
+
+def kept_digits(values: Sequence[float], half: float | None) -> tuple[float, float | None]:
+    """Returns mean and half-width with the digits that lists and pages keep: six and three."""
+    return float(f"{np.mean(values):.6g}"), None if half is None else float(f"{half:.3g}")
+
+
 def format_number(value: float, like: float | None = None, error: float | None = None) -> str:
     """Returns a number with about four digits, or as many decimals as ``like`` gets.
 

@@ -17,7 +17,7 @@ from ..records.results import csv_text
 from ..records.rows import TUNED
 from .footnotes import Footnotes
 from .labels import TUNED_NOTE
-from .numbers import estimate_text
+from .numbers import estimate_text, is_cut
 from .ranges import ANYTHING, CUT_NOTE, Limits
 from .significance import half_width
 
@@ -223,7 +223,7 @@ def seeds_cell(
     mean = float(np.mean(values))
     half = half_width(values, image_error)
     text = estimate_text(mean, half, limits)
-    return Cell(f"{text} ({shown})", mean, half, shown, mark, cut="[" in text)
+    return Cell(f"{text} ({shown})", mean, half, shown, mark, cut=is_cut(text))
 
 
 def file_name(*parts: str) -> str:

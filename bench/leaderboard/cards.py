@@ -11,7 +11,7 @@ import numpy as np
 from ..comparison.columns import METHOD, without_floor
 from ..comparison.labels import backbone_text, suite_title, variant_text
 from ..comparison.likelihoods import bound_sign, one_likelihood
-from ..comparison.numbers import format_number
+from ..comparison.numbers import format_number, kept_digits
 from ..comparison.scored import image_error, scores_by, seed_values
 from ..comparison.significance import half_width
 from ..comparison.table import file_name
@@ -134,11 +134,11 @@ def likelihoods(rows: Rows, models: Mapping[str, Model]) -> dict[str, dict[str, 
     for card, scores in scores_by(own, "card").items():
         values = list(seed_values(scores).values())
         if values:
-            half = half_width(values, image_error(scores))
+            mean, half = kept_digits(values, half_width(values, image_error(scores)))
             found[card] = {
                 "sign": signs[card],
-                "mean": float(f"{np.mean(values):.6g}"),
-                "half": None if half is None else float(f"{half:.3g}"),
+                "mean": mean,
+                "half": half,
                 "space": str(spaces[card]),
             }
     return found

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ..comparison.columns import columns_of, with_places, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import axis_title
-from ..comparison.numbers import estimate_text, format_number
+from ..comparison.numbers import estimate_text, format_number, kept_digits
 from ..comparison.ranges import AT_LEAST_0
 from ..comparison.samples import better_density, better_samples, references_of, sampled
 from ..comparison.scored import compute_seconds, scores_by, seed_values
@@ -114,13 +112,14 @@ def _points(rows: Rows, models: Mapping[str, Model]) -> list[dict[str, Any]]:
     for method, scores in scores_by(rows, "method").items():
         values, seconds = list(seed_values(scores).values()), compute_seconds(scores)
         if values:
-            half, first = half_width(values), firsts[method]
+            mean, half = kept_digits(values, half_width(values))
+            first = firsts[method]
             points.append(
                 {
                     "name": str(method),
                     "family": family_of(str(first["objective"])),
-                    "mean": float(f"{np.mean(values):.6g}"),
-                    "half": None if half is None else float(f"{half:.3g}"),
+                    "mean": mean,
+                    "half": half,
                     "seconds": None if seconds is None else round(seconds, 1),
                     "density": str(first["density"]),
                     "seeds": len(values),

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.costs import on_one_device
 from ..comparison.given import given_together
 from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
-from ..comparison.numbers import estimate_text
+from ..comparison.numbers import estimate_text, is_cut, kept_digits
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
@@ -168,9 +166,9 @@ def _entry(
     count: int,
 ) -> Entry:
     values = list(seed_values(scores).values())
-    half = half_width(values, image_error(scores)) if values else None
-    half = None if half is None else float(f"{half:.3g}")
-    value = float(f"{np.mean(values):.6g}") if values else None
+    value, half = None, None
+    if values:
+        value, half = kept_digits(values, half_width(values, image_error(scores)))
     ends: tuple[float | None, float | None] = (None, None)
     if value is not None and half is not None:
         limits = limits_of(str(first["unit"]), str(first["metric"]))
@@ -222,7 +220,7 @@ def _board_line(entry: Entry, rank: str) -> tuple[str | Cell, ...]:
     count = str(entry["seeds"])
     warnings = tuple(entry["warnings"])
     text = f"{number} ({count})"
-    score = Cell(text, shown, seeds=count, warnings=warnings, cut="[" in number)
+    score = Cell(text, shown, seeds=count, warnings=warnings, cut=is_cut(number))
     seconds = "-" if entry["compute_seconds"] is None else f"{entry['compute_seconds']:,}"
     parameters = (f"{entry[name]:,}" for name in ("parameters_backbone", "parameters_outside"))
     texts = (rank, entry["objective"])

@@ -16,7 +16,7 @@ from ..comparison.cells import (
 from ..comparison.columns import columns_of, join, without_floor
 from ..comparison.labels import ARROWS, metric_short, settings_of
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.numbers import estimate_text
+from ..comparison.numbers import estimate_text, is_cut
 from ..comparison.parts import Part, table_parts
 from ..comparison.ranges import limits_of
 from ..comparison.scored import Scored, scores_by
@@ -257,4 +257,4 @@ def _over_trials(cell: Cell, scores: Sequence[Scored]) -> Cell:
     half = NORMAL_95 * errors[0]
     limits = limits_of(scores[0].unit, scores[0].metric)
     text = estimate_text(cell.value, half, limits)
-    return replace(cell, text=f"{text} ({cell.seeds})", half_width=half, cut="[" in text)
+    return replace(cell, text=f"{text} ({cell.seeds})", half_width=half, cut=is_cut(text))
