@@ -245,7 +245,7 @@ def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
     for metric in chosen:
         try:
             scores += compute_scores(metric, outputs, {"seed": seed})
-        except ValueError as error:
+        except (ValueError, OSError, ImportError) as error:
             scores.append(not_applicable(metric, str(error)))
     if not any(s.status == "ok" for s in scores):
         raise UserError(f"No metric applies; '{scores[0].metric}': {scores[0].reason}")

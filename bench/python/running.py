@@ -19,6 +19,7 @@ from ..pages.report import suite_folders
 from ..records.code import source_of
 from ..records.results import joined, read_results
 from ..runs.dispatch import Done
+from ..runs.plugins import load_plugins
 from ..runs.preflight import check_suite
 from ..runs.request import Request
 from ..runs.work import SuiteWork
@@ -40,6 +41,7 @@ def run(
     seeds: Iterable[int] | None = None,
     device: str = "auto",
     workers: int = 1,
+    plugins: str | Path | Iterable[str | Path] = (),
     rerun_stale: bool = False,
     retrain: bool = False,
     progress: bool = True,
@@ -60,6 +62,7 @@ def run(
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: Runs at once, each in a process of its own where there are several. A script
             then needs its ``if __name__ == "__main__":``.
+        plugins: Python files that register an objective, a metric or the like, as ``--plugin``.
         rerun_stale: Whether runs of older training code are trained again.
         retrain: Whether runs of which the rows alone are here are trained, too.
         progress: Whether a bar is shown, on a terminal and in a notebook.
@@ -71,6 +74,8 @@ def run(
         UserError: Something given cannot be used.
         RunFailed: A run failed, or the work was interrupted; what was finished is kept.
     """
+    files = [plugins] if isinstance(plugins, str | Path) else plugins
+    loaded = load_plugins(Path(file) for file in files)
     chosen = load_suite(
         dict(suite) if isinstance(suite, Mapping) else _spelt(suite),
         name=name,
@@ -83,7 +88,7 @@ def run(
     folder = Path("results") / folder_name(chosen) if out is None else Path(out)
     check_writable(folder)
     device = chosen_device(device)
-    requests = [Request(config, folder, device, rerun_stale) for config in chosen.configs]
+    requests = [Request(c, folder, device, rerun_stale, loaded) for c in chosen.configs]
     with session():
         todays = check_suite(chosen.configs)
         check_sources(chosen.configs)
