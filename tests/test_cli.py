@@ -86,6 +86,10 @@ def test_lists_say_of_likelihoods_and_sizes_what_the_classes_do(capsys):
         (["--set", "evaluation.features=['pixel']"], "'pixel'"),
         (["--set", "evaluation.interpolation=cubic"], "'cubic'; expected one of: spherical"),
         (
+            ["--set", 'evaluation.metrics=["frechet", "prd", "frechet"]'],
+            "'evaluation.metrics' has 'frechet' twice; expected it once",
+        ),
+        (
             ["--set", "training.step=3"],
             "key '--set training.step' is unknown. Did you mean 'steps'?",
         ),

@@ -282,6 +282,40 @@ def test_nan_rows_of_features_are_named(tmp_path):
         evaluate(*paths)
 
 
+@pytest.mark.parametrize(("size", "kind"), [(1e20, np.float32), (1e200, np.float64)])
+def test_features_whose_powers_are_not_finite_are_refused(size, kind, tmp_path):
+    features = np.random.default_rng(0).normal(size=(40, 3)).astype(kind)
+    real = save(tmp_path / "a.npy", features)
+    generated = save(tmp_path / "b.npy", features * kind(size))
+    for paths in ((real, generated), (generated, real)):
+        with pytest.raises(UserError, match=r"has features up to .*; expected at most 1e\+15"):
+            evaluate(*paths)
+    moments = tmp_path / "m.npz"
+    np.savez(moments, mu=np.zeros(3), sigma=np.eye(3))
+    with pytest.raises(UserError, match=r"'generated' has features up to"):
+        evaluate(moments, generated)
+
+
+def test_endings_in_capitals_are_endings(tmp_path, capsys):
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    for name in ("a.npy", "b.npz", "m.npz"):
+        with (tmp_path / name).with_suffix(name[-4:].upper()).open("wb") as file:
+            if name == "a.npy":
+                np.save(file, features)
+            elif name == "b.npz":
+                np.savez(file, features)
+            else:
+                np.savez(file, mu=features.mean(0), sigma=np.cov(features.T))
+    for first in ("a.NPY", "m.NPZ"):
+        words = (tmp_path / first, tmp_path / "b.NPZ", "--metrics", "frechet")
+        assert abs(scores_of(capsys, *words)["fd"]["value"]) < 1e-9
+
+
+def test_a_metric_named_twice_is_scored_once(pair, capsys):
+    assert evaluate(*pair, "--features", "pixels", "--metrics", "frechet,frechet", "--json") == 0
+    assert [s["metric"] for s in json.loads(capsys.readouterr().out)["scores"]] == ["fd"]
+
+
 def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.delenv("AEBENCH_INCEPTION", raising=False)
@@ -293,6 +327,8 @@ def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monk
         evaluate(*pair, "--metrics", "frechte")
     with pytest.raises(UserError, match="needs log_prob"):
         evaluate(*pair, "--features", "pixels", "--metrics", "likelihood")
+    with pytest.raises(UserError, match="Extractor 'pixels' has no weights; leave out '--wei"):
+        evaluate(*pair, "--features", "pixels", "--weights", tmp_path / "weights.pth")
     features = save(tmp_path / "features.npy", np.eye(3))
     with pytest.raises(UserError, match="leave out '--features'"):
         evaluate(features, features, "--features", "pixels")

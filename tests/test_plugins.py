@@ -17,6 +17,7 @@ from aebench.bench import UserError, run
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.plot import PLOTS
 from aebench.bench.comparison.table import TABLES
+from aebench.bench.evaluation.metric_lookup import metrics as known_metrics
 from aebench.bench.records import code
 from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
@@ -60,6 +61,7 @@ def forgotten(tmp_path, monkeypatch):
     for registry in (OBJECTIVES, TABLES, PLOTS):
         registry.names()
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    known_metrics()
     monkeypatch.setattr(plugins, "_LOADED", {})
     metrics, modules = dict(METRICS), set(sys.modules)
     yield
@@ -326,6 +328,22 @@ def test_in_a_run_such_a_metric_is_a_row_that_says_so_and_the_others_are_scored(
     assert len(failed) and set(failed["status"]) == {"failed"}
     assert failed["reason"].str.startswith("returns 0.5; expected scores by name").all()
     assert set(rows[(rows["metric"] == "fd") & (rows["objective"] == "ae")]["status"]) == {"ok"}
+
+
+def test_a_score_under_the_name_of_another_metrics_is_refused(page, capsys):
+    path = written(page, "own_fd.py", METRIC.format(name="own").replace('{"own"', '{"fd"'))
+    words = ["evaluate", "real.npy", "generated.npy", "--features", "pixels"]
+    words += ["--metrics", "frechet,own", "--plugin", str(path), "--json"]
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.err == "aebench: Metric 'own': another metric has a score 'fd', too\n"
+    assert [s["metric"] for s in json.loads(told.out)["scores"]] == ["fd", "own"]
+    with pytest.raises(UserError, match=r"ae digits .*: Two metrics have a score 'fd'; give that"):
+        small_run(
+            plugins=[path],
+            only={"objective": "ae"},
+            settings={"evaluation.metrics": ["frechet", "own"]},
+        )
 
 
 def test_from_python_a_run_takes_plugins_as_the_command_does(page):

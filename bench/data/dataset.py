@@ -196,8 +196,11 @@ def find_source(name: str) -> Source:
 
     Raises:
         UnknownName: There is no such data set.
+        UserError: A path is missing.
     """
     scheme, colon, path = name.partition(":")
+    if colon and not path and DATASETS.get(f"{scheme}:PATH"):
+        raise UserError(f"Data set '{name}' has no path; expected {scheme}:PATH.")
     return DATASETS.get(f"{scheme}:PATH").at(path) if colon else DATASETS.get(name)
 
 

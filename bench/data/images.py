@@ -55,7 +55,7 @@ def read_set(path: Path) -> GivenSet:
         found = read_folder(path)
     elif not path.exists():
         raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
-    elif path.suffix in ARRAY_SUFFIXES:
+    elif path.suffix.lower() in ARRAY_SUFFIXES:
         found = GivenSet(path, read_array(path))
     else:
         raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")

@@ -22,6 +22,7 @@ GOALS = {"coverage_expected"}
 PERFECT = "what coverage a perfect model is expected to reach at these counts"
 FLOOR = 1  # The floor's stream of random numbers.
 PAIRED = {"images", "reconstructions"}
+LARGEST = 1e15  # Of features: metrics take powers of them, some in float32.
 
 
 def evaluate(
@@ -165,6 +166,8 @@ def choose_extractor(name: str, weights: Path | None, device: str, download: boo
     try:
         extractor = build_extractor(name, weights=weights, device=device, download=download)
         _ = extractor.identity
+        if weights is not None and extractor.weights_path is None:
+            raise UserError(f"Extractor '{name}' has no weights; leave out '--weights'.")
     except (MissingWeights, UnknownExtractor, OSError) as error:
         raise UserError(str(error)) from None
     check_libraries(extractor)
@@ -197,8 +200,11 @@ def in_order(name: str, items: np.ndarray) -> np.ndarray:
     """Returns a set's rows in the order of their content, so that no other decides a score.
 
     Raises:
-        UserError: A row of features is not finite; the message counts rows as they were given.
+        UserError: A row of features is not finite, where the message counts rows as they were
+            given, or a feature is so large that its powers are not.
     """
+    import numpy as np
+
     from ...metrics.arrays import check_finite
     from ..data.order import content_order
 
@@ -206,6 +212,11 @@ def in_order(name: str, items: np.ndarray) -> np.ndarray:
         check_finite(name, items)
     except ValueError as error:
         raise UserError(str(error)) from error
+    largest = float(np.abs(items).max(initial=0)) if items.ndim == 2 else 0.0
+    if largest > LARGEST:
+        raise UserError(
+            f"'{name}' has features up to {largest:.3g}; expected at most {LARGEST:g}."
+        )
     return items[content_order(items)]
 
 
@@ -239,12 +250,15 @@ def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
     """
     from .metric_lookup import compute_scores, find_metric, metrics, not_applicable
 
-    chosen = [find_metric(name) for name in names]
+    chosen = [find_metric(name) for name in dict.fromkeys(names)]
     chosen = chosen or [m for m in metrics().values() if set(m.needs) == {"real", "generated"}]
     scores: list[Score] = []
     for metric in chosen:
         try:
-            scores += compute_scores(metric, outputs, {"seed": seed})
+            own = compute_scores(metric, outputs, {"seed": seed})
+            if taken := {s.metric for s in own} & {s.metric for s in scores}:
+                raise ValueError(f"another metric has a score '{min(taken)}', too")
+            scores += own
         except (ValueError, OSError, ImportError) as error:
             scores.append(not_applicable(metric, str(error)))
     if not any(s.status == "ok" for s in scores):

@@ -42,9 +42,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             times its size.
     """
     if not path.is_file():
-        raise UserError(f"{path} is not there; expected a .npy or .npz file.")
+        what = "is no file" if path.exists() else "is not there"
+        raise UserError(f"{path} {what}; expected a .npy or .npz file.")
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             with path.open("rb") as file:
                 return {"array": _read_array(file, path.stat().st_size)}
         with zipfile.ZipFile(path) as archive:

@@ -87,6 +87,10 @@ def check_evaluation(evaluation: Evaluation, *, pictured: bool) -> None:
             f"'evaluation.interpolation' is '{evaluation.interpolation}'; "
             f"expected one of: {', '.join(KINDS)}."
         )
+    for key in ("metrics", "densities", "features"):
+        names = getattr(evaluation, key)
+        if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+            raise UserError(f"'evaluation.{key}' has '{twice[0]}' twice; expected it once.")
     for name in evaluation.metrics:
         find_named_metric(name)
     try:

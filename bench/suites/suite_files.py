@@ -16,6 +16,7 @@ from ..errors import UserError
 TOML = ".toml"
 NAME = re.compile(r"\w[\w.-]*")
 PLACED = frozenset({"dataset", "backbone"})
+MOST_PIXELS = 4096  # On a side, as of images that are read.
 
 
 def suite_names() -> list[str]:
@@ -60,7 +61,9 @@ def beside(content: Any, folder: Path) -> Any:  # noqa: ANN401
 
 def _placed(name: str, folder: Path) -> str:
     scheme, colon, path = name.partition(":")
-    return f"{scheme}:{folder / path}" if colon and path and scheme != "module" else name
+    if not (colon and path) or scheme == "module":
+        return name
+    return f"{scheme}:{Path(path).expanduser() if path.startswith('~/') else folder / path}"
 
 
 def sized(dataset: str, size: int, source: str) -> str:
@@ -76,6 +79,8 @@ def sized(dataset: str, size: int, source: str) -> str:
             f"{source}: 'data.size' is {size} and the data set '{dataset}'; expected folder:PATH, "
             "whose images alone are resized."
         )
+    if size > MOST_PIXELS:
+        raise UserError(f"{source}: 'data.size' is {size}; expected at most {MOST_PIXELS} pixels.")
     return f"{dataset}@{size}"
 
 
