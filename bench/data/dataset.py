@@ -12,7 +12,7 @@ from ...models.registry import Registry
 from ..errors import UserError
 from .places import Lookup, MissingData
 from .source import Content, Part, State
-from .splits import SHUFFLED, SPLITS, Dataset, Shape, divide
+from .splits import SHUFFLED, Dataset, Shape, check_split, divide
 
 if TYPE_CHECKING:
     import torch
@@ -222,8 +222,7 @@ def load_dataset(name: str, split: str = "default", download: bool = False) -> D
         torch.Size([1200, 1, 8, 8])
     """
     source = find_source(name)
-    if split not in SPLITS:
-        raise UserError(f"'split' is '{split}'; expected one of: {', '.join(SPLITS)}.")
+    check_split(split)
     try:
         return source.load(split)
     except UserError:

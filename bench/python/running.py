@@ -25,6 +25,7 @@ from ..runs.request import Request
 from ..runs.work import SuiteWork
 from ..suites.config import Config
 from ..suites.suite import load_suite
+from .given import dictionary, whole_number
 from .session import session
 
 if TYPE_CHECKING:
@@ -79,12 +80,11 @@ def run(
     chosen = load_suite(
         dict(suite) if isinstance(suite, Mapping) else _spelt(suite),
         name=name,
-        settings=dict(settings or {}),
-        only={key: str(pattern) for key, pattern in (only or {}).items()},
-        seeds=None if seeds is None else sorted(set(seeds)),
+        settings=dictionary(settings, "settings"),
+        only={key: str(pattern) for key, pattern in dictionary(only, "only").items()},
+        seeds=None if seeds is None else _distinct(seeds),
     )
-    if workers < 1:
-        raise UserError(f"'workers' is {workers}; expected at least 1.")
+    workers = whole_number(workers, "workers", 1)
     folder = Path("results") / folder_name(chosen) if out is None else Path(out)
     check_writable(folder)
     device = chosen_device(device)
@@ -164,6 +164,12 @@ def _tell(work: SuiteWork) -> None:
         )
     for reason in sorted(set(work.doubts.values())):
         warnings.warn(f"Runs that have rows were trained again: {reason}", stacklevel=3)
+
+
+def _distinct(seeds: Iterable[int]) -> list[int]:
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise UserError(f"'seeds' is {seeds!r}; expected several, such as [0, 1, 2].")
+    return sorted({whole_number(seed, "seeds", 0) for seed in seeds})
 
 
 def _spelt(suite: str | Path) -> str:

@@ -124,6 +124,22 @@ def read_suite(suite: str | Mapping[str, Any], name: str = "") -> Given:
     return Given(name, dict(suite), f"Suite '{name}'", Path())
 
 
+def suite_name(file: str) -> str:
+    """Returns what the results of a suite's file are called by.
+
+    Raises:
+        UserError: That cannot be the name of a folder everywhere.
+    """
+    path = Path(file)
+    name = path.stem if path.suffix.lower() == TOML else path.name
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"Suite file '{file}' is called '{name}'; expected a name of letters, digits, '_', "
+            "'-' and '.'."
+        )
+    return name
+
+
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     """Returns name and parsed content of a packaged suite or of a TOML file.
 
@@ -133,14 +149,8 @@ def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     path = Path(suite)
     try:
         if is_file(suite):
-            name = path.stem if path.suffix.lower() == TOML else path.name
-            if not NAME.fullmatch(name):
-                raise UserError(
-                    f"Suite file '{suite}' is called '{name}'; expected a name of letters, "
-                    "digits, '_', '-' and '.'."
-                )
             # Some editors begin a file with a byte-order mark.
-            return name, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            return suite_name(suite), tomllib.loads(path.read_text(encoding="utf-8-sig"))
         if suite not in suite_names():
             raise UserError(unknown_name("suite", suite, suite_names()))
         text = (files("aebench.bench.suites") / f"{suite}.toml").read_text(encoding="utf-8")
