@@ -311,6 +311,18 @@ def test_endings_in_capitals_are_endings(tmp_path, capsys):
         assert abs(scores_of(capsys, *words)["fd"]["value"]) < 1e-9
 
 
+def test_equal_sets_have_a_distance_of_0_and_moments_cannot_be_the_generated_set(tmp_path, capsys):
+    images = draw(24, shape=(1, 8, 8))
+    first, second = save_folder(tmp_path / "a", images), save_folder(tmp_path / "b", images[::-1])
+    words = ("--features", "pixels", "--metrics", "frechet")
+    assert evaluate(first, second, *words) == 0
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("FD ")]
+    assert line.split()[1] == "0.000"
+    np.savez(tmp_path / "m.npz", mu=np.zeros(64), sigma=np.eye(64))
+    with pytest.raises(UserError, match=r"m\.npz holds a mean and a covariance, which only REAL"):
+        evaluate(first, tmp_path / "m.npz", *words)
+
+
 def test_a_metric_named_twice_is_scored_once(pair, capsys):
     assert evaluate(*pair, "--features", "pixels", "--metrics", "frechet,frechet", "--json") == 0
     assert [s["metric"] for s in json.loads(capsys.readouterr().out)["scores"]] == ["fd"]

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import json
 import re
+import runpy
 import shlex
 import sys
 from dataclasses import replace
@@ -18,6 +19,9 @@ from aebench.bench.cli.main import main
 from aebench.bench.comparison.plot import PLOTS
 from aebench.bench.comparison.table import TABLES
 from aebench.bench.evaluation.metric_lookup import metrics as known_metrics
+from aebench.bench.figures.all import write_figures
+from aebench.bench.figures.run_files import RunFiles
+from aebench.bench.pages.report import all_tables
 from aebench.bench.records import code
 from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
@@ -28,12 +32,14 @@ from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.workers import Processes
 from aebench.bench.suites.suite import load_suite
+from aebench.metrics import extractor
 from aebench.metrics.registry import METRICS
 from aebench.models import OBJECTIVES, build
 from aebench.models.registry import Registry
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "extending.md"
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 FILE = re.compile(r'```\w+ title="(.+?)"\n(.*?)```', re.DOTALL)
 SMALL = ["dataset=digits", "backbone=tiny", "seed=0", "training.steps=2", "training.batch_size=20"]
 SMALL += ["evaluation.images=30", "tuning.steps=2"]
@@ -52,6 +58,19 @@ from aebench.metrics.registry import register
 @register("{name}", unit="share", better="higher")
 def own(*, real, generated):
     return {{"own": 1.0}}
+"""
+
+
+EXTRACTOR = """
+from aebench.metrics.extractor import Extractor, register_extractor
+
+@register_extractor("own")
+class Own(Extractor):
+    def find_weights(self):
+        return None
+
+    def embed(self, images):
+        return {returned}
 """
 
 
@@ -176,7 +195,11 @@ def test_another_line_is_another_digest_and_a_comment_is_not(tmp_path):
 
 
 BAD = {
-    "missing": ("absent.py", None, "Plug-in '.*absent.py' is not there; expected a Python file"),
+    "missing": (
+        "absent.py",
+        None,
+        "Plug-in '.*absent.py' cannot be read: No such file or directory",
+    ),
     "no Python": ("own.txt", "", "does not end in .py; expected a Python file"),
     "syntax": ("own.py", "x = 1\ndef (:\n", r"own.py', line 2: SyntaxError: "),
     "nothing": ("own.py", "x = 1\n", "registers nothing; expected a decorator"),
@@ -319,11 +342,12 @@ def small_run(**given):
 
 def test_in_a_run_such_a_metric_is_a_row_that_says_so_and_the_others_are_scored(page):
     written(page, "own_failing.py", METRIC.format(name="own").replace('{"own": 1.0}', "0.5"))
-    rows = small_run(
-        plugins=["huber.py", "own_failing.py"],
-        only={"objective": "ae"},
-        settings={"evaluation.metrics": ["own", "frechet"]},
-    )
+    with pytest.warns(UserWarning, match=r"^3 scores failed\. 'own': returns 0\.5; expected"):
+        rows = small_run(
+            plugins=["huber.py", "own_failing.py"],
+            only={"objective": "ae"},
+            settings={"evaluation.metrics": ["own", "frechet"]},
+        )
     failed = rows[rows["metric"] == "own"]
     assert len(failed) and set(failed["status"]) == {"failed"}
     assert failed["reason"].str.startswith("returns 0.5; expected scores by name").all()
@@ -386,6 +410,33 @@ def test_a_file_with_a_table_or_a_plot_alone_is_a_plugin(text, registry, tmp_pat
     assert main(["list", "suites", "--plugin", str(path)]) == 0
     assert [name for name in registry.names() if name.startswith("own-")]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("made", [None, "x", ["x"], [("name", 3)]])
+def test_a_table_or_a_plot_of_ones_own_that_makes_none_is_told_by_its_name(
+    made, tmp_path, monkeypatch
+):
+    rows = FACTORY["frame"](FACTORY["table_rows"](seeds=(0,)))
+    monkeypatch.setattr(TABLES, "_entries", {"own": lambda rows: made})
+    with pytest.raises(UserError, match=r"Table 'own' makes .*; expected a list of Table"):
+        all_tables(rows, {})
+    monkeypatch.setattr(PLOTS, "_entries", {"own": lambda rows, runs: made})
+    with pytest.raises(UserError, match=r"Plot 'own' makes .*; expected pairs of a file name"):
+        write_figures(rows, RunFiles(tmp_path), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("returned", ["[1.0]", "images.mean()", "None"])
+def test_an_extractor_of_ones_own_that_gives_no_features_is_told_by_its_name(
+    returned, page, capsys, monkeypatch
+):
+    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
+    path = written(page, "own_extractor.py", EXTRACTOR.format(returned=returned))
+    words = ["evaluate", "real.npy", "generated.npy", "--features", "own", "--plugin", str(path)]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("aebench: Extractor 'own' gives no tensor of shape (B, F): ")
+    assert told.count("\n") == 1
 
 
 def test_whatever_is_registered_by_name_counts_as_what_a_plugin_may_register():

@@ -196,7 +196,7 @@ BAD = [
     (lambda x: fit("vae", x, lr=0.1), "'lr' is unknown. It is called 'training.learning_rate'"),
     (lambda x: run(SUITE, name="a", seeds=5), "'seeds' is 5; expected several, such as [0, 1"),
     (lambda x: run(SUITE, name="a", settings=["b"]), "'settings' is ['b']; expected a diction"),
-    (lambda x: run(SUITE, name="a", plugins="b.py"), "Plug-in 'b.py' is not there"),
+    (lambda x: run(SUITE, name="a", plugins="b.py"), "Plug-in 'b.py' cannot be read"),
 ]
 
 

@@ -129,6 +129,11 @@ def _one_array(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
             beside = arrays.get(labels)
             if beside is None or labels == "labels" or _are_labels(beside, len(arrays[name])):
                 return arrays[name]
+    if arrays.keys() == {"mu", "sigma"}:
+        raise UserError(
+            f"{path} holds a mean and a covariance, which only REAL may be; expected images or "
+            "features."
+        )
     if len(arrays) != 1:
         names = ", ".join(sorted(arrays)) or "none"
         raise UserError(

@@ -162,6 +162,8 @@ def _tell(work: SuiteWork) -> None:
             "rerun_stale=True trains them again.",
             stacklevel=3,
         )
+    if failed := work.failed_scores():
+        warnings.warn(failed, stacklevel=3)
     for reason in sorted(set(work.doubts.values())):
         warnings.warn(f"Runs that have rows were trained again: {reason}", stacklevel=3)
 

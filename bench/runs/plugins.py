@@ -39,9 +39,8 @@ class Plugin:
         Raises:
             UserError: There is no such file, or it is no Python file.
         """
-        if path.suffix != ".py" or not path.is_file():
-            what = "is not there" if path.suffix == ".py" else "does not end in .py"
-            raise UserError(f"Plug-in '{path}' {what}; expected a Python file.")
+        if path.suffix != ".py":
+            raise UserError(f"Plug-in '{path}' does not end in .py; expected a Python file.")
         return cls(path.resolve(), hashlib.sha256(_content(path)).hexdigest())
 
     @property

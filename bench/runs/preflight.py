@@ -13,9 +13,9 @@ from ...models.densities.gmm import GaussianMixtureDensity
 from ...models.sequences.forms import form
 from ..data.dataset import Dataset, find_source
 from ..errors import UserError
+from ..evaluation.given_features import check_libraries
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
-from ..evaluation.libraries import check_libraries
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
