@@ -83,6 +83,10 @@ TRAINED = {
         {f"{part}_images": IMAGES for part in ("train", "val", "test")}
         | {f"{part}_labels": np.arange(12)[:, None] for part in ("train", "val", "test")},
     ],
+    "integer labels of several columns, as ChestMNIST has": [
+        {f"{part}_images": IMAGES for part in ("train", "val", "test")}
+        | {f"{part}_labels": np.eye(12, 5, dtype=int) for part in ("train", "val", "test")},
+    ],
     "any other array beside them": [
         {"train": IMAGES, "test": IMAGES, "val": IMAGES},
         {"train": IMAGES, "test": IMAGES, "labels": np.arange(12)},
