@@ -337,6 +337,9 @@ def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monk
         evaluate(*pair, "--features", "lite@64")
     with pytest.raises(UnknownName, match="Did you mean 'frechet'"):
         evaluate(*pair, "--metrics", "frechte")
+    for nothing in ("", " ,"):
+        with pytest.raises(UserError, match=f"'--metrics' is '{nothing}'; expected names such"):
+            evaluate(*pair, "--metrics", nothing)
     with pytest.raises(UserError, match="needs log_prob"):
         evaluate(*pair, "--features", "pixels", "--metrics", "likelihood")
     with pytest.raises(UserError, match="Extractor 'pixels' has no weights; leave out '--wei"):

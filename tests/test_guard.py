@@ -142,7 +142,7 @@ def test_the_fixture_that_the_wheel_announces_passes_and_fails_as_the_script_doe
 
 
 def test_the_fixture_tells_of_a_missing_baseline_before_the_long_work(aebench_guard, tmp_path):
-    with pytest.raises(UserError, match="No baseline at '.*absent'"):
+    with pytest.raises(UserError, match=r"No baseline at '.*absent'"):
         aebench_guard("no-such-suite", tmp_path / "absent")
 
 

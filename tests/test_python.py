@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import json
@@ -193,6 +194,9 @@ BAD = [
     (lambda x: fit("vae", x, training=3), "'training' is 3; expected a dictionary"),
     (lambda x: fit("vae", x, dataset="mnist"), "'dataset' is no argument of `fit`; the second"),
     (lambda x: fit("vae", x, split="halves"), "'split' is 'halves'; expected one of: default"),
+    (lambda x: fit("vae", Path("images")), "expected arrays, or the name of a data set such as '"),
+    (lambda x: fit("vae", np.full((30, 4), 1e300)), "values that are larger than float32 can"),
+    (lambda x: run(SUITE, name="a", seeds=[]), "'seeds' is []; expected several"),
     (lambda x: fit("vae", x, lr=0.1), "'lr' is unknown. It is called 'training.learning_rate'"),
     (lambda x: run(SUITE, name="a", seeds=5), "'seeds' is 5; expected several, such as [0, 1"),
     (lambda x: run(SUITE, name="a", settings=["b"]), "'settings' is ['b']; expected a diction"),
@@ -225,8 +229,18 @@ def test_a_model_refuses_what_does_not_fit_it(model):
             model.sample(count)
     with pytest.raises(UserError, match="'seed' is -1; expected at least 0"):
         model.sample(2, seed=-1)
+    with pytest.raises(TypeError, match="A fitted model is not copied; keep `model"):
+        copy.deepcopy(model)
     with pytest.raises(UserError, match=r"key 'evaluation\.metric' is unknown"):
         model.score(metric=["frechet"])
+
+
+def test_numbers_of_numpy_and_tuples_are_as_good_as_pythons(digits, model):
+    other = {"latent_dim": np.int64(3), "steps": np.int32(6), "seed": np.uint8(0)}
+    again = fit("rae", digits, **{**TINY, **other}, evaluation={"metrics": ("reconstruction",)})
+    assert weights_digest(again.objective.state_dict()) == weights_digest(
+        model.objective.state_dict()
+    )
 
 
 def test_the_split_that_is_asked_for_is_trained_on(digits):

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"'--seed' is {args.seed}; expected 0 or more.")
     plugins_of(args)
     names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
+    if args.metrics is not None and not names:
+        raise UserError(f"'--metrics' is '{args.metrics}'; expected names such as frechet,prd.")
     for name in names:
         find_named_metric(name)
     chosen = {

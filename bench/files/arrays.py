@@ -128,9 +128,12 @@ def to_images(array: np.ndarray, origin: str) -> np.ndarray:
     import numpy as np
 
     if array.ndim == 2 and array.dtype.kind == "f" and array.size:
-        if not np.isfinite(array).all():
-            raise UserError(f"{origin} holds values that are not finite.")
-        return array.astype(np.float32)[:, None, None, :]
+        with np.errstate(over="ignore"):
+            vectors = array.astype(np.float32)
+        if not np.isfinite(vectors).all():
+            kind = "larger than float32 can hold" if np.isfinite(array).all() else "not finite"
+            raise UserError(f"{origin} holds values that are {kind}.")
+        return vectors[:, None, None, :]
     if array.dtype != np.uint8:
         raise UserError(
             f"{origin} has type {array.dtype} and shape {array.shape}; "

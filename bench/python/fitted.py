@@ -95,6 +95,14 @@ class Fitted:
         self._progress = progress
         self._carry_out(request)
 
+    def __reduce__(self) -> Any:  # noqa: ANN401
+        """Refuses to be copied or pickled: the files are removed with the one that made them.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("A fitted model is not copied; keep `model.objective.state_dict()`.")
+
     def encode(self, images: Array) -> np.ndarray[Any, Any]:
         """Returns codes, float32 (N, L), of images as uint8 or as floats in [0, 1]."""
         with session():

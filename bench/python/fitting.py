@@ -117,6 +117,11 @@ def given_data(images: Array | Mapping[str, Array] | str, split: str = "default"
         UserError: They cannot be used, or the set holds texts.
     """
     check_split(split)
+    if isinstance(images, Path):
+        raise UserError(
+            f"'images' is the path '{images}'; expected arrays, or the name of a data set such as "
+            f"'folder:{images}'."
+        )
     if isinstance(images, str):
         data = load_dataset(images, split)
     else:

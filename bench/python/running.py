@@ -27,6 +27,7 @@ from ..suites.config import Config
 from ..suites.suite import load_suite
 from .given import dictionary, whole_number
 from .session import session
+from .settings import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +79,9 @@ def run(
     files = [plugins] if isinstance(plugins, str | Path) else plugins
     loaded = load_plugins(Path(file) for file in files)
     chosen = load_suite(
-        dict(suite) if isinstance(suite, Mapping) else _spelt(suite),
+        plain(suite) if isinstance(suite, Mapping) else _spelt(suite),
         name=name,
-        settings=dictionary(settings, "settings"),
+        settings=plain(dictionary(settings, "settings")),
         only={key: str(pattern) for key, pattern in dictionary(only, "only").items()},
         seeds=None if seeds is None else _distinct(seeds),
     )
@@ -169,9 +170,11 @@ def _tell(work: SuiteWork) -> None:
 
 
 def _distinct(seeds: Iterable[int]) -> list[int]:
-    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    found = {whole_number(seed, "seeds", 0) for seed in seeds} if several else set()
+    if not found:
         raise UserError(f"'seeds' is {seeds!r}; expected several, such as [0, 1, 2].")
-    return sorted({whole_number(seed, "seeds", 0) for seed in seeds})
+    return sorted(found)
 
 
 def _spelt(suite: str | Path) -> str:
