@@ -50,7 +50,10 @@ def listed(kind: str) -> list[tuple[str, str]]:
     if kind == "metrics":
         from ..evaluation.metric_lookup import metrics
 
-        return [(name, f"{m.unit}; better: {m.better}") for name, m in metrics().items()]
+        return [
+            (name, f"{first_line(m.function)}; unit: {m.unit}; better: {m.better}")
+            for name, m in metrics().items()
+        ]
     if kind == "features":
         from ...metrics.extractor import build_extractor, extractor_names
 
