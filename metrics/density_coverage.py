@@ -10,7 +10,7 @@ from .registry import Estimate, Scores, register
 def score_density_coverage(
     *, real: Features, generated: Features, k: int = 5, strict: bool = True
 ) -> Scores:
-    """Scores how densely generated images lie near real ones, and how many of these they cover.
+    """Scores how densely generated images lie near real ones, and how many real ones they cover.
 
     ``coverage_expected`` is the coverage that a perfect model is expected to reach. Standard
     errors take the balls around real rows as given.

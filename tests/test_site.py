@@ -32,9 +32,9 @@ def build(source, out, *options):
 @pytest.fixture
 def site(tmp_path):
     """A checkout of two pages and one of results, under the project's own configuration."""
-    for folder in ("docs/root", "results/study/tables"):
+    for folder in ("docs/root", "docs/static", "results/study/tables"):
         (tmp_path / folder).mkdir(parents=True)
-    for name in ("conf.py", "generated.py", "root/index.html"):
+    for name in ("conf.py", "generated.py", "root/index.html", "static/site.css"):
         shutil.copy(DOCS / name, tmp_path / "docs" / name)
     (tmp_path / "results" / "leaderboard.html").write_text("<p>board</p>")
     (tmp_path / "results" / "README.md").write_text("# Results\n\n[Study](study/README.md)\n")

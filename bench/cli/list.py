@@ -23,7 +23,7 @@ KINDS = (
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
     parser = subparsers.add_parser("list", help="list what can be chosen by name")
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=KINDS, help="ranges: what `aebench tune` looks through")
     add_plugin_word(parser)
 
 
