@@ -118,7 +118,10 @@ _TEXTS = (
             sixteenth at smoke, a quarter at small and half at medium.
 """
 )
-_EACH = "Settings of runs; each value of each list goes with each of the others."
+_EACH = (
+    "Settings of runs, at the top of the file for all or in a block for its own; each value of "
+    "each list goes with each of the others."
+)
 Runs = _table("Runs", f"{_EACH}\n{_TEXTS}", _KEYS)
 _SCALE = (Scale, "full")
 _BLOCKS = Annotated[list[Runs], Field(min_length=1)]  # type: ignore[valid-type]
