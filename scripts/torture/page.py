@@ -77,8 +77,8 @@ def _cluster(lines: list[dict[str, str]]) -> str:
     checks = [[text, total[name]] for name, text in CHECKS.items() if name != "files"]
     dead = ", ".join(line["whole_when_the_command_died"] for line in lines)
     told = (
-        f"Rounds: {len(lines)}, of {lines[0]['runs']} runs each. Whole when the command was killed: "
-        f"{dead}."
+        f"Rounds: {len(lines)}, of {lines[0]['runs']} runs each. "
+        f"Whole when the command was killed: {dead}."
     )
     about = _provenance(lines[-1])
     return "\n\n".join([_RAY, told, _table([["check", "count"], *checks]), about])
