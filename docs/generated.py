@@ -28,6 +28,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 SCHEMA = ROOT / "docs" / "suite.schema.json"
 HELP_WIDTH = "88"
+Keys = dict[str, dict[str, Any]]
+KIND_WORDS = {"object": "table", "string": "text", "integer": "whole number"}
 CHOICES = ("backbones", "densities", "features", "datasets", "suites")
 FENCE = re.compile(r"^```\{generated\} (.+)\n```$", re.MULTILINE)
 
@@ -83,25 +85,41 @@ def commands() -> str:
 
 
 def suite_schema() -> str:
-    """Returns a table of the keys of a suite's file, and of each of its parts."""
+    """Returns tables of a suite file's keys: of the file, of a run, of a scale, of each part."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    parts = [schema["description"], keys_of(schema)]
-    for name, own in sorted(schema["$defs"].items()):
-        parts += [f"(suite-{name.lower()})=", f"## {name}", own.get("description", "")]
-        parts.append(keys_of(own))
-    return "\n\n".join(part for part in parts if part)
+    tables = {name: own["properties"] for name, own in schema["$defs"].items()}
+    told = {name: own.get("description", "") for name, own in schema["$defs"].items()}
+    run = tables["Runs"]
+    parts = ["### The file", without(schema["properties"], run)]
+    parts += ["(suite-runs)=", "### `[[runs]]`", told["Runs"], keys_of(run)]
+    more = without(tables["Scaled"], run)
+    names = ", ".join(f"`{name}`" for name in tables["Scales"])
+    parts += ["(suite-scales)=", "### `[scales.NAME]`", f"{told['Scaled']} NAME: {names}."]
+    parts += ["The keys of `[[runs]]`, and", more]
+    for path, name in tables_below(run, tables):
+        parts += [f"(suite-{name.lower()})=", f"### `[{path}]`", told[name], keys_of(tables[name])]
+    return "\n\n".join(parts)
+
+
+def tables_below(keys: Keys, tables: dict[str, Keys], above: str = "") -> list[tuple[str, str]]:
+    """Returns the path and the name of each table that keys lead to, in the order of the keys."""
+    found: list[tuple[str, str]] = []
+    for key, own in keys.items():
+        if name := own.get("$ref", "").rpartition("/")[2]:
+            path = f"{above}{key}"
+            found += [(path, name), *tables_below(tables[name], tables, f"{path}.")]
+    return found
 
 
 def claims() -> str:
-    """Returns what the committed rows say of the papers' claims, as the reports have it."""
+    """Returns what the committed rows say of the papers' claims, as the overview has it."""
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     begin, end = page.index(PAPERS), page.index("\n## ")
-    parts = [page[begin:end].strip()]
-    for path in sorted(RESULTS.glob("*/tables/claims.md")):
-        folder = path.parent.parent.name
-        text = path.read_text(encoding="utf-8").strip()
-        parts += [f"## {folder}", f"[The study's page](/results/{folder}/README.md)", text]
-    return "\n\n".join(parts)
+    lines = [
+        f"- [{path.parent.parent.name}](/{path.relative_to(ROOT).as_posix()})"
+        for path in sorted(RESULTS.glob("*/tables/claims.md"))
+    ]
+    return "\n\n".join([page[begin:end].strip(), "## Every comparison", "\n".join(lines)])
 
 
 def public(module: str) -> str:
@@ -175,29 +193,37 @@ def documented(kind: str, path: str) -> str:
     return f"```{{eval-rst}}\n.. auto{kind}:: {path}\n```"
 
 
-def keys_of(schema: dict[str, Any]) -> str:
+def keys_of(keys: Keys) -> str:
     """Returns a table of a schema's keys."""
     rows = [
         (f"`{key}`", kind_of(own), default_of(own), own.get("description", ""))
-        for key, own in schema.get("properties", {}).items()
+        for key, own in keys.items()
     ]
-    return table(("key", "kind", "default", "meaning"), rows) if rows else ""
+    return table(("key", "kind", "default", "meaning"), rows)
+
+
+def without(keys: Keys, others: Keys) -> str:
+    """Returns a table of those keys that others do not have."""
+    return keys_of({key: own for key, own in keys.items() if key not in others})
 
 
 def kind_of(schema: dict[str, Any]) -> str:
     """Returns in words what values a key takes."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#suite-{name.lower()})"
+        return f"[table](#suite-{name.lower()})"
     if several := schema.get("anyOf", schema.get("oneOf")):
-        return " or ".join(dict.fromkeys(kind_of(own) for own in several))
+        one, *more = several
+        listed = len(more) == 1 and more[0].get("items") == one
+        return f"{kind_of(one)}, or a list" if listed else " or ".join(map(kind_of, several))
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {kind_of(schema.get('items', {}))}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    ends = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
-    return " ".join([str(schema.get("type", "any value")), *ends])
+    ends = [f"{sign} {schema[key]:,}" for key, sign in signs.items() if key in schema]
+    kind = KIND_WORDS.get(schema.get("type", ""), schema.get("type", "any value"))
+    return " ".join([kind, " and ".join(ends)]).strip()
 
 
 def default_of(schema: dict[str, Any]) -> str:

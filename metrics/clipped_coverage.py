@@ -19,7 +19,10 @@ FULL = "as many generated rows lie near real ones as a perfect model has there, 
 def score_clipped_coverage(
     *, real: Features, generated: Features, k: int = 5
 ) -> dict[str, Estimate]:
-    """Scores clipped coverage; its standard error takes the balls as given."""
+    """Scores clipped coverage: how far generated images cover the real ones, 1 at best.
+
+    The standard error takes the balls around real rows as given.
+    """
     filled, expected = _filled(real, generated, k)
     error = float(filled.std()) / len(filled) ** 0.5
     value = _calibrated(float(filled.mean()), expected)

@@ -19,7 +19,10 @@ CUT = "above that of real rows among themselves, so cut to 1"
 def score_clipped_density(
     *, real: Features, generated: Features, k: int = 5
 ) -> dict[str, Estimate]:
-    """Scores clipped density; its standard error takes the balls as given."""
+    """Scores clipped density: how near generated images are to real ones, 1 at best.
+
+    The standard error takes the balls around real rows as given.
+    """
     own, among = _filled(real, generated, k)
     ratio = own.mean() / among.mean()
     # Of a ratio of two means, to first order.

@@ -10,9 +10,10 @@ from .registry import Estimate, Scores, register
 def score_density_coverage(
     *, real: Features, generated: Features, k: int = 5, strict: bool = True
 ) -> Scores:
-    """Scores density, coverage and the coverage that a perfect model is expected to reach.
+    """Scores how densely generated images lie near real ones, and how many real ones they cover.
 
-    Standard errors take the balls as given.
+    ``coverage_expected`` is the coverage that a perfect model is expected to reach. Standard
+    errors take the balls around real rows as given.
     """
     density, coverage, error = _density_coverage(real, generated, k, strict)
     return {

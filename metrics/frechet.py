@@ -24,11 +24,12 @@ class Moments(NamedTuple):
 
 @register("frechet", unit="squared feature units", better="lower")
 def frechet(*, real: Features, generated: Features) -> dict[str, Estimate]:
-    """Scores the Fréchet distance, with the infinitesimal jackknife's standard error.
+    """Scores the Fréchet distance of two sets of features, on Inception's the FID.
 
-    The standard error is that of the value at these counts; the bias of about c/N + c'/M is not
-    in it. Where a set has fewer rows than features no standard error is given, nor where the
-    moments agree, as those of a set with itself do: there the first order vanishes.
+    The standard error is the infinitesimal jackknife's, of the value at these counts; the bias
+    of about c/N + c'/M is not in it. Where a set has fewer rows than features no standard error
+    is given, nor where the moments agree, as those of a set with itself do: there the first
+    order vanishes.
     """
     real, generated = check_features(real=real, generated=generated)
     if min(len(real), len(generated)) <= real.shape[1]:

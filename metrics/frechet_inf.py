@@ -36,7 +36,10 @@ class Extrapolation(NamedTuple):
 
 @register("frechet-inf", unit="squared feature units", better="lower")
 def frechet_inf(*, real: Features, generated: Features, seed: int = 0) -> dict[str, Estimate]:
-    """Scores FD∞ against the given real images; only the generated side's bias is removed."""
+    """Scores FD∞, the Fréchet distance extrapolated to infinitely many generated images.
+
+    The bias from the count of real images stays.
+    """
     estimate = frechet_distance_infinite(real=real, generated=generated, seed=seed)
     smallest = _smallest(len(generated))
     reason = SAME if estimate.stderr is None else ""

@@ -26,7 +26,7 @@ def kernel(
     subset_size: int = 1000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Scores KID over random subsets (``kid``) and over all rows (``kid_full``).
+    """Scores the kernel distance KID over all rows (``kid_full``) and over subsets (``kid``).
 
     Standard errors are the delete-group jackknife's; that of ``kid`` adds the spread of the
     subsets, if there is more than one. Where a set has fewer rows than a subset, ``kid`` is left

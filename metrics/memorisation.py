@@ -13,7 +13,7 @@ from .registry import Estimate, register
 def memorisation(
     *, train: Features, heldout: Features, generated: Features
 ) -> dict[str, Estimate]:
-    """Scores the nearest-neighbour ratio and AuthPct; copies of training images lower both.
+    """Scores two distances to the nearest training image; copies of training images lower both.
 
     References:
         How Faithful is your Synthetic Data? (Alaa et al., 2022), arXiv:2102.08921.

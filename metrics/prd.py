@@ -32,7 +32,7 @@ Labels: TypeAlias = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 def prd(
     *, real: Features, generated: Features, clusters: int = 20, runs: int = 10, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Scores F_8 (weights recall) and F_1/8 (weights precision) of the averaged PRD curve.
+    """Scores F_8 (weights recall) and F_1/8 (weights precision) of the precision-recall curve PRD.
 
     The standard error is the bootstrap's over images, with the clusterings held fixed, and the
     clusterings' own, from their spread.

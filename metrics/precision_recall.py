@@ -10,7 +10,7 @@ from .registry import Estimate, register
 def score_precision_recall(
     *, real: Features, generated: Features, k: int = 3, strict: bool = False
 ) -> dict[str, Estimate]:
-    """Scores precision and recall; standard errors take the balls as given.
+    """Scores how many generated images are near real ones (precision), and vice versa (recall).
 
     A share over n points has the standard error ``sqrt(p (1 - p) / n)`` for fixed balls; that
     the balls come from a sample as well is not in it.

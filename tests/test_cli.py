@@ -71,6 +71,13 @@ def test_lists_say_of_likelihoods_and_sizes_what_the_classes_do(capsys):
     assert listed["aef-big"].endswith("; takes 32x32, 64x64")
 
 
+def test_metrics_are_listed_with_what_they_compute_their_unit_and_direction(capsys):
+    assert main(["list", "metrics"]) == 0
+    listed = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert listed["psnr"].startswith("Averages over images the peak signal-to-noise ratio")
+    assert listed["psnr"].endswith("; unit: dB; better: higher")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -351,6 +351,34 @@ def test_threads_do_not_depend_on_the_count_of_workers(monkeypatch):
     assert dispatch.threads() == 1
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "from aebench.bench.runs.dispatch import set_up_torch; set_up_torch(); show()",
+        "from aebench.bench.python.session import session\nwith session(): show()",
+    ],
+    ids=["command", "Python"],
+)
+def test_every_library_computes_in_the_threads_of_the_run(inside):
+    # The pools of a library are as large as the machine where nothing says otherwise, and their
+    # size changes last digits. numpy is loaded before, scipy and scikit-learn perhaps afterwards.
+    command = (
+        "import numpy, torch\n"
+        "from threadpoolctl import threadpool_info\n"
+        "def show():\n"
+        "    import scipy.linalg, sklearn.cluster\n"
+        "    print(*{pool['num_threads'] for pool in threadpool_info()})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command + inside],
+        env={k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
+
+
 def test_the_result_file_is_whole_at_every_moment(requests):
     result = requests[0].folder / "result.json"
     seen = []

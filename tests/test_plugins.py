@@ -80,7 +80,7 @@ def forgotten(tmp_path, monkeypatch):
     for registry in (OBJECTIVES, TABLES, PLOTS):
         registry.names()
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    known_metrics()
+    known_metrics()  # Folders are scanned once, so before the names are kept.
     monkeypatch.setattr(plugins, "_LOADED", {})
     metrics, modules = dict(METRICS), set(sys.modules)
     yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import importlib
 import os
 import random
@@ -16,8 +16,6 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
-import torch
-from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.runs import ray_cluster, ray_engine
 from aebench.bench.runs.asked import write_asked
 from aebench.bench.runs.dispatch import InProcess, set_up_torch
@@ -26,7 +24,7 @@ from aebench.bench.runs.request import Request
 from aebench.bench.suites.suite import load_suite
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-NODES = Path(__file__).with_name("ray_nodes.py")
+TORTURE = Path(__file__).parents[1] / "scripts" / "torture"
 SECONDS = 600
 AEBENCH = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
 # Else Ray takes the outer address of this machine.
@@ -330,7 +328,7 @@ def nodes():
     """Returns a real cluster of a head and two nodes: its address, and a function to tell it."""
     own = {**LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 32}
     process = subprocess.Popen(
-        [sys.executable, str(NODES)],
+        [sys.executable, str(TORTURE / "ray_nodes.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -390,64 +388,19 @@ def test_a_stop_saves_all_trainings_and_says_what_a_local_one_says(suite_file, t
     assert len(list(out.glob("runs/*/state.safetensors"))) == 2
 
 
-def _workers():
-    """Returns the numbers of the processes in which runs go on."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # It ended just now.
-            found += [int(path.parent.name)] if b"ray::_serve" in path.read_bytes() else []
-    return found
-
-
 @pytest.mark.long
 @pytest.mark.timeout(3 * SECONDS)
-def test_a_killed_worker_node_and_driver_lose_double_and_change_nothing(
-    suite_file, aebench, tmp_path, rows_in, nodes, monkeypatch
-):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    address, tell, own = nodes
-    suite = suite_file(("steps = 8", "steps = 300"), ("validate_every = 4", "validate_every = 20"))
-    words = ("--seeds", ",".join(map(str, range(12))))
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    assert aebench(suite, *words, "--workers", "2", out=whole)[0] == 0
+def test_a_killed_worker_node_and_command_lose_double_and_change_nothing(tmp_path):
     seed = random.SystemRandom().randrange(2**32)
-    chance = random.Random(seed)
-
-    def ended():
-        return len(list(out.glob("runs/*/result.json")))
-
-    def at_random(after):
-        _wait_for(lambda: ended() >= after and _workers(), driver)
-        time.sleep(chance.uniform(0, 3))
-
-    driver = _start(suite, out, address, own, *words)
-    at_random(1)
-    os.kill(chance.choice(_workers()), signal.SIGKILL)
-    at_random(4)
-    tell("kill")
-    at_random(7)
-    driver.kill()
-    driver.communicate()
-    before = ended()
-    tell("add")
-    driver = _start(suite, out, address, own, *words)
-    told, _ = driver.communicate(timeout=3 * SECONDS)
-    expected, found = rows_in(whole), rows_in(out)
-    counts = {
-        "lost": sum(max(len(expected[d]) - len(found.get(d, [])), 0) for d in expected),
-        "doubled": sum(len(rows) - len({str(row) for row in rows}) for rows in found.values()),
-        "different": sum(row not in expected.get(d, []) for d in found for row in found[d]),
-    }
-    sys.stdout.write(
-        f"seed {seed}: {before} of 24 runs whole at the driver's death; {told!r}, {counts}\n"
+    words = ["--rounds", "1", "--seed", str(seed), "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(TORTURE / "cluster.py"), *words], capture_output=True, text=True
     )
-    assert driver.returncode == 0 and told.count("\n") == 1
-    assert 7 <= before < 24
-    assert counts == {"lost": 0, "doubled": 0, "different": 0}
-    assert found == expected and len(found) == 24
-    for path in whole.glob("runs/*"):
-        other = out / "runs" / path.name
-        assert (other / "log.jsonl").read_bytes() == (path / "log.jsonl").read_bytes()
-        mine, theirs = (load_checkpoint(p / "checkpoint.safetensors")[0] for p in (path, other))
-        assert all(torch.equal(mine[name], theirs[name]) for name in mine | theirs)
-    assert not [*out.rglob("*.part"), *out.rglob("state.*"), *out.glob(".ray-*")]
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "cluster.csv").open(newline="") as stream:
+        (found,) = csv.DictReader(stream)
+    assert 7 <= int(found["whole_when_the_command_died"]) < int(found["runs"]) == 24
+    assert int(found["rows"]) >= 24
+    for quantity in ("lost", "doubled", "altered", "broken", "leftovers"):
+        assert found[quantity] == "0", quantity
+    assert "Rounds: 1, of 24 runs each." in (tmp_path / "README.md").read_text()

@@ -32,9 +32,9 @@ def build(source, out, *options):
 @pytest.fixture
 def site(tmp_path):
     """A checkout of two pages and one of results, under the project's own configuration."""
-    for folder in ("docs/root", "results/study/tables"):
+    for folder in ("docs/root", "docs/static", "results/study/tables"):
         (tmp_path / folder).mkdir(parents=True)
-    for name in ("conf.py", "generated.py", "root/index.html"):
+    for name in ("conf.py", "generated.py", "root/index.html", "static/site.css"):
         shutil.copy(DOCS / name, tmp_path / "docs" / name)
     (tmp_path / "results" / "leaderboard.html").write_text("<p>board</p>")
     (tmp_path / "results" / "README.md").write_text("# Results\n\n[Study](study/README.md)\n")
@@ -92,14 +92,20 @@ def test_all_objectives_metrics_and_commands_are_listed_with_what_they_are(gener
     assert helps == list(COMMANDS)
 
 
-def test_every_key_of_the_schema_has_a_line_and_every_part_a_section(generated):
+def test_every_key_of_the_schema_has_a_line_and_every_table_a_section_to_link_to(generated):
     text = generated.suite_schema()
     schema = json.loads((DOCS / "suite.schema.json").read_text(encoding="utf-8"))
+    scales = schema["$defs"].pop("Scales")["properties"]
     for part in (schema, *schema["$defs"].values()):
         for key in part.get("properties", {}):
             assert f"| `{key}` |" in text
-    assert set(re.findall(r"^## (\w+)", text, re.MULTILINE)) == set(schema["$defs"])
-    assert "| `steps` | integer ≥ 1 |" in text
+    assert "NAME: " + ", ".join(f"`{name}`" for name in scales) in text
+    linked = {name.lower() for name in schema["$defs"]} - {"scaled"} | {"scales"}
+    assert set(re.findall(r"\(#suite-(\w+)\)", text)) == linked
+    assert set(re.findall(r"^\(suite-(\w+)\)=$", text, re.MULTILINE)) == linked
+    assert "### `[evaluation.optimisation]`" in text
+    assert "| `steps` | whole number ≥ 1 |" in text
+    assert "| `seed` | whole number ≥ 0 and ≤ 4,294,967,295, or a list |" in text
 
 
 def test_the_claims_are_those_of_the_committed_pages(generated):
@@ -107,7 +113,7 @@ def test_the_claims_are_those_of_the_committed_pages(generated):
     tables = sorted((ROOT / "results").glob("*/tables/claims.md"))
     assert len(tables) >= 5
     for path in tables:
-        assert path.read_text(encoding="utf-8").strip() in text
+        assert f"](/{path.relative_to(ROOT).as_posix()})" in text
     page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     verdicts = [x for x in page.splitlines() if re.search("supported|contradicted", x)]
     assert verdicts and all(line in text for line in verdicts)

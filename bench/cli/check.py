@@ -9,9 +9,20 @@ from pathlib import Path
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
-    parser = subparsers.add_parser("check", help="compare results with a stored baseline")
-    parser.add_argument("directory", type=Path, metavar="DIR")
-    parser.add_argument("--against", type=Path, required=True, metavar="BASELINE")
+    parser = subparsers.add_parser(
+        "check",
+        help="compare results with a stored baseline",
+        description="Compares results with a baseline and exits with 1 where a score got worse "
+        "than chance explains, or is missing.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="results of `aebench run`")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        required=True,
+        metavar="BASELINE",
+        help="folder that `check --update` wrote",
+    )
     parser.add_argument("--update", action="store_true", help="make DIR the new baseline")
     parser.add_argument(
         "--equivalent",
@@ -19,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="record the code of DIR as equivalent, if it trained the same weights and gave the "
         "same scores; BASELINE may be any results folder",
     )
-    parser.add_argument("--reason", default="", help="why, with --update")
+    parser.add_argument("--reason", default="", help="why the baseline changes, with --update")
 
 
 def run(args: argparse.Namespace) -> int:

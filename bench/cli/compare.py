@@ -9,9 +9,11 @@ from pathlib import Path
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
-    parser = subparsers.add_parser("compare", help="compare the same rows of two result sets")
-    parser.add_argument("first", type=Path, metavar="DIR")
-    parser.add_argument("second", type=Path, metavar="DIR")
+    parser = subparsers.add_parser(
+        "compare", help="compare the same scores of two results folders"
+    )
+    parser.add_argument("first", type=Path, metavar="DIR", help="results of `aebench run`")
+    parser.add_argument("second", type=Path, metavar="DIR", help="other results")
     parser.add_argument("--csv", action="store_true", help="print CSV instead of Markdown")
 
 

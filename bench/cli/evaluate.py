@@ -27,14 +27,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("real", type=Path, metavar="REAL", help="the real images")
     parser.add_argument("generated", type=Path, metavar="GENERATED", help="the generated images")
-    parser.add_argument("--metrics", metavar="A,B", help="metrics; default: all that apply")
-    parser.add_argument("--features", metavar="NAME", help="extractor; default lite0@64")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of the extractor")
+    parser.add_argument(
+        "--metrics",
+        metavar="A,B",
+        help="as `aebench list metrics` has them; default: all that apply",
+    )
+    parser.add_argument(
+        "--features", metavar="NAME", help="as `aebench list features` has them; default lite0@64"
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="file of the extractor's weights"
+    )
     parser.add_argument("--download", action="store_true", help="download missing weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--seed", type=int, default=0, help="seed of subsets and clusterings")
     parser.add_argument(
-        "--floor", action="store_true", help="score real images against other real ones, too"
+        "--floor",
+        action="store_true",
+        help="score half of the real images against the other half, too",
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     add_plugin_word(parser)

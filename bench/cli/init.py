@@ -66,7 +66,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write a suite file for your own data",
         description="Looks at the data and writes a suite file with comments for it.",
     )
-    parser.add_argument("data", help="folder of images, .npy or .npz file, or name of a data set")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="folder of images, .npy or .npz file, or name of a data set",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: NAME.toml")
     parser.add_argument("--size", type=int, metavar="S", help="bring images to S x S pixels")
 

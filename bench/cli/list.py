@@ -23,7 +23,7 @@ KINDS = (
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
     parser = subparsers.add_parser("list", help="list what can be chosen by name")
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=KINDS, help="ranges: what `aebench tune` looks through")
     add_plugin_word(parser)
 
 
@@ -50,7 +50,10 @@ def listed(kind: str) -> list[tuple[str, str]]:
     if kind == "metrics":
         from ..evaluation.metric_lookup import metrics
 
-        return [(name, f"{m.unit}; better: {m.better}") for name, m in metrics().items()]
+        return [
+            (name, f"{first_line(m.function)}; unit: {m.unit}; better: {m.better}")
+            for name, m in metrics().items()
+        ]
     if kind == "features":
         from ...metrics.extractor import build_extractor, extractor_names
 

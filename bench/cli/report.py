@@ -11,7 +11,7 @@ from .words import add_plugin_word, check_writable, plugins_of
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
-    parser = subparsers.add_parser("report", help="write tables and plots from result rows")
+    parser = subparsers.add_parser("report", help="write tables, plots and a page of results")
     parser.add_argument(
         "directories",
         type=Path,

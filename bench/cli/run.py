@@ -35,9 +35,14 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
-    parser = subparsers.add_parser("run", help="train and evaluate the runs of a suite")
+    parser = subparsers.add_parser(
+        "run",
+        help="train and evaluate the runs of a suite",
+        description="Trains and scores the runs of a suite. Those that are whole are not done "
+        "again; after a stop the same command goes on.",
+    )
     add_common_words(parser)
-    parser.add_argument("--seeds", metavar="0,1,2")
+    parser.add_argument("--seeds", metavar="0,1,2", help="seeds in the place of the suite's")
     parser.add_argument(
         "--shard", default="1/1", metavar="I/N", help="the I-th of N shares of the runs"
     )
@@ -65,9 +70,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--track", choices=("tensorboard",), help="write curves and scores for a tracker, too"
     )
-    parser.add_argument("--rerun-stale", action="store_true", help="train old code's runs again")
     parser.add_argument(
-        "--retrain", action="store_true", help="train runs of which the rows alone are here, too"
+        "--rerun-stale", action="store_true", help="train again what other code trained"
+    )
+    parser.add_argument(
+        "--retrain",
+        action="store_true",
+        help="train runs of which only the committed rows are here, too",
     )
 
 

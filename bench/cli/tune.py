@@ -30,13 +30,22 @@ if TYPE_CHECKING:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
     parser = subparsers.add_parser(
-        "tune", help="try settings of each objective on validation images"
+        "tune",
+        help="try settings of each objective on validation images",
+        description="Gives each objective of a suite the same number of trials to find its "
+        "options, judged on validation images (docs/equal-care.md).",
     )
     add_common_words(parser)
     parser.add_argument(
-        "--trials", type=int, required=True, metavar="N", help="the published one included"
+        "--trials",
+        type=int,
+        required=True,
+        metavar="N",
+        help="of each objective; the published options are the first",
     )
-    parser.add_argument("--steps", type=int, metavar="S", help="of a trial; tuning.steps")
+    parser.add_argument(
+        "--steps", type=int, metavar="S", help="optimiser steps of a trial; default: the suite's"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -56,7 +56,8 @@ def told(directory: Path, overview: Overview) -> str:
 
     counts: Counter[str] = Counter(own.state for own in overview.runs)
     parts = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    lines = [f"{directory}: {len(overview.runs)} runs: {parts}"]
+    count = len(overview.runs)
+    lines = [f"{directory}: {count} run{'' if count == 1 else 's'}: {parts}"]
     left = seconds_left(overview.runs)
     lines.append(f"time left: {'unknown' if left is None else spelt(left)}")
     if not overview.is_listed:

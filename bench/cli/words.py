@@ -23,10 +23,26 @@ def add_common_words(parser: argparse.ArgumentParser) -> None:
     """Adds what both commands take: a suite, a part of it, where to write and on what."""
     parser.add_argument("suite", help="name of a packaged suite, or path of a TOML file")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
-    parser.add_argument("--only", nargs="+", action="extend", default=[], metavar="KEY=PATTERN")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=PATTERN",
+        help="the runs that match, such as objective=rae*",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a key of the suite's file, such as training.steps=500 or scale=smoke",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--workers", type=int, metavar="N", help="default: cores, on a GPU 1")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="runs at a time; default: cores, on a GPU 1"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_plugin_word(parser)
 

@@ -141,7 +141,7 @@ class FolderSource(Source):
 
 
 class PaddedView(Source):
-    """A 28x28 data set with two zero pixels more on each side."""
+    """A 28x28 data set at 32x32, by two zero pixels more on each side."""
 
     native = False
 

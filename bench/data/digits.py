@@ -10,7 +10,7 @@ TRAIN, VALIDATION, TEST = 1_200, 300, 297
 
 
 class Digits(Source):
-    """The digits, values 0..16 scaled to 0..255 and rounded.
+    """The 1,797 grey digits of 8x8 of scikit-learn, values 0..16 scaled to 0..255 and rounded.
 
     They are sorted by writer, so they are shuffled by a fixed seed before the first 1,200 go
     to training, the next 300 to validation and the last 297 to the test. The split ``aef``

@@ -28,7 +28,7 @@ PATH = Path(__file__).parent / "assets" / "fashion-mini.npz"
 
 
 class FashionMini(Source):
-    """9,000 training, 1,000 validation and 2,000 test images, all classes equally often."""
+    """9,000 / 1,000 / 2,000 images of Fashion-MNIST, shipped with the package."""
 
     name = "fashion-mini"
     image_shape = (1, 28, 28)

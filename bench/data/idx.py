@@ -26,7 +26,7 @@ UNSIGNED_BYTE = 8
 
 
 class IdxSource(FolderSource):
-    """Grey images and labels in the four files of MNIST's format.
+    """60,000 + 10,000 grey images of 28x28, in the four files of MNIST's format.
 
     torchvision's own reader takes neither the archives that distributions ship nor notices a
     damaged file, so the files are read here; torchvision does the download.

@@ -77,10 +77,14 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
 
 def _counts(placed: Rows) -> str:
     trained = without_floor(placed)
-    return (
-        f"{trained['run'].nunique()} runs of {trained['objective'].nunique()} objectives on "
-        f"{', '.join(sorted(trained['dataset'].unique()))} with {seeds_range(trained)} each."
-    )
+    runs = _number_of("run", trained["run"].nunique())
+    objectives = _number_of("objective", trained["objective"].nunique())
+    data = ", ".join(sorted(trained["dataset"].unique()))
+    return f"{runs} of {objectives} on {data} with {seeds_range(trained)} each."
+
+
+def _number_of(thing: str, count: int) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def seeds_range(placed: Rows) -> str:
@@ -88,7 +92,7 @@ def seeds_range(placed: Rows) -> str:
     setting = ["suite", "scale", "dataset", "backbone_hash", "latent_dim", "method"]
     seeds = placed.groupby(setting)["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
-    return f"{low} seed{'' if low == 1 else 's'}" if low == high else f"{low} to {high} seeds"
+    return _number_of("seed", low) if low == high else f"{low} to {high} seeds"
 
 
 def _outcomes(placed: Rows) -> Iterator[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from ...metrics.devices import products_in
 from ...models.registry import UnknownName
 from ..errors import UserError
 from ..runs.dispatch import threads
+
+COMPUTING = ("numpy", "scipy.linalg", "sklearn.cluster")  # Each brings a pool of threads.
 
 
 @contextlib.contextmanager
@@ -23,9 +27,11 @@ def session() -> Iterator[None]:
         UserError: A name that is asked for inside is not registered.
     """
     before = torch.get_num_threads()
+    for name in COMPUTING:  # The limit below is one of what is loaded.
+        importlib.import_module(name)
     torch.set_num_threads(threads())
     try:
-        with products_in("ieee"):
+        with products_in("ieee"), threadpool_limits(threads()):
             yield
     except UnknownName as error:
         raise UserError(str(error)) from None

@@ -114,10 +114,13 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
 def set_up_torch() -> None:
     """Sets this process's threads, exact float32 products, determinism where it is asked for."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     from ...metrics.devices import set_products
 
     torch.set_num_threads(threads())
+    threadpool_limits(threads())  # Of the libraries that are loaded.
+    os.environ["OMP_NUM_THREADS"] = str(threads())  # Others read it when they load.
     set_products("ieee")
     if os.environ.get(DETERMINISTIC):
         ask_for_determinism()

@@ -66,8 +66,10 @@ class Training:
         gradient_clip: Bound on the global gradient norm; 0 means none.
         selection: Which weights are evaluated.
         train_images: Use only the first so many training images; 0 means all.
-        noise_sigma: Standard deviation of noise on the images of the denoising protocol.
-        precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16`` (the trunks).
+        noise_sigma: Standard deviation of the noise on pixels in [0, 1] that an image is trained
+            to be recovered from; 0 for none.
+        precision: ``float32``, ``tf32`` (rounded factors on a GPU) or ``bfloat16``
+            (encoder and decoder but for their last layers).
     """
 
     steps: Count = 1000
@@ -113,16 +115,17 @@ class Evaluation:
     """What is computed from a trained run.
 
     Attributes:
-        densities: Ex-post densities; those that an objective cannot have are left out for it.
+        densities: What codes of samples are drawn from; those that an objective cannot have are
+            left out for it.
         metrics: Names of metrics.
         features: Names of feature extractors.
         images: Images in each set, real and generated.
         likelihood_images: Test images whose likelihood is estimated; 0 for none.
-        likelihood_samples: Importance samples K for each.
+        likelihood_samples: Importance samples for each.
         likelihood_k_images: Test images of a second estimate; 0 for none.
-        likelihood_k_samples: Its K.
+        likelihood_k_samples: Importance samples of the second estimate.
         likelihood_validation_images: Validation images that a completed model's noise is fitted
-            to; the first 64 of them also choose the proposal.
+            to; the first 64 of them also choose where importance samples are drawn.
         annealing_images: Test images for annealed importance sampling; 0 for none.
         annealing_steps: Temperatures of a chain.
         annealing_chains: Chains for each image.
@@ -179,7 +182,7 @@ class Tuning:
 
 @dataclass(frozen=True, config=STRICT)
 class Data:
-    """How a user's own files become a data set; it is part of the data set's name.
+    """How your own files become a data set; it is part of the data set's name.
 
     Attributes:
         size: Height and width in pixels to which the images of ``folder:PATH`` are brought: the
@@ -205,18 +208,21 @@ class Config:
             ``module:NAME`` for an autoencoder with weights of its own. A relative folder starts
             at the suite's file.
         objective: Name of the objective, as in ``aebench list objectives``.
-        latent_dim: Dimensions of a latent code.
+        latent_dim: How many numbers a code has.
         seed: Seed of weights, batches, noise and evaluation.
-        split: Which images train, validate and test.
-        space: Where pixels are modelled: ``unit`` or ``logit``; empty for the objective's own.
-        options: Options of the objective.
+        split: Which images train, validate and test: ``default``, or ``aef``, which holds out a
+            random share as the AEF paper does.
+        space: Where pixels are modelled: ``unit`` (grey levels in [0, 1]) or ``logit`` (their
+            logits, where likelihoods in bits per dimension are defined); empty for the
+            objective's own.
+        options: Options of the objective, such as weights of its loss.
         backbone_options: Options of the backbone.
         training: How it is trained.
-        evaluation: What is computed from it.
+        evaluation: How it is scored.
         own_budget: Whether the suite follows no published protocol; its rows do not say ``full``.
-        tuning: How its options are tuned.
+        tuning: How `aebench tune` tunes its options.
         tuned: File of trials that `aebench tune` wrote, beside the suite: the options are those
-            of the objective's best trial. Empty for the published ones.
+            of the objective's best trial. Empty for the published options.
     """
 
     suite: str

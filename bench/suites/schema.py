@@ -110,13 +110,24 @@ _KEYS = {
     "tuned": (str, None),
     **{key: (table, None) for key, table in _TABLES.items()},
 }
-_TEXTS = (Config.__doc__ or "").partition("\n")[2] + "    width: Share of the full width.\n"
-Runs = _table("Runs", f"Settings of runs; a list stands for one run each.\n{_TEXTS}", _KEYS)
+_TEXTS = (
+    (Config.__doc__ or "").partition("\n")[2].rstrip()
+    + """
+        data: How your own files are read.
+        width: Share of the network's channels. Unless given, it is 1; in a file with scales a
+            sixteenth at smoke, a quarter at small and half at medium.
+"""
+)
+_EACH = (
+    "Settings of runs, at the top of the file for all or in a block for its own; each value of "
+    "each list goes with each of the others."
+)
+Runs = _table("Runs", f"{_EACH}\n{_TEXTS}", _KEYS)
 _SCALE = (Scale, "full")
 _BLOCKS = Annotated[list[Runs], Field(min_length=1)]  # type: ignore[valid-type]
 _SCALED = _table(
     "Scaled",
-    f"""What a scale changes in all runs.
+    f"""What a scale changes in all runs, those of every [[runs]] block.
 {_TEXTS}
         runs: Runs in the place of the suite's; they change what the scale says.
     """,
@@ -127,15 +138,16 @@ _TABLES |= dict.fromkeys(SCALES, _SCALED)
 _TABLES["optimisation"] = _settings(Optimisation, swept=False)
 SuiteFile = _table(
     "Suite",
-    f"""A set of runs. Settings here are for all runs; [[runs]] and the scale change them.
+    f"""A set of runs: settings at the top are for all; [[runs]] and then the scale change them.
 {_TEXTS}
-        title: One line for tables.
+        title: One line over tables and plots.
         description: What the suite shows.
         paper: The table or figure of a paper that it regenerates.
         budget: What a run at scale "full" takes, such as "900 steps", where no paper published a
             protocol. Rows and titles say "own budget" in place of "full".
+        scale: What is run unless ``--set scale=`` says otherwise.
         scales: What each scale changes in all runs.
-        runs: The runs.
+        runs: Which runs there are.
     """,
     {
         **_KEYS,

@@ -1,4 +1,4 @@
-"""The torture's counts as a table, and the page on reliability that shows them."""
+"""The torture's counts as a table, and the page on reliability that shows all counts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TABLE = "torture.csv"
 FUZZ_COLUMNS = ("parser", "inputs", "documented_errors", "accepted", "crashes")
 FUZZ = "fuzz.csv"
+CLUSTER = "cluster.csv"
 CHECKS = {
     "files": "files read to their end and found whole",
     "rows": "rows compared with the undisturbed run's",
@@ -29,6 +30,10 @@ CHECKS = {
     "broken": "files not whole",
     "leftovers": "temporary or other files left over",
 }
+CLUSTER_COLUMNS = (
+    *("round", "runs", "whole_when_the_command_died", *CHECKS),
+    *("commit", "versions", "device", "date"),
+)
 PROVENANCE = ("seed", "seconds", "commit", "versions", "device", "date")
 
 
@@ -49,19 +54,44 @@ def write_table(
 
 
 def write_page(folder: Path) -> None:
-    """Writes README.md from ``torture.csv``, and ``fuzz.csv`` where there is one."""
-    with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
-        found = {(row["signal"], row["quantity"]): row["value"] for row in csv.DictReader(stream)}
-    parts = [_INTRODUCTION, _phases(found), _checks(found)]
-    parts.append(_faults())
-    if (folder / FUZZ).is_file():
-        parts.append(_fuzz(folder / FUZZ))
-    about = [f"- {name}: `{found['', name]}`" for name in PROVENANCE]
-    parts.append("## Provenance of the torture\n\n" + "\n".join(about))
-    write_atomically(folder / "README.md", "\n\n".join(parts) + "\n")
+    """Writes README.md from those of ``torture.csv``, ``cluster.csv``, ``fuzz.csv`` that exist."""
+    sections = {TABLE: _torture, CLUSTER: _cluster, FUZZ: _fuzz}
+    there = [(folder / name, section) for name, section in sections.items()]
+    parts = [section(_read(path)) for path, section in there if path.is_file()]
+    write_atomically(folder / "README.md", "\n\n".join([_TITLE, *parts, _faults()]) + "\n")
 
 
-_INTRODUCTION = """# Nothing lost: the counts
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _torture(lines: list[dict[str, str]]) -> str:
+    found = {(line["signal"], line["quantity"]): line["value"] for line in lines}
+    about = _provenance({name: found["", name] for name in PROVENANCE})
+    return "\n\n".join([_INTRODUCTION, _phases(found), _checks(found), about])
+
+
+def _cluster(lines: list[dict[str, str]]) -> str:
+    total = {name: str(sum(int(line[name]) for line in lines)) for name in CHECKS}
+    checks = [[text, total[name]] for name, text in CHECKS.items() if name != "files"]
+    dead = ", ".join(line["whole_when_the_command_died"] for line in lines)
+    told = (
+        f"Rounds: {len(lines)}, of {lines[0]['runs']} runs each. "
+        f"Whole when the command was killed: {dead}."
+    )
+    about = _provenance(lines[-1])
+    return "\n\n".join([_RAY, told, _table([["check", "count"], *checks]), about])
+
+
+def _provenance(values: Mapping[str, str]) -> str:
+    kept = [name for name in PROVENANCE if name in values]
+    return "\n".join(f"- {name}: `{values[name]}`" for name in kept)
+
+
+_TITLE = "# Nothing lost: the counts"
+
+_INTRODUCTION = """## Commands that are killed
 
 `scripts/torture/torture.py` strikes `aebench run` and `aebench report` at random moments and
 starts the same command again, over a small suite (two objectives on `digits`, first one seed
@@ -76,6 +106,16 @@ write one line, leave no temporary file and exit with 1; one that does not is *u
 processes are forks of one that has imported the libraries, so the time in which Python starts
 and imports is not struck; nothing is written in it."""
 
+_RAY = """## A cluster that loses a worker, a node and its command
+
+`scripts/torture/cluster.py` starts a Ray cluster of a head and two nodes as processes of one
+machine. While the suite's runs go on there, it kills a worker process, then a node, then
+`aebench run` itself, each at a random moment, and starts the same command again. Then rows, logs,
+weights, arrays and the list of files are compared with those of an undisturbed run of two local
+workers.
+
+    python scripts/torture/cluster.py --rounds 5"""
+
 
 def _phases(found: Mapping[tuple[str, str], str]) -> str:
     names = list(dict.fromkeys(signal for signal, _ in found if signal))
@@ -83,13 +123,13 @@ def _phases(found: Mapping[tuple[str, str], str]) -> str:
     lines += [[phase, *(found[name, phase] for name in names)] for phase in PHASES]
     for quantity in ("delivered", "restarts", "rounds", "unclean"):
         lines.append([f"**{quantity}**", *(found[name, quantity] for name in names)])
-    return "## Strikes\n\n" + _table(lines)
+    return "### Strikes\n\n" + _table(lines)
 
 
 def _checks(found: Mapping[tuple[str, str], str]) -> str:
     lines = [["check", "count"]]
     lines += [[text, found["", name]] for name, text in CHECKS.items()]
-    return "## What was found\n\n" + _table(lines)
+    return "### What was found\n\n" + _table(lines)
 
 
 def _faults() -> str:
@@ -99,9 +139,7 @@ def _faults() -> str:
     return f"## Faults\n\n{about}\n\n{_table(lines)}"
 
 
-def _fuzz(path: Path) -> str:
-    with path.open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
+def _fuzz(lines: list[dict[str, str]]) -> str:
     shown = [[name.replace("_", " ") for name in FUZZ_COLUMNS]]
     shown += [[line[name] for name in FUZZ_COLUMNS] for line in lines]
     return "## Hostile files\n\nInputs by parser of files.\n\n" + _table(shown)

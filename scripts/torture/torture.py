@@ -33,27 +33,9 @@ from audit import (
 )
 from page import write_page, write_table
 from process import End, carry_out, prepare
+from subject import SUITE
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "reliability"
-SUITE = """
-title = "Torture"
-[training]
-steps = 60
-batch_size = 20
-train_images = 200
-validate_every = 10
-[evaluation]
-metrics = ["reconstruction", "frechet"]
-features = ["pixels"]
-densities = ["gaussian", "gmm-10"]
-images = 100
-sheet_images = 4
-[[runs]]
-dataset = "digits"
-backbone = "tiny"
-latent_dim = 3
-objective = ["ae", "vae"]
-"""
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 # A run goes on from where it was, so it is struck early, each time a bit later; a report starts
 # afresh, so it is let through at times.
