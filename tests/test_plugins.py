@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from aebench.bench import UserError, run
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.plot import PLOTS
@@ -27,7 +28,7 @@ from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
 from aebench.bench.runs import plugins
 from aebench.bench.runs.asked import write_asked
-from aebench.bench.runs.objective_form import lacking
+from aebench.bench.runs.objective_form import check_terms, lacking
 from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.workers import Processes
@@ -286,6 +287,7 @@ RETURNED = {
     "{'own': Estimate(None)}": r"returns \{'own': Estimate\(.*; expected scores",
     "{1: 0.5}": r"returns \{1: 0\.5\}; expected scores",
     "{}['x']": "'own_failing.py', line 6: KeyError: 'x'",
+    "__import__('sys').exit(3)": "'own_failing.py', line 6: SystemExit: 3",
     "__import__('no_such_library')": "No module named 'no_such_library'",
     "open('no_such_file')": "No such file or directory: 'no_such_file'",
 }
@@ -319,6 +321,33 @@ def test_a_metric_of_ones_own_that_returns_no_scores_is_one_line_and_leaves_the_
     told = capsys.readouterr()
     assert re.search(f"^aebench: No metric applies; 'own': .*{RETURNED[returned]}", told.err)
     assert told.err.count("\n") == 1 and told.out == ""
+
+
+def test_a_metric_of_ones_own_that_changes_its_arrays_changes_no_other_score(page, capsys):
+    change = "real.__imul__(2), generated.__imul__(0)"
+    text = METRIC.format(name="own").replace("    return", f"    {change}\n    return")
+    path = written(page, "own_changing.py", text)
+    for name in ("real", "generated"):  # As numpy arrays, which nothing copies on the way.
+        np.save(f"{name}.npy", np.load(f"{name}.npy").reshape(40, 64).astype(float))
+    found = []
+    for names in ("frechet", "own,frechet"):
+        words = ["evaluate", "real.npy", "generated.npy", "--metrics", names]
+        assert main([*words, "--plugin", str(path), "--json"]) == 0
+        scores = json.loads(capsys.readouterr().out)["scores"]
+        found.append({s["metric"]: s["value"] for s in scores})
+    assert found[1] == {"own": 1.0, **found[0]} and found[0]["fd"] > 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_a_file_in_any_encoding_that_python_reads_is_a_plugin(encoding, tmp_path, capsys):
+    path = tmp_path / "own_encoded.py"
+    text = f"# coding: {encoding.removesuffix('-sig')}\n# ü\n{METRIC.format(name='own')}"
+    path.write_text(text, encoding=encoding)
+    assert main(["list", "metrics", "--plugin", str(path)]) == 0
+    assert re.search("^own +unit: share; better: higher$", capsys.readouterr().out, re.MULTILINE)
+    assert "ü" in code.source_of("own_encoded")
+    metric = known_metrics()["own"]
+    assert code.evaluation_code([metric.function.__module__], likelihoods=False)
 
 
 def test_scores_may_be_numbers_of_any_library_and_are_kept_as_plain_ones(page, capsys):
@@ -455,6 +484,17 @@ def test_a_file_that_was_changed_under_way_is_told_so(tmp_path):
     written(tmp_path, "own_changed.py", METRIC.format(name="other"))
     with pytest.raises(UserError, match="has changed since this process loaded it; restart Pyth"):
         load_plugins([path])
+
+
+def test_terms_that_change_their_images_are_tried_on_a_copy(tmp_path):
+    text = OBJECTIVE.format(name="own", factor=1).replace(
+        "        errors", "        x.mul_(0)\n        errors"
+    )
+    load_plugins([written(tmp_path, "own_in_place.py", text)])
+    sizes = {"backbone": "mlp", "image_shape": (1, 1, 5), "latent_dim": 2, "space": "real"}
+    vectors = torch.ones(3, 1, 1, 5)
+    check_terms(build("own", **sizes), vectors)
+    assert bool((vectors == 1).all())
 
 
 def test_every_objective_of_the_project_has_the_form():

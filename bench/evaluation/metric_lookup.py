@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import reprlib
@@ -89,12 +90,14 @@ def compute_scores(
         return [not_applicable(metric, f"needs {', '.join(absent)}")]
     parameters = inspect.signature(metric.function).parameters
     chosen = {name: outputs[name] for name in parameters if name in outputs}
+    if not _is_ours(metric):  # It may change its arrays, and the next metric needs them.
+        chosen = {name: _copied(value) for name, value in chosen.items()}
     chosen |= {name: value for name, value in (options or {}).items() if name in parameters}
     try:
         scores = metric.function(**chosen)
     except (ValueError, OSError, ImportError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if _is_ours(metric) or lacks_memory(error):
             raise
         raise ValueError(_failure(metric, error)) from error
@@ -113,7 +116,11 @@ def _is_ours(metric: Metric) -> bool:
     return metric.function.__module__.startswith("aebench.")
 
 
-def _failure(metric: Metric, error: Exception) -> str:
+def _copied(value: Any) -> Any:  # noqa: ANN401
+    return value.clone() if hasattr(value, "clone") else copy.deepcopy(value)
+
+
+def _failure(metric: Metric, error: BaseException) -> str:
     """Returns what went wrong in which line of a metric's file."""
     path = getattr(sys.modules.get(metric.function.__module__), "__file__", None)
     frames = traceback.extract_tb(error.__traceback__)
