@@ -93,6 +93,10 @@ def test_metrics_are_listed_with_what_they_compute_their_unit_and_direction(caps
         (["--set", "evaluation.features=['pixel']"], "'pixel'"),
         (["--set", "evaluation.interpolation=cubic"], "'cubic'; expected one of: spherical"),
         (
+            ["--set", 'evaluation.metrics=["frechet", "prd", "frechet"]'],
+            "'evaluation.metrics' has 'frechet' twice; expected it once",
+        ),
+        (
             ["--set", "training.step=3"],
             "key '--set training.step' is unknown. Did you mean 'steps'?",
         ),

@@ -282,6 +282,52 @@ def test_nan_rows_of_features_are_named(tmp_path):
         evaluate(*paths)
 
 
+@pytest.mark.parametrize(("size", "kind"), [(1e20, np.float32), (1e200, np.float64)])
+def test_features_whose_powers_are_not_finite_are_refused(size, kind, tmp_path):
+    features = np.random.default_rng(0).normal(size=(40, 3)).astype(kind)
+    real = save(tmp_path / "a.npy", features)
+    generated = save(tmp_path / "b.npy", features * kind(size))
+    for paths in ((real, generated), (generated, real)):
+        with pytest.raises(UserError, match=r"has features up to .*; expected at most 1e\+15"):
+            evaluate(*paths)
+    moments = tmp_path / "m.npz"
+    np.savez(moments, mu=np.zeros(3), sigma=np.eye(3))
+    with pytest.raises(UserError, match=r"'generated' has features up to"):
+        evaluate(moments, generated)
+
+
+def test_endings_in_capitals_are_endings(tmp_path, capsys):
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    for name in ("a.npy", "b.npz", "m.npz"):
+        with (tmp_path / name).with_suffix(name[-4:].upper()).open("wb") as file:
+            if name == "a.npy":
+                np.save(file, features)
+            elif name == "b.npz":
+                np.savez(file, features)
+            else:
+                np.savez(file, mu=features.mean(0), sigma=np.cov(features.T))
+    for first in ("a.NPY", "m.NPZ"):
+        words = (tmp_path / first, tmp_path / "b.NPZ", "--metrics", "frechet")
+        assert abs(scores_of(capsys, *words)["fd"]["value"]) < 1e-9
+
+
+def test_equal_sets_have_a_distance_of_0_and_moments_cannot_be_the_generated_set(tmp_path, capsys):
+    images = draw(24, shape=(1, 8, 8))
+    first, second = save_folder(tmp_path / "a", images), save_folder(tmp_path / "b", images[::-1])
+    words = ("--features", "pixels", "--metrics", "frechet")
+    assert evaluate(first, second, *words) == 0
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("FD ")]
+    assert line.split()[1] == "0.000"
+    np.savez(tmp_path / "m.npz", mu=np.zeros(64), sigma=np.eye(64))
+    with pytest.raises(UserError, match=r"m\.npz holds a mean and a covariance, which only REAL"):
+        evaluate(first, tmp_path / "m.npz", *words)
+
+
+def test_a_metric_named_twice_is_scored_once(pair, capsys):
+    assert evaluate(*pair, "--features", "pixels", "--metrics", "frechet,frechet", "--json") == 0
+    assert [s["metric"] for s in json.loads(capsys.readouterr().out)["scores"]] == ["fd"]
+
+
 def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.delenv("AEBENCH_INCEPTION", raising=False)
@@ -291,8 +337,13 @@ def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monk
         evaluate(*pair, "--features", "lite@64")
     with pytest.raises(UnknownName, match="Did you mean 'frechet'"):
         evaluate(*pair, "--metrics", "frechte")
+    for nothing in ("", " ,"):
+        with pytest.raises(UserError, match=f"'--metrics' is '{nothing}'; expected names such"):
+            evaluate(*pair, "--metrics", nothing)
     with pytest.raises(UserError, match="needs log_prob"):
         evaluate(*pair, "--features", "pixels", "--metrics", "likelihood")
+    with pytest.raises(UserError, match="Extractor 'pixels' has no weights; leave out '--wei"):
+        evaluate(*pair, "--features", "pixels", "--weights", tmp_path / "weights.pth")
     features = save(tmp_path / "features.npy", np.eye(3))
     with pytest.raises(UserError, match="leave out '--features'"):
         evaluate(features, features, "--features", "pixels")

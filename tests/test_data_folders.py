@@ -89,6 +89,14 @@ def test_an_empty_or_absent_folder_is_an_error(tmp_path):
         load_dataset(f"folder:{tmp_path / 'empty'}")
     with pytest.raises(UserError, match="absent is not there; expected a folder of images"):
         load_dataset(f"folder:{tmp_path / 'absent'}")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file is no folder; expected a folder of images"):
+        load_dataset(f"folder:{tmp_path / 'file'}")
+    with pytest.raises(UserError, match=r"empty is no file; expected a \.npy or \.npz file"):
+        load_dataset(f"npz:{tmp_path / 'empty'}")
+    for scheme in ("folder", "npz", "smiles"):
+        with pytest.raises(UserError, match=f"'{scheme}:' has no path; expected {scheme}:PATH"):
+            load_dataset(f"{scheme}:")
 
 
 def test_a_folder_of_two_images_is_too_small(tmp_path):

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from aebench.bench import run
+from aebench.bench import UserError, run
 from aebench.bench.regression.check import update_baseline
 
+pytest_plugins = ["aebench.bench.python.pytest_plugin"]
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "examples" / "github-actions"
 SUITE = """
@@ -138,6 +139,11 @@ def test_the_fixture_that_the_wheel_announces_passes_and_fails_as_the_script_doe
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "FAILED test_guard.py::test_worse" in done.stdout
     assert "## Regression check: FAILED" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_the_fixture_tells_of_a_missing_baseline_before_the_long_work(aebench_guard, tmp_path):
+    with pytest.raises(UserError, match=r"No baseline at '.*absent'"):
+        aebench_guard("no-such-suite", tmp_path / "absent")
 
 
 def test_the_plugin_loads_no_heavy_library_into_everybodys_tests():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,49 @@ def test_vectors_and_named_data_get_a_suite_whose_runs_are_accepted(tmp_path, mo
         (["digits", "--size", "16"], "'data.size' is 16 and the data set 'digits'"),
         (["digits", "--size", "0"], "'--size' is 0; expected at least 1"),
         (["moses-mini"], "holds texts; copy"),
+        (["./nodata"], "./nodata is not there; expected a folder of images"),
     ):
         assert main(["init", *words, "--out", "x.toml"]) == 2
         error = capsys.readouterr().err
         assert told in error and error.count("\n") == 1
     assert not Path("x.toml").exists()
+
+
+def test_names_that_toml_or_a_suite_cannot_have_as_they_are_are_written_so_that_it_runs(
+    tmp_path, monkeypatch, capsys
+):
+    folder = photos(tmp_path / 'a "b" ü\\c', [(8, 8)], count=30)
+    monkeypatch.chdir(tmp_path)
+    for words, file in (
+        ([folder.name], "a-b-ü-c.toml"),
+        ([folder.name, "--out", "in one/other.toml"], "in one/other.toml"),
+    ):
+        assert main(["init", *words]) == 0
+        told = capsys.readouterr().out
+        command = shlex.split(told.partition("now: aebench ")[2])
+        assert command[1] == file
+        assert main([*command, "--dry-run"]) == 0
+    monkeypatch.chdir(folder)
+    assert main(["init", "."]) == 0
+    assert Path("a-b-ü-c.toml").is_file()
+
+
+def test_a_suite_that_could_not_run_is_not_written(tmp_path, monkeypatch, capsys):
+    photos(tmp_path / "few", [(8, 8)], count=19)
+    photos(tmp_path / "odd", [(8, 8)], count=20)
+    Path(tmp_path / "odd" / "0.png").write_bytes(b"")
+    (tmp_path / "file").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    for words, expected in (
+        (["few"], "folder:few has 1 image to test; expected 2 or more"),
+        (["odd"], "0.png is not an image that can be read: cannot identify image file."),
+        (["few", "--out", "two words.toml"], "is called 'two words'; expected a name of letters"),
+        (["few", "--out", "file/x.toml"], "folder 'file' cannot be written; name another with --"),
+    ):
+        assert main(["init", *words]) == 2
+        told = capsys.readouterr().err
+        assert expected in told and told.count("\n") == 1 and "--size" not in told
+    assert {path.name for path in tmp_path.iterdir()} == {"few", "odd", "file"}
 
 
 @pytest.mark.parametrize("side", [4, 7, 8, 16, 28, 32, 48, 64, 96])

@@ -83,6 +83,10 @@ TRAINED = {
         {f"{part}_images": IMAGES for part in ("train", "val", "test")}
         | {f"{part}_labels": np.arange(12)[:, None] for part in ("train", "val", "test")},
     ],
+    "integer labels of several columns, as ChestMNIST has": [
+        {f"{part}_images": IMAGES for part in ("train", "val", "test")}
+        | {f"{part}_labels": np.eye(12, 5, dtype=int) for part in ("train", "val", "test")},
+    ],
     "any other array beside them": [
         {"train": IMAGES, "test": IMAGES, "val": IMAGES},
         {"train": IMAGES, "test": IMAGES, "labels": np.arange(12)},
@@ -399,6 +403,8 @@ def test_images_of_any_size_are_brought_to_the_one_that_is_named(tmp_path, suite
     code, told = aebench(suite, "--set", "data.size=16", "--dry-run")
     assert code == 0, told
     assert "images@16: 5 images were brought to 16x16 pixels" in told
+    code, told = aebench(suite, "--set", "data.size=9999", "--dry-run")
+    assert code == 2 and "'data.size' is 9999; expected at most 4096 pixels" in told
     code, told = aebench(suite_file(), "--set", "data.size=16", "--dry-run")
     assert code == 2 and "'data.size' is 16 and the data set 'digits'" in told
     (tmp_path / "images@16").mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aebench.bench.figures.methods import parts_of
 from aebench.bench.leaderboard.build import build_leaderboard
+from aebench.bench.pages.report import build_report
 from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.wide import wide_tables
 
@@ -142,6 +143,18 @@ def test_objectives_of_different_spaces_are_labelled_in_table_board_and_sheet():
     assert set(own["method"]) == names
     alone = [row for row in rows if row["space"] == "unit"]
     assert {entry["objective"] for entry in board_entries(frame(alone))} == {"ae"}
+
+
+def test_a_value_beyond_all_sense_takes_no_page_with_it(tmp_path):
+    values = (1e300, -1e300, 1e200)
+    rows = table_rows(seeds=(0, 1, 2)) + [
+        make_row(objective="lost", metric="kid", seed=seed, value=value, images="sample")
+        for seed, value in enumerate(values)
+    ]
+    write_runs(tmp_path / "s", rows, arrays=False, log=False)
+    build_report(tmp_path / "s")
+    _, text, _ = build_leaderboard([tmp_path / "s"], tmp_path)
+    assert "lost" in text.read_text() and "| rae-gp" in text.read_text()
 
 
 def test_an_untrusted_estimate_is_listed_without_a_rank_and_without_an_interval():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import re
+import runpy
 import shlex
 import sys
 from dataclasses import replace
@@ -12,22 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from aebench.bench import UserError, run
 from aebench.bench.cli.main import main
+from aebench.bench.comparison.plot import PLOTS
+from aebench.bench.comparison.table import TABLES
 from aebench.bench.evaluation.metric_lookup import metrics as known_metrics
+from aebench.bench.figures.all import write_figures
+from aebench.bench.figures.run_files import RunFiles
+from aebench.bench.pages.report import all_tables
 from aebench.bench.records import code
 from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
 from aebench.bench.runs import plugins
 from aebench.bench.runs.asked import write_asked
-from aebench.bench.runs.objective_form import lacking
+from aebench.bench.runs.objective_form import check_terms, lacking
 from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.workers import Processes
 from aebench.bench.suites.suite import load_suite
+from aebench.metrics import extractor
 from aebench.metrics.registry import METRICS
 from aebench.models import OBJECTIVES, build
+from aebench.models.registry import Registry
 
-PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "extending.md"
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 FILE = re.compile(r'```\w+ title="(.+?)"\n(.*?)```', re.DOTALL)
 SMALL = ["dataset=digits", "backbone=tiny", "seed=0", "training.steps=2", "training.batch_size=20"]
 SMALL += ["evaluation.images=30", "tuning.steps=2"]
@@ -49,12 +62,26 @@ def own(*, real, generated):
 """
 
 
+EXTRACTOR = """
+from aebench.metrics.extractor import Extractor, register_extractor
+
+@register_extractor("own")
+class Own(Extractor):
+    def find_weights(self):
+        return None
+
+    def embed(self, images):
+        return {returned}
+"""
+
+
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path, monkeypatch):
     """Forgets after each test what plug-ins have registered."""
-    OBJECTIVES.names()
+    for registry in (OBJECTIVES, TABLES, PLOTS):
+        registry.names()
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     known_metrics()  # Folders are scanned once, so before the names are kept.
-    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES._entries))
     monkeypatch.setattr(plugins, "_LOADED", {})
     metrics, modules = dict(METRICS), set(sys.modules)
     yield
@@ -169,7 +196,11 @@ def test_another_line_is_another_digest_and_a_comment_is_not(tmp_path):
 
 
 BAD = {
-    "missing": ("absent.py", None, "'--plugin' is .*absent.py', which is not there"),
+    "missing": (
+        "absent.py",
+        None,
+        "Plug-in '.*absent.py' cannot be read: No such file or directory",
+    ),
     "no Python": ("own.txt", "", "does not end in .py; expected a Python file"),
     "syntax": ("own.py", "x = 1\ndef (:\n", r"own.py', line 2: SyntaxError: "),
     "nothing": ("own.py", "x = 1\n", "registers nothing; expected a decorator"),
@@ -245,12 +276,225 @@ def test_terms_that_would_train_something_else_are_refused_before_the_first_step
     assert re.search(TERMS[returned], told) and told.count("\n") == 1
 
 
-def test_a_metric_of_ones_own_that_fails_is_told_with_its_line(page, capsys):
-    path = written(page, "own_failing.py", METRIC.format(name="own").replace("1.0", "{}['x']"))
+RETURNED = {
+    "0.5": r"returns 0\.5; expected scores by name, each a number or an Estimate, such as \{'en",
+    "None": "returns None; expected scores",
+    "'half'": "returns 'half'; expected scores",
+    "{}": r"returns \{\}; expected scores",
+    "{'own': None}": r"returns \{'own': None\}; expected scores",
+    "{'own': '0.5'}": r"returns \{'own': '0\.5'\}; expected scores",
+    "{'own': [1.0, 2.0]}": r"returns \{'own': \[1\.0, 2\.0\]\}; expected scores",
+    "{'own': Estimate(None)}": r"returns \{'own': Estimate\(.*; expected scores",
+    "{1: 0.5}": r"returns \{1: 0\.5\}; expected scores",
+    "{}['x']": "'own_failing.py', line 6: KeyError: 'x'",
+    "__import__('sys').exit(3)": "'own_failing.py', line 6: SystemExit: 3",
+    "__import__('no_such_library')": "No module named 'no_such_library'",
+    "open('no_such_file')": "No such file or directory: 'no_such_file'",
+}
+
+
+@pytest.mark.parametrize("returned", RETURNED)
+def test_a_metric_of_ones_own_that_returns_no_scores_is_one_line_and_leaves_the_others(
+    returned, page, capsys
+):
+    text = METRIC.format(name="own").replace('{"own": 1.0}', returned)
+    text = text.replace("import reg", "import Estimate, reg")
+    path = written(page, "own_failing.py", text)
+    words = [
+        "evaluate",
+        "real.npy",
+        "generated.npy",
+        "--features",
+        "pixels",
+        "--plugin",
+        str(path),
+    ]
+    assert main([*words, "--metrics", "frechet"]) == 0
+    alone = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FD ")]
+    assert main([*words, "--metrics", "own,frechet"]) == 2
+    told = capsys.readouterr()
+    assert re.search(f"^aebench: Metric 'own': .*{RETURNED[returned]}", told.err)
+    assert told.err.count("\n") == 1
+    beside = [line for line in told.out.splitlines() if line.startswith("FD ")]
+    assert [line.split()[:3] for line in beside] == [line.split()[:3] for line in alone]
+    assert main([*words, "--metrics", "own"]) == 2
+    told = capsys.readouterr()
+    assert re.search(f"^aebench: No metric applies; 'own': .*{RETURNED[returned]}", told.err)
+    assert told.err.count("\n") == 1 and told.out == ""
+
+
+def test_a_metric_of_ones_own_that_changes_its_arrays_changes_no_other_score(page, capsys):
+    change = "real.__imul__(2), generated.__imul__(0)"
+    text = METRIC.format(name="own").replace("    return", f"    {change}\n    return")
+    path = written(page, "own_changing.py", text)
+    for name in ("real", "generated"):  # As numpy arrays, which nothing copies on the way.
+        np.save(f"{name}.npy", np.load(f"{name}.npy").reshape(40, 64).astype(float))
+    found = []
+    for names in ("frechet", "own,frechet"):
+        words = ["evaluate", "real.npy", "generated.npy", "--metrics", names]
+        assert main([*words, "--plugin", str(path), "--json"]) == 0
+        scores = json.loads(capsys.readouterr().out)["scores"]
+        found.append({s["metric"]: s["value"] for s in scores})
+    assert found[1] == {"own": 1.0, **found[0]} and found[0]["fd"] > 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_a_file_in_any_encoding_that_python_reads_is_a_plugin(encoding, tmp_path, capsys):
+    path = tmp_path / "own_encoded.py"
+    text = f"# coding: {encoding.removesuffix('-sig')}\n# ü\n{METRIC.format(name='own')}"
+    path.write_text(text, encoding=encoding)
+    assert main(["list", "metrics", "--plugin", str(path)]) == 0
+    assert re.search("^own +unit: share; better: higher$", capsys.readouterr().out, re.MULTILINE)
+    assert "ü" in code.source_of("own_encoded")
+    metric = known_metrics()["own"]
+    assert code.evaluation_code([metric.function.__module__], likelihoods=False)
+
+
+def test_scores_may_be_numbers_of_any_library_and_are_kept_as_plain_ones(page, capsys):
+    returned = "{'a': np.float32(0.5), 'b': torch.tensor(0.25), 'c': Estimate(np.float32(1), "
+    text = METRIC.format(name="own").replace('{"own": 1.0}', f"{returned}torch.tensor(0.125))}}")
+    text = text.replace("import reg", "import Estimate, reg")
+    path = written(page, "own_numbers.py", f"import numpy as np\nimport torch\n{text}")
     words = ["evaluate", "real.npy", "generated.npy", "--features", "pixels", "--metrics", "own"]
-    assert main([*words, "--plugin", str(path)]) == 2
+    assert main([*words, "--plugin", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["scores"]
+    values = [(each["metric"], each["value"], each["stderr"]) for each in found]
+    assert values == [("a", 0.5, None), ("b", 0.25, None), ("c", 1.0, 0.125)]
+
+
+def small_run(**given):
+    settings = dict(pair.split("=") for pair in SMALL)
+    settings = {k: int(v) if v.isdigit() else v for k, v in settings.items()}
+    settings |= {"evaluation.densities": ["gaussian"], "evaluation.features": ["pixels"]}
+    return run("mine.toml", settings=settings | given.pop("settings", {}), progress=False, **given)
+
+
+def test_in_a_run_such_a_metric_is_a_row_that_says_so_and_the_others_are_scored(page):
+    written(page, "own_failing.py", METRIC.format(name="own").replace('{"own": 1.0}', "0.5"))
+    with pytest.warns(UserWarning, match=r"^3 scores failed\. 'own': returns 0\.5; expected"):
+        rows = small_run(
+            plugins=["huber.py", "own_failing.py"],
+            only={"objective": "ae"},
+            settings={"evaluation.metrics": ["own", "frechet"]},
+        )
+    failed = rows[rows["metric"] == "own"]
+    assert len(failed) and set(failed["status"]) == {"failed"}
+    assert failed["reason"].str.startswith("returns 0.5; expected scores by name").all()
+    assert set(rows[(rows["metric"] == "fd") & (rows["objective"] == "ae")]["status"]) == {"ok"}
+
+
+def test_a_score_under_the_name_of_another_metrics_is_refused(page, capsys):
+    path = written(page, "own_fd.py", METRIC.format(name="own").replace('{"own"', '{"fd"'))
+    words = ["evaluate", "real.npy", "generated.npy", "--features", "pixels"]
+    words += ["--metrics", "frechet,own", "--plugin", str(path), "--json"]
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.err == "aebench: Metric 'own': another metric has a score 'fd', too\n"
+    assert [s["metric"] for s in json.loads(told.out)["scores"]] == ["fd", "own"]
+    with pytest.raises(UserError, match=r"ae digits .*: Two metrics have a score 'fd'; give that"):
+        small_run(
+            plugins=[path],
+            only={"objective": "ae"},
+            settings={"evaluation.metrics": ["frechet", "own"]},
+        )
+
+
+def test_from_python_a_run_takes_plugins_as_the_command_does(page):
+    rows = small_run(
+        plugins="huber.py",
+        only={"objective": "huber"},
+        settings={"evaluation.metrics": ["reconstruction"]},
+    )
+    words = ["run", "mine.toml", "--quiet", "--workers", "1", "--only", "objective=huber"]
+    words += ["--plugin", "huber.py", "--out", "other", "--set", *SMALL]
+    words += ['evaluation.metrics=["reconstruction"]', 'evaluation.densities=["gaussian"]']
+    words += ['evaluation.features=["pixels"]']
+    assert main(words) == 0
+    other = read_results(page / "other").rows
+    own = rows[rows["objective"] == "huber"].sort_values(["run", "metric"])
+    other = other[other["objective"] == "huber"].sort_values(["run", "metric"])
+    assert len(own) and own["run"].tolist() == other["run"].tolist()
+    assert own["value"].tolist() == other["value"].tolist()
+
+
+TABLE = """
+from aebench.bench.comparison.table import TABLES
+
+@TABLES.register("own-table")
+def own(rows):
+    return []
+"""
+PLOT = """
+from aebench.bench.figures.canvas import PLOTS
+
+@PLOTS.register("own-plot")
+def own(rows, runs):
+    return iter(())
+"""
+
+
+@pytest.mark.parametrize(("text", "registry"), [(TABLE, TABLES), (PLOT, PLOTS)])
+def test_a_file_with_a_table_or_a_plot_alone_is_a_plugin(text, registry, tmp_path, capsys):
+    path = written(tmp_path, "own_shown.py", text)
+    assert main(["list", "suites", "--plugin", str(path)]) == 0
+    assert [name for name in registry.names() if name.startswith("own-")]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("made", [None, "x", ["x"], [("name", 3)]])
+def test_a_table_or_a_plot_of_ones_own_that_makes_none_is_told_by_its_name(
+    made, tmp_path, monkeypatch
+):
+    rows = FACTORY["frame"](FACTORY["table_rows"](seeds=(0,)))
+    monkeypatch.setattr(TABLES, "_entries", {"own": lambda rows: made})
+    with pytest.raises(UserError, match=r"Table 'own' makes .*; expected a list of Table"):
+        all_tables(rows, {})
+    monkeypatch.setattr(PLOTS, "_entries", {"own": lambda rows, runs: made})
+    with pytest.raises(UserError, match=r"Plot 'own' makes .*; expected pairs of a file name"):
+        write_figures(rows, RunFiles(tmp_path), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("returned", ["[1.0]", "images.mean()", "None"])
+def test_an_extractor_of_ones_own_that_gives_no_features_is_told_by_its_name(
+    returned, page, capsys, monkeypatch
+):
+    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
+    path = written(page, "own_extractor.py", EXTRACTOR.format(returned=returned))
+    words = ["evaluate", "real.npy", "generated.npy", "--features", "own", "--plugin", str(path)]
+    assert main(words) == 2
     told = capsys.readouterr().err
-    assert told.endswith("own_failing.py', line 6: KeyError: 'x'\n") and told.count("\n") == 1
+    assert told.startswith("aebench: Extractor 'own' gives no tensor of shape (B, F): ")
+    assert told.count("\n") == 1
+
+
+def test_whatever_is_registered_by_name_counts_as_what_a_plugin_may_register():
+    for path in (ROOT / "bench").rglob("*.py"):
+        if "Registry(" in path.read_text(encoding="utf-8"):
+            importlib.import_module(f"aebench.{'.'.join(path.relative_to(ROOT).parts)[:-3]}")
+    known = {kind for kind, _ in plugins._registered()}
+    modules = [m for name, m in sorted(sys.modules.items()) if name.startswith("aebench.")]
+    held = [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
+    assert {r.kind for r in held if r.names()} <= known and len(known) >= 9
+
+
+def test_a_file_that_was_changed_under_way_is_told_so(tmp_path):
+    path = written(tmp_path, "own_changed.py", METRIC.format(name="own"))
+    load_plugins([path])
+    written(tmp_path, "own_changed.py", METRIC.format(name="other"))
+    with pytest.raises(UserError, match="has changed since this process loaded it; restart Pyth"):
+        load_plugins([path])
+
+
+def test_terms_that_change_their_images_are_tried_on_a_copy(tmp_path):
+    text = OBJECTIVE.format(name="own", factor=1).replace(
+        "        errors", "        x.mul_(0)\n        errors"
+    )
+    load_plugins([written(tmp_path, "own_in_place.py", text)])
+    sizes = {"backbone": "mlp", "image_shape": (1, 1, 5), "latent_dim": 2, "space": "real"}
+    vectors = torch.ones(3, 1, 1, 5)
+    check_terms(build("own", **sizes), vectors)
+    assert bool((vectors == 1).all())
 
 
 def test_every_objective_of_the_project_has_the_form():

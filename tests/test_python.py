@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import io
 import json
 import os
@@ -12,6 +14,7 @@ import sys
 import threading
 import tomllib
 import types
+import warnings
 from pathlib import Path
 
 import aebench.bench
@@ -176,12 +179,28 @@ BAD = [
     (lambda x: run(SUITE, name="a", seeds=["x"]), "seed"),
     (lambda x: run(SUITE, name="a", workers=0), "'workers' is 0; expected at least 1"),
     (lambda x: results("nowhere"), "No results folder at 'nowhere'"),
-    (lambda x: evaluate(x, x[:1]), "'generated' holds 1 images; expected at least 2"),
+    (lambda x: evaluate(x, x[:1]), "'generated' holds 1 image; expected at least 2"),
     (lambda x: evaluate(x, x, metrics=["fidd"]), "Unknown metric 'fidd'"),
     (lambda x: evaluate(x, x, features="lite@64"), "Did you mean 'lite0@64'"),
-    (lambda x: evaluate(x, x, seed=-1), "'seed' is -1; expected 0 or more"),
+    (lambda x: evaluate(x, x, seed=-1), "'seed' is -1; expected at least 0"),
     (lambda x: evaluate(x, x[:, :4]), "8x8"),
     (lambda x: evaluate("nowhere", x), "nowhere is not there"),
+    (lambda x: evaluate(x, x, seed="a"), "'seed' is 'a'; expected a whole number"),
+    (lambda x: evaluate(x, x, seed=0.5), "'seed' is 0.5; expected a whole number"),
+    (lambda x: evaluate(x, x, metrics=[3]), "Unknown metric '3'"),
+    (lambda x: evaluate(np.ma.masked_equal(x, 0), x), "'real' has masked values; fill them"),
+    (lambda x: fit("vae", np.ma.masked_equal(x, 0)), "'images' has masked values"),
+    (lambda x: fit("vae", x, options=3), "'options' is 3; expected a dictionary"),
+    (lambda x: fit("vae", x, training=3), "'training' is 3; expected a dictionary"),
+    (lambda x: fit("vae", x, dataset="mnist"), "'dataset' is no argument of `fit`; the second"),
+    (lambda x: fit("vae", x, split="halves"), "'split' is 'halves'; expected one of: default"),
+    (lambda x: fit("vae", Path("images")), "expected arrays, or the name of a data set such as '"),
+    (lambda x: fit("vae", np.full((30, 4), 1e300)), "values that are larger than float32 can"),
+    (lambda x: run(SUITE, name="a", seeds=[]), "'seeds' is []; expected several"),
+    (lambda x: fit("vae", x, lr=0.1), "'lr' is unknown. It is called 'training.learning_rate'"),
+    (lambda x: run(SUITE, name="a", seeds=5), "'seeds' is 5; expected several, such as [0, 1"),
+    (lambda x: run(SUITE, name="a", settings=["b"]), "'settings' is ['b']; expected a diction"),
+    (lambda x: run(SUITE, name="a", plugins="b.py"), "Plug-in 'b.py' cannot be read"),
 ]
 
 
@@ -203,10 +222,42 @@ def test_a_model_refuses_what_does_not_fit_it(model):
         model.decode(np.zeros((2, 5)))
     with pytest.raises(UserError, match="'density' is 'prior'; expected one of: gaussian"):
         model.sample(2, "prior")
-    with pytest.raises(UserError, match="'count' is 0; expected at least 1"):
-        model.sample(0)
+    with pytest.raises(UserError, match="'codes' has values that are not finite"):
+        model.decode(np.full((2, 3), np.nan))
+    for count, told in ((0, "0; expected at least 1"), (1.5, "1.5; expected a whole number")):
+        with pytest.raises(UserError, match=f"'count' is {told}"):
+            model.sample(count)
+    with pytest.raises(UserError, match="'seed' is -1; expected at least 0"):
+        model.sample(2, seed=-1)
+    with pytest.raises(TypeError, match="A fitted model is not copied; keep `model"):
+        copy.deepcopy(model)
     with pytest.raises(UserError, match=r"key 'evaluation\.metric' is unknown"):
         model.score(metric=["frechet"])
+
+
+def test_numbers_of_numpy_and_tuples_are_as_good_as_pythons(digits, model):
+    other = {"latent_dim": np.int64(3), "steps": np.int32(6), "seed": np.uint8(0)}
+    again = fit("rae", digits, **{**TINY, **other}, evaluation={"metrics": ("reconstruction",)})
+    assert weights_digest(again.objective.state_dict()) == weights_digest(
+        model.objective.state_dict()
+    )
+
+
+def test_the_split_that_is_asked_for_is_trained_on(digits):
+    parts = [fit("ae", digits, **TINY, split=split).data for split in ("default", "aef")]
+    assert [part.split for part in parts] == ["default, shuffled", "aef, shuffled"]
+    assert not torch.equal(parts[0].train[:9], parts[1].train[:9])
+
+
+def test_a_model_that_is_no_longer_in_use_leaves_neither_files_nor_a_warning(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = fit("ae", digits, **TINY)
+        folder = model._request.out
+        assert (folder / "runs").is_dir()
+        del model
+        gc.collect()
+    assert not folder.exists()
 
 
 def test_a_training_that_diverges_says_where(digits):

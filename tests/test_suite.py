@@ -360,10 +360,11 @@ def test_a_file_without_an_ending_is_found_here_but_a_packaged_name_comes_first(
 def test_a_relative_path_starts_at_the_suite_s_file_and_one_of_the_command_where_it_is_given(
     suite_file, tmp_path, monkeypatch
 ):
-    both = 'dataset = ["folder:images", "npz:/data/a.npz", "digits"]'
+    both = 'dataset = ["folder:images", "npz:/data/a.npz", "digits", "folder:~/own"]'
     suite = suite_file(('dataset = "digits"', both))
     names = {c.dataset for c in load_suite(suite).configs}
-    assert names == {f"folder:{tmp_path}/images", "npz:/data/a.npz", "digits"}
+    own = f"folder:{Path.home()}/own"
+    assert names == {f"folder:{tmp_path}/images", "npz:/data/a.npz", "digits", own}
     monkeypatch.chdir(tmp_path)
     assert "folder:images" in {c.dataset for c in load_suite("small.toml").configs}
     given = load_suite(suite, settings={"dataset": "folder:other"}).configs

@@ -12,6 +12,7 @@ from ..errors import UserError, one_line
 from .words import add_plugin_word, plugins_of
 
 FEW = 1000
+ROUNDING = 1e-10  # What is left of a distance of 0 where no error is known.
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"'--seed' is {args.seed}; expected 0 or more.")
     plugins_of(args)
     names = [name.strip() for name in (args.metrics or "").split(",") if name.strip()]
+    if args.metrics is not None and not names:
+        raise UserError(f"'--metrics' is '{args.metrics}'; expected names such as frechet,prd.")
     for name in names:
         find_named_metric(name)
     chosen = {
@@ -160,4 +163,6 @@ def number(value: float | None, error: float | None) -> str:
     """Returns a number with the digits that its error allows, ``-`` where there is none."""
     from ..comparison.numbers import with_error
 
-    return "-" if value is None else with_error(value, error)
+    if value is None:
+        return "-"
+    return with_error(0.0 if error is None and abs(value) < ROUNDING else value, error)

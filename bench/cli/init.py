@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .words import check_writable
 
 if TYPE_CHECKING:
     from ..data.splits import Dataset
@@ -20,9 +24,9 @@ SUITE = """\
 #   aebench run {file} --set scale=smoke     tries it out in seconds
 #   aebench run {file}                       carries it out, or goes on with it
 #   aebench report results/{stem}            writes its tables and plots
-title = "{stem}"
+title = {title}
 budget = "10,000 steps"   # your own: no paper published a protocol for this data
-dataset = "{dataset}"{about}
+dataset = {dataset}{about}
 backbone = "{backbone}"   # others: aebench list backbones
 latent_dim = {latent_dim}
 seed = [0, 1, 2, 3, 4]    # five are the fewest that can tell two objectives apart
@@ -75,31 +79,43 @@ def run(args: argparse.Namespace) -> int:
     """Writes the file and says how to go on.
 
     Raises:
-        UserError: The data cannot be used, or the file is there already.
+        UserError: The data cannot be used, or the file cannot be written or is there already.
     """
     from ..data.dataset import load_dataset
+    from ..data.image_files import AnotherSize
     from ..files.storage import write_atomically
-    from ..suites.suite_files import sized
+    from ..suites.suite_files import sized, suite_name
 
     if args.size is not None and args.size < 1:
         raise UserError(f"'--size' is {args.size}; expected at least 1.")
     here = _name(args.data, Path())
     stem = here.partition(":")[2] or here
-    file = args.out or Path(f"{Path(stem).name.partition('.')[0]}.toml")
+    file = args.out or Path(f"{_plain(Path(stem).resolve().name.partition('.')[0])}.toml")
+    suite_name(str(file))
     if file.exists():
         raise UserError(f"{file} is there already; name another with --out, or remove it.")
+    check_writable(file.parent)
     try:
         data = load_dataset(sized(here, args.size or 0, "'--size'"))
-    except UserError as error:
-        if args.size or not here.startswith("folder:"):
-            raise
+    except AnotherSize as error:
         raise UserError(f"{error} '--size 32' brings images to one size.") from error
     if data.form:
         raise UserError(f"'{here}' holds texts; copy bench/suites/structured-molecules.toml.")
+    if len(data.test) < 2:
+        raise UserError(
+            f"{data.name} has {len(data.test)} image to test; expected 2 or more, which are a "
+            "tenth of 20 or a folder 'test' of their own."
+        )
     text = suite_text(data, _name(args.data, file.parent), file, args.size or 0)
     write_atomically(file, text)
-    sys.stdout.write(f"wrote {file}; now: aebench run {file} --set scale=smoke\n")
+    told = shlex.quote(str(file))
+    sys.stdout.write(f"wrote {file}; now: aebench run {told} --set scale=smoke\n")
     return 0
+
+
+def _plain(name: str) -> str:
+    """Returns what of a name can be the name of a suite."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-") or "mine"
 
 
 def suite_text(data: Dataset, dataset: str, file: Path, size: int) -> str:
@@ -114,7 +130,8 @@ def suite_text(data: Dataset, dataset: str, file: Path, size: int) -> str:
     return SUITE.format(
         file=file,
         stem=file.stem,
-        dataset=dataset,
+        title=quoted(file.stem),
+        dataset=quoted(dataset),
         about=f"   # {told}",
         backbone=backbone,
         width="\nwidth = 1.0   # this network has no narrower version"
@@ -128,6 +145,11 @@ def suite_text(data: Dataset, dataset: str, file: Path, size: int) -> str:
         few_note="" if images >= FEW else f"; below {FEW:,} only large differences show",
         few=min(50, images),
     )
+
+
+def quoted(text: str) -> str:
+    """Returns a text as TOML has it, which escapes as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def backbone_for(shape: tuple[int, int, int]) -> str:
@@ -149,6 +171,8 @@ def _name(given: str, start: Path) -> str:
     scheme, colon, rest = given.partition(":")
     path = Path(rest if colon and not Path(given).exists() else given)
     if not path.exists():
+        if not colon and path.name != given:
+            raise UserError(f"{given} is not there; expected a folder of images, .npy or .npz.")
         return given
     if not colon or path == Path(given):
         scheme = "folder" if path.is_dir() else "npz"

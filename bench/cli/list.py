@@ -51,7 +51,7 @@ def listed(kind: str) -> list[tuple[str, str]]:
         from ..evaluation.metric_lookup import metrics
 
         return [
-            (name, f"{first_line(m.function)}; unit: {m.unit}; better: {m.better}")
+            (name, told(first_line(m.function), f"unit: {m.unit}; better: {m.better}"))
             for name, m in metrics().items()
         ]
     if kind == "features":
@@ -65,7 +65,7 @@ def listed(kind: str) -> list[tuple[str, str]]:
     if kind == "ranges":
         return [(n, ranges_in_words(e, e.default_space)) for n, e in OBJECTIVES.items()]
     if kind == "objectives":
-        return [(n, f"{first_line(e)}; {likelihood_in_words(e)}") for n, e in OBJECTIVES.items()]
+        return [(n, told(first_line(e), likelihood_in_words(e))) for n, e in OBJECTIVES.items()]
     if kind == "backbones":
         from ...models.backbones.pretrained import given_backbones
 
@@ -98,6 +98,11 @@ def ranges_in_words(kind: type[Objective], space: str) -> str:
     ranges = kind.in_space(space).ranges({})
     texts = [f"{k} {r.low:g} to {r.high:g}{' (log)' * r.log}" for k, r in ranges.items()]
     return f"{space}: {', '.join(texts) or 'nothing to tune'}"
+
+
+def told(*parts: str) -> str:
+    """Returns what is said of a name; a plug-in may lack a summary."""
+    return "; ".join(filter(None, parts))
 
 
 def first_line(entry: object) -> str:

@@ -53,16 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None
         return 1
-    except OSError as error:
-        if error.errno not in NOT_WRITABLE:
-            raise
-        where = f": '{error.filename}'" if error.filename else ""
-        return _stop(f"{error.strerror}{where}. What was written before is kept.", 1)
     except Exception as error:
         from ..runs.plugins import failure_of_plugin
 
         if told := failure_of_plugin(error):
             return _stop(told, 2)
+        # A file that is named went away or was never of use; no bug of ours does that.
+        if isinstance(error, OSError) and (error.filename or error.errno in NOT_WRITABLE):
+            where = f": '{error.filename}'" if error.filename else ""
+            return _stop(f"{error.strerror}{where}. What was written before is kept.", 1)
         raise
 
 

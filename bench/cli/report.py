@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .words import add_plugin_word, plugins_of
+from .words import add_plugin_word, check_writable, plugins_of
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         if own != [directory] or args.open or (directory / PAGE).is_file():
             boards[directory] = own
     if args.leaderboard is not None:
+        check_writable(args.leaderboard, "--leaderboard")
         boards[args.leaderboard] = folders
     for folder in folders:
         _show(build_report(folder, cards=args.cards))

@@ -199,6 +199,8 @@ def _carry_out(
             "the same command goes on from here."
         ) from None
     code = _conclude(suite, work.ended, time.monotonic() - started)
+    if told := work.failed_scores():
+        sys.stderr.write(f"aebench: {one_line(told)}\n")
     if lost:
         raise lost
     return code

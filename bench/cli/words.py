@@ -165,12 +165,12 @@ def chosen_device(wanted: str) -> str:
     return wanted
 
 
-def check_writable(out: Path) -> None:
-    """Checks that an output folder can be written, or made.
+def check_writable(out: Path, option: str = "--out") -> None:
+    """Checks that the output folder of an option can be written, or made.
 
     Raises:
         UserError: It cannot.
     """
     nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"Output folder '{out}' cannot be written; name another with --out.")
+        raise UserError(f"Output folder '{out}' cannot be written; name another with {option}.")

@@ -228,6 +228,8 @@ def unseparated_groups(names: Iterable[str], ahead: Mapping[str, Collection[str]
 def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float, float] | None:
     """Returns Student's 95 % interval of the mean, none from fewer than two values.
 
+    There is none either where the values are so large that their squares have no number.
+
     Args:
         values: The score of each seed.
         of_next: Whether the interval is that of one more seed's score instead of the mean's.
@@ -242,8 +244,11 @@ def t_interval(values: Iterable[float], *, of_next: bool = False) -> tuple[float
     if sample.size < 2:
         return None
     # The next score scatters by itself, on top of what is not known of the mean.
-    error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = sample.std(ddof=1) * np.sqrt(of_next + 1 / sample.size)
     half = _t_factor(sample.size) * float(error)
+    if not math.isfinite(half):
+        return None
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 

@@ -12,7 +12,7 @@ from ...models.registry import Registry
 from ..errors import UserError
 from .places import Lookup, MissingData
 from .source import Content, Part, State
-from .splits import SHUFFLED, SPLITS, Dataset, Shape, divide
+from .splits import SHUFFLED, Dataset, Shape, check_split, divide
 
 if TYPE_CHECKING:
     import torch
@@ -196,8 +196,11 @@ def find_source(name: str) -> Source:
 
     Raises:
         UnknownName: There is no such data set.
+        UserError: A path is missing.
     """
     scheme, colon, path = name.partition(":")
+    if colon and not path and DATASETS.get(f"{scheme}:PATH"):
+        raise UserError(f"Data set '{name}' has no path; expected {scheme}:PATH.")
     return DATASETS.get(f"{scheme}:PATH").at(path) if colon else DATASETS.get(name)
 
 
@@ -219,8 +222,7 @@ def load_dataset(name: str, split: str = "default", download: bool = False) -> D
         torch.Size([1200, 1, 8, 8])
     """
     source = find_source(name)
-    if split not in SPLITS:
-        raise UserError(f"'split' is '{split}'; expected one of: {', '.join(SPLITS)}.")
+    check_split(split)
     try:
         return source.load(split)
     except UserError:

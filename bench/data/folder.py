@@ -63,7 +63,8 @@ class Folder(Source):
         if path is None:
             raise UserError("'folder:PATH' needs a path, such as folder:images.")
         if not path.is_dir():
-            raise UserError(f"{path} is not there; expected a folder of images.")
+            what = "is no folder" if path.exists() else "is not there"
+            raise UserError(f"{path} {what}; expected a folder of images.")
         parts = {part: path / part for part in ("train", "validation", "test")}
         names = {entry.name for entry in visible(path) if not is_no_image(entry.name)}
         if parts["train"].is_dir() and parts["test"].is_dir():

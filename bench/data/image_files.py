@@ -97,6 +97,10 @@ def _check_size(image: Image.Image, path: Path, size: tuple[int, int] | None) ->
         )
 
 
+class AnotherSize(UserError):
+    """Images of one set differ in height or width."""
+
+
 @contextmanager
 def _warnings_as_errors() -> Iterator[None]:
     """Makes Pillow refuse what it would skip with a warning; in all threads."""
@@ -125,7 +129,8 @@ def read_images(
     def place(index: int) -> None:
         image = read_image(paths[index], size, change)
         if image.shape != first.shape:
-            raise UserError(
+            kind = UserError if image.shape[1:] == first.shape[1:] else AnotherSize
+            raise kind(
                 f"{paths[index]} is {_words(image)}; expected {_words(first)} as {paths[0].name}."
             )
         images[index] = image

@@ -55,7 +55,7 @@ def read_set(path: Path) -> GivenSet:
         found = read_folder(path)
     elif not path.exists():
         raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
-    elif path.suffix in ARRAY_SUFFIXES:
+    elif path.suffix.lower() in ARRAY_SUFFIXES:
         found = GivenSet(path, read_array(path))
     else:
         raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
@@ -129,6 +129,11 @@ def _one_array(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
             beside = arrays.get(labels)
             if beside is None or labels == "labels" or _are_labels(beside, len(arrays[name])):
                 return arrays[name]
+    if arrays.keys() == {"mu", "sigma"}:
+        raise UserError(
+            f"{path} holds a mean and a covariance, which only REAL may be; expected images or "
+            "features."
+        )
     if len(arrays) != 1:
         names = ", ".join(sorted(arrays)) or "none"
         raise UserError(

@@ -133,6 +133,8 @@ def _labels(
     labels = arrays.get(name)
     if labels is None:
         return None
+    if labels.dtype.kind in "iu" and labels.ndim == 2 and len(labels) == count < labels.size:
+        return None  # Several marks an image, of which none is its class.
     if labels.dtype.kind not in "iu" or labels.shape not in ((count,), (count, 1)):
         raise UserError(
             f"{origin}: '{name}' has type {labels.dtype} and shape {labels.shape}; "

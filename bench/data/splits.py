@@ -84,6 +84,16 @@ class Dataset:
         return digest.hexdigest()
 
 
+def check_split(split: str) -> None:
+    """Checks the name of a split.
+
+    Raises:
+        UserError: There is no such split.
+    """
+    if split not in SPLITS:
+        raise UserError(f"'split' is '{split}'; expected one of: {', '.join(SPLITS)}.")
+
+
 def divide(content: Content, split: str) -> tuple[Part, Part, Part]:
     """Returns training, validation and test part; an official validation part is kept."""
     if content.validation is not None:

@@ -31,7 +31,7 @@ def read_moments(path: Path) -> StoredMoments | None:
     """
     import numpy as np
 
-    if path.suffix != ".npz" or not path.is_file():
+    if path.suffix.lower() != ".npz" or not path.is_file():
         return None
     arrays = read_arrays(path)
     if arrays.keys() != NAMES:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
+import reprlib
+import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from ...metrics.devices import lacks_memory
 from ...metrics.registry import METRICS, Estimate, Metric, import_plugins
 from ...models.registry import UnknownName, unknown_name
 
@@ -16,6 +22,7 @@ GENERATED_TEXTS = frozenset({"generated_texts"})
 PAIRED_TEXTS = frozenset({"reconstructed_texts", "reconstructed_symbols"})
 TEXTS = GENERATED_TEXTS | PAIRED_TEXTS
 TEXTS |= {"real_texts", "real_symbols", "training_texts", "posterior_mean", "posterior_log_sigma"}
+SCORES = "expected scores by name, each a number or an Estimate, such as {'energy': 0.5}"
 
 
 def metrics() -> dict[str, Metric]:
@@ -75,16 +82,28 @@ def compute_scores(
         value that is not finite is *not applicable* as well.
 
     Raises:
-        ValueError: The metric refuses the outputs.
+        ValueError: The metric refuses the outputs, or one of another package fails or returns
+            no scores.
     """
     absent = [need for need in metric.needs if need not in outputs]
     if absent:
         return [not_applicable(metric, f"needs {', '.join(absent)}")]
     parameters = inspect.signature(metric.function).parameters
     chosen = {name: outputs[name] for name in parameters if name in outputs}
+    if not _is_ours(metric):  # It may change its arrays, and the next metric needs them.
+        chosen = {name: _copied(value) for name, value in chosen.items()}
     chosen |= {name: value for name, value in (options or {}).items() if name in parameters}
-    scores = metric.function(**chosen)
-    return [_score(metric, name, value) for name, value in scores.items()]
+    try:
+        scores = metric.function(**chosen)
+    except (ValueError, OSError, ImportError):
+        raise
+    except (Exception, SystemExit) as error:
+        if _is_ours(metric) or lacks_memory(error):
+            raise
+        raise ValueError(_failure(metric, error)) from error
+    if not isinstance(scores, Mapping) or not scores:
+        raise ValueError(f"returns {reprlib.repr(scores)}; {SCORES}")
+    return [_score(metric, name, _estimate(name, value)) for name, value in scores.items()]
 
 
 def not_applicable(metric: Metric, reason: str) -> Score:
@@ -92,13 +111,48 @@ def not_applicable(metric: Metric, reason: str) -> Score:
     return Score(metric.name, None, None, metric.unit, metric.better, "not applicable", reason)
 
 
-def _score(metric: Metric, name: str, value: float | Estimate) -> Score:
-    estimate = value if isinstance(value, Estimate) else Estimate(float(value))
+def _is_ours(metric: Metric) -> bool:
+    """Says whether a metric is the project's own, of which a failure is a bug to be seen whole."""
+    return metric.function.__module__.startswith("aebench.")
+
+
+def _copied(value: Any) -> Any:  # noqa: ANN401
+    return value.clone() if hasattr(value, "clone") else copy.deepcopy(value)
+
+
+def _failure(metric: Metric, error: BaseException) -> str:
+    """Returns what went wrong in which line of a metric's file."""
+    path = getattr(sys.modules.get(metric.function.__module__), "__file__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame.lineno for frame in frames if frame.filename == path]
+    where = f"'{Path(path).name}', line {own[-1]}: " if path and own else ""
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def _estimate(name: object, value: object) -> Estimate:
+    """Returns a score as plain numbers.
+
+    Raises:
+        ValueError: It is no number, or its name no text.
+    """
+    given = value if isinstance(value, Estimate) else Estimate(value)  # type: ignore[arg-type]
+    numbers = (given.value, 0.0 if given.stderr is None else given.stderr)
+    try:
+        if not isinstance(name, str) or any(isinstance(n, str | bytes) for n in numbers):
+            raise TypeError
+        found, error = map(float, numbers)
+    except (TypeError, ValueError):
+        told = reprlib.repr({name: value})
+        raise ValueError(f"returns {told}; {SCORES}") from None
+    return Estimate(found, error, given.reason)
+
+
+def _score(metric: Metric, name: str, estimate: Estimate) -> Score:
     if not math.isfinite(estimate.value):
         reason = estimate.reason or f"the value is {estimate.value}"
         return Score(name, None, None, metric.unit, metric.better, "not applicable", reason)
     return Score(
-        *(name, float(estimate.value), estimate.stderr, metric.unit, metric.better),
+        *(name, estimate.value, estimate.stderr, metric.unit, metric.better),
         status="ok",
         reason=estimate.reason,
     )

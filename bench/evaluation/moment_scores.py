@@ -13,8 +13,9 @@ from ...metrics.registry import Metric
 from ..data.images import GivenSet, read_set
 from ..data.stored_moments import StoredMoments
 from ..errors import UserError
+from .given_features import features_of
 from .metric_lookup import Score, find_metric, metrics, not_applicable
-from .sets import describe, features_of, in_order, label
+from .sets import describe, in_order, label
 
 FRECHET = "frechet"
 NO_IMAGES = "takes the features of each image; the real set is a mean and a covariance"

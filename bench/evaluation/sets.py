@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .given_features import features_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ...metrics.extractor import Extractor
     from ..data.images import GivenSet
     from .metric_lookup import Score
 
 DEFAULT_FEATURES = "lite0@64"
-GIVEN = "given"
-UNKNOWN = {"features": f"{GIVEN}:-", "resize": "unknown", "quantisation": "unknown"}
 GOALS = {"coverage_expected"}
 PERFECT = "what coverage a perfect model is expected to reach at these counts"
 FLOOR = 1  # The floor's stream of random numbers.
 PAIRED = {"images", "reconstructions"}
+LARGEST = 1e15  # Of features: metrics take powers of them, some in float32.
 
 
 def evaluate(
@@ -80,45 +79,6 @@ def evaluate(
     }
 
 
-def features_of(
-    sets: dict[str, np.ndarray],
-    path: Path,
-    name: str | None,
-    weights: Path | None,
-    device: str,
-    download: bool,
-) -> tuple[dict[str, Any], dict[str, str], bool]:
-    """Returns the features of sets of images, or those that were given.
-
-    Args:
-        sets: Images of shape (N, C, H, W), or features of shape (N, F).
-        path: Where one of them is, for an error.
-        name: Name of the extractor; none where features were given.
-        weights: Weights file of the extractor, instead of the usual places.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        download: Whether missing weights may be fetched.
-
-    Returns:
-        The features; what decides a score beside the images: features, resize, quantisation;
-        and whether the extractor is the published one of the FID.
-
-    Raises:
-        UserError: Features were given and an extractor named, or it cannot be used.
-    """
-    if next(iter(sets.values())).ndim == 2:
-        if name is not None:
-            raise UserError(f"{path} holds features, not images; leave out '--features'.")
-        return dict(sets), UNKNOWN, False
-    extractor = choose_extractor(str(name), weights, device, download)
-    found = extract_all(sets, extractor)
-    conditions = {
-        "features": extractor.identity,
-        "resize": extractor.resize,
-        "quantisation": "8 bits, floats rounded to nearest",
-    }
-    return found, conditions, bool(getattr(extractor, "published", False))
-
-
 def check_pair(given: dict[str, GivenSet]) -> None:
     """Checks that two sets can be compared; grey and colour of one size can.
 
@@ -147,58 +107,15 @@ def check_pair(given: dict[str, GivenSet]) -> None:
         check_ranges({str(paths[name]): items for name, items in sets.items()})
 
 
-def choose_extractor(name: str, weights: Path | None, device: str, download: bool) -> Extractor:
-    """Returns the extractor with its weights found.
-
-    Raises:
-        UserError: No such extractor, its weights or libraries are missing, or there is no GPU.
-    """
-    import torch
-
-    from ...metrics.extractor import MissingWeights, UnknownExtractor, build_extractor
-    from .libraries import check_libraries
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("'--device' is cuda, but torch sees no GPU; expected cpu or auto.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        extractor = build_extractor(name, weights=weights, device=device, download=download)
-        _ = extractor.identity
-    except (MissingWeights, UnknownExtractor, OSError) as error:
-        raise UserError(str(error)) from None
-    check_libraries(extractor)
-    return extractor
-
-
-def extract_all(sets: dict[str, np.ndarray], extractor: Extractor) -> dict[str, Any]:
-    """Returns the features of each set, with one progress bar on stderr.
-
-    Raises:
-        UserError: The weights do not fit the network.
-    """
-    import torch
-    from tqdm import tqdm
-
-    from .features import extract
-
-    total = sum(len(images) for images in sets.values())
-    with tqdm(total=total, unit="image", desc=extractor.name, disable=None, leave=False) as bar:
-        try:
-            return {
-                name: extract(torch.from_numpy(images), extractor, progress=bar.update)
-                for name, images in sets.items()
-            }
-        except (ValueError, FileNotFoundError) as error:
-            raise UserError(str(error)) from error
-
-
 def in_order(name: str, items: np.ndarray) -> np.ndarray:
     """Returns a set's rows in the order of their content, so that no other decides a score.
 
     Raises:
-        UserError: A row of features is not finite; the message counts rows as they were given.
+        UserError: A row of features is not finite, where the message counts rows as they were
+            given, or a feature is so large that its powers are not.
     """
+    import numpy as np
+
     from ...metrics.arrays import check_finite
     from ..data.order import content_order
 
@@ -206,6 +123,11 @@ def in_order(name: str, items: np.ndarray) -> np.ndarray:
         check_finite(name, items)
     except ValueError as error:
         raise UserError(str(error)) from error
+    largest = float(np.abs(items).max(initial=0)) if items.ndim == 2 else 0.0
+    if largest > LARGEST:
+        raise UserError(
+            f"'{name}' has features up to {largest:.3g}; expected at most {LARGEST:g}."
+        )
     return items[content_order(items)]
 
 
@@ -239,13 +161,16 @@ def score(outputs: dict[str, Any], names: list[str], seed: int) -> list[Score]:
     """
     from .metric_lookup import compute_scores, find_metric, metrics, not_applicable
 
-    chosen = [find_metric(name) for name in names]
+    chosen = [find_metric(name) for name in dict.fromkeys(names)]
     chosen = chosen or [m for m in metrics().values() if set(m.needs) == {"real", "generated"}]
     scores: list[Score] = []
     for metric in chosen:
         try:
-            scores += compute_scores(metric, outputs, {"seed": seed})
-        except ValueError as error:
+            own = compute_scores(metric, outputs, {"seed": seed})
+            if taken := {s.metric for s in own} & {s.metric for s in scores}:
+                raise ValueError(f"another metric has a score '{min(taken)}', too")
+            scores += own
+        except (ValueError, OSError, ImportError) as error:
             scores.append(not_applicable(metric, str(error)))
     if not any(s.status == "ok" for s in scores):
         raise UserError(f"No metric applies; '{scores[0].metric}': {scores[0].reason}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..comparison.columns import is_reference, without_floor
 from ..comparison.labels import part_title
 from ..comparison.steps import longest
+from ..errors import UserError
 from ..records.results import Rows
 from .canvas import PLOTS, STYLE, save_figure
 from .run_files import RunFiles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_SETTINGS = 60  # Of one data set, network and latent size that plots can tell apart.
 PART = ["suite", "scale", "dataset", "backbone", "latent_dim"]
@@ -25,10 +32,29 @@ def write_figures(rows: Rows, runs: RunFiles, folder: Path) -> list[Path]:
     if not len(without_floor(shown)):
         return paths
     with mpl.rc_context(STYLE):
-        for _, draw in PLOTS.items():
-            for name, figure in draw(shown, runs):
+        for plot, draw in PLOTS.items():
+            for name, figure in _checked(plot, draw(shown, runs)):
                 paths += save_figure(folder, name, figure)
     return paths
+
+
+def _checked(plot: str, made: Any) -> Iterator[tuple[str, Figure]]:  # noqa: ANN401
+    """Yields the figures that one of the registered functions makes, one by one.
+
+    Raises:
+        UserError: It makes something else.
+    """
+    from matplotlib.figure import Figure
+
+    for each in made if isinstance(made, Iterable) else [made]:
+        match each:
+            case (str() as name, Figure() as figure):
+                yield name, figure
+            case _:
+                raise UserError(
+                    f"Plot '{plot}' makes {reprlib.repr(each)}; expected pairs of a file name "
+                    "without ending and a figure."
+                )
 
 
 def drawable(rows: Rows) -> tuple[Rows, list[str]]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import textwrap
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models.registry import Registry
 from ..comparison.labels import ORDER, REFERENCES
+from ..comparison.plot import PLOTS as PLOTS
+from ..comparison.plot import Plots as Plots
 from ..files.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -46,12 +47,6 @@ LABEL = 2.4
 LEGEND_LINE, SHORT_LEGEND = 0.17, 3  # Inches of a line; lines that the height allows for.
 CHARACTER = 0.064  # Inches that a character takes at 8 points.
 Array = NDArray[Any]
-# What each plot's function yields: a file name without ending, and the figure.
-Plots = Iterator[tuple[str, "Figure"]]
-# Each takes the rows and the files of their runs, and yields figures with their files' names.
-PLOTS: Registry[Callable[[Any, Any], Plots]] = Registry(
-    "plot", folder="aebench.bench.figures", group="aebench.figures"
-)
 
 
 def look_of(objective: str) -> dict[str, Any]:

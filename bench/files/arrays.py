@@ -42,9 +42,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             times its size.
     """
     if not path.is_file():
-        raise UserError(f"{path} is not there; expected a .npy or .npz file.")
+        what = "is no file" if path.exists() else "is not there"
+        raise UserError(f"{path} {what}; expected a .npy or .npz file.")
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             with path.open("rb") as file:
                 return {"array": _read_array(file, path.stat().st_size)}
         with zipfile.ZipFile(path) as archive:
@@ -127,9 +128,12 @@ def to_images(array: np.ndarray, origin: str) -> np.ndarray:
     import numpy as np
 
     if array.ndim == 2 and array.dtype.kind == "f" and array.size:
-        if not np.isfinite(array).all():
-            raise UserError(f"{origin} holds values that are not finite.")
-        return array.astype(np.float32)[:, None, None, :]
+        with np.errstate(over="ignore"):
+            vectors = array.astype(np.float32)
+        if not np.isfinite(vectors).all():
+            kind = "larger than float32 can hold" if np.isfinite(array).all() else "not finite"
+            raise UserError(f"{origin} holds values that are {kind}.")
+        return vectors[:, None, None, :]
     if array.dtype != np.uint8:
         raise UserError(
             f"{origin} has type {array.dtype} and shape {array.shape}; "

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..comparison.html import as_html
 from ..comparison.table import Table
 from ..figures.run_files import RunFiles
 from ..records.results import Rows
@@ -17,6 +16,7 @@ from ..tables.boards import NOTES, Entry
 from .boards import boards_of, first_board
 from .cards import card_of, likelihoods, models_of
 from .commands import Commands
+from .html import as_html
 from .pictures import Pictures
 from .study import Opening, opening_of
 

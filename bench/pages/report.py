@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
 from ..comparison.labels import suite_titles, variant_text
 from ..comparison.steps import SHORTER, by_steps
 from ..comparison.table import TABLES, Table, write_table
+from ..errors import UserError
 from ..figures.all import write_figures
 from ..figures.run_files import RunFiles
 from ..files.storage import write_atomically
@@ -116,9 +119,21 @@ def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
     """
     if not len(without_floor(rows)):
         return [], []
-    tables = [table for _, make in TABLES.items() for table in make(rows)]
+    tables = [table for name, make in TABLES.items() for table in _checked(name, make(rows))]
     tables += gain_tables(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
+
+
+def _checked(name: str, made: Any) -> list[Table]:  # noqa: ANN401
+    """Returns the tables that one of the registered functions made.
+
+    Raises:
+        UserError: It made something else.
+    """
+    tables = list(made) if isinstance(made, Iterable) else [made]
+    if odd := [table for table in tables if not isinstance(table, Table)]:
+        raise UserError(f"Table '{name}' makes {reprlib.repr(odd[0])}; expected a list of Table.")
+    return tables
 
 
 def missing_runs(rows: Rows) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import shutil
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from ..runs.dispatch import carry_out
 from ..runs.preflight import check_densities, check_evaluation
 from ..runs.request import Request
 from ..runs.runner import Run
-from .given import given_array
+from .given import given_array, whole_number
 from .session import session
 from .settings import one_run
 
@@ -67,9 +68,8 @@ class Fitted:
     that it was trained on: (N, H, W), (N, C, H, W) or (N, H, W, C); vectors are floats (N, D).
 
     Args:
-        request: The run.
+        request: The run. Its folder is removed when the model is no longer in use.
         settings: The keys of a suite file that it stands for.
-        folder: Where the run leaves its files, for as long as the model is in use.
         shape: The form of a single image; empty for (C, H, W).
         progress: Whether a bar is shown.
 
@@ -85,15 +85,23 @@ class Fitted:
         self,
         request: InMemory,
         settings: Mapping[str, Any],
-        folder: TemporaryDirectory[str],
         shape: tuple[int, ...],
         *,
         progress: bool,
     ) -> None:
         self.data = request.data
-        self._settings, self._folder, self._shape = dict(settings), folder, shape
+        weakref.finalize(self, shutil.rmtree, request.out, ignore_errors=True)
+        self._settings, self._shape = dict(settings), shape
         self._progress = progress
         self._carry_out(request)
+
+    def __reduce__(self) -> Any:  # noqa: ANN401
+        """Refuses to be copied or pickled: the files are removed with the one that made them.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("A fitted model is not copied; keep `model.objective.state_dict()`.")
 
     def encode(self, images: Array) -> np.ndarray[Any, Any]:
         """Returns codes, float32 (N, L), of images as uint8 or as floats in [0, 1]."""
@@ -104,12 +112,14 @@ class Fitted:
         """Returns the mean images of codes (N, L).
 
         Raises:
-            UserError: The codes are of another size.
+            UserError: The codes are of another size, or not finite.
         """
         given = given_array(codes, "codes")
         size = self.objective.code_dim
         if given.ndim != 2 or given.shape[1] != size:
             raise UserError(f"'codes' has shape {given.shape}; expected (N, {size}).")
+        if not np.isfinite(given).all():
+            raise UserError("'codes' has values that are not finite.")
         with session():
             return self._laid_out(self._outputs.decode(torch.from_numpy(np.float32(given))))
 
@@ -142,8 +152,8 @@ class Fitted:
                 f"'density' is '{name}'; expected one of: {', '.join(known) or 'none'}. "
                 "`fit` takes others by evaluation={'densities': [...]}."
             )
-        if count < 1:
-            raise UserError(f"'count' is {count}; expected at least 1.")
+        count = whole_number(count, "count", 1)
+        seed = None if seed is None else whole_number(seed, "seed", 0)
         with session():
             try:
                 self._outputs.density(name)

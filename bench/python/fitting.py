@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from ..cli.init import backbone_for
 from ..cli.words import chosen_device
 from ..data.dataset import Dataset, load_dataset
 from ..data.npz import GivenArrays
+from ..data.splits import check_split
 from ..errors import UserError
 from ..runs.preflight import check_densities, check_evaluation
 from .fitted import Fitted, InMemory
-from .given import given_array
+from .given import dictionary, given_array
 from .session import session
 from .settings import one_run
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 MOST_BATCH, MOST_SCORED = 100, 1000
 LATENTS = {"real": 2, "unit": 16}
+# Keys of a suite file that `fit` decides.
+DECIDED = {
+    "dataset": "the second argument is the data",
+    "data": "name images in another size 'folder:PATH@32'",
+    "runs": "`run` takes several",
+    "scale": "say `steps`",
+    "scales": "say `steps`",
+}
 
 
 def fit(
@@ -78,37 +87,46 @@ def fit(
         >>> model.encode(images[:5]).shape
         (5, 2)
     """
+    for key in DECIDED.keys() & settings.keys():
+        raise UserError(f"'{key}' is no argument of `fit`; {DECIDED[key]}.")
     with session():
-        data = given_data(images)
+        data = given_data(images, settings.get("split", "default"))
         asked: dict[str, Any] = {"objective": objective, "seed": seed, **settings}
         asked["dataset"] = data.name
         asked["backbone"] = backbone or backbone_for(data.image_shape)
         size = LATENTS["real" if data.default_space == "real" else "unit"]
         asked["latent_dim"] = size if latent_dim is None else latent_dim
-        asked["options"] = dict(options or {})
+        asked["options"] = dictionary(options, "options")
         batch = min(MOST_BATCH, len(data.train)) if batch_size is None else batch_size
         training = {"steps": steps, "batch_size": batch, "learning_rate": learning_rate}
-        asked["training"] = {**training, **settings.get("training", {})}
-        asked["evaluation"] = {**usual_evaluation(data), **settings.get("evaluation", {})}
+        asked["training"] = {**training, **dictionary(settings.get("training"), "training")}
+        own = dictionary(settings.get("evaluation"), "evaluation")
+        asked["evaluation"] = {**usual_evaluation(data), **own}
         config = one_run(asked)
         check_evaluation(config.evaluation, pictured=data.default_space == "unit")
         check_densities(config, data)
-        folder = TemporaryDirectory(prefix="aebench-")
-        request = InMemory(config, Path(folder.name), chosen_device(device), data=data)
-        return Fitted(request, asked, folder, shape_of(images), progress=progress)
+        device = chosen_device(device)
+        request = InMemory(config, Path(mkdtemp(prefix="aebench-")), device, data=data)
+        return Fitted(request, asked, shape_of(images), progress=progress)
 
 
-def given_data(images: Array | Mapping[str, Array] | str) -> Dataset:
+def given_data(images: Array | Mapping[str, Array] | str, split: str = "default") -> Dataset:
     """Returns a data set from arrays, or by its name.
 
     Raises:
         UserError: They cannot be used, or the set holds texts.
     """
+    check_split(split)
+    if isinstance(images, Path):
+        raise UserError(
+            f"'images' is the path '{images}'; expected arrays, or the name of a data set such as "
+            f"'folder:{images}'."
+        )
     if isinstance(images, str):
-        data = load_dataset(images)
+        data = load_dataset(images, split)
     else:
         arrays = images if isinstance(images, Mapping) else {"images": images}
-        data = GivenArrays({n: given_array(one, n) for n, one in arrays.items()}).load()
+        data = GivenArrays({n: given_array(one, n) for n, one in arrays.items()}).load(split)
     if data.form:
         raise UserError(f"Data set '{data.name}' holds texts; `run` takes them, `fit` does not.")
     return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,10 @@ def given_array(array: Array, name: str) -> np.ndarray[Any, Any]:
         name: What an error calls it.
 
     Raises:
-        UserError: It is no array of numbers.
+        UserError: It is no array of numbers, or a mask says that some of them are none.
     """
+    if np.ma.is_masked(array):
+        raise UserError(f"'{name}' has masked values; fill them first, as with array.filled(0).")
     try:
         found = to_numpy(array)
     except (ValueError, TypeError) as error:
@@ -46,5 +50,32 @@ def given_set(given: Array | str | Path, name: str) -> GivenSet:
         return read_set(Path(given))
     items = given_items(given_array(given, name), f"'{name}'")
     if len(items) < 2:
-        raise UserError(f"'{name}' holds {len(items)} images; expected at least 2.")
+        count = "1 image" if len(items) else "0 images"
+        raise UserError(f"'{name}' holds {count}; expected at least 2.")
     return GivenSet(Path(name), items)
+
+
+def whole_number(given: Any, name: str, least: int) -> int:  # noqa: ANN401
+    """Returns a whole number, those of numpy included.
+
+    Raises:
+        UserError: It is none, or too small.
+    """
+    try:
+        found = operator.index(given)
+    except TypeError:
+        raise UserError(f"'{name}' is {given!r}; expected a whole number.") from None
+    if found < least:
+        raise UserError(f"'{name}' is {found}; expected at least {least}.")
+    return found
+
+
+def dictionary(given: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """Returns a copy of a dictionary; an empty one of none.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise UserError(f"'{name}' is {given!r}; expected a dictionary.")
+    return dict(given or {})

@@ -19,10 +19,11 @@ def aebench_guard(tmp_path: Path) -> Callable[..., str]:
     """
 
     def guard(suite: Any, baseline: str | Path, **options: Any) -> str:  # noqa: ANN401
-        from ..regression.check import read_pair
+        from ..regression.check import check_baseline, read_pair
         from ..regression.outcome import render_outcome, render_sight
         from .running import run
 
+        check_baseline(Path(baseline))  # Before the long work.
         out = options.pop("out", tmp_path / "aebench")
         run(suite, out=out, **options)
         pair = read_pair(Path(out), Path(baseline))

@@ -19,12 +19,15 @@ from ..pages.report import suite_folders
 from ..records.code import source_of
 from ..records.results import joined, read_results
 from ..runs.dispatch import Done
+from ..runs.plugins import load_plugins
 from ..runs.preflight import check_suite
 from ..runs.request import Request
 from ..runs.work import SuiteWork
 from ..suites.config import Config
 from ..suites.suite import load_suite
+from .given import dictionary, whole_number
 from .session import session
+from .settings import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +43,7 @@ def run(
     seeds: Iterable[int] | None = None,
     device: str = "auto",
     workers: int = 1,
+    plugins: str | Path | Iterable[str | Path] = (),
     rerun_stale: bool = False,
     retrain: bool = False,
     progress: bool = True,
@@ -60,6 +64,7 @@ def run(
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: Runs at once, each in a process of its own where there are several. A script
             then needs its ``if __name__ == "__main__":``.
+        plugins: Python files that register an objective, a metric or the like, as ``--plugin``.
         rerun_stale: Whether runs of older training code are trained again.
         retrain: Whether runs of which the rows alone are here are trained, too.
         progress: Whether a bar is shown, on a terminal and in a notebook.
@@ -71,19 +76,20 @@ def run(
         UserError: Something given cannot be used.
         RunFailed: A run failed, or the work was interrupted; what was finished is kept.
     """
+    files = [plugins] if isinstance(plugins, str | Path) else plugins
+    loaded = load_plugins(Path(file) for file in files)
     chosen = load_suite(
-        dict(suite) if isinstance(suite, Mapping) else _spelt(suite),
+        plain(suite) if isinstance(suite, Mapping) else _spelt(suite),
         name=name,
-        settings=dict(settings or {}),
-        only={key: str(pattern) for key, pattern in (only or {}).items()},
-        seeds=None if seeds is None else sorted(set(seeds)),
+        settings=plain(dictionary(settings, "settings")),
+        only={key: str(pattern) for key, pattern in dictionary(only, "only").items()},
+        seeds=None if seeds is None else _distinct(seeds),
     )
-    if workers < 1:
-        raise UserError(f"'workers' is {workers}; expected at least 1.")
+    workers = whole_number(workers, "workers", 1)
     folder = Path("results") / folder_name(chosen) if out is None else Path(out)
     check_writable(folder)
     device = chosen_device(device)
-    requests = [Request(config, folder, device, rerun_stale) for config in chosen.configs]
+    requests = [Request(c, folder, device, rerun_stale, loaded) for c in chosen.configs]
     with session():
         todays = check_suite(chosen.configs)
         check_sources(chosen.configs)
@@ -157,8 +163,18 @@ def _tell(work: SuiteWork) -> None:
             "rerun_stale=True trains them again.",
             stacklevel=3,
         )
+    if failed := work.failed_scores():
+        warnings.warn(failed, stacklevel=3)
     for reason in sorted(set(work.doubts.values())):
         warnings.warn(f"Runs that have rows were trained again: {reason}", stacklevel=3)
+
+
+def _distinct(seeds: Iterable[int]) -> list[int]:
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    found = {whole_number(seed, "seeds", 0) for seed in seeds} if several else set()
+    if not found:
+        raise UserError(f"'seeds' is {seeds!r}; expected several, such as [0, 1, 2].")
+    return sorted(found)
 
 
 def _spelt(suite: str | Path) -> str:

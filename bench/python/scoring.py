@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..evaluation.moment_scores import evaluate_moments
 from ..evaluation.sets import evaluate as evaluate_sets
 from ..evaluation.usual_names import find_named_metric
-from .given import given_set
+from .given import given_set, whole_number
 from .session import session
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ def evaluate(
     Raises:
         UserError: What was given cannot be scored.
     """
-    if seed < 0:
-        raise UserError(f"'seed' is {seed}; expected 0 or more.")
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    seed = whole_number(seed, "seed", 0)
+    names = [metrics] if isinstance(metrics, str) else [str(name) for name in metrics or ()]
     chosen: dict[str, Any] = {
         "names": names,
         "features": features,

@@ -87,7 +87,9 @@ def source_of(module: str) -> str:
     if path is None:
         spec = importlib.util.find_spec(module) if module not in sys.modules else None
         path = spec.origin if spec is not None and spec.has_location else None
-    return Path(path).read_text(encoding="utf-8") if path and path.endswith(".py") else ""
+    if not path or not path.endswith(".py"):
+        return ""
+    return importlib.util.decode_source(Path(path).read_bytes())  # As Python decodes it.
 
 
 def _reach(roots: Iterable[str], folders: Sequence[str]) -> set[str]:

@@ -73,7 +73,7 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
     if type(objective).__module__.startswith("aebench."):
         return
     own, generator = copy.deepcopy(objective), torch.Generator().manual_seed(0)
-    x = own.space.prepare(stored, generator)
+    x = own.space.prepare(stored.clone(), generator)  # The terms may change it in place.
     own.initialise(x, generator)
     name, terms = type(objective).__name__, own.terms(x, generator)
     if not isinstance(terms, Mapping) or not terms:

@@ -39,9 +39,8 @@ class Plugin:
         Raises:
             UserError: There is no such file, or it is no Python file.
         """
-        if path.suffix != ".py" or not path.is_file():
-            what = "is not there" if path.suffix == ".py" else "does not end in .py"
-            raise UserError(f"'--plugin' is '{path}', which {what}; expected a Python file.")
+        if path.suffix != ".py":
+            raise UserError(f"Plug-in '{path}' does not end in .py; expected a Python file.")
         return cls(path.resolve(), hashlib.sha256(_content(path)).hexdigest())
 
     @property
@@ -63,6 +62,10 @@ class Plugin:
         if hashlib.sha256(content).hexdigest() != self.digest:
             raise UserError(
                 f"Plug-in '{self.path}' has changed since the command began; begin again."
+            )
+        if known is not None and known.path == self.path:
+            raise UserError(
+                f"Plug-in '{self.path}' has changed since this process loaded it; restart Python."
             )
         if known is not None or self._is_installed():
             raise UserError(
@@ -168,6 +171,7 @@ def _registered() -> dict[tuple[str, str], object]:
     from ...models.densities.density import DENSITIES
     from ...models.objectives.objective import OBJECTIVES
     from ...models.spaces.space import SPACES
+    from ..comparison.plot import PLOTS
     from ..comparison.table import TABLES
     from ..data.dataset import DATASETS
     from ..evaluation.metric_lookup import metrics
@@ -175,7 +179,10 @@ def _registered() -> dict[tuple[str, str], object]:
     scan_extractors()
     kinds: dict[str, Iterable[tuple[str, object]]] = {
         r.kind: r.items()
-        for r in (OBJECTIVES, BACKBONES, AUTOENCODERS, SPACES, DENSITIES, DATASETS, TABLES)
+        for r in (
+            *(OBJECTIVES, BACKBONES, AUTOENCODERS, SPACES, DENSITIES),
+            *(DATASETS, TABLES, PLOTS),
+        )
     }
     kinds |= {"metric": metrics().items(), "extractor": EXTRACTORS.items()}
     return {(kind, name): entry for kind, entries in kinds.items() for name, entry in entries}

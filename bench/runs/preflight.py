@@ -13,9 +13,9 @@ from ...models.densities.gmm import GaussianMixtureDensity
 from ...models.sequences.forms import form
 from ..data.dataset import Dataset, find_source
 from ..errors import UserError
+from ..evaluation.given_features import check_libraries
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
-from ..evaluation.libraries import check_libraries
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.surrogate import check_installed
@@ -87,6 +87,10 @@ def check_evaluation(evaluation: Evaluation, *, pictured: bool) -> None:
             f"'evaluation.interpolation' is '{evaluation.interpolation}'; "
             f"expected one of: {', '.join(KINDS)}."
         )
+    for key in ("metrics", "densities", "features"):
+        names = getattr(evaluation, key)
+        if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+            raise UserError(f"'evaluation.{key}' has '{twice[0]}' twice; expected it once.")
     for name in evaluation.metrics:
         find_named_metric(name)
     try:

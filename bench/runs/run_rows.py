@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...models.backbones.backbone import count_parameters
 from ...models.backbones.pretrained import PretrainedBackbone
+from ..errors import UserError
 from ..files.storage import canonical_json
 from ..records.provenance import now
 from ..records.recipe import Settings, recipe_of, recipe_settings
@@ -18,6 +20,22 @@ if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
     from ..data.dataset import Dataset
     from .directory import TrainingRecord
+
+
+ONE_SCORE = ("images", "density", "metric", "features", "kind", "model", "samples_k")
+
+
+def check_distinct(rows: Iterable[Record]) -> None:
+    """Checks that no score of a run is there twice: one of two would stand for the other.
+
+    Raises:
+        UserError: Two metrics call a score by the same name.
+    """
+    counts = Counter(tuple(row[column] for column in ONE_SCORE) for row in rows)
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise UserError(
+            f"Two metrics have a score '{twice[0][2]}'; give that of your own another name."
+        )
 
 
 def place_columns(config: Config, data: Dataset, run: str, settings: Settings) -> dict[str, Any]:

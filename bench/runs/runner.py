@@ -36,7 +36,7 @@ from .objective_form import check_built, lacking
 from .request import Outcome as Outcome
 from .request import Request as Request
 from .request import Today, standing
-from .run_rows import base_columns, lost_row, run_settings
+from .run_rows import base_columns, check_distinct, lost_row, run_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -194,6 +194,7 @@ class Run:
         outputs = evaluator.outputs
         missing = [item for item in evaluator.items() if item.key not in known.items]
         rows = [{**row, **base} for row in evaluator.rows(report)]
+        check_distinct(rows)
         pictured = has_artefacts(folder, outputs, identity)
         if not missing and self.directory.rows() == rows and pictured:
             return False

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..errors import RunFailed
 from .asked import write_asked
+from .directory import RunDirectory
 from .dispatch import Dispatcher, Done, Event
 from .floor import write_floors
 from .known import KnownRows, sort_out
@@ -78,6 +79,18 @@ class SuiteWork:
             self.ended.append(done)
             for listener in listeners:
                 listener.finish(done)
+
+    def failed_scores(self) -> str:
+        """Returns how many scores of the runs carried out failed and why; empty where none did."""
+        done = [d.request for d in self.ended if d.outcome in ("trained", "evaluated")]
+        rows = (row for request in done for row in RunDirectory(request.folder).rows())
+        failed = [row for row in rows if row["status"] == "failed"]
+        if not failed:
+            return ""
+        reasons = sorted({f"'{row['metric']}': {row['reason']}" for row in failed})
+        return f"{len(failed)} scores failed. {reasons[0]}" + (
+            f"; and {len(reasons) - 1} more reasons, which the report names" if reasons[1:] else ""
+        )
 
     def score_references(self) -> None:
         """Scores real images, whole and damaged, where that was not done.

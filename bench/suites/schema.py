@@ -190,8 +190,11 @@ def _told(error: ErrorDetails, where: str) -> str:
         table = _TABLES.get(above[-1], Runs) if above else _TOPS[where]
         name, known = str(keys[-1]), list(table.model_fields)
         hint = unknown_name("key", name, known).removeprefix(f"Unknown key '{name}'.")
-        if (meant := USUAL_KEYS.get(name.lower())) in known:
+        meant = USUAL_KEYS.get(name.lower())
+        if meant in known:
             hint = f" It is called '{meant}' here"
+        elif not above and meant in _TABLES["training"].model_fields:
+            hint = f" It is called 'training.{meant}' here"
         return f"{told} is unknown.{hint.rstrip('.')}"
     if kind == "value_error":
         return f"{told} {context['error']}"

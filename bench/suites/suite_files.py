@@ -16,6 +16,7 @@ from ..errors import UserError
 TOML = ".toml"
 NAME = re.compile(r"\w[\w.-]*")
 PLACED = frozenset({"dataset", "backbone"})
+MOST_PIXELS = 4096  # On a side, as of images that are read.
 
 
 def suite_names() -> list[str]:
@@ -60,7 +61,9 @@ def beside(content: Any, folder: Path) -> Any:  # noqa: ANN401
 
 def _placed(name: str, folder: Path) -> str:
     scheme, colon, path = name.partition(":")
-    return f"{scheme}:{folder / path}" if colon and path and scheme != "module" else name
+    if not (colon and path) or scheme == "module":
+        return name
+    return f"{scheme}:{Path(path).expanduser() if path.startswith('~/') else folder / path}"
 
 
 def sized(dataset: str, size: int, source: str) -> str:
@@ -76,6 +79,8 @@ def sized(dataset: str, size: int, source: str) -> str:
             f"{source}: 'data.size' is {size} and the data set '{dataset}'; expected folder:PATH, "
             "whose images alone are resized."
         )
+    if size > MOST_PIXELS:
+        raise UserError(f"{source}: 'data.size' is {size}; expected at most {MOST_PIXELS} pixels.")
     return f"{dataset}@{size}"
 
 
@@ -119,6 +124,22 @@ def read_suite(suite: str | Mapping[str, Any], name: str = "") -> Given:
     return Given(name, dict(suite), f"Suite '{name}'", Path())
 
 
+def suite_name(file: str) -> str:
+    """Returns what the results of a suite's file are called by.
+
+    Raises:
+        UserError: That cannot be the name of a folder everywhere.
+    """
+    path = Path(file)
+    name = path.stem if path.suffix.lower() == TOML else path.name
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"Suite file '{file}' is called '{name}'; expected a name of letters, digits, '_', "
+            "'-' and '.'."
+        )
+    return name
+
+
 def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     """Returns name and parsed content of a packaged suite or of a TOML file.
 
@@ -128,14 +149,8 @@ def read_suite_file(suite: str) -> tuple[str, dict[str, Any]]:
     path = Path(suite)
     try:
         if is_file(suite):
-            name = path.stem if path.suffix.lower() == TOML else path.name
-            if not NAME.fullmatch(name):
-                raise UserError(
-                    f"Suite file '{suite}' is called '{name}'; expected a name of letters, "
-                    "digits, '_', '-' and '.'."
-                )
             # Some editors begin a file with a byte-order mark.
-            return name, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            return suite_name(suite), tomllib.loads(path.read_text(encoding="utf-8-sig"))
         if suite not in suite_names():
             raise UserError(unknown_name("suite", suite, suite_names()))
         text = (files("aebench.bench.suites") / f"{suite}.toml").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from .table import Cell, Table
+from ..comparison.table import Cell, Table
 
 MARKS = {"best": "strong", "tie": "em"}
 
