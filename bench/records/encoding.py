@@ -40,9 +40,10 @@ def check_record(record: Mapping[str, Any]) -> Record:
         unknown = [name for name in record if name not in columns]
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
     whole = {
-        name: value
+        # Most cells are texts, which few rows have for themselves: equal ones are kept once.
+        name: sys.intern(value)
         if type(value := record[name]) is str and name in _TEXTS and value != _EMPTY
-        else _cell(name, value)  # Most cells are texts, and need no more.
+        else _cell(name, value)
         for name in columns
     }
     for name in ("run", "recipe"):

@@ -108,16 +108,29 @@ def without_repeats(records: Iterable[Record]) -> list[Record]:
     A row that says why a score is missing goes where the same run has that score, and a row of
     a schema that did not name its recipe where the same run has a row that does.
     """
-    found = sorted(records, key=lambda record: (record["date"], canonical_json(record)))
-    latest = {(_key(record), record["recipe"]): record for record in found}
-    scored = {_score_of(record) for record in latest.values() if record["status"] == "ok"}
-    named = {_key(record) for record in latest.values() if record["compute_seconds"] is not None}
+    alike: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        alike.setdefault(_key(record), []).append(record)
+    latest = [_latest(own) for own in alike.values()]
+    scored = {_score_of(r) for own in latest for r in own if r["status"] == "ok"}
     return [
         record
-        for record in latest.values()
+        for own in latest
+        for record in own
         if (record["status"] in ("ok", "diverged") or _score_of(record) not in scored)
-        and (record["compute_seconds"] is not None or _key(record) not in named)
+        and (
+            record["compute_seconds"] is not None
+            or all(other["compute_seconds"] is None for other in own)
+        )
     ]
+
+
+def _latest(records: list[Record]) -> list[Record]:
+    """Returns, of records of one score of a run, the latest of each recipe, the oldest first."""
+    if len(records) == 1:
+        return records
+    found = sorted(records, key=lambda record: (record["date"], canonical_json(record)))
+    return list({record["recipe"]: record for record in found}.values())
 
 
 def _key(record: Record) -> tuple[Any, ...]:
