@@ -24,7 +24,7 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
     stream = SimpleNamespace(write=texts.append)  # It gets each line by itself.
     writer = csv.writer(stream)  # With its line end it quotes cells that hold any.
     for line in lines:
-        writer.writerow([_to_cell(value) for value in line])
+        writer.writerow(map(_to_cell, line))
     return "".join(text.removesuffix("\r\n") + "\n" for text in texts)
 
 
