@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..records.compact import LOG, log_entries
 from ..records.figure_file import FigureFile
-from ..records.trainings import Trainings, read_trainings
+from ..records.trainings import Origin, Trainings, read_trainings
 from .canvas import Array
 
 
@@ -20,20 +21,22 @@ class RunFiles:
 
     Args:
         directory: The results folder.
+        origins: What `read_results` gives of the runs' own directories, where it was called
+            before.
 
     Attributes:
         warnings: One line for each file of a run that could not be read.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, origins: Mapping[str, Origin] | None = None) -> None:
+        self.directory, self._origins = directory, origins
         self.warnings: list[str] = []
         self.figures = FigureFile(directory, self.warnings)
 
     @cached_property
     def trainings(self) -> Trainings:
         """What is on record of each run's training."""
-        return read_trainings(self.directory)
+        return read_trainings(self.directory, self._origins)
 
     def arrays(self, run: str) -> dict[str, Array]:
         """Returns the arrays of a run, empty where it saved none."""

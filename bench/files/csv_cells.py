@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -20,22 +20,19 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
             run (it begins with ``=``, ``+``, ``-``, ``@``, one of them in full width, a tab or
             an end of line) gets a leading apostrophe.
     """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)  # With this line end it quotes cells that hold any.
-    texts = []
+    texts: list[str] = []
+    stream = SimpleNamespace(write=texts.append)  # It gets each line by itself.
+    writer = csv.writer(stream)  # With its line end it quotes cells that hold any.
     for line in lines:
-        stream.seek(0)
-        stream.truncate()
-        writer.writerow([_to_cell(value) for value in line])
-        texts.append(stream.getvalue().removesuffix("\r\n") + "\n")
-    return "".join(texts)
+        writer.writerow(map(_to_cell, line))
+    return "".join(text.removesuffix("\r\n") + "\n" for text in texts)
 
 
 def _to_cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
     if isinstance(value, str):
         return f"'{value}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
     return repr(value) if isinstance(value, float) else str(value)
 
 

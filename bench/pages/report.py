@@ -62,7 +62,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     """
     results = read_results(directory)
     warnings = list(results.warnings)
-    runs = RunFiles(directory)
+    runs = RunFiles(directory, results.origins)
     arrays = read_per_image(directory)
     written = _gather(directory, results, runs, arrays)
     if not results.table_is_sound:
@@ -98,8 +98,12 @@ def _gather(directory: Path, results: Results, runs: RunFiles, arrays: Arrays) -
     written += gather_per_image(directory, names, arrays)
     if sound:
         records = records_of(results.rows)
-        written += write_results(directory / "results.csv", results.rows, records)
-        written += write_trainings(directory, records, runs.trainings, runs.figures, arrays)
+        sums = [checksum(record) for record in records]
+        written += write_results(directory / "results.csv", results.rows, records, sums)
+        of_run: dict[str, list[str]] = {}
+        for record, own in zip(records, sums, strict=True):
+            of_run.setdefault(record["run"], []).append(own)
+        written += write_trainings(directory, of_run, runs.trainings, runs.figures, arrays)
     return written
 
 

@@ -17,6 +17,7 @@ from .recipe import Recipes, Settings, recipe_of
 from .rows import COLUMNS, SCHEMA, BadRow, OtherSchema, Row
 
 Record = dict[str, Any]
+Origin = dict[str, Any]  # What the rows of a run were made from.
 TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(Row)}
 NAME = re.compile(r"\w[\w.-]{0,199}")  # A run's name is the name of a folder.
 LARGEST = 2**63 - 1
@@ -40,9 +41,10 @@ def check_record(record: Mapping[str, Any]) -> Record:
         unknown = [name for name in record if name not in columns]
         raise BadRow(f"columns missing: {missing}, unknown: {unknown}")
     whole = {
-        name: value
+        # Most cells are texts, which few rows have for themselves: equal ones are kept once.
+        name: sys.intern(value)
         if type(value := record[name]) is str and name in _TEXTS and value != _EMPTY
-        else _cell(name, value)  # Most cells are texts, and need no more.
+        else _cell(name, value)
         for name in columns
     }
     for name in ("run", "recipe"):
@@ -100,7 +102,15 @@ def encode_result(
 
 
 def decode_result(text: str, folder: Path | None = None) -> tuple[list[Record], Recipes]:
-    """Returns the rows of a ``result.json`` and, as far as it says them, their recipes' settings.
+    """Returns the rows of a ``result.json`` and their recipes' settings, as `decode_run` does."""
+    rows, recipes, _ = decode_run(text, folder)
+    return rows, recipes
+
+
+def decode_run(text: str, folder: Path | None = None) -> tuple[list[Record], Recipes, Origin]:
+    """Returns the rows of a ``result.json``, their recipes' settings, and their origin.
+
+    The last two are empty where the file does not say them.
 
     Args:
         text: The file's.
@@ -119,7 +129,8 @@ def decode_result(text: str, folder: Path | None = None) -> tuple[list[Record], 
         recipes: Recipes = {}
         found = [todays(check_record(row), folder, recipes) for row in rows]
         recipes |= {recipe: settings for recipe in [recipe_of(settings)] if settings}
-        return found, recipes
+        origin = document.get("origin")
+        return found, recipes, origin if isinstance(origin, dict) else {}
     except BadRow:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

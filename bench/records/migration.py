@@ -73,14 +73,14 @@ def with_lost_recipes(records: Iterable[Record]) -> list[Record]:
     like agree on one recipe, it is its own, too.
     """
     found = list(records)
-    like: dict[tuple[Any, ...], set[str]] = {}
-    for record in found:
-        if record["status"] != "diverged":
-            like.setdefault(_model(record), set()).add(record["recipe"])
-    for record in found:
-        others = like.get(_model(record), set())
-        if record["status"] == "diverged" and record["compute_seconds"] is None:
-            record["recipe"] = next(iter(others)) if len(others) == 1 else record["recipe"]
+    lost = [r for r in found if r["status"] == "diverged" and r["compute_seconds"] is None]
+    like: dict[tuple[Any, ...], set[str]] = {_model(record): set() for record in lost}
+    for record in found if lost else ():
+        if record["status"] != "diverged" and (own := _model(record)) in like:
+            like[own].add(record["recipe"])
+    for record in lost:
+        others = like[_model(record)]
+        record["recipe"] = next(iter(others)) if len(others) == 1 else record["recipe"]
     return found
 
 

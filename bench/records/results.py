@@ -5,25 +5,26 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import UserError
 from ..files.csv_cells import csv_text as csv_text
-from ..files.csv_cells import from_cell
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME as NAME
-from .encoding import READABLE, plain_column, todays
 from .encoding import TYPES as TYPES
+from .encoding import Origin as Origin
 from .encoding import Record as Record
 from .encoding import check_record as check_record
 from .encoding import checksum as checksum
 from .encoding import decode_result as decode_result
+from .encoding import decode_run, plain_column
 from .encoding import encode_result as encode_result
 from .migration import with_lost_recipes
 from .recipe import Recipes, recipe_of
-from .rows import COLUMNS, BadRow, OtherSchema
+from .rows import COLUMNS, BadRow
+from .table_rows import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,11 +56,14 @@ class Results:
         warnings: One line for each thing that could not be used, with what to do.
         table_is_sound: Whether every row of ``results.csv`` could be used; if not, the file
             should be left for its owner to look at.
+        origins: What the rows in a run's directory were made from, by run, as far as its
+            ``result.json`` says it.
     """
 
     rows: pd.DataFrame
     warnings: tuple[str, ...] = ()
     table_is_sound: bool = True
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 def read_results(directory: Path) -> Results:
@@ -89,8 +93,11 @@ def read_results(directory: Path) -> Results:
     _read_recipes(directory / RECIPES, warnings, recipes)
     own_rows: list[Record] = []
     replaced: set[str] = set()
+    origins: dict[str, Origin] = {}
     for run in sorted(path for path in directory.glob("runs/*") if path.is_dir()):
-        if own := _read_run(run, warnings, recipes):
+        own, more, origins[run.name] = _read_run(run, warnings)
+        recipes |= more
+        if own:
             replaced.add(run.name)
             own_rows += own
     records = [record for record in records if record["run"] not in replaced] + own_rows
@@ -99,7 +106,7 @@ def read_results(directory: Path) -> Results:
         found += f" {len(warnings) - NAMED} more like these." if len(warnings) > NAMED else ""
         raise UserError(f"No result rows in '{directory}'. {found}")
     rows = frame(with_lost_recipes(without_repeats(records)), recipes)
-    return Results(rows, tuple(warnings), table_is_sound)
+    return Results(rows, tuple(warnings), table_is_sound, origins)
 
 
 def without_repeats(records: Iterable[Record]) -> list[Record]:
@@ -108,16 +115,29 @@ def without_repeats(records: Iterable[Record]) -> list[Record]:
     A row that says why a score is missing goes where the same run has that score, and a row of
     a schema that did not name its recipe where the same run has a row that does.
     """
-    found = sorted(records, key=lambda record: (record["date"], canonical_json(record)))
-    latest = {(_key(record), record["recipe"]): record for record in found}
-    scored = {_score_of(record) for record in latest.values() if record["status"] == "ok"}
-    named = {_key(record) for record in latest.values() if record["compute_seconds"] is not None}
+    alike: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        alike.setdefault(_key(record), []).append(record)
+    latest = [_latest(own) for own in alike.values()]
+    scored = {_score_of(r) for own in latest for r in own if r["status"] == "ok"}
     return [
         record
-        for record in latest.values()
+        for own in latest
+        for record in own
         if (record["status"] in ("ok", "diverged") or _score_of(record) not in scored)
-        and (record["compute_seconds"] is not None or _key(record) not in named)
+        and (
+            record["compute_seconds"] is not None
+            or all(other["compute_seconds"] is None for other in own)
+        )
     ]
+
+
+def _latest(records: list[Record]) -> list[Record]:
+    """Returns, of records of one score of a run, the latest of each recipe, the oldest first."""
+    if len(records) == 1:
+        return records
+    found = sorted(records, key=lambda record: (record["date"], canonical_json(record)))
+    return list({record["recipe"]: record for record in found}.values())
 
 
 def _key(record: Record) -> tuple[Any, ...]:
@@ -181,7 +201,10 @@ def records_of(rows: pd.DataFrame) -> list[Record]:
 
 
 def write_results(
-    path: Path, rows: pd.DataFrame, records: Sequence[Record] | None = None
+    path: Path,
+    rows: pd.DataFrame,
+    records: Sequence[Record] | None = None,
+    sums: Sequence[str] | None = None,
 ) -> list[Path]:
     """Writes ``results.csv`` and, beside it, a short checksum for each row and ``recipes.json``.
 
@@ -191,50 +214,23 @@ def write_results(
         path: The file.
         rows: The rows.
         records: What `records_of` gives of them, where that was called before.
+        sums: The checksum of each record, where they were taken before.
 
     Returns:
         The files written.
     """
     records = records_of(rows) if records is None else records
-    sums = path.with_name(path.name + ".sha256")
+    sums = list(map(checksum, records)) if sums is None else sums
+    file = path.with_name(path.name + ".sha256")
     # Removed first: old checksums beside new rows would accuse every row of being edited.
-    sums.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
     write_atomically(path, csv_text([COLUMNS, *(record.values() for record in records)]))
-    write_atomically(sums, "".join(checksum(record)[:16] + "\n" for record in records))
+    write_atomically(file, "".join(f"{own[:16]}\n" for own in sums))
     texts = dict(zip(rows["recipe"], rows[SETTINGS], strict=True))
     recipes = {recipe: json.loads(text) for recipe, text in sorted(texts.items()) if text}
     content = json.dumps(recipes, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(path.with_name(RECIPES), content + "\n")
-    return [path, sums, path.with_name(RECIPES)]
-
-
-def read_table(path: Path, warnings: list[str], recipes: Recipes) -> list[Record]:
-    """Returns the whole rows of a ``results.csv``, without its runs' directories.
-
-    Args:
-        path: The file.
-        warnings: Gets a line for each thing that could not be used.
-        recipes: Gets the settings of rows of an older schema.
-    """
-    sums = path.with_name(path.name + ".sha256")
-    known = _sums(sums) if sums.is_file() else None
-    records: list[Record] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            for cells in csv.DictReader(stream):
-                records.append(_record_of(cells, known, path, len(records) + 1, warnings))
-    except (UnicodeDecodeError, csv.Error) as error:
-        warnings.append(
-            f"'{path}', after record {len(records)}: {error}; the rest is left out. Restore the "
-            "file, or `aebench run` again."
-        )
-    seen = {checksum(record)[:16] for record in records if record}
-    lost = len(known - seen) if known else 0
-    bad = sum(not record for record in records)
-    if lost > bad:
-        warnings.append(f"'{path}': {lost - bad} rows were removed by hand; restore the file.")
-    runs = path.parent / "runs"
-    return [todays(record, runs / record["run"], recipes) for record in records if record]
+    return [path, file, path.with_name(RECIPES)]
 
 
 def _read_recipes(path: Path, warnings: list[str], recipes: Recipes) -> None:
@@ -253,44 +249,14 @@ def _read_recipes(path: Path, warnings: list[str], recipes: Recipes) -> None:
         )
 
 
-def _read_run(run: Path, warnings: list[str], recipes: Recipes) -> list[Record]:
+def _read_run(run: Path, warnings: list[str]) -> tuple[list[Record], Recipes, Origin]:
     path = run / "result.json"
     again = f"`aebench run` evaluates it again once '{path}' is removed; left out."
     if not path.is_file():
         warnings.append(f"Run '{run.name}' has no result.json: unfinished; `aebench run` goes on.")
-        return []
+        return [], {}, {}
     try:
-        records, own = decode_result(path.read_text(encoding="utf-8"), run)
+        return decode_run(path.read_text(encoding="utf-8"), run)
     except (BadRow, UnicodeDecodeError) as error:
         warnings.append(f"'{path}': {error}; {again}")
-        return []
-    recipes |= own
-    return records
-
-
-def _sums(path: Path) -> set[str]:
-    return set(path.read_text(encoding="ascii", errors="replace").split())
-
-
-def _record_of(
-    cells: Mapping[Any, Any], known: set[str] | None, path: Path, at: int, warnings: list[str]
-) -> Record:
-    try:
-        return _checked_cells(cells, known)
-    except (ValueError, TypeError) as error:
-        warnings.append(
-            f"'{path}', record {at}: {error}; left out. Restore the file, or `aebench run` again."
-        )
-        return {}
-
-
-def _checked_cells(cells: Mapping[Any, Any], known: set[str] | None) -> Record:
-    if None in cells or None in cells.values():
-        raise BadRow("has more or fewer cells than columns (half-written?)")
-    schema = cells.get("schema")
-    if str(schema) not in map(str, READABLE):
-        raise OtherSchema(schema)
-    record = check_record({k: from_cell(v, TYPES.get(k, "str")) for k, v in cells.items()})
-    if known is not None and checksum(record)[:16] not in known:
-        raise BadRow("was edited by hand (its checksum is not in the .sha256 file beside it)")
-    return record
+        return [], {}, {}

@@ -14,11 +14,10 @@ from typing import Any
 
 from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
-from .encoding import NAME, Record, checksum
+from .encoding import NAME, Origin, Record, checksum
 from .figure_file import FigureFile, figures_digest
 from .per_image import PerImage, ScoreKey, by_run
 
-Origin = dict[str, Any]
 Trainings = dict[str, Origin]  # By run.
 COMMITTED = "trainings.json"
 SCHEMA = 1
@@ -50,11 +49,16 @@ def read_origin(run: Path) -> Origin:
     return found if isinstance(found, dict) else _read(run / "config.json")
 
 
-def read_trainings(folder: Path) -> Trainings:
+def read_trainings(folder: Path, origins: Mapping[str, Origin] | None = None) -> Trainings:
     """Returns the record of each run of a results folder.
 
     What a run's own directory says takes the place of what ``trainings.json``, the committed
     file, says of the run.
+
+    Args:
+        folder: The results folder.
+        origins: What `read_results` gives of the runs' own directories, where it was called
+            before.
 
     Raises:
         UserError: The committed file is damaged.
@@ -62,7 +66,7 @@ def read_trainings(folder: Path) -> Trainings:
     found = read_committed(folder / COMMITTED)
     for run in sorted(folder.glob("runs/*")):
         if NAME.fullmatch(run.name) and (run.name not in found or (run / "result.json").is_file()):
-            found[run.name] = read_origin(run)
+            found[run.name] = (origins or {}).get(run.name) or read_origin(run)
     return {run: origin for run, origin in found.items() if origin}
 
 
@@ -90,7 +94,7 @@ def read_committed(path: Path) -> Trainings:
 
 def write_trainings(
     folder: Path,
-    records: Iterable[Record],
+    sums: Mapping[str, Iterable[str]],
     own: Trainings,
     figures: FigureFile,
     scores: Mapping[ScoreKey, PerImage],
@@ -99,7 +103,7 @@ def write_trainings(
 
     Args:
         folder: The results folder, its arrays gathered.
-        records: The rows of its ``results.csv``.
+        sums: The checksums of the rows of its ``results.csv``, by run.
         own: What `read_trainings` gives of it.
         figures: The arrays of its runs.
         scores: The log-likelihoods of single images, what `read_per_image` gives.
@@ -109,7 +113,7 @@ def write_trainings(
     """
     known, scores_of = read_committed(folder / COMMITTED), by_run(scores)
     found: Trainings = {}
-    for run, rows in rows_by_run(records).items():
+    for run, rows in sums.items():
         if run in own and own[run] != known.get(run):
             arrays = arrays_digest(run, figures, scores_of.get(run, {}))
             found[run] = {**own[run], ROWS: rows_digest(rows), ARRAYS: arrays}
@@ -142,9 +146,9 @@ def rows_by_run(records: Iterable[Record]) -> dict[str, list[Record]]:
     return found
 
 
-def rows_digest(rows: Iterable[Record]) -> str:
-    """Returns a checksum of rows that does not depend on their order."""
-    return checksum(sorted(checksum(row) for row in rows))
+def rows_digest(sums: Iterable[str]) -> str:
+    """Returns a checksum of rows that does not depend on their order, from that of each."""
+    return checksum(sorted(sums))
 
 
 def arrays_digest(run: str, figures: FigureFile, scores: Mapping[ScoreKey, PerImage]) -> str:

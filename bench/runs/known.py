@@ -14,7 +14,7 @@ from ..files.storage import canonical_json
 from ..records.equivalence import known_pairs, same_scores
 from ..records.figure_file import FigureFile
 from ..records.per_image import PerImage, ScoreKey, by_run, read_per_image
-from ..records.results import Record, read_results, records_of
+from ..records.results import Record, checksum, read_results, records_of
 from ..records.trainings import (
     ARRAYS,
     COMMITTED,
@@ -61,7 +61,7 @@ class KnownRows:
             return None
         if not found.get("evaluation") and not self._diverged(run):
             self.doubts[run] = f"'{self.out / COMMITTED}' does not say what they were made from."
-        elif found.get(ROWS) != rows_digest(self._rows[run]):
+        elif found.get(ROWS) != rows_digest(map(checksum, self._rows[run])):
             self.doubts[run] = f"'{self.out / 'results.csv'}' is not as it was written."
         elif found.get(ARRAYS) != arrays:
             self.doubts[run] = f"The files in '{self.out / 'arrays'}' are not as written."
