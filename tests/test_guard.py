@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 from aebench.bench import UserError, run
+from aebench.bench.python.pytest_plugin import aebench_guard  # noqa: F401  A fixture.
 from aebench.bench.regression.check import update_baseline
 
-pytest_plugins = ["aebench.bench.python.pytest_plugin"]
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "examples" / "github-actions"
 SUITE = """
@@ -141,7 +141,10 @@ def test_the_fixture_that_the_wheel_announces_passes_and_fails_as_the_script_doe
     assert "## Regression check: FAILED" in done.stdout and "Traceback" not in done.stdout
 
 
-def test_the_fixture_tells_of_a_missing_baseline_before_the_long_work(aebench_guard, tmp_path):
+def test_the_fixture_tells_of_a_missing_baseline_before_the_long_work(
+    aebench_guard,  # noqa: F811
+    tmp_path,
+):
     with pytest.raises(UserError, match=r"No baseline at '.*absent'"):
         aebench_guard("no-such-suite", tmp_path / "absent")
 
