@@ -19,6 +19,7 @@ from ..comparison.gains import (
 )
 from ..comparison.labels import metric_short
 from ..comparison.likelihoods import one_likelihood
+from ..comparison.numbers import number_of
 from ..comparison.steps import longest
 from ..records.results import Rows
 from ..tables.anchors import Anchor, anchors
@@ -79,7 +80,7 @@ def _anchor_text(anchor: Anchor) -> str:
         f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
         f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
         f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
-        f"{seeds} seed{'' if seeds == 1 else 's'} and {first['n_real']:,} test images."
+        f"{number_of(seeds, 'seed')} and {first['n_real']:,} test images."
     )
     if (anchor.rows["trusted"] == "no").any():
         text += " With so few samples neither is trusted as a likelihood."

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
-from ..comparison.numbers import format_number
+from ..comparison.numbers import format_number, number_of
 from ..comparison.significance import mean, separated_from_best
 from ..comparison.steps import longest
 from ..records.results import Rows
@@ -77,14 +77,10 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
 
 def _counts(placed: Rows) -> str:
     trained = without_floor(placed)
-    runs = _number_of("run", trained["run"].nunique())
-    objectives = _number_of("objective", trained["objective"].nunique())
+    runs = number_of(trained["run"].nunique(), "run")
+    objectives = number_of(trained["objective"].nunique(), "objective")
     data = ", ".join(sorted(trained["dataset"].unique()))
     return f"{runs} of {objectives} on {data} with {seeds_range(trained)} each."
-
-
-def _number_of(thing: str, count: int) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def seeds_range(placed: Rows) -> str:
@@ -92,7 +88,7 @@ def seeds_range(placed: Rows) -> str:
     setting = ["suite", "scale", "dataset", "backbone_hash", "latent_dim", "method"]
     seeds = placed.groupby(setting)["seed"].nunique()
     low, high = int(seeds.min()), int(seeds.max())
-    return _number_of("seed", low) if low == high else f"{low} to {high} seeds"
+    return number_of(low, "seed") if low == high else f"{low} to {high} seeds"
 
 
 def _outcomes(placed: Rows) -> Iterator[str]:

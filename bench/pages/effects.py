@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
-from ..comparison.numbers import format_number
+from ..comparison.numbers import format_number, number_of
 from ..comparison.significance import (
     LEVEL,
     POWER,
@@ -173,7 +173,7 @@ def claims_table(findings: Sequence[Finding]) -> Table:
         *(text for sign, text in LEGEND.items() if sign in signs),
         DETECTABLE,
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
-        f"{count} comparison{'' if count == 1 else 's'}, {100 * LEVEL:.0f} %.",
+        f"{number_of(count, 'comparison')}, {100 * LEVEL:.0f} %.",
     )
     return text_table(CLAIMS, "Claims of the papers", HEADER, map(_line, findings), notes)
 

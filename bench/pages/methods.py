@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..comparison.cells import lost_states
 from ..comparison.labels import settings_of
+from ..comparison.numbers import number_of
 from ..comparison.scored import counted, scores_by, seed_values
 from ..comparison.significance import Seeds
 from ..records.results import Rows
@@ -68,4 +69,4 @@ def seeds_text(seeds: Seeds, expected: int) -> str:
     count = len(seeds)
     if count < expected:
         return f"{count} of {expected} seeds"
-    return f"{count} seed{'' if count == 1 else 's'}"
+    return number_of(count, "seed")

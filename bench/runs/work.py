@@ -82,15 +82,17 @@ class SuiteWork:
 
     def failed_scores(self) -> str:
         """Returns how many scores of the runs carried out failed and why; empty where none did."""
+        from ..comparison.numbers import number_of
+
         done = [d.request for d in self.ended if d.outcome in ("trained", "evaluated")]
         rows = (row for request in done for row in RunDirectory(request.folder).rows())
         failed = [row for row in rows if row["status"] == "failed"]
         if not failed:
             return ""
         reasons = sorted({f"'{row['metric']}': {row['reason']}" for row in failed})
-        return f"{len(failed)} scores failed. {reasons[0]}" + (
-            f"; and {len(reasons) - 1} more reasons, which the report names" if reasons[1:] else ""
-        )
+        more = f"; and {number_of(len(reasons) - 1, 'more reason')}, which the report names"
+        told = f"{number_of(len(failed), 'score')} failed. {reasons[0]}"
+        return told + more * (len(reasons) > 1)
 
     def score_references(self) -> None:
         """Scores real images, whole and damaged, where that was not done.
