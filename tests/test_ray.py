@@ -6,6 +6,7 @@ import csv
 import importlib
 import os
 import random
+import runpy
 import signal
 import socket
 import subprocess
@@ -27,8 +28,6 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 TORTURE = Path(__file__).parents[1] / "scripts" / "torture"
 SECONDS = 600
 AEBENCH = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
-# Else Ray takes the outer address of this machine.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @pytest.fixture
@@ -324,29 +323,16 @@ def _is_ray(process):
 
 
 @pytest.fixture
-def nodes():
-    """Returns a real cluster of a head and two nodes: its address, and a function to tell it."""
-    own = {**LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 32}
-    process = subprocess.Popen(
-        [sys.executable, str(TORTURE / "ray_nodes.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **own},
-    )
-
-    def tell(word: str) -> None:
-        process.stdin.write(f"{word}\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == f"{word}\n"
-
-    yield process.stdout.readline().strip(), tell, own
-    process.stdin.close()
-    process.wait(SECONDS)
+def nodes(monkeypatch):
+    """Returns the address of a real cluster of a head and two nodes."""
+    cluster = runpy.run_path(str(TORTURE / "ray_nodes.py"))
+    for name, value in cluster["SETTINGS"].items():
+        monkeypatch.setenv(name, value)
+    with cluster["nodes"]() as (address, _):
+        yield address
 
 
-def _start(suite, out, address, own, *words, save_seconds="0.1"):
+def _start(suite, out, address, *words, save_seconds="0.1"):
     return subprocess.Popen(
         [
             *(sys.executable, "-c", AEBENCH, "run", suite, "--out", str(out), "--device", "cpu"),
@@ -357,7 +343,6 @@ def _start(suite, out, address, own, *words, save_seconds="0.1"):
         text=True,
         env={
             **os.environ,
-            **own,
             "AEBENCH_SAVE_SECONDS": save_seconds,
             "OMP_NUM_THREADS": "1",
         },
@@ -375,9 +360,8 @@ def _wait_for(condition, process):
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS)
 def test_a_stop_saves_all_trainings_and_says_what_a_local_one_says(suite_file, tmp_path, nodes):
-    address, _, own = nodes
     suite, out = suite_file(("steps = 8", "steps = 100000")), tmp_path / "out"
-    stopped = _start(suite, out, address, own, save_seconds="1000")
+    stopped = _start(suite, out, nodes, save_seconds="1000")
     _wait_for(lambda: len(list(out.glob("runs/*/log.jsonl"))) == 2, stopped)
     stopped.send_signal(signal.SIGTERM)
     told, _ = stopped.communicate(timeout=SECONDS)

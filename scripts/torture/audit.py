@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +54,16 @@ class Audit:
 
 
 Rows = dict[tuple[Any, ...], Record]
+
+
+def conclude(troubles: list[str], work: Path) -> int:
+    """Returns the exit code: 1 where there were troubles, which are told and their folder kept."""
+    sys.stderr.write("".join(f"{line}\n" for line in troubles[:50]))
+    if troubles:
+        sys.stderr.write(f"{len(troubles)} troubles; the folders are kept in {work}\n")
+        return 1
+    shutil.rmtree(work)
+    return 0
 
 
 def check_files(out: Path, audit: Audit) -> None:

@@ -13,25 +13,22 @@ import argparse
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import astuple
 from pathlib import Path
 
 from aebench.bench.files.storage import write_atomically
 from aebench.bench.records.provenance import commit, device_name, now, versions
 from aebench.bench.records.results import csv_text
-from audit import Audit, compare, compare_folders, rows_of
-from page import CLUSTER, CLUSTER_COLUMNS, write_page
+from audit import Audit, compare, compare_folders, conclude, rows_of
+from page import CHECKS, CLUSTER, CLUSTER_COLUMNS, write_page
+from ray_nodes import SETTINGS, nodes
 from subject import SUITE
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "reliability"
-NODES = Path(__file__).with_name("ray_nodes.py")
 AEBENCH = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
 SEEDS = 12
 MOST_SECONDS = 1800
@@ -59,7 +56,7 @@ class Round:
         Raises:
             RuntimeError: The command ended too early, or badly.
         """
-        with _cluster() as (address, tell):
+        with nodes() as (address, tell):
             on_it = [*self.words, "--engine", "ray", "--address", address]
             command = _start(on_it)
             self._wait(command, WORKER_AFTER)
@@ -84,36 +81,10 @@ class Round:
         end = time.monotonic() + MOST_SECONDS
         while self._whole() < runs or not _workers():
             if command.poll() is not None or time.monotonic() > end:
+                command.kill()  # If it hangs, it has no end to wait for.
                 raise RuntimeError(f"the command ended, or hung: {command.communicate()[0]}")
             time.sleep(0.02)
         time.sleep(self.random.uniform(0, LATER_SECONDS))
-
-
-@contextlib.contextmanager
-def _cluster() -> Iterator[tuple[str, Callable[[str], None]]]:
-    """Starts a head and two nodes; gives the address, and a function that tells them a word."""
-    process = subprocess.Popen(
-        [sys.executable, str(NODES)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    stdin, stdout = process.stdin, process.stdout
-    if stdin is None or stdout is None:
-        raise RuntimeError("no pipe to the cluster")
-
-    def tell(word: str) -> None:
-        stdin.write(f"{word}\n")
-        stdin.flush()
-        if stdout.readline() != f"{word}\n":
-            raise RuntimeError(f"the cluster did not {word}")
-
-    try:
-        yield stdout.readline().strip(), tell
-    finally:
-        stdin.close()
-        process.wait(MOST_SECONDS)
 
 
 def _words(suite: Path, out: Path) -> list[str]:
@@ -145,11 +116,7 @@ def _set_environment(work: Path) -> None:
         del os.environ[name]
     os.environ |= {
         "HOME": str(work),
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": "a" * 32,
-        # Else Ray takes the outer address of this machine.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
+        **SETTINGS,
         "AEBENCH_CACHE": str(work / "cache"),
         "AEBENCH_SAVE_SECONDS": "0.1",
         "OMP_NUM_THREADS": "1",
@@ -185,18 +152,13 @@ def main() -> int:
         before = Round(suite, out, seed).carry_out()
         compare(rows_of(out, audit), expected, expected, audit, str(out))
         compare_folders(out, whole, audit)
-        *counts, found = astuple(audit)
+        counts = [getattr(audit, name) for name in CHECKS]
         lines.append((seed, SEEDS * 2, before, *counts, *about, now()))
-        troubles += found
+        troubles += audit.troubles
         write_atomically(args.out / CLUSTER, csv_text(lines))
         write_page(args.out)
         sys.stderr.write(f"round {seed}: {before} runs whole at the command's death\n")
-    sys.stderr.write("".join(f"{line}\n" for line in troubles[:50]))
-    if troubles:
-        sys.stderr.write(f"{len(troubles)} troubles; the folders are kept in {work}\n")
-        return 1
-    shutil.rmtree(work)
-    return 0
+    return conclude(troubles, work)
 
 
 if __name__ == "__main__":

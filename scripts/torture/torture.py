@@ -28,6 +28,7 @@ from audit import (
     check_files,
     compare,
     compare_folders,
+    conclude,
     rows_of,
     temporary_files,
 )
@@ -224,13 +225,7 @@ def main() -> int:
     for name, tally in tallies.items():
         torture.strike(name, tally, publish)
     gc.unfreeze()
-    troubles = torture.audit.troubles
-    sys.stderr.write("".join(f"{line}\n" for line in troubles[:50]))
-    if troubles:
-        sys.stderr.write(f"{len(troubles)} troubles; the folders are kept in {work}\n")
-        return 1
-    shutil.rmtree(work)
-    return 0
+    return conclude(torture.audit.troubles, work)
 
 
 if __name__ == "__main__":
