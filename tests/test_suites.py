@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import asdict, replace
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,7 +33,7 @@ SCALES = ("smoke", "small", "medium", "full")
 MEDIUM = {
     "aef-denoising-fashion-mnist": (9, 45_000),
     "aef-grid-fashion-mnist": (12, 60_012),
-    "families-fashion-mnist": (115, 869_090),
+    "families-fashion-mnist": (145, 1_169_090),
     "rae-2d-latent": (8, 40_000),
     "rae-beta-sweep": (8, 40_000),
     "rae-mc-samples": (5, 25_000),
@@ -267,6 +269,26 @@ def test_at_medium_one_objective_of_each_family_is_trained_for_fewer_steps_too()
     fewer = {(steps, seed) for steps in (1000, 3000) for seed in range(3)}
     wanted = fewer | {(10_000, seed) for seed in range(5)}
     assert all(found[method] == wanted for method in several)
+
+
+def trials_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_tuned_runs_have_the_lowest_of_the_trials_that_are_committed():
+    root = Path(__file__).parent.parent
+    trials = trials_of(root / "bench/suites/families-fashion-mnist.csv")
+    committed = trials_of(root / "results/families-fashion-mnist-medium/tuning.csv")
+    assert all(trial in committed for trial in trials)
+    tuned = [c for c in expand("families-fashion-mnist", "medium").configs if c.tuned]
+    for config in tuned:
+        own = [t for t in trials if (t["objective"], t["space"]) == (config.objective, "unit")]
+        assert len(own) == 10 and {t["better"] for t in own} == {"lower"}
+        best = min(own, key=lambda trial: float(trial["value"]))
+        assert config.options == json.loads(best["options"])
+    names = {"vae", "cv-vae", "wae-mmd", "rae", "rae-l2", "rae-gp"}
+    assert {(c.objective, c.seed) for c in tuned} == {(n, s) for n in names for s in range(5)}
 
 
 def test_at_medium_the_runs_of_the_prd_curves_are_those_of_table_1():
