@@ -11,9 +11,13 @@ import pytest
 import torch
 from aebench.bench.evaluation.metric_lookup import compute_scores, find_metric, metrics
 from aebench.metrics import string_scores
+from aebench.metrics.arrays import BadInput
+from aebench.metrics.bigrams import bigram_distance
 from aebench.metrics.memory import Memory, remembering
 from aebench.metrics.rate import rate
 from rdkit import Chem
+from scipy import linalg
+from sklearn.feature_extraction.text import CountVectorizer
 from torch.distributions import Independent, Normal, kl_divergence
 
 EXPRESSIONS = ["x", "x+1", "x+1", "sin(x)", "2*x", "x+", "", "3", "3", "3", "exp(x)/2", "x*x"]
@@ -330,3 +334,31 @@ def test_the_rate_is_the_mean_kl_of_the_encoder_to_the_prior():
     assert found.stderr == pytest.approx(wanted.std(ddof=1) / 50**0.5, rel=1e-12)
     with pytest.raises(ValueError, match="log_sigma"):
         rate(posterior_mean=mean, posterior_log_sigma=log_sigma[:, :2])
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_bigrams_are_those_of_scikit_learn_and_their_distance_that_of_scipy(task):
+    texts = TASKS[task] * 4, OTHERS[task] * 3
+    marked = [[f"\2{text}\3" for text in own] for own in texts]
+    vectoriser = CountVectorizer(analyzer="char", ngram_range=(2, 2), lowercase=False)
+    vectoriser.fit([*marked[0], *marked[1]])
+    real, generated = (vectoriser.transform(own).toarray().astype(float) for own in marked)
+    covs = np.cov(real.T), np.cov(generated.T)
+    root = linalg.sqrtm(covs[0] @ covs[1] + 1e-12 * np.eye(len(covs[0])))
+    shift = ((real.mean(0) - generated.mean(0)) ** 2).sum()
+    wanted = shift + np.trace(covs[0]) + np.trace(covs[1]) - 2 * np.trace(root).real
+    found = bigram_distance(real_texts=texts[0], generated_texts=texts[1])
+    # The 1e-12 is for the root of a singular matrix: each eigenvalue 0 becomes one of 1e-6.
+    assert found.value == pytest.approx(wanted, abs=2e-6 * len(root))
+    mirrored = bigram_distance(real_texts=texts[1][::-1], generated_texts=texts[0][::-1])
+    assert mirrored.value == pytest.approx(found.value, abs=1e-9)
+
+
+def test_bigrams_tell_the_order_of_characters_and_what_is_written_most():
+    own = [*OTHERS["expressions"], "sin(x)*2"] * 9
+    turned = bigram_distance(real_texts=own, generated_texts=[text[::-1] for text in own])
+    more = bigram_distance(real_texts=own, generated_texts=["x"] * len(own))
+    assert turned.value > 1 and more.value > 1
+    assert bigram_distance(real_texts=own, generated_texts=own).value == pytest.approx(0, abs=1e-6)
+    with pytest.raises(BadInput, match="'generated_texts' holds no texts"):
+        bigram_distance(real_texts=own, generated_texts=[])

@@ -17,6 +17,7 @@ import pytest
 import torch
 from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.data.texts import texts
 from aebench.bench.errors import UserError
 from aebench.bench.interruption import Stopped
 from aebench.bench.runs import runner
@@ -24,7 +25,7 @@ from aebench.bench.suites.suite import load_suite
 from aebench.bench.suites.trials import Trial, Trials
 from aebench.bench.training.term_sums import Diverged
 from aebench.bench.tuning import criterion, study
-from aebench.models import build
+from aebench.models import build, form
 from aebench.models.objectives.objective import OBJECTIVES, Objective
 from aebench.models.options import Range
 from aebench.models.streams import stream
@@ -463,3 +464,56 @@ def test_a_file_of_trials_may_begin_with_a_byte_order_mark(tmp_path):
     expected = Trials.read(path).all
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert Trials.read(path).all == expected and len(expected) == 2
+
+
+STRINGS = """
+dataset = "expressions"
+backbone = "grammar-gru"
+backbone_options = {width = 0.2}
+latent_dim = 3
+[training]
+steps = 8
+batch_size = 20
+train_images = 200
+[tuning]
+steps = 4
+[evaluation]
+metrics = ["validity"]
+densities = ["gaussian", "gmm-10"]
+images = 60
+[evaluation.optimisation]
+trials = 1
+[[runs]]
+space = "sequence-released"
+objective = ["rae-l2", "vae"]
+[[runs]]
+space = "sequence"
+objective = "vae"
+evaluation = {likelihood_images = 4}
+"""
+
+
+def test_strings_are_judged_by_their_bigrams_in_every_space(tune, tmp_path, monkeypatch):
+    (tmp_path / "strings.toml").write_text(STRINGS, encoding="utf-8")
+    score, seen = criterion.bigram_distance, []
+
+    def record(*, real_texts, generated_texts):
+        found = score(real_texts=real_texts, generated_texts=generated_texts)
+        seen.append((real_texts, generated_texts, found.value))
+        return found
+
+    monkeypatch.setattr(criterion, "bigram_distance", record)
+    code, told = tune(str(tmp_path / "strings.toml"), "--trials", "2")
+    assert code == 0, told
+    found = lines(tmp_path / "out")
+    assert len(found) == 6 and len(seen) == 12
+    data = load_dataset("expressions")
+    wanted = texts(form(data.form), data.validation[:60])
+    assert all(real == wanted and len(drawn) == 60 for real, drawn, _ in seen)
+    best = [min(one[2], other[2]) for one, other in zip(seen[::2], seen[1::2], strict=True)]
+    assert sorted(best) == sorted(float(line["value"]) for line in found)
+    assert {line["criterion"] for line in found} == {
+        "fd (bigrams) of strings to validation strings"
+    }
+    assert "l2" in found[1]["options"]
+    assert "strings, 60 of them" in (tmp_path / "out" / "tuning.md").read_text()

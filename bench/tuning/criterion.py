@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.linalg import LinAlgError
 
+from ...metrics.bigrams import bigram_distance
 from ...metrics.extractor import Extractor, build_extractor
 from ...metrics.memory import remembering
 from ..data.dataset import Dataset
@@ -20,8 +21,9 @@ from ..evaluation.features import content_key, extract
 from ..evaluation.likelihood_rows import NATIVE, LikelihoodRows
 from ..evaluation.metric_lookup import compute_scores, find_metric
 from ..evaluation.outputs import Outputs
+from ..evaluation.text_outputs import TextOutputs
 from ..interruption import check_stop
-from ..suites.config import Config, Evaluation
+from ..suites.config import Config, Evaluation, Optimisation
 from ..training.engine import driven
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class Outcome:
 @dataclass(frozen=True)
 class Criterion:
     """What is compared: the FD of samples, or the log-likelihood where a suite has no FD.
+
+    Strings have no features; their FD is that of bigrams, for all of a suite's objectives.
 
     Attributes:
         text: What the value is.
@@ -89,11 +93,16 @@ class Criterion:
             config: Of the trial.
             data: The whole data set.
         """
-        sigma = config.training.noise_sigma
         own = self.data(data, config.training.train_images)
-        outputs = Outputs(objective, own, self.settings, config.seed, None, sigma, driven)
-        likelihoods = self.settings.likelihood_images > 0
-        found = list(_likelihoods(outputs) if likelihoods else _distances(outputs))
+        given = (objective, own, self.settings, config.seed, None)
+        if data.form:
+            found = list(_distances(TextOutputs(*given), _of_bigrams))
+        else:
+            outputs = Outputs(*given, config.training.noise_sigma, driven)
+            likelihoods = self.settings.likelihood_images > 0
+            found = list(
+                _likelihoods(outputs) if likelihoods else _distances(outputs, _of_features)
+            )
         usable = [f for f in found if f.value is not None and math.isfinite(f.value)]
         if not usable:
             reasons = dict.fromkeys(f"{f.density or 'model'}: {f.reason}" for f in found)
@@ -110,6 +119,16 @@ def criterion_of(config: Config, data: Dataset) -> Criterion:
         UserError: The suite scores neither samples nor likelihoods.
     """
     wanted, there = config.evaluation, len(data.validation)
+    if data.form:
+        images = min(config.tuning.images or wanted.images, there)
+        if images < 2:
+            raise UserError(
+                f"Run '{config.label}': {images} validation strings; expected at least two."
+            )
+        own = replace(
+            wanted, metrics=(), images=images, likelihood_images=0, optimisation=Optimisation()
+        )
+        return Criterion("fd (bigrams) of strings to validation strings", "lower", own, 0, images)
     if FRECHET in wanted.metrics:
         features = () if data.default_space == "real" else wanted.features[:1]
         images = min(config.tuning.images or wanted.images, there)
@@ -136,22 +155,30 @@ def criterion_of(config: Config, data: Dataset) -> Criterion:
     return Criterion("log-likelihood of validation images, nats", "higher", own, fitted, images)
 
 
-def _distances(outputs: Outputs) -> Iterator[Outcome]:
+def _distances(outputs: Outputs, judge: Callable[[Any, str], Outcome]) -> Iterator[Outcome]:
     """Yields the FD of the samples of each density, at equal counts."""
-    device = outputs.device.type
     for density in outputs.densities:
         try:
-            sets = {
-                "real": _features(outputs, outputs.real, device, kept=True),
-                "generated": _features(
-                    outputs, outputs.images("sample", density), device, kept=False
-                ),
-            }
-            with remembering(STATISTICS):
-                (score,) = compute_scores(find_metric(FRECHET), sets)
-            yield Outcome(score.value, score.stderr, density, score.reason)
+            yield judge(outputs, density)
         except (ValueError, LinAlgError) as error:
             yield Outcome(density=density, reason=str(error).partition("\n")[0])
+
+
+def _of_features(outputs: Outputs, density: str) -> Outcome:
+    device = outputs.device.type
+    sets = {
+        "real": _features(outputs, outputs.real, device, kept=True),
+        "generated": _features(outputs, outputs.images("sample", density), device, kept=False),
+    }
+    with remembering(STATISTICS):
+        (score,) = compute_scores(find_metric(FRECHET), sets)
+    return Outcome(score.value, score.stderr, density, score.reason)
+
+
+def _of_bigrams(outputs: TextOutputs, density: str) -> Outcome:
+    generated = outputs.texts(outputs.images("sample", density))
+    score = bigram_distance(real_texts=outputs.texts(outputs.real), generated_texts=generated)
+    return Outcome(score.value, score.stderr, density, score.reason)
 
 
 def _likelihoods(outputs: Outputs) -> Iterator[Outcome]:

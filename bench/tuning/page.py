@@ -10,8 +10,8 @@ from ..suites.trials import UNTUNABLE, Trial, Trials, best_of
 HEAD = ("objective", "data", "d", "trials", "lost", "published", "best", "chosen", "ranges")
 TEXT = """# Tuning
 
-A trial is a short training from a seed that no run has. It is judged on validation images, never
-on test images. Trial 0 is the published setting, and of equals the first is chosen. What an
+A trial is a short training from a seed that no run has. It is judged on validation data, never
+on test data. Trial 0 is the published setting, and of equals the first is chosen. What an
 objective does not declare as tunable keeps its published value. All trials are in `tuning.csv`.
 
 """
@@ -30,7 +30,7 @@ def _conditions(trials: Trials) -> str:
     tried = [trial for trial in trials.all if trial.state != UNTUNABLE]
     texts = sorted(
         {
-            f"{t.criterion}, {t.images:,} images, after {t.steps:,} steps; {t.better} is better"
+            f"{t.criterion}, {t.images:,} of them, after {t.steps:,} steps; {t.better} is better"
             for t in tried
         }
     )

@@ -11,9 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...metrics.bigrams import bigram_distance
 from ..evaluation.identity import evaluation_identity
+from ..evaluation.text_outputs import TextOutputs
 from ..files.storage import canonical_json
 from ..interruption import check_stop
+from ..records.code import METRICS, code_digest
 from ..records.provenance import commit, device_name, now, versions
 from ..runs.runner import Request, Run
 from ..suites.trials import (
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from ...models.options import Range
 
 FILE = "tuning.csv"
+TEXT_CODE = (bigram_distance.__module__, TextOutputs.__module__)  # By which strings are judged.
 FOLDER = "tuning"
 
 
@@ -96,6 +100,7 @@ class Search:
             "densities": self.criterion.settings.densities,
             "ranges": ranges_text(self.ranges),
             "unguided": UNGUIDED,
+            **({"texts": code_digest(TEXT_CODE, (METRICS,))} if self.data.form else {}),
         }
         return hashlib.sha256(canonical_json(about).encode()).hexdigest()[:16]
 
