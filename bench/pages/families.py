@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from ...models.objectives.objective import OBJECTIVES
 from ..comparison.columns import join, with_places, without_floor
 from ..comparison.labels import is_tuned
 from ..comparison.samples import has_both_kinds, references_of, sampled
@@ -27,7 +29,8 @@ class Study:
     Attributes:
         rows: All at published settings, with their references.
         published: Those of the longest trainings.
-        tuned: Those of the longest trainings at tuned settings.
+        tuned: Those of the longest trainings at tuned settings, and of objectives that have
+            nothing to tune; none where nothing was tuned.
     """
 
     rows: Rows
@@ -81,7 +84,16 @@ def largest_study(rows: Rows) -> Study | None:
 
 def _with_untunable(tuned: Rows, published: Rows) -> Rows:
     """Adds to tuned rows those of objectives that have nothing to tune."""
-    names = ["objective", "space"]
-    known = set(map(tuple, tuned[names].to_numpy()))
-    rest = [pair not in known for pair in map(tuple, published[names].to_numpy())]
-    return join(tuned, published[np.array(rest, dtype=bool)]) if len(tuned) else tuned
+    if not len(tuned):
+        return tuned
+    pairs = map(tuple, published[["objective", "space"]].to_numpy())
+    return join(tuned, published[np.array([_is_untunable(*pair) for pair in pairs], dtype=bool)])
+
+
+@cache
+def _is_untunable(objective: str, space: str) -> bool:
+    """Says whether an objective has nothing to tune; one that is not known here may have."""
+    try:
+        return not OBJECTIVES.get(objective).in_space(space).tunable
+    except ValueError:
+        return False

@@ -1,0 +1,113 @@
+"""Effects in words: a number with its interval, as much of both as the interval allows."""
+
+from __future__ import annotations
+
+import math
+
+from ..comparison.gains import AT_LEAST, AT_MOST
+from ..comparison.significance import LEVEL, smallest_detectable
+from .effects import Effect
+
+OVER = " over "
+
+
+def lead_in_words(edge: Effect, opening: str) -> str:
+    """Returns a lead as a sentence for a reader who is new to the field.
+
+    Args:
+        edge: The lead, whose comparison names the best and its rival.
+        opening: What the best one is; its name follows.
+    """
+    best, _, rival = edge.comparison.partition(OVER)
+    low, high = _interval(edge)
+    decimals = _decimals((high - low) / 2)
+    if edge.value < 0:
+        low, high = -high, -low
+    undecided = ", which is not told from no difference" if low <= 0 <= high else ""
+    return (
+        f"{opening}, {best}, {'trails' if edge.value < 0 else 'leads'} its closest rival, "
+        f"{rival}, by {_number(abs(edge.value), decimals)} in FD (95 % interval "
+        f"{_ends(low, high, decimals)}, {len(edge.differences)} seeds){undecided}."
+    )
+
+
+def told(effect: Effect, seeds: int, of: str = "") -> str:
+    """Returns an effect with its interval and, where that holds 0, what could have been told.
+
+    The interval allows for the choice among candidates, as the effect's p-value does.
+
+    Args:
+        effect: The effect, of two seeds or more.
+        seeds: How many seeds the reader takes it to have; another count is named.
+        of: What the interval is, where it is the first.
+    """
+    count = len(effect.differences)
+    low, high = _interval(effect)
+    decimals = _decimals((high - low) / 2)
+    within = [f"{of}{_ends(low, high, decimals)}"]
+    within += [f"{count} seeds"] if count != seeds else []
+    could = (
+        smallest_detectable(effect.error, count, LEVEL / effect.candidates)
+        if low <= 0 <= high
+        else None
+    )
+    within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
+    text = _number(effect.value, decimals)
+    return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
+
+
+def _interval(effect: Effect) -> tuple[float, float]:
+    """Returns an effect's 95 % interval, which allows for the choice among candidates."""
+    from scipy.special import stdtrit
+
+    level = LEVEL / effect.candidates
+    half = float(stdtrit(len(effect.differences) - 1, 1 - level / 2)) * effect.error
+    return effect.value - half, effect.value + half
+
+
+def gained(effect: Effect) -> str:
+    """Returns what a difference of likelihoods proves, such as ``loses at least 0.02 (...)``."""
+    sign = 1 if effect.value >= 0 else -1
+    low, high = sorted(sign * end for end in effect.interval or (math.nan, math.nan))
+    if low <= 0 <= high:
+        ends = sorted((sign * low, sign * high))
+        return f"is undecided {_ends(ends[0], ends[1], _decimals((high - low) / 2))}"
+    limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
+    limit = limits.get(effect.direction, ("", ""))[sign < 0]
+    decimals = _decimals((high - low) / 2)
+    verb, value = "gains" if sign > 0 else "loses", _number(abs(effect.value), decimals)
+    return f"{verb} {limit}{value} {_ends(low, high, decimals)}"
+
+
+def range_text(effects: list[Effect]) -> str:
+    """Returns the smallest and the largest effect, each with its method and interval."""
+    low, high = (f(effects, key=lambda effect: effect.value) for f in (min, max))
+    ends = dict.fromkeys((_spread(low, method_of(low)), _spread(high, method_of(high))))
+    return " to ".join(ends)
+
+
+def _spread(effect: Effect, name: str) -> str:
+    interval = effect.interval
+    decimals = _decimals(math.nan if interval is None else (interval[1] - interval[0]) / 2)
+    ends = _ends(*interval, decimals) if interval else "one seed"
+    return f"{_number(effect.value, decimals)} ({name}, {ends})"
+
+
+def _decimals(half: float) -> int:
+    """Returns how many decimals an interval's half-width asks for."""
+    if not math.isfinite(half) or half <= 0:
+        return 1
+    return max(0, min(4, 1 - math.floor(math.log10(half)))) if half < 1 else 0
+
+
+def _ends(low: float, high: float, decimals: int) -> str:
+    return f"[{_number(low, decimals)}, {_number(high, decimals)}]"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # No -0.
+
+
+def method_of(effect: Effect) -> str:
+    """Returns the method that an effect's comparison begins with."""
+    return effect.comparison.partition(":")[0].partition(" instead of ")[0]

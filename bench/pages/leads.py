@@ -1,0 +1,73 @@
+"""Whose samples are ahead: the best RAE variant's over those of the best other objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..comparison.columns import with_places
+from ..comparison.labels import is_tuned
+from ..comparison.significance import Seeds, mean
+from ..records.results import Rows
+from .effect_words import OVER
+from .effects import Effect
+from .equal_cost import main_scores
+from .families import Study
+from .methods import Method, paired
+from .rae import Scores, is_rae
+
+
+def tuning_gains(study: Study) -> list[Effect]:
+    """Returns what tuning gives each model's samples, under its name at published settings."""
+    names = _names_before_tuning(study)
+    published = {method.name: seeds for method, seeds in samples_of(study.published).items()}
+    found = [
+        Effect("", f"{name}:", "", "FD", paired(published[name], seeds))
+        for method, seeds in samples_of(study.tuned).items()
+        if is_tuned(method.variant) and (name := names[method.name]) in published
+    ]
+    return [effect for effect in found if effect.interval]
+
+
+def tuned_lead(study: Study) -> Effect | None:
+    """Returns the RAE's lead among tuned models, which have the names of the published ones."""
+    found = lead(samples_of(study.tuned))
+    if found is None:
+        return None
+    names = _names_before_tuning(study)
+    pair = (names[name] for name in found.comparison.split(OVER))
+    return replace(found, comparison=OVER.join(pair))
+
+
+def _names_before_tuning(study: Study) -> dict[str, str]:
+    """Returns the name at published settings of each tuned model, by its own name."""
+    published = {(m.objective, m.space): m.name for m in samples_of(study.published)}
+    return {m.name: published.get((m.objective, m.space), m.name) for m in samples_of(study.tuned)}
+
+
+def samples_of(rows: Rows) -> dict[Method, Seeds]:
+    """Returns for each method in rows the seeds of its better way to sample."""
+    return better(main_scores(with_places(rows)))
+
+
+def lead(found: Mapping[Method, Seeds]) -> Effect | None:
+    """Returns the lead of the best RAE's samples over those of the best other objective."""
+    raes, rivals = ([m for m in found if is_rae(m) == own] for own in (True, False))
+    if not raes or not rivals:
+        return None
+    best, rival = (min(own, key=lambda method: mean(found[method])) for own in (raes, rivals))
+    differences = paired(found[rival], found[best])
+    if len(differences) < 2:
+        return None
+    chosen_from = raes if mean(differences) > 0 else rivals
+    name = f"{best.name}{OVER}{rival.name}"
+    return Effect("", name, "", "FD", differences, candidates=len(chosen_from))
+
+
+def better(scores: Scores | None) -> dict[Method, Seeds]:
+    """Returns for each method the seeds of its better way to sample."""
+    found: dict[Method, Seeds] = {}
+    for (method, _), seeds in sorted(scores.samples.items() if scores else ()):
+        if method not in found or mean(seeds) < mean(found[method]):
+            found[method] = seeds
+    return found
