@@ -11,14 +11,20 @@ import numpy as np
 import pytest
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.labels import REFERENCES
+from aebench.bench.data.dataset import find_source
 from aebench.bench.evaluation import identity as evaluation_identity
 from aebench.bench.pages import report
 from aebench.bench.pages.report import build_report
+from aebench.bench.records.code import training_code
+from aebench.bench.records.equivalence import same_scores, same_training_code
 from aebench.bench.records.figure_file import COMMITTED, read_figures
-from aebench.bench.records.results import read_results, write_results
-from aebench.bench.records.trainings import read_trainings
+from aebench.bench.records.results import read_results, records_of, write_results
+from aebench.bench.records.trainings import read_trainings, rows_by_run
 from aebench.bench.runs import runner
 from aebench.bench.runs.known import KnownRows
+from aebench.bench.suites.schema import SCALES
+from aebench.bench.suites.suite import load_suite
+from aebench.models import build
 
 SUITE = """
 title = "Study"
@@ -156,6 +162,46 @@ def test_every_run_on_record_in_committed_results_is_known_by_its_rows(record, t
     assert not known.doubts and len(runs) > 3
 
 
+@pytest.mark.parametrize(
+    "record", sorted(RESULTS.glob("*/trainings.json")), ids=lambda path: path.parent.name
+)
+def test_committed_runs_are_what_todays_code_would_train_and_score(record):
+    # If not, `aebench check ... --equivalent` records that a change kept all numbers; where it
+    # did not, the study is run again.
+    rows = rows_by_run(records_of(read_results(record.parent).rows))
+    found = {run: own for run, own in read_trainings(record.parent).items() if own["weights"]}
+    names = {(own[0]["suite"], own[0]["scale"]) for run, own in rows.items() if run in found}
+    configs = {
+        config.digest: config
+        for suite, scale in sorted(names)
+        for config in load_suite(
+            suite, settings={"scale": scale} if scale in SCALES else {}
+        ).configs
+    }
+    assert set(found) <= set(configs)
+    scored, trained = [], {}
+    for run, own in found.items():
+        config, row = configs[run], rows[run][0]
+        code = evaluation_identity.evaluation_identity(config.evaluation, own["data"])["code"]
+        then = own["evaluation"]
+        scored.append(same_scores(then["code"], code, rows[run], then["settings"]))
+        trained[config.objective, row["space"], config.backbone, own["training_code"]] = run
+    assert all(scored), f"{scored.count(False)} of {len(scored)} runs were scored by other code"
+    for (objective, space, backbone, code), run in trained.items():
+        row = rows[run][0]
+        model = build(
+            objective,
+            backbone=backbone,
+            image_shape=tuple(map(int, row["image_shape"].split("x"))),
+            latent_dim=row["latent_dim"],
+            space=space,
+            form=find_source(row["dataset"]).form,
+            backbone_options=configs[run].backbone_options,
+            **configs[run].options,
+        )
+        assert same_training_code(code, training_code(model, model.backbone, model.space)), run
+
+
 def test_retrain_declines_what_is_known(clone, go_on):
     code, told = go_on("--retrain", "--only", "objective=ae")
     assert code == 0 and "1 trained" in told
@@ -260,8 +306,6 @@ DAMAGES = (
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_not_known_and_said_once(clone, damage, study):
-    from aebench.bench.runs.known import KnownRows
-
     runs = {p.name for p in (study[1] / "runs").iterdir() if not p.name.startswith("floor")}
     whole = KnownRows(clone)
     assert all(whole.origin(run) for run in runs) and not whole.doubts
