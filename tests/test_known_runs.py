@@ -166,8 +166,8 @@ def test_every_run_on_record_in_committed_results_is_known_by_its_rows(record, t
     "record", sorted(RESULTS.glob("*/trainings.json")), ids=lambda path: path.parent.name
 )
 def test_committed_runs_are_what_todays_code_would_train_and_score(record):
-    # If not, `aebench check ... --equivalent` records that a change kept all numbers; where it
-    # did not, the study is run again.
+    # If not, `aebench check ... --equivalent` records that a change kept all numbers, shown by the
+    # suites in scripts/equivalence; where it did not, the study is run again.
     rows = rows_by_run(records_of(read_results(record.parent).rows))
     found = {run: own for run, own in read_trainings(record.parent).items() if own["weights"]}
     names = {(own[0]["suite"], own[0]["scale"]) for run, own in rows.items() if run in found}
