@@ -41,19 +41,13 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     if study is None:
         return ""
     flows = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
-    bounds = [*_bounds(flows)]
-    sentences = [
-        *_edges(study),
-        *_tuning(study),
-        *_mixtures(study),
-        *_gains(flows),
-        *bounds,
-        *_moves(study),
-    ]
+    spare = {*_bounds(flows), *_lead_moves(study)}
+    sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
+    sentences += [*_bounds(flows), *_moves(study), *_lead_moves(study)]
     left = MOST_WORDS - len(_still_open(study.published).split())
     kept: dict[str, str] = {}
-    # Where words are short, that something cannot be told is the first to go.
-    for sentence in sorted(sentences, key=lambda sentence: sentence in bounds):
+    # Where words are short, those that say least are the first to go.
+    for sentence in sorted(sentences, key=lambda sentence: sentence in spare):
         text = _shortened(sentence, study.published)
         if len(text.split()) <= left:
             kept[sentence] = text
@@ -86,7 +80,9 @@ def short_text(rows: Rows) -> str:
     if edge := lead(samples_of(study.published)):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
     if edge := tuned_lead(study):
-        sentences.append(lead_in_words(edge, "With settings tuned alike for all, the best"))
+        sentences.append(
+            lead_in_words(edge, "With settings tuned alike for all, the best regularised one")
+        )
     return _shortened(" ".join(sentences), study.published)
 
 
@@ -106,7 +102,7 @@ def _edges(study: Study) -> Iterator[str]:
         return
     seeds = len(edge.differences)
     text = (
-        f"Over {seeds} seeds, the RAE's lead in FD of samples ({edge.comparison}) is "
+        f"Over {seeds} seeds, the RAE's lead ({edge.comparison}) is "
         f"{told(edge, seeds, '95 % interval ')}"
     )
     if equal := lead(better(at_equal_cost(study.rows, edge.comparison.partition(OVER)[0]))):
@@ -120,7 +116,7 @@ def _tuning(study: Study) -> Iterator[str]:
         yield f"Tuning surely improves {_improved(gains)}."
     if edge := tuned_lead(study):
         yield (
-            f"Of {len(samples_of(study.tuned))} models with equal tuning, the lead "
+            f"Among {len(samples_of(study.tuned))} equally tuned models the lead "
             f"({edge.comparison}) is {told(edge, len(edge.differences))}."
         )
 
@@ -137,7 +133,7 @@ def _by_mixture(scores: Scores | None) -> list[Effect]:
 
 def _improved(found: list[Effect]) -> str:
     """Returns of how many models the samples are surely better, and by how much each."""
-    return f"samples of {_surely(found)} of {len(found)} models, by {range_text(found)}"
+    return f"{_surely(found)} of {len(found)} models; gains from {range_text(found)}"
 
 
 def _surely(found: Sequence[Effect]) -> int:
@@ -162,28 +158,20 @@ def _bounds(flows: Sequence[Effect]) -> Iterator[str]:
 
 
 def _moves(study: Study) -> Iterator[str]:
-    """How scores, and the RAE's lead, move from the fewest steps to the most."""
-    named = without_floor(named_without_steps(with_places(study.rows)))
-    counts = named.groupby("method")["asked"].transform("nunique")
-    several = named[counts > 1]
-    if not len(several):
+    """How scores move from the fewest steps to the most."""
+    found = _ends_of_steps(study)
+    if found is None:
         return
-    few, many = int(several["asked"].min()), int(several["asked"].max())
-    ends = [several[several["asked"] == count] for count in (few, many)]
-    both = set(ends[0]["method"]) & set(ends[1]["method"])
-    ends = [own[own["method"].isin(both)] for own in ends]
-    first, last = (main_scores(own) for own in ends)
-    if first is None or last is None:
-        return
-    falls = []
-    earlier = better(first)
-    for method, values in better(last).items():
-        moved = paired(earlier.get(method, {}), values)
-        falls.append(Effect("", f"{method.name}:", "", "FD", moved))
+    steps, ends = found
+    before, after = (better(main_scores(own)) for own in ends)
+    falls = [
+        Effect("", f"{method.name}:", "", "FD", paired(before.get(method, {}), values))
+        for method, values in after.items()
+    ]
     falls = [effect for effect in falls if effect.interval]
     if not falls:
         return
-    text = f"From {few:,} to {many:,} steps, FD falls by {range_text(falls)}"
+    text = f"{steps}, FD falls by {range_text(falls)}"
     bits = [by_method(one_likelihood(own[own["space"] == "logit"])) for own in ends]
     gains = [
         Effect("", f"{method.name}:", "", BITS, paired(bits[0][method], bits[1][method]))
@@ -191,13 +179,29 @@ def _moves(study: Study) -> Iterator[str]:
     ]
     if gains := [effect for effect in gains if effect.interval]:
         text += f", {BITS} by {range_text(gains)}"
-    leads = [lead(better(scores)) for scores in (first, last)]
-    if all(leads):
+    yield f"{text}."
+
+
+def _lead_moves(study: Study) -> Iterator[str]:
+    """How the RAE's lead moves, among the models that are trained for the fewest steps, too."""
+    found = _ends_of_steps(study)
+    leads = [lead(better(main_scores(own))) for own in found[1]] if found else []
+    if found and all(leads):
         before, after = (told(one, len(one.differences)) for one in leads if one)
-        yield f"{text}."
-        yield f"The lead among these goes from {before} to {after}."
-    else:
-        yield f"{text}."
+        yield f"{found[0]}, the lead among such models goes from {before} to {after}."
+
+
+def _ends_of_steps(study: Study) -> tuple[str, list[Rows]] | None:
+    """Returns the fewest and the most steps in words, and the rows of models that have both."""
+    named = without_floor(named_without_steps(with_places(study.rows)))
+    counts = named.groupby("method")["asked"].transform("nunique")
+    several = named[counts > 1]
+    if not len(several):
+        return None
+    few, many = int(several["asked"].min()), int(several["asked"].max())
+    ends = [several[several["asked"] == count] for count in (few, many)]
+    both = set(ends[0]["method"]) & set(ends[1]["method"])
+    return f"From {few:,} to {many:,} steps", [own[own["method"].isin(both)] for own in ends]
 
 
 def _still_open(rows: Rows) -> str:
