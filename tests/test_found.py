@@ -11,12 +11,13 @@ import pytest
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
-from aebench.bench.pages.families import headline_of, largest_study
+from aebench.bench.pages.families import UNTUNABLE, headline_of, largest_study
 from aebench.bench.pages.found import MOST_WORDS, found_text, short_text
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results
 from aebench.bench.tables.published import published_tables
+from aebench.models.objectives.objective import OBJECTIVES
 from scipy import stats
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -138,6 +139,17 @@ def test_the_lead_with_equal_tuning_keeps_what_has_nothing_to_tune_as_published(
     # Both VAEs, both RAEs, the L2 one, WAE and AE; not the flows and IWAE, which could be tuned.
     assert (found[1], found[2]) == ("7", f"{best[0]} over {rival[0]}")
     assert float(found[3]) == pytest.approx(differences.mean(), abs=0.5)
+
+
+def test_what_has_nothing_to_tune_is_what_the_objectives_say():
+    found = {
+        (name, not kind.in_space(space).tunable)
+        for name, kind in OBJECTIVES.items()
+        if kind.__module__.startswith("aebench.")
+        for space in kind.spaces
+    }
+    assert {name for name, untunable in found if untunable} == set(UNTUNABLE)
+    assert not {(name, False) for name in UNTUNABLE} & found
 
 
 def test_what_tuning_gives_is_paired_with_the_published_setting(rows, text):
