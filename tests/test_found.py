@@ -158,7 +158,7 @@ def test_what_tuning_gives_is_paired_with_the_published_setting(rows, text):
         (values(rows, *n, "gmm-10") - values(rows, *n, "gmm-10", tuned=True)).mean() for n in names
     ]
     found = re.search(
-        rf"Tuning surely improves (\d) of {len(names)} models; gains from {NUMBER} ", text
+        rf"Tuning surely improves (\d) of {len(names)} models, gaining {NUMBER} ", text
     )
     assert float(found[2]) == pytest.approx(min(gains), abs=0.5)
 
@@ -198,7 +198,7 @@ def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, tex
         gains.append(values(rows, *name, density, steps) - values(rows, *name, "gmm-10", steps))
     surely = sum(stats.t.interval(0.95, 4, g.mean(), stats.sem(g))[0] > 0 for g in gains)
     assert f"surely improves {surely} of {len(gains)} models" in text
-    found = re.search(rf"Gaussians .*? models; gains from {NUMBER} .*? to {NUMBER} \(", text)
+    found = re.search(rf"Gaussians .*? models, gaining {NUMBER} .*? to {NUMBER} \(", text)
     means = [gain.mean() for gain in gains]
     shown = [float(number) for number in found.groups()]
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]

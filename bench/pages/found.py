@@ -133,7 +133,7 @@ def _by_mixture(scores: Scores | None) -> list[Effect]:
 
 def _improved(found: list[Effect]) -> str:
     """Returns of how many models the samples are surely better, and by how much each."""
-    return f"{_surely(found)} of {len(found)} models; gains from {range_text(found)}"
+    return f"{_surely(found)} of {len(found)} models, gaining {range_text(found)}"
 
 
 def _surely(found: Sequence[Effect]) -> int:
