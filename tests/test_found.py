@@ -11,7 +11,7 @@ import pytest
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
-from aebench.bench.pages.families import UNTUNABLE, headline_of, largest_study
+from aebench.bench.pages.families import NOTHING_TO_TUNE, headline_of, largest_study
 from aebench.bench.pages.found import MOST_WORDS, found_text, short_text
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
@@ -148,8 +148,8 @@ def test_what_has_nothing_to_tune_is_what_the_objectives_say():
         if kind.__module__.startswith("aebench.")
         for space in kind.spaces
     }
-    assert {name for name, untunable in found if untunable} == set(UNTUNABLE)
-    assert not {(name, False) for name in UNTUNABLE} & found
+    assert {name for name, untunable in found if untunable} == set(NOTHING_TO_TUNE)
+    assert not {(name, False) for name in NOTHING_TO_TUNE} & found
 
 
 def test_what_tuning_gives_is_paired_with_the_published_setting(rows, text):

@@ -15,7 +15,7 @@ from ..records.results import Rows
 from ..tables.headline import headline_tables
 
 # Objectives with nothing to tune, named here since a report does not load the models.
-UNTUNABLE = ("ae", "maf", "pretrained")
+NOTHING_TO_TUNE = ("ae", "maf", "pretrained")
 # Rows that agree in these may be of several suites, such as one that varies the steps.
 SETTING = ["scale", "dataset", "split", "image_shape", "backbone_hash", "latent_dim"]
 
@@ -84,4 +84,4 @@ def _with_untunable(tuned: Rows, published: Rows) -> Rows:
     """Adds to tuned rows those of objectives that have nothing to tune."""
     if not len(tuned):
         return tuned
-    return join(tuned, published[published["objective"].isin(UNTUNABLE)])
+    return join(tuned, published[published["objective"].isin(NOTHING_TO_TUNE)])

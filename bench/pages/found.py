@@ -41,9 +41,10 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     if study is None:
         return ""
     flows = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
-    spare = {*_bounds(flows), *_lead_moves(study)}
+    bounds, lead_moves = [*_bounds(flows)], [*_lead_moves(study)]
     sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
-    sentences += [*_bounds(flows), *_moves(study), *_lead_moves(study)]
+    sentences += [*bounds, *_moves(study), *lead_moves]
+    spare = {*bounds, *lead_moves}
     left = MOST_WORDS - len(_still_open(study.published).split())
     kept: dict[str, str] = {}
     # Where words are short, those that say least are the first to go.
@@ -77,9 +78,10 @@ def short_text(rows: Rows) -> str:
             f"Sampled from a mixture of ten Gaussians fitted to their codes, {_surely(found)} of "
             f"{len(found)} models surely make better images than from their own density."
         )
-    if edge := lead(samples_of(study.published)):
+    published = samples_of(study.published)
+    if edge := lead(published):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
-    if edge := tuned_lead(study):
+    if edge := tuned_lead(published, samples_of(study.tuned)):
         sentences.append(
             lead_in_words(edge, "With settings tuned alike for all, the best regularised one")
         )
@@ -112,12 +114,13 @@ def _edges(study: Study) -> Iterator[str]:
 
 def _tuning(study: Study) -> Iterator[str]:
     """What tuning gives each model, and by how much the RAE's samples are ahead with it."""
-    if gains := tuning_gains(study):
+    published, tuned = samples_of(study.published), samples_of(study.tuned)
+    if gains := tuning_gains(published, tuned):
         yield f"Tuning surely improves {_improved(gains)}."
-    if edge := tuned_lead(study):
+    if edge := tuned_lead(published, tuned):
         yield (
-            f"Among {len(samples_of(study.tuned))} equally tuned models the lead "
-            f"({edge.comparison}) is {told(edge, len(edge.differences))}."
+            f"Among {len(tuned)} equally tuned models the lead ({edge.comparison}) is "
+            f"{told(edge, len(edge.differences))}."
         )
 
 

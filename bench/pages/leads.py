@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from ..comparison.columns import with_places
 from ..comparison.labels import is_tuned
@@ -12,45 +13,46 @@ from ..records.results import Rows
 from .effect_words import OVER
 from .effects import Effect
 from .equal_cost import main_scores
-from .families import Study
 from .methods import Method, paired
 from .rae import Scores, is_rae
 
+Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sample.
 
-def tuning_gains(study: Study) -> list[Effect]:
+
+def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     """Returns what tuning gives each model's samples, under its name at published settings."""
-    names = _names_before_tuning(study)
-    published = {method.name: seeds for method, seeds in samples_of(study.published).items()}
+    before = {method.name: seeds for method, seeds in published.items()}
+    names = _names_before_tuning(published, tuned)
     found = [
-        Effect("", f"{name}:", "", "FD", paired(published[name], seeds))
-        for method, seeds in samples_of(study.tuned).items()
-        if is_tuned(method.variant) and (name := names[method.name]) in published
+        Effect("", f"{name}:", "", "FD", paired(before[name], seeds))
+        for method, seeds in tuned.items()
+        if is_tuned(method.variant) and (name := names[method.name]) in before
     ]
     return [effect for effect in found if effect.interval]
 
 
-def tuned_lead(study: Study) -> Effect | None:
+def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
     """Returns the RAE's lead among tuned models, which have the names of the published ones."""
-    found = lead(samples_of(study.tuned))
+    found = lead(tuned)
     if found is None:
         return None
-    names = _names_before_tuning(study)
+    names = _names_before_tuning(published, tuned)
     pair = (names[name] for name in found.comparison.split(OVER))
     return replace(found, comparison=OVER.join(pair))
 
 
-def _names_before_tuning(study: Study) -> dict[str, str]:
+def _names_before_tuning(published: Samples, tuned: Samples) -> dict[str, str]:
     """Returns the name at published settings of each tuned model, by its own name."""
-    published = {(m.objective, m.space): m.name for m in samples_of(study.published)}
-    return {m.name: published.get((m.objective, m.space), m.name) for m in samples_of(study.tuned)}
+    known = {(m.objective, m.space): m.name for m in published}
+    return {m.name: known.get((m.objective, m.space), m.name) for m in tuned}
 
 
-def samples_of(rows: Rows) -> dict[Method, Seeds]:
+def samples_of(rows: Rows) -> Samples:
     """Returns for each method in rows the seeds of its better way to sample."""
     return better(main_scores(with_places(rows)))
 
 
-def lead(found: Mapping[Method, Seeds]) -> Effect | None:
+def lead(found: Samples) -> Effect | None:
     """Returns the lead of the best RAE's samples over those of the best other objective."""
     raes, rivals = ([m for m in found if is_rae(m) == own] for own in (True, False))
     if not raes or not rivals:
@@ -64,7 +66,7 @@ def lead(found: Mapping[Method, Seeds]) -> Effect | None:
     return Effect("", name, "", "FD", differences, candidates=len(chosen_from))
 
 
-def better(scores: Scores | None) -> dict[Method, Seeds]:
+def better(scores: Scores | None) -> Samples:
     """Returns for each method the seeds of its better way to sample."""
     found: dict[Method, Seeds] = {}
     for (method, _), seeds in sorted(scores.samples.items() if scores else ()):

@@ -119,8 +119,8 @@ def criterion_of(config: Config, data: Dataset) -> Criterion:
         UserError: The suite scores neither samples nor likelihoods.
     """
     wanted, there = config.evaluation, len(data.validation)
+    images = min(config.tuning.images or wanted.images, there)
     if data.form:
-        images = min(config.tuning.images or wanted.images, there)
         if images < 2:
             raise UserError(
                 f"Run '{config.label}': {images} validation strings; expected at least two."
@@ -131,7 +131,6 @@ def criterion_of(config: Config, data: Dataset) -> Criterion:
         return Criterion("fd (bigrams) of strings to validation strings", "lower", own, 0, images)
     if FRECHET in wanted.metrics:
         features = () if data.default_space == "real" else wanted.features[:1]
-        images = min(config.tuning.images or wanted.images, there)
         if images < 2 or (not features and data.default_space != "real"):
             raise UserError(
                 f"Run '{config.label}': {images} validation images and "
