@@ -312,8 +312,9 @@ def test_the_grid_at_medium_has_the_notebooks_network_flows_steps_and_samples():
     assert {(c.split, c.training.steps, c.training.batch_size) for c in configs} == {
         ("aef", 5001, 128)
     }
-    (evaluation,) = {c.evaluation for c in configs}
-    assert (evaluation.likelihood_k_images, evaluation.likelihood_k_samples) == (10_000, 32)
+    deep = {c.latent_dim: c.evaluation for c in configs}
+    assert (deep[2].likelihood_k_images, deep[2].likelihood_k_samples) == (10_000, 32)
+    assert {c.latent_dim for c in configs if c.evaluation.likelihood_k_images} == {2}
 
 
 def test_the_released_settings_are_those_of_the_specification():
