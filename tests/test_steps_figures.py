@@ -133,3 +133,12 @@ def test_tuned_settings_and_runs_without_samples_have_no_line_in_the_picture(tmp
     assert "rae" in texts and not any("tuned" in text for text in texts)
     write_runs(tmp_path / "none", rows, arrays=("test",), log=False)
     assert list(sample_pictures(frame(rows), RunFiles(tmp_path / "none"))) == []
+
+
+def test_a_kind_of_samples_that_no_method_has_takes_no_place_in_the_picture(tmp_path):
+    rows = table_rows(objectives=("vae", "rae"), seeds=(0,))
+    write_runs(tmp_path, rows, arrays=("test", "sample_prior"), log=False)
+    [(_, figure)] = sample_pictures(frame(rows), RunFiles(tmp_path))
+    texts = {text.get_text() for axis in figure.axes for text in axis.texts}
+    assert "samples of its own density" in texts
+    assert not any("mixture" in text for text in texts)
