@@ -91,7 +91,9 @@ def _figure(lines: Mapping[str, Kinds], kinds: Sequence[str], title: str) -> Fig
             va="center",
         )
     for at, text in enumerate(kinds):
-        axis.text(at * (width + BETWEEN) + width / 2, -6, text, ha="center", va="bottom")
+        most = max(0 if (own := found[at]) is None else len(own) for found in lines.values())
+        shown = (min(count, most) * (first.shape[-1] + 1) - 1) * times  # With a gap between.
+        axis.text(at * (width + BETWEEN) + shown / 2, -6, text, ha="center", va="bottom")
     figure.text(0.5, 1 - 0.06 / sides[1], title, ha="center", va="top")
     return figure
 
