@@ -110,7 +110,7 @@ def test_metrics_are_listed_with_what_they_compute_their_unit_and_direction(caps
         (["--set", "training.batch_size=101"], "'training.batch_size' is 101; expected at most"),
         (
             ["--set", 'evaluation.densities=["gmm-101"]'],
-            "'gmm-101', which takes at least 101 training images; there are 100.",
+            "'gmm-101', which takes at least 101 training examples; there are 100.",
         ),
         (
             ["--set", "training.learning_rate=-1"],
@@ -182,7 +182,7 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(suite_file, tmp_path, capsy
     out = tmp_path / "out"
     assert main(["run", suite_file(), "--out", str(out), "--dry-run", "--seeds", "0,1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5 and lines[-1] == "4 runs, 32 steps, 640 images, scale full"
+    assert len(lines) == 5 and lines[-1] == "4 runs, 32 steps, 640 examples, scale full"
     assert not out.exists()
 
 

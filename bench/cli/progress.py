@@ -71,7 +71,7 @@ class Display:
         label = self.labels[event.digest]
         if event.step:
             self._advance(event.digest, event.step)
-            self.bar.set_postfix_str(f"loss {event.loss:.4g}, {event.rate:.0f} images/s")
+            self.bar.set_postfix_str(f"loss {event.loss:.4g}, {event.rate:.0f} examples/s")
             self.bar.set_description_str(label, refresh=False)
         else:
             self.bar.set_description_str(f"{label}: {event.stage}")

@@ -257,13 +257,13 @@ def _counted(outcome: str, count: int) -> str:
 
 
 def _list_runs(suite: Suite) -> None:
-    images = [c.training.steps * c.training.batch_size for c in suite.configs]
-    for config, count in zip(suite.configs, images, strict=True):
+    examples = [c.training.steps * c.training.batch_size for c in suite.configs]
+    for config, count in zip(suite.configs, examples, strict=True):
         steps = config.training.steps
-        sys.stdout.write(f"{config.digest}  {config.label}  {steps} steps, {count:,} images\n")
+        sys.stdout.write(f"{config.digest}  {config.label}  {steps:,} steps, {count:,} examples\n")
     steps = sum(config.training.steps for config in suite.configs)
     sys.stdout.write(
-        f"{len(images)} runs, {steps:,} steps, {sum(images):,} images, scale {suite.label}\n"
+        f"{len(examples)} runs, {steps:,} steps, {sum(examples):,} examples, scale {suite.label}\n"
     )
 
 

@@ -31,9 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the sub-command."""
     parser = subparsers.add_parser(
         "tune",
-        help="try settings of each objective on validation images",
+        help="try settings of each objective on validation data",
         description="Gives each objective of a suite the same number of trials to find its "
-        "options, judged on validation images (docs/equal-care.md).",
+        "options, judged on validation data (docs/equal-care.md).",
     )
     add_common_words(parser)
     parser.add_argument(

@@ -134,7 +134,7 @@ def check_densities(config: Config, data: Dataset) -> None:
         if images < density.least_codes:
             raise UserError(
                 f"Run '{config.label}': 'evaluation.densities' has '{name}', which takes at "
-                f"least {density.least_codes} training images; there are {images}."
+                f"least {density.least_codes} training examples; there are {images}."
             )
 
 
