@@ -62,8 +62,8 @@ SCORES = {
     "fcd": ("Fréchet ChemNet distance", "FCD"),
 }
 TUNED_NOTE = (
-    "tuned: the options of the best of the objective's trials on validation images. An objective "
-    "without such a line has nothing to tune, or its published setting was the best."
+    "tuned: the options of the best of the objective's trials on validation data. All other lines "
+    "have published settings, but for options that they name."
 )
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 
