@@ -11,6 +11,7 @@ from ...models.sequences.forms import form
 from ..data.dataset import find_source
 from ..data.texts import texts
 from ..errors import UserError
+from ..optimisation.ranking import best_distinct
 from ..records.results import Rows
 from .strings import EXPRESSIONS, MOLECULES, SEARCH, WRITTEN, task_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 ArraysOf: TypeAlias = "Callable[[str], Mapping[str, np.ndarray]]"  # Of a run, by its name.
 BEST = f"best_{SEARCH}"
 SIGNS = {EXPRESSIONS: 1, MOLECULES: -1}  # By which the best score is the least.
-ALIKE = 1e-6  # Scores that differ by less are one.
 
 
 def read_texts(symbols: np.ndarray, dataset: str) -> list[str]:
@@ -41,26 +41,19 @@ def read_texts(symbols: np.ndarray, dataset: str) -> list[str]:
         raise UserError(f"Saved strings of '{dataset}' cannot be read: {error}") from error
 
 
-def best_texts(rows: Rows, arrays_of: ArraysOf, count: int = 3) -> list[tuple[float, str]]:
-    """Returns the best strings that the searches of some runs found, with their scores.
-
-    Of strings with one score the first by its letters stands for all.
+def best_texts(rows: Rows, arrays_of: ArraysOf) -> list[tuple[float, str]]:
+    """Returns the best strings of distinct scores that the searches of some runs found.
 
     Args:
         rows: The rows of one method; all their runs count.
         arrays_of: The arrays of a run.
-        count: How many strings.
     """
-    found: set[tuple[float, str]] = set()
+    found: list[tuple[str, float]] = []
     sign = 1
     for run, dataset in sorted(set(zip(rows["run"], rows[WRITTEN], strict=True))):
         arrays, sign = arrays_of(str(run)), SIGNS[task_of(str(dataset))]
         symbols, scores = arrays.get(BEST), arrays.get(f"{BEST}_scores")
         if symbols is not None and scores is not None:
-            pairs = zip(map(float, scores), read_texts(symbols, str(dataset)), strict=False)
-            found |= {(score, text) for score, text in pairs if text and isfinite(score)}
-    best: list[tuple[float, str]] = []
-    for score, text in sorted(found, key=lambda pair: (sign * pair[0], pair[1])):
-        if not best or abs(score - best[-1][0]) > ALIKE:
-            best.append((score, text))
-    return best[:count]
+            pairs = zip(read_texts(symbols, str(dataset)), map(float, scores), strict=False)
+            found += [(text, sign * score) for text, score in pairs if text and isfinite(score)]
+    return [(sign * score, text) for text, score in best_distinct(found)]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 
 from .candidates import Candidates
-
-BEST = 3
+from .ranking import BEST, best_distinct
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,16 @@ def mean_score(trial: Candidates) -> float | None:
     return fmean(below) if below else None
 
 
-def best_strings(trials: Sequence[Candidates], count: int = BEST) -> list[tuple[str, float]]:
-    """Returns the best distinct valid strings over all trials with their scores, best first.
-
-    Of strings with the same score the first in the order of the alphabet comes first.
-    """
-    scores = {
-        text: score
+def best_strings(trials: Sequence[Candidates]) -> list[tuple[str, float]]:
+    """Returns the best valid strings of distinct scores over all trials with their scores."""
+    return best_distinct(
+        (text, score)
         for trial in trials
         for text, valid, score in zip(
             trial.texts, trial.valid.tolist(), trial.scores.tolist(), strict=True
         )
         if valid
-    }
-    return sorted(scores.items(), key=lambda item: (item[1], item[0]))[:count]
+    )
 
 
 def _over(values: Sequence[float | None]) -> Merit:

@@ -49,8 +49,8 @@ FIGURE_NOTES = (
     "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
     "valid: of each candidate the most frequent valid string of many decodings counts; valid at "
     "once: a single decoding. Average score: of the candidates that score better than the worst.",
-    "1st to 3rd: the scores of the best distinct strings. In training data: candidates that are "
-    "training strings.",
+    "1st to 3rd: the best distinct scores. In training data: candidates that are training "
+    "strings.",
     "With one seed ± is 1.96 standard errors over its searches, taken of their population "
     "deviation as in print, which is too small for few of them. Marks are among the searches.",
 )
