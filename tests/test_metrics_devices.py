@@ -88,7 +88,9 @@ def test_features_are_extracted_to_the_extractors_device(gpu, tmp_path):
         assert torch.equal(features.cpu(), images.flatten(1).float() / 255)
 
 
-@pytest.mark.parametrize("shape", [(40, 3), (3073, 6), (5003, 9)])
+# Of too few points for 20 clusters, such as 40, two centres come to lie 1e-15 apart; then the last
+# bit of a point decides scikit-learn's own labels, and so does the processor.
+@pytest.mark.parametrize("shape", [(100, 3), (3073, 6), (5003, 9)])
 @pytest.mark.parametrize("clusters", [2, 7, 20])
 def test_clusterings_on_a_device_are_scikit_learns(shape, clusters):
     count, features = shape

@@ -223,7 +223,8 @@ def test_no_pick_repeats_where_the_mean_falls_towards_a_corner():
     box = Box(codes.min(0), codes.max(0))
     points = box.uniform(500, torch.Generator().manual_seed(0))
     picks = propose(surface, box, least_mean(surface, box, codes), 50, points)
-    assert (picks[0] == box.low).all()
+    # The corner itself, to the rounding of the way there.
+    assert (np.abs(picks[0] - box.low) <= 4 * np.spacing(np.abs(box.low))).all()
     apart = np.linalg.norm(picks[:, None] - picks, axis=-1)[np.triu_indices(50, 1)]
     assert apart.min() > 1e-3
 
