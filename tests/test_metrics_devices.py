@@ -88,12 +88,17 @@ def test_features_are_extracted_to_the_extractors_device(gpu, tmp_path):
         assert torch.equal(features.cpu(), images.flatten(1).float() / 255)
 
 
-# Of too few points for 20 clusters, such as 40, two centres come to lie 1e-15 apart; then the last
-# bit of a point decides scikit-learn's own labels, and so does the processor.
-@pytest.mark.parametrize("shape", [(100, 3), (3073, 6), (5003, 9)])
-@pytest.mark.parametrize("clusters", [2, 7, 20])
-def test_clusterings_on_a_device_are_scikit_learns(shape, clusters):
-    count, features = shape
+# Not 40 points in 20 clusters: two centres come to lie 1e-15 apart there, so that the last bit of
+# a point decides scikit-learn's own labels, and so does the processor.
+@pytest.mark.parametrize(
+    ("count", "features", "clusters"),
+    [
+        *((40, 3, 2), (40, 3, 7), (100, 3, 20)),
+        *((3073, 6, 2), (3073, 6, 7), (3073, 6, 20)),
+        *((5003, 9, 2), (5003, 9, 7), (5003, 9, 20)),
+    ],
+)
+def test_clusterings_on_a_device_are_scikit_learns(count, features, clusters):
     generator = np.random.default_rng(count)
     points = generator.normal(size=(count, features)) + generator.integers(4, size=(count, 1))
     for seed in (0, 11):
