@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from aebench.bench.comparison.texts import best_texts
 from aebench.bench.pages.report import all_tables
@@ -65,6 +66,20 @@ def test_models_of_grammars_and_of_characters_stand_in_one_column():
     for model in ("CVAE", "GVAE", "GRAE rae"):
         assert all(cells["valid"].value is not None for cells in cells_of(table, model))
     assert len([name for _, name in table.columns if name.startswith("valid")]) == 1
+
+
+def test_networks_of_two_sizes_over_one_form_are_two_methods():
+    sizes = [
+        frame(string_rows("expressions", seeds=(0,), only="GVAE", backbone_hash=digit * 64)).assign(
+            settings=json.dumps({"backbone_options": {"width": width}})
+        )
+        for digit, width in (("a", 0.5), ("b", 1.0))
+    ]
+    sizes[1]["value"] /= 2
+    [table] = [t for t in string_tables(pd.concat(sizes, ignore_index=True)) if t.name == "codes"]
+    found = {label: cells[0].value for label, cells in table.lines}
+    exact = sizes[0].loc[sizes[0]["metric"] == "exact_strings", "value"].item()
+    assert found == {"GVAE (width=0.5)": exact, "GVAE (width=1)": exact / 2}
 
 
 def test_marks_are_among_the_searches_and_the_better_direction_is_the_tasks():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..records.results import Rows
-from .columns import with_places, without_floor
+from .columns import method_labels, with_places, without_floor
 from .steps import longest
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def by_task(placed: Rows) -> Rows:
     A grammar and characters are two data sets of the same texts, with two networks. Scores of
     texts compare across them: the data set is named without its form, shape and network are
     those of none, and methods are named as the papers do, such as ``GVAE`` or ``GRAE rae-l2``.
-    Rows of images stay as they are.
+    Networks of two sizes over the same form are two methods, and their names say so. Rows of
+    images stay as they are.
 
     Args:
         placed: Rows with the columns of ``with_places``.
@@ -51,14 +52,15 @@ def by_task(placed: Rows) -> Rows:
     texts = is_text(placed)
     if not texts.any():
         return placed
-    own = placed[texts]
+    # Labelled anew: those of `with_places` need not tell networks apart, which now share columns.
+    merged = placed.assign(backbone_hash=placed["backbone_hash"].mask(texts, ""))
+    own = merged.assign(method=method_labels(merged))[texts]
     names = own["dataset"].str.removesuffix("-characters")
     networks = own["backbone"].groupby(names).transform(lambda found: _listed(found))
     changed = own.assign(
         dataset=names,
         image_shape="",
         backbone=networks,
-        backbone_hash="",
         method=[model_name(row) for row in own.to_dict("records")],
     )
     rows = placed.copy()

@@ -35,7 +35,7 @@ def best_string_tables(rows: Rows, arrays_of: ArraysOf) -> Iterator[Table]:
         arrays_of: The arrays of a run; without any there is no table.
     """
     for part in table_parts(rows):
-        found = by_task(candidates_of(without_floor(part.rows)))
+        found = candidates_of(by_task(without_floor(part.rows)))
         for dataset, own in found.groupby("dataset", sort=True):
             lines = list(_lines(own, arrays_of))
             if lines:
