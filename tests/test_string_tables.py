@@ -68,6 +68,18 @@ def test_models_of_grammars_and_of_characters_stand_in_one_column():
     assert len([name for _, name in table.columns if name.startswith("valid")]) == 1
 
 
+def test_both_forms_of_a_users_own_molecules_share_a_table_that_does_not_call_them_moses():
+    rows = string_rows("molecules", seeds=(0,), only="G", dataset="smiles:/a-characters/b.smi")
+    rows += string_rows(
+        "molecules", seeds=(0,), only="C", dataset="smiles-characters:/a-characters/b.smi"
+    )
+    table = tables_of(rows)["figure2"]
+    assert {"GVAE", "CVAE"} <= {label for label, _ in table.lines}
+    assert table.title.split(" · ")[1] == "smiles:/a-characters/b.smi"
+    assert not any("MOSES" in note for note in table.notes)
+    assert any("MOSES" in note for note in one_seed("molecules")["figure2"].notes)
+
+
 def test_networks_of_two_sizes_over_one_form_are_two_methods():
     sizes = [
         frame(string_rows("expressions", seeds=(0,), only="GVAE", backbone_hash=digit * 64)).assign(

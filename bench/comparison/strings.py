@@ -18,6 +18,7 @@ PROPER = "proper"  # The word for the space that has a likelihood.
 EXPRESSIONS, MOLECULES = "expressions", "molecules"
 SEARCH, DRAWS = "bayesian", "random"  # Where candidates come from, as the rows' density.
 WRITTEN = "written"  # The column of `by_task` with the data set in the form of each row.
+CHARACTERS = "^([^:]*)-characters(?=:|$)"  # The form in a data set's name, before any path.
 LETTERS = {"grammar": "G", "character": "C"}
 
 
@@ -55,7 +56,7 @@ def by_task(placed: Rows) -> Rows:
     # Labelled anew: those of `with_places` need not tell networks apart, which now share columns.
     merged = placed.assign(backbone_hash=placed["backbone_hash"].mask(texts, ""))
     own = merged.assign(method=method_labels(merged))[texts]
-    names = own["dataset"].str.removesuffix("-characters")
+    names = own["dataset"].str.replace(CHARACTERS, r"\1", regex=True)
     networks = own["backbone"].groupby(names).transform(lambda found: _listed(found))
     changed = own.assign(
         dataset=names,
