@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.identity import evaluation_identity
 from aebench.bench.runs import preflight
 from aebench.bench.suites.config import Evaluation, Optimisation
+from aebench.bench.suites.suite import load_suite
 from aebench.metrics.strings import string_scores
 from aebench.models import form
 
@@ -166,6 +169,8 @@ def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_pa
         (('dataset = "expressions"', 'dataset = "digits"'), "'digits' has none"),
         (("steps = 20", "steps = 20\nnoise_sigma = 0.1"), "strings take no noise"),
         (('objective = "vae"', 'objective = "maf"'), "in which"),
+        (('"expressions"', '"expressions-characters"'), "expected 'character-gru' for"),
+        (('"grammar-gru"', '"character-gru"'), "expected 'grammar-gru' for 'expressions'"),
     ],
 )
 def test_what_does_not_suit_texts_is_one_line(suite_file, aebench, change, said):
@@ -176,6 +181,24 @@ def test_what_does_not_suit_texts_is_one_line(suite_file, aebench, change, said)
         )
     code, told = aebench(suite_file(*changes, text=SUITE))
     assert code == 2 and said in told and "Traceback" not in told
+
+
+def test_the_guides_commands_give_every_model_of_molecules_the_backbone_of_its_form():
+    guide = (Path(__file__).parent.parent / "docs" / "structured.md").read_text(encoding="utf-8")
+    commands = re.findall(r"aebench run (\S+) --set dataset=(zinc\S+) --only backbone=(\S+)", guide)
+    found = [
+        (config.dataset, config.backbone, config.objective, config.scale)
+        for suite, dataset, backbone in commands
+        for config in load_suite(
+            suite, settings={"dataset": dataset}, only={"backbone": backbone}, seeds=[0]
+        ).configs
+        if config.space == "sequence-released"
+    ]
+    grammar, characters = ("zinc250k", "grammar-gru"), ("zinc250k-characters", "character-gru")
+    assert found == [
+        *((*grammar, objective, "full") for objective in ("vae", "rae", "rae-l2")),
+        (*characters, "vae", "full"),
+    ]
 
 
 def test_a_missing_package_is_told_before_the_training(suite_file, aebench, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from ...models.densities.gaussian import FullGaussian
 from ...models.densities.gmm import GaussianMixtureDensity
 from ...models.sequences.forms import form
 from ..data.dataset import Dataset, find_source
+from ..data.sequences import CHARACTERS, GRAMMAR
 from ..errors import UserError
 from ..evaluation.given_features import check_libraries
 from ..evaluation.identity import asks_for_texts
@@ -26,6 +27,8 @@ from .runner import Run, dataset
 
 MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
 FEW = 3
+# The first word of the names of the backbones that are for a form, by which tables name models.
+WORDS = {GRAMMAR: "grammar", CHARACTERS: "character"}
 
 
 def check_suite(configs: Sequence[Config]) -> list[Today]:
@@ -156,6 +159,13 @@ def _check_texts(config: Config) -> None:
         raise UserError(
             f"Run '{config.label}': 'training.noise_sigma' is {config.training.noise_sigma:g}; "
             "strings take no noise."
+        )
+    word, wanted = config.backbone.partition("-")[0], WORDS[form_name.rpartition("-")[2]]
+    if word != wanted and word in WORDS.values():
+        raise UserError(
+            f"Run '{config.label}': 'backbone' is '{config.backbone}'; expected '{wanted}-gru' for "
+            f"'{config.dataset}', whose strings are written as '{form_name}'. To run a suite's "
+            f"blocks of that backbone alone, add: --only backbone={wanted}-gru"
         )
     if search.trials:
         check_installed()
