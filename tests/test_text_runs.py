@@ -168,6 +168,7 @@ def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_pa
     [
         (('dataset = "expressions"', 'dataset = "digits"'), "'digits' has none"),
         (("steps = 20", "steps = 20\nnoise_sigma = 0.1"), "strings take no noise"),
+        (("images = 60", "images = 60\ntemperatures = [0.85]"), "'evaluation.temperatures' is [0.85]"),
         (('objective = "vae"', 'objective = "maf"'), "in which"),
         (('"expressions"', '"expressions-characters"'), "expected 'character-gru' for"),
         (('"grammar-gru"', '"character-gru"'), "expected 'grammar-gru' for 'expressions'"),

@@ -160,6 +160,12 @@ def _check_texts(config: Config) -> None:
             f"Run '{config.label}': 'training.noise_sigma' is {config.training.noise_sigma:g}; "
             "strings take no noise."
         )
+    if config.evaluation.temperatures:
+        raise UserError(
+            f"Run '{config.label}': 'evaluation.temperatures' is "
+            f"{list(config.evaluation.temperatures)}; strings have no sample sheets at "
+            "temperatures, leave it out."
+        )
     word, wanted = config.backbone.partition("-")[0], WORDS[form_name.rpartition("-")[2]]
     if word != wanted and word in WORDS.values():
         raise UserError(
