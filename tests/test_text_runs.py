@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.identity import evaluation_identity
+from aebench.bench.optimisation.search import _divide
 from aebench.bench.runs import preflight
 from aebench.bench.suites.config import Evaluation, Optimisation
 from aebench.bench.suites.suite import load_suite
@@ -209,6 +210,22 @@ def test_a_missing_package_is_told_before_the_training(suite_file, aebench, tmp_
     monkeypatch.setattr(preflight, "string_scores", missing)
     code, told = aebench(suite_file(text=SUITE))
     assert code == 2 and "aebench[structured]" in told
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_codes_too_few_for_the_surrogate_are_told_before_the_training(
+    suite_file, aebench, tmp_path
+):
+    # A tenth judges the surrogate, rounded down: of 22 codes 20 are left, of 21 only 19.
+    small = ("batch_size = 50", "batch_size = 10")
+    enough = suite_file(("train_images = 1000", "train_images = 22"), small, text=SUITE)
+    [config] = load_suite(enough).configs
+    preflight.check_suite([config])
+    for count, fitted in ((22, 20), (21, 19)):
+        assert len(_divide(count, config.evaluation.optimisation, 0, "any")[1]) == fitted
+    few = suite_file(("train_images = 1000", "train_images = 21"), small, text=SUITE)
+    code, told = aebench(few)
+    assert code == 2 and "inducing' is 20; expected at most 19, the training strings of 21" in told
     assert not (tmp_path / "out" / "runs").exists()
 
 

@@ -19,6 +19,7 @@ from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
+from ..optimisation.search import HELD_OUT
 from ..optimisation.surrogate import check_installed
 from ..suites.config import Config, Evaluation
 from .objective_form import check_terms
@@ -116,14 +117,36 @@ def _model(config: Config) -> tuple[object, ...]:
     )
 
 
+def _check_codes(config: Config, data: Dataset) -> None:
+    """Checks that a search has codes enough for its surrogate, after those that judge it.
+
+    Raises:
+        UserError: It has not.
+    """
+    search, count = config.evaluation.optimisation, _trained(config, data)
+    fitted = count - max(1, count // HELD_OUT)
+    fitted = min(search.codes or fitted, fitted)
+    if fitted < search.inducing:
+        raise UserError(
+            f"Run '{config.label}': 'evaluation.optimisation.inducing' is {search.inducing}; "
+            f"expected at most {fitted}, the training strings of {count} that its surrogate is "
+            "fitted to."
+        )
+
+
+def _trained(config: Config, data: Dataset) -> int:
+    """Returns how many examples a run trains on."""
+    there = len(data.train)
+    return min(config.training.train_images or there, there)
+
+
 def check_densities(config: Config, data: Dataset) -> None:
     """Checks that there are training images enough for a run's densities.
 
     Raises:
         UserError: There are not.
     """
-    there = len(data.train)
-    images = min(config.training.train_images or there, there)
+    images = _trained(config, data)
     for name in config.evaluation.densities:
         density = build_density(name)
         full = isinstance(density, FullGaussian | GaussianMixtureDensity)
@@ -175,6 +198,7 @@ def _check_texts(config: Config) -> None:
         )
     if search.trials:
         check_installed()
+        _check_codes(config, dataset(config.dataset, config.split))
     if asks_for_texts(config.evaluation):
         try:
             string_scores([], form(form_name).task)
