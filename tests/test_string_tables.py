@@ -116,6 +116,23 @@ def test_one_seed_has_the_error_over_its_searches():
     )
 
 
+def test_the_caption_says_of_what_one_seeds_errors_are_where_there_are_such():
+    def said(table):
+        return [over for over in ("strings", "searches") if f"errors over the {over}" in table]
+
+    alone = frame(string_rows("expressions", seeds=(0,))).assign(stderr=0.01)
+    found = {table.name: said(" ".join(table.notes)) for table in string_tables(alone)}
+    assert found == {
+        "figure2": ["searches"],
+        "strings": ["strings"],
+        "codes": ["strings"],
+        "grae-grid": ["strings", "searches"],
+    }
+    many = frame(string_rows("expressions")).assign(stderr=0.01)
+    assert not any(said(" ".join(table.notes)) for table in string_tables(many))
+    assert not said(" ".join(one_seed("expressions")["codes"].notes))
+
+
 def test_one_search_of_one_round_is_told_in_the_singular():
     asked = {"evaluation": {"optimisation": {"trials": 1, "rounds": 1, "batch": 2}}}
     rows = frame(string_rows(seeds=(0,))).assign(settings=json.dumps(asked))

@@ -51,8 +51,13 @@ FIGURE_NOTES = (
     "once: a single decoding. Average score: of the candidates that score better than the worst.",
     "1st to 3rd: the best distinct scores. In training data: candidates that are training "
     "strings.",
-    "With one seed ± is 1.96 standard errors over its searches, taken of their population "
-    "deviation as in print, which is too small for few of them. Marks are among the searches.",
+    "Marks are among the searches.",
+)
+# Of cells of one seed, whose row knows an error.
+OVER_STRINGS = "With one seed ± is 1.96 standard errors over the strings."
+OVER_SEARCHES = (
+    "With one seed ± of candidates is 1.96 standard errors over the searches, taken of their "
+    "population deviation as in print, which is too small for few of them."
 )
 SAMPLE_NOTES = (
     "Strings decoded from codes of each density. valid: share that is valid. unique: share of "
@@ -220,7 +225,7 @@ def _table(
         name: [Cell(text) for text in name.split("|")[1:]] for name in order
     }
     headers = [("", word) for word in words]
-    reasons, splits = [], []
+    reasons, splits, alone = [], [], []
     for metric in [metric for metric in metrics if metric in set(rows["metric"])]:
         word = HEADERS.get(metric, metric_short(metric))
         columns, more = columns_of(rows[rows["metric"] == metric].assign(place=word))
@@ -233,14 +238,16 @@ def _table(
             reasons += [reason] if better in ("lower", "higher") else []
             headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
             scores = scores_by(own, "method")
+            over = OVER_SEARCHES if own["density"].isin(SOURCES).any() else OVER_STRINGS
             for name, cell in column_cells(column, order, expected, marks).items():
-                lines[name].append(_over_trials(cell, scores.get(name, [])))
+                lines[name].append(_of_one_seed(cell, scores.get(name, [])))
+                alone += [over] if lines[name][-1] is not cell else []
     if len({group for group, _ in headers if group}) < 2:
         headers = [("", name) for _, name in headers]
     return Table(
         file_name(stem, part.suffix),
         f"{what} · {rows['dataset'].iloc[0]} · {part.title}",
-        (*notes, *interval_notes(rows), mark_note(reasons)),
+        (*notes, *interval_notes(rows), *dict.fromkeys(alone), mark_note(reasons)),
         "objective",
         tuple(headers),
         tuple((name.partition("|")[0], tuple(cells)) for name, cells in lines.items()),
@@ -248,8 +255,8 @@ def _table(
     )
 
 
-def _over_trials(cell: Cell, scores: Sequence[Scored]) -> Cell:
-    """Returns the cell of one seed with the error over its searches, if that is known."""
+def _of_one_seed(cell: Cell, scores: Sequence[Scored]) -> Cell:
+    """Returns the cell of one seed with the error of its row, over searches or over strings."""
     errors = [score.stderr for score in scores if not math.isnan(score.stderr)]
     alone = cell.half_width is None and cell.seeds == "1" and len(errors) == 1
     if cell.value is None or not alone:
