@@ -108,6 +108,14 @@ def test_marks_are_among_the_searches_and_the_better_direction_is_the_tasks():
     assert set(marks) == {"GRAE rae-l2 (l2=1e-06)", "GRAE rae-l2 (l2=1e-07)"}
 
 
+def test_uniqueness_falls_with_the_count_of_valid_strings_and_is_not_marked():
+    table = tables_of(string_rows("molecules", seeds=FIVE, noise=0.001))["strings"]
+    names = [name for _, name in table.columns]
+    marks = {name: {cells[at].mark for _, cells in table.lines} for at, name in enumerate(names)}
+    assert marks["valid ↑"] & {"best", "tie"} and marks["unique"] == {""}
+    assert any("compares at equal counts only" in note for note in table.notes)
+
+
 def test_one_seed_has_the_error_over_its_searches():
     table = one_seed("expressions")["figure2"]
     cell = cells_of(table, "GVAE")[0]["valid"]

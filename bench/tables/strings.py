@@ -40,6 +40,8 @@ FIGURE_SCORES = (
 )
 SAMPLE_SCORES = ("validity", "uniqueness", "novelty", "mean_score", "fcd")
 CODE_SCORES = ("exact_strings", "symbols_right", "active_units", "rate", "log_prob")
+# It falls as more strings are valid, so that at unlike counts neither is better.
+UNRANKED = "uniqueness"
 SOURCES = {SEARCH: "Bayesian search", DRAWS: "random draws"}
 HEADERS = {"active_units": "active units"}
 AS_PRINTED = "as published"
@@ -61,8 +63,9 @@ OVER_SEARCHES = (
 )
 SAMPLE_NOTES = (
     "Strings decoded from codes of each density. valid: share that is valid. unique: share of "
-    "the valid ones that differ. novel: share of those that are no training strings. Average "
-    "score: of the valid ones.",
+    "the valid ones that differ. It falls with the count of valid strings, so that it compares "
+    "at equal counts only and is not marked. novel: share of the different ones that are no "
+    "training strings. Average score: of the valid ones.",
 )
 CODE_NOTES = (
     "exact: test strings that come back whole. symbols: productions or characters that come back. "
@@ -233,8 +236,9 @@ def _table(
         for column in columns:
             own = column.rows
             ranked = own[own["density"] == marked] if marked else own
-            marks, reason = column_marks(replace(column, rows=ranked)) if len(ranked) else ({}, "")
-            better = str(own["better"].iloc[0])
+            better = "" if metric == UNRANKED else str(own["better"].iloc[0])
+            able = len(ranked) and better
+            marks, reason = column_marks(replace(column, rows=ranked)) if able else ({}, "")
             reasons += [reason] if better in ("lower", "higher") else []
             headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
             scores = scores_by(own, "method")
