@@ -81,7 +81,10 @@ def test_random_draws_stand_beside_the_search():
     rows = frame(string_rows("molecules", noise=0.0))
     text = reading(rows, findings(rows, {}))
     assert "GVAE 3.10 and 3.08" in text
-    assert "Valid are 10 to 60 % of them, and 5 to 55 % at a single decoding." in text
+    assert (
+        "Of the candidates of the search on moses-mini, 70 % are training strings, 10 to 60 % are "
+        "valid and 5 to 55 % are valid at a single decoding."
+    ) in text
 
 
 def test_the_page_pictures_and_tables_are_the_same_without_the_runs(tmp_path):

@@ -53,6 +53,24 @@ def test_what_figure_2_prints_of_the_grae_stands_beside_our_rows(task, valid, av
     assert [cells["candidates from"].text for cells in ours] == ["Bayesian search", "random draws"]
 
 
+def test_the_spread_of_print_over_searches_is_filed_as_no_interval_over_seeds():
+    [shown] = cells_of(one_seed("expressions")["figure2"], "GRAE, as published")
+    cell = shown["valid"]
+    assert (cell.text, cell.half_width, cell.seeds) == ("1.00 ± 0.00", None, "")
+
+
+def test_the_caption_on_codes_explains_the_columns_that_there_are():
+    released = " ".join(one_seed("expressions")["codes"].notes)
+    assert "symbols: " in released and "log p(x)" not in released and "rate: " not in released
+    rows = proper_rows("expressions", seeds=(0,))
+    rate = {"metric": "rate", "kind": "", "model": "", "value": 3.0, "better": "none"}
+    rows += [row | rate for row in rows if row["metric"] == "log_prob"]
+    table = tables_of(rows)["codes"]
+    assert {"rate", "log p(x) ↑"} <= {name for _, name in table.columns}
+    notes = " ".join(table.notes)
+    assert "rate: nats that the code carries" in notes and "log p(x) in nats" in notes
+
+
 def test_print_has_a_spread_of_each_mean_and_three_best_scores_of_each_model():
     for task in ("expressions", "molecules"):
         for model, found in printed(task).items():

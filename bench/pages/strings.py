@@ -130,11 +130,11 @@ def _shares(dataset: str, rows: Rows) -> str:
     found = _range(_means(searched, "training_share"))
     if not found:
         return ""
-    text = f"Of the candidates of the search on {dataset}, {found} are training strings."
+    shares = [f"{found} are training strings"]
     many, once = (_range(_means(searched, name)) for name in ("validity", "single_validity"))
     if many and once:
-        text += f" Valid are {many} of them, and {once} at a single decoding."
-    return text
+        shares += [f"{many} are valid", f"{once} are valid at a single decoding"]
+    return f"Of the candidates of the search on {dataset}, {listed(shares)}."
 
 
 def _likelihood(texts: Rows) -> str:

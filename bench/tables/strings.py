@@ -39,7 +39,6 @@ FIGURE_SCORES = (
     "training_share",
 )
 SAMPLE_SCORES = ("validity", "uniqueness", "novelty", "mean_score", "fcd")
-CODE_SCORES = ("exact_strings", "symbols_right", "active_units", "rate", "log_prob")
 # It falls as more strings are valid, so that at unlike counts neither is better.
 UNRANKED = "uniqueness"
 SOURCES = {SEARCH: "Bayesian search", DRAWS: "random draws"}
@@ -67,12 +66,14 @@ SAMPLE_NOTES = (
     "at equal counts only and is not marked. novel: share of the different ones that are no "
     "training strings. Average score: of the valid ones.",
 )
-CODE_NOTES = (
-    "exact: test strings that come back whole. symbols: productions or characters that come back. "
-    "Active units: dimensions of the code whose mean moves with the string.",
-    "log p(x) in nats per string, for models of the space `sequence`: the released losses are no "
-    "likelihoods. ≥ marks a lower bound.",
-)
+CODE_NOTES = {
+    "exact_strings": "exact: test strings that come back whole.",
+    "symbols_right": "symbols: productions or characters that come back.",
+    "active_units": "active units: dimensions of the code whose mean moves with the string.",
+    "rate": "rate: nats that the code carries of a string, the mean KL of its encoder to N(0, I).",
+    "log_prob": "log p(x) in nats per string, for models of the space `sequence`: the released "
+    "losses are no likelihoods. ≥ marks a lower bound.",
+}
 
 
 @TABLES.register("strings")
@@ -117,7 +118,7 @@ def _printed_line(
 ) -> tuple[str, tuple[Cell, ...]]:
     cells = {"candidates from": Cell(SOURCES[SEARCH])}
     for metric, (value, spread) in found.scores.items():
-        cells[metric_short(metric)] = Cell(f"{value:.2f} ± {spread:.2f}", value, spread, "5")
+        cells[metric_short(metric)] = Cell(f"{value:.2f} ± {spread:.2f}", value)
     for at, (value, _) in enumerate(found.best):
         cells[metric_short(f"best_{at + 1}")] = Cell(f"{value:.2f}", value)
     return f"{model}, {AS_PRINTED}", tuple(cells.get(_word(name), Cell("-")) for name in names)
@@ -163,15 +164,15 @@ def _samples(part: Part) -> Iterator[Table]:
 
 def _codes(part: Part) -> Iterator[Table]:
     rows = part.rows
-    known = rows["metric"].isin(CODE_SCORES) & (rows["kind"] == "")
+    known = rows["metric"].isin(list(CODE_NOTES)) & (rows["kind"] == "")
     own = join(rows[known], one_likelihood(rows, "log_prob"))
     if len(own):
         own = own.assign(**{LINE: own["method"]})
         yield _table(
             replace(part, rows=own),
             *(CODES, "Reconstructions, codes and likelihood"),
-            metrics=CODE_SCORES,
-            notes=CODE_NOTES,
+            metrics=list(CODE_NOTES),
+            notes=[note for name, note in CODE_NOTES.items() if name in set(own["metric"])],
         )
 
 
