@@ -6,6 +6,7 @@ import collections
 import hashlib
 import itertools
 import lzma
+import math
 import sys
 
 import pytest
@@ -15,6 +16,8 @@ from aebench.bench.data.moses import MINI, MosesMini
 from aebench.bench.data.smiles import SmilesFile
 from aebench.bench.data.texts import texts
 from aebench.bench.errors import UserError
+from aebench.bench.pages.strings import WITHOUT_CODE
+from aebench.bench.suites.suite import load_suite
 from aebench.models.sequences.forms import form
 
 PARTS = ("train", "validation", "test")
@@ -79,6 +82,26 @@ def test_the_parts_of_the_expressions_are_no_pieces_of_the_ordered_list(written)
         # Each of the 39 whole beginnings has 128 of 5,000 on average; a piece would have two.
         assert set(found) == set(first)
         assert max(found.values()) < 200
+
+
+def test_the_target_is_a_training_string_but_not_at_the_small_scale(written):
+    place = written["expressions"]["train"].index("1/3+(x)+sin(x*x)")
+    asked = {"settings": {"scale": "small"}, "only": {"objective": "rae"}}
+    [config] = load_suite("structured-expressions", **asked).configs
+    assert place >= config.training.train_images > 0
+
+
+def test_productions_by_their_shares_at_each_step_reach_the_stated_nats(expressions):
+    # Productions 0 to 3 are of S, 4 to 10 of T, and the padding is alone.
+    left = [0] * 4 + [1] * 7 + [2]
+    train, test = (part[:, 0, 0].tolist() for part in (expressions.train, expressions.test))
+    counts = [collections.Counter(step) for step in zip(*train, strict=True)]
+    nats = [
+        math.log(sum(n for r, n in counts[at].items() if left[r] == left[rule]) / counts[at][rule])
+        for row in test
+        for at, rule in enumerate(row)
+    ]
+    assert sum(nats) / len(test) == pytest.approx(WITHOUT_CODE, abs=5e-4)
 
 
 @pytest.mark.parametrize("name", ["expressions", "moses-mini"])

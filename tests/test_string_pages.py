@@ -72,9 +72,11 @@ def test_three_seeds_decide_nothing_and_the_page_says_what_they_could_have_seen(
 def test_the_page_says_why_likelihood_ranks_no_model_of_expressions():
     rows = frame(proper_rows("expressions"))
     text = reading(rows, [])
-    assert "reaches 11.709 nats" in text and "log 100,000 = 11.513" in text
+    assert "reaches 11.701 nats" in text and "log 100,000 = 11.513" in text
     assert "GVAE (proper) ≥ -11.7" in text and "with 0 active units" in text
     assert "log 100,000" not in reading(frame(proper_rows("molecules")), [])
+    characters = proper_rows("expressions", dataset="expressions-characters")
+    assert "log 100,000" not in reading(frame(characters), [])
 
 
 def test_random_draws_stand_beside_the_search():
