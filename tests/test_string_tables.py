@@ -98,6 +98,14 @@ def test_both_forms_of_a_users_own_molecules_share_a_table_that_does_not_call_th
     assert any("MOSES" in note for note in one_seed("molecules")["figure2"].notes)
 
 
+@pytest.mark.parametrize("task", ["expressions", "molecules"])
+def test_the_caption_names_what_differs_between_our_search_and_the_released_one(task):
+    notes = " ".join(one_seed(task)["figure2"].notes)
+    assert "variational" in notes and "expectation propagation" in notes
+    assert "0.05" in notes and "5e-4" in notes and "codes of training strings" in notes
+    assert "trains on all 100,000" not in notes
+
+
 def test_networks_of_two_sizes_over_one_form_are_two_methods():
     sizes = [
         frame(string_rows("expressions", seeds=(0,), only="GVAE", backbone_hash=digit * 64)).assign(

@@ -19,8 +19,13 @@ EXPRESSIONS = (
     "The released script, whose protocol the paper follows, divides whole numbers as Python 2 "
     "does (1/3 is 0) when it scores candidates. Scores of ours are under true division.",
     "Printed expressions stand beside sorted scores, in another order.",
-    "The released code trains on all 100,000 strings and validates on the last tenth in file "
-    "order. Ours are shuffled, and validation and test strings are held out.",
+    "The released code uses all 100,000 strings, the last tenth in file order to validate. Ours "
+    "are shuffled, and validation and test strings are held out.",
+)
+SURROGATE = (
+    "Our surrogate is a variational Gaussian process with Adam at a rate of 0.05 that falls to 0, "
+    "on codes of training strings; the released one has expectation propagation and a rate of "
+    "5e-4, on codes of the whole data set."
 )
 ZINC = "Published: 249,456 molecules of ZINC250k"
 MOSES = (
@@ -37,10 +42,10 @@ TRIALS = (
 def deviations(dataset: str) -> tuple[str, ...]:
     """Returns what is known to differ between what is printed and rows of ours on a data set."""
     if task_of(dataset) == "expressions":
-        return EXPRESSIONS
+        return (*EXPRESSIONS, SURROGATE)
     if dataset.startswith("zinc250k"):
-        return (f"{ZINC}.",)
-    return (MOSES,) if dataset.startswith("moses") else (OTHERS,)
+        return (f"{ZINC}.", SURROGATE)
+    return (MOSES if dataset.startswith("moses") else OTHERS, SURROGATE)
 
 
 @dataclass(frozen=True)
