@@ -110,9 +110,9 @@ def test_the_caption_names_what_differs_between_our_search_and_the_released_one(
 
 def test_networks_of_two_sizes_over_one_form_are_two_methods():
     sizes = [
-        frame(string_rows("expressions", seeds=(0,), only="GVAE", backbone_hash=digit * 64)).assign(
-            settings=json.dumps({"backbone_options": {"width": width}})
-        )
+        frame(
+            string_rows("expressions", seeds=(0,), only="GVAE", backbone_hash=digit * 64)
+        ).assign(settings=json.dumps({"backbone_options": {"width": width}}))
         for digit, width in (("a", 0.5), ("b", 1.0))
     ]
     sizes[1]["value"] /= 2

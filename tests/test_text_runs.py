@@ -169,7 +169,10 @@ def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_pa
     [
         (('dataset = "expressions"', 'dataset = "digits"'), "'digits' has none"),
         (("steps = 20", "steps = 20\nnoise_sigma = 0.1"), "strings take no noise"),
-        (("images = 60", "images = 60\ntemperatures = [0.85]"), "'evaluation.temperatures' is [0.85]"),
+        (
+            ("images = 60", "images = 60\ntemperatures = [0.85]"),
+            "'evaluation.temperatures' is [0.85]",
+        ),
         (('objective = "vae"', 'objective = "maf"'), "in which"),
         (('"expressions"', '"expressions-characters"'), "expected 'character-gru' for"),
         (('"grammar-gru"', '"character-gru"'), "expected 'grammar-gru' for 'expressions'"),
@@ -187,7 +190,9 @@ def test_what_does_not_suit_texts_is_one_line(suite_file, aebench, change, said)
 
 def test_the_guides_commands_give_every_model_of_molecules_the_backbone_of_its_form():
     guide = (Path(__file__).parent.parent / "docs" / "structured.md").read_text(encoding="utf-8")
-    commands = re.findall(r"aebench run (\S+) --set dataset=(zinc\S+) --only backbone=(\S+)", guide)
+    commands = re.findall(
+        r"aebench run (\S+) --set dataset=(zinc\S+) --only backbone=(\S+)", guide
+    )
     found = [
         (config.dataset, config.backbone, config.objective, config.scale)
         for suite, dataset, backbone in commands

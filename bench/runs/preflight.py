@@ -192,9 +192,9 @@ def _check_texts(config: Config) -> None:
     word, wanted = config.backbone.partition("-")[0], WORDS[form_name.rpartition("-")[2]]
     if word != wanted and word in WORDS.values():
         raise UserError(
-            f"Run '{config.label}': 'backbone' is '{config.backbone}'; expected '{wanted}-gru' for "
-            f"'{config.dataset}', whose strings are written as '{form_name}'. To run a suite's "
-            f"blocks of that backbone alone, add: --only backbone={wanted}-gru"
+            f"Run '{config.label}': 'backbone' is '{config.backbone}'; expected '{wanted}-gru' "
+            f"for '{config.dataset}', whose strings are written as '{form_name}'. To run a "
+            f"suite's blocks of that backbone alone, add: --only backbone={wanted}-gru"
         )
     if search.trials:
         check_installed()
