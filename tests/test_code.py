@@ -183,6 +183,25 @@ def test_a_likelihood_depends_on_its_estimator(changed):
     assert evaluation_identity(settings, "data") != before
 
 
+@pytest.mark.parametrize(
+    ("module", "moves"),
+    [
+        ("aebench.bench.optimisation.surrogate", True),
+        ("aebench.bench.evaluation.text_outputs", True),
+        ("aebench.bench.data.texts", True),
+        ("aebench.models.sequences.decoding", True),
+        ("aebench.models.sequences.grammar", True),
+        ("aebench.metrics.molecules", True),
+        ("aebench.bench.evaluation.interpolation", False),
+        ("aebench.bench.tables.strings", False),
+    ],
+)
+def test_rounds_of_a_search_depend_on_what_proposes_decodes_and_judges(changed, module, moves):
+    before = code.search_code()
+    changed(module)
+    assert (code.search_code() != before) == moves
+
+
 SYNTAX = """
 from __future__ import annotations
 import a.b as c

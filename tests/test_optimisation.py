@@ -180,6 +180,14 @@ def test_rounds_of_another_search_are_not_used(change, tmp_path, caplog):
     assert "the search starts again" in caplog.text and equal(again, fresh)
 
 
+@pytest.mark.parametrize("library", ["rdkit", "networkx"])
+def test_rounds_depend_on_the_versions_of_what_judges_molecules(library, monkeypatch):
+    monkeypatch.setattr(module, "version", lambda name: "1")
+    before = module._identity(problem(), SETTINGS, 0)
+    monkeypatch.setattr(module, "version", lambda name: "2" if name == library else "1")
+    assert module._identity(problem(), SETTINGS, 0) != before
+
+
 def test_a_damaged_file_of_rounds_is_told_and_searched_again(found, tmp_path, caplog):
     whole = search_at_random(problem(), SETTINGS, seed=0, folder=tmp_path)
     path = tmp_path / "random-1.safetensors"

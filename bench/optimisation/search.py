@@ -30,7 +30,10 @@ Report = Callable[[str], None]
 Told = dict[str, float | None]
 Propose = Callable[[str, Candidates, Report], tuple["Tensor", Told]]
 HELD_OUT = 10  # One code in so many judges the surrogates.
-LIBRARIES = ("torch", "numpy", "scipy", "botorch", "gpytorch", "linear-operator")
+LIBRARIES = (
+    *("torch", "numpy", "scipy", "botorch", "gpytorch", "linear-operator"),
+    *("rdkit", "networkx"),  # Which judge molecules.
+)
 
 
 def search(

@@ -17,6 +17,7 @@ TRAINING = "aebench.bench.training"
 EVALUATION = "aebench.bench.evaluation"
 LIKELIHOOD = "aebench.bench.likelihood"
 OPTIMISATION = "aebench.bench.optimisation"
+TEXTS = "aebench.bench.data.texts"
 MODELS = "aebench.models"
 METRICS = "aebench.metrics"
 # Digests made before the code moved into folders have no such mark.
@@ -51,8 +52,9 @@ def evaluation_code(parts: Iterable[str], *, likelihoods: bool) -> str:
 
 
 def search_code() -> str:
-    """Returns the digest of the code that searches latent spaces for strings."""
-    return code_digest([f"{EVALUATION}.search_rows"], (OPTIMISATION, METRICS, MODELS))
+    """Returns the digest of the code that searches latent spaces for strings and decodes these."""
+    roots = [f"{EVALUATION}.search_rows", f"{EVALUATION}.text_outputs", TEXTS]
+    return code_digest(roots, (OPTIMISATION, METRICS, MODELS))
 
 
 def figure_code(module: str) -> str:
