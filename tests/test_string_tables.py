@@ -53,6 +53,21 @@ def test_what_figure_2_prints_of_the_grae_stands_beside_our_rows(task, valid, av
     assert [cells["candidates from"].text for cells in ours] == ["Bayesian search", "random draws"]
 
 
+def test_the_quality_of_surrogates_stands_beside_the_searches_where_it_is_known():
+    rows = string_rows("expressions", seeds=(0,), only="GVAE")
+    told = {"metric": "surrogate_rmse", "unit": "score", "value": 0.7}
+    rows += [
+        row | told
+        for row in rows
+        if row["metric"] == "mean_score" and row["density"] == "bayesian"
+    ]
+    table = tables_of(rows)["figure2"]
+    search, random = cells_of(table, "GVAE")
+    assert search["surrogate RMSE"].value == 0.7 and random["surrogate RMSE"].text == "-"
+    assert any("first surrogate" in note for note in table.notes)
+    assert not any("urrogate:" in note for note in one_seed("expressions")["figure2"].notes)
+
+
 def test_the_spread_of_print_over_searches_is_filed_as_no_interval_over_seeds():
     [shown] = cells_of(one_seed("expressions")["figure2"], "GRAE, as published")
     cell = shown["valid"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.identity import evaluation_identity
+from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.optimisation.search import _divide
 from aebench.bench.runs import preflight
 from aebench.bench.suites.config import Evaluation, Optimisation
@@ -94,6 +95,19 @@ def test_the_best_strings_in_the_arrays_have_the_scores_of_the_rows(finished):
             told = [rows[way, f"best_{place + 1}"] for place in range(len(texts))]
             assert told == pytest.approx(string_scores(texts, "expressions")[0].tolist())
             assert told == pytest.approx(arrays[f"best_{way}_scores"].tolist())
+
+
+def test_the_first_surrogate_of_each_trial_is_judged_in_the_rows(finished):
+    _, folder = finished
+    rows = {(r["density"], r["metric"]): r for r in rows_of(folder)}
+    files = sorted((folder / "search").glob("bayesian-*.safetensors"))
+    firsts = [load_checkpoint(path)[1]["rounds"][0] for path in files]
+    assert len(firsts) == 2
+    for name, better in (("rmse", "lower"), ("log_likelihood", "higher")):
+        row = rows["bayesian", f"surrogate_{name}"]
+        assert row["value"] == pytest.approx(sum(first[name] for first in firsts) / 2)
+        assert row["better"] == better and row["stderr"] > 0
+        assert ("random", f"surrogate_{name}") not in rows
 
 
 def test_sheets_of_texts_hold_the_test_texts_and_the_samples_that_were_scored(

@@ -59,6 +59,8 @@ SCORES = {
     "best_2": ("Second best score", "2nd"),
     "best_3": ("Third best score", "3rd"),
     "training_share": ("Share of training strings", "in training data"),
+    "surrogate_rmse": ("Error of the first surrogate", "surrogate RMSE"),
+    "surrogate_log_likelihood": ("Log-likelihood of the first surrogate", "surrogate log p"),
     "fcd": ("Fréchet ChemNet distance", "FCD"),
 }
 TUNED_NOTE = (

@@ -25,6 +25,11 @@ WAYS = {"bayesian": search, "random": search_at_random}
 SHARES = frozenset({"validity", "single_validity", "training_share"})
 UNITS = {"expressions": "log(1 + squared error)", "smiles": "penalised logP"}
 TRAINING_SHARE = "training_share"
+# Unit, that of the scores where it is empty, and which direction is better.
+SURROGATE = {
+    "surrogate_rmse": ("", "lower"),
+    "surrogate_log_likelihood": ("nats per score", "higher"),
+}
 Report = Callable[[str], None]
 
 
@@ -64,19 +69,23 @@ class Search:
         """Returns what is reported of the trials."""
         found = []
         for name, merit in merits(self.candidates(way, report)).items():
-            share = name in SHARES
-            unit = "share of candidates" if share else UNITS[self.task]
-            if name == TRAINING_SHARE:
-                better = "none"
-            else:
-                better = "higher" if share or self.sign < 0 else "lower"
+            unit, better, sign = self._reading(name)
             if merit.value is None:
                 reason = "no valid string is left to score"
                 found.append(Score(name, None, None, unit, better, "not applicable", reason))
             else:
-                value = merit.value if share else self.sign * merit.value
-                found.append(Score(name, value, merit.spread or None, unit, better, "ok"))
+                value, spread = sign * merit.value, merit.spread or None
+                found.append(Score(name, value, spread, unit, better, "ok"))
         return found
+
+    def _reading(self, name: str) -> tuple[str, str, float]:
+        """Returns a figure's unit, which direction is better, and the sign that undoes ours."""
+        if name in SHARES:
+            return "share of candidates", "none" if name == TRAINING_SHARE else "higher", 1.0
+        if name in SURROGATE:
+            unit, better = SURROGATE[name]
+            return unit or UNITS[self.task], better, 1.0
+        return UNITS[self.task], "lower" if self.sign > 0 else "higher", self.sign
 
     def best(self) -> dict[str, Tensor]:
         """Returns ``best_<way>``, uint8 (3, T), and ``best_<way>_scores``, best first."""

@@ -36,7 +36,7 @@ from .printed_strings import TRIALS, Printed, deviations, printed
 CANDIDATES, SAMPLES, CODES, GRID = "figure2", "strings", "codes", "grae-grid"
 FIGURE_SCORES = (
     *("validity", "single_validity", "mean_score", "best_1", "best_2", "best_3"),
-    "training_share",
+    *("training_share", "surrogate_rmse", "surrogate_log_likelihood"),
 )
 SAMPLE_SCORES = ("validity", "uniqueness", "novelty", "mean_score", "fcd")
 # It falls as more strings are valid, so that at unlike counts neither is better.
@@ -53,6 +53,10 @@ FIGURE_NOTES = (
     "1st to 3rd: the best distinct scores. In training data: candidates that are training "
     "strings.",
     "Marks are among the searches.",
+)
+SURROGATE = (
+    "Surrogate: root mean squared error and log-likelihood, in nats per score, of held-out scores "
+    "under the first surrogate of a search."
 )
 # Of cells of one seed, whose row knows an error.
 OVER_STRINGS = "With one seed ± is 1.96 standard errors over the strings."
@@ -103,7 +107,7 @@ def _candidates(part: Part, dataset: str) -> Iterator[Table]:
         *(CANDIDATES, f"Best {task} found in the latent space"),
         words=("candidates from",),
         metrics=FIGURE_SCORES,
-        notes=(*FIGURE_NOTES, *_searches(own)),
+        notes=(*FIGURE_NOTES, *_surrogate(own), *_searches(own)),
         marked=SEARCH,
     )
     names = [name for _, name in table.columns]
@@ -127,6 +131,11 @@ def _printed_line(
 def _word(header: str) -> str:
     """Returns a column's name without the arrow."""
     return header.rstrip("".join(ARROWS.values())).strip()
+
+
+def _surrogate(rows: Rows) -> list[str]:
+    """Returns the sentence of a caption on surrogates, where there are scores of them."""
+    return [SURROGATE] if rows["metric"].str.startswith("surrogate_").any() else []
 
 
 def _searches(rows: Rows) -> Iterator[str]:
