@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.identity import evaluation_identity
+from aebench.bench.evaluation.search_rows import Search
 from aebench.bench.files.checkpoint import load_checkpoint
+from aebench.bench.optimisation.candidates import Candidates
 from aebench.bench.optimisation.search import _divide
 from aebench.bench.runs import preflight
 from aebench.bench.suites.config import Evaluation, Optimisation
@@ -108,6 +111,27 @@ def test_the_first_surrogate_of_each_trial_is_judged_in_the_rows(finished):
         assert row["value"] == pytest.approx(sum(first[name] for first in firsts) / 2)
         assert row["better"] == better and row["stderr"] > 0
         assert ("random", f"surrogate_{name}") not in rows
+
+
+def test_scores_that_a_search_lacks_say_why(monkeypatch):
+    from types import SimpleNamespace
+
+    # Two valid candidates of one score: none is better than the worst, and there is no second.
+    same = Candidates(
+        codes=torch.zeros(2, 1),
+        texts=("x", "x"),
+        valid=torch.tensor([True, True]),
+        single_valid=torch.tensor([True, True]),
+        scores=torch.tensor([1.0, 1.0], dtype=torch.float64),
+        known=torch.tensor([False, False]),
+    )
+    outputs = SimpleNamespace(form=form("expressions-grammar"))
+    searched = Search(outputs, Path("run"), {"weights": "", "data": ""})
+    monkeypatch.setattr(searched, "candidates", lambda way, report: (same,))
+    found = {score.metric: score for score in searched.scores("random", lambda told: None)}
+    assert found["best_1"].value == 1.0
+    assert "better than the worst" in found["mean_score"].reason
+    assert "distinct scores" in found["best_2"].reason
 
 
 def test_sheets_of_texts_hold_the_test_texts_and_the_samples_that_were_scored(

@@ -30,6 +30,8 @@ SURROGATE = {
     "surrogate_rmse": ("", "lower"),
     "surrogate_log_likelihood": ("nats per score", "higher"),
 }
+WORST = "in one of the trials no candidate scores better than the worst one"
+FEW = "the valid candidates have fewer distinct scores"
 Report = Callable[[str], None]
 
 
@@ -71,7 +73,7 @@ class Search:
         for name, merit in merits(self.candidates(way, report)).items():
             unit, better, sign = self._reading(name)
             if merit.value is None:
-                reason = "no valid string is left to score"
+                reason = WORST if name == "mean_score" else FEW
                 found.append(Score(name, None, None, unit, better, "not applicable", reason))
             else:
                 value, spread = sign * merit.value, merit.spread or None
