@@ -248,7 +248,7 @@ def test_what_is_wrong_with_codes_scores_and_strings_is_told_in_a_line(tmp_path)
     bad[17, 1] = float("nan")
     kwargs = {"settings": SETTINGS, "seed": 0, "folder": tmp_path}
     for kind in (search, search_at_random):
-        with pytest.raises(UserError, match="Latent code 17 is nan in dimension 1"):
+        with pytest.raises(RunFailed, match="Latent code 17 is nan in dimension 1"):
             kind(problem(codes=bad), **kwargs)
         scores = problem().scores.clone()
         scores[5] = float("inf")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from aebench.bench.errors import UserError
+from aebench.bench.errors import RunFailed, UserError
 from aebench.bench.optimisation.acquisition import (
     Box,
     least_mean,
@@ -232,7 +232,7 @@ def test_no_pick_repeats_where_the_mean_falls_towards_a_corner():
 def test_equal_codes_and_too_few_codes_are_refused():
     with pytest.raises(UserError, match="12 inducing points cannot be fitted to 11 codes"):
         fit_surrogate(np.zeros((11, 2)), np.zeros(11), TINY, 0, "a fit")
-    with pytest.raises(UserError, match="Half of the pairs of latent codes are equal"):
+    with pytest.raises(RunFailed, match="Half of the pairs of latent codes are equal"):
         fit_surrogate(np.zeros((20, 2)), np.zeros(20), TINY, 0, "a fit")
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.errors import RunFailed
 from aebench.bench.evaluation.identity import evaluation_identity
 from aebench.bench.evaluation.search_rows import Search
 from aebench.bench.files.checkpoint import load_checkpoint
+from aebench.bench.interruption import Stopped
+from aebench.bench.optimisation import search
 from aebench.bench.optimisation.candidates import Candidates
 from aebench.bench.optimisation.search import _divide
 from aebench.bench.runs import preflight
@@ -113,6 +116,26 @@ def test_the_first_surrogate_of_each_trial_is_judged_in_the_rows(finished):
         assert ("random", f"surrogate_{name}") not in rows
 
 
+def test_a_search_that_fails_leaves_the_other_rows_of_its_run(
+    suite_file, aebench, tmp_path, monkeypatch
+):
+    def fail(*arguments):
+        raise RunFailed("Half of the pairs of latent codes are equal.")
+
+    monkeypatch.setattr(search, "fit_surrogate", fail)
+    code, told = aebench(suite_file(text=SUITE))
+    assert code == 0, told
+    (folder,) = (tmp_path / "out" / "runs").iterdir()
+    rows = {(r["images"], r["density"], r["metric"]): r for r in rows_of(folder)}
+    for name in ("validity", "mean_score", "best_1"):
+        row = rows["sample", "bayesian", name]
+        assert (row["status"], row["value"]) == ("failed", None) and "are equal" in row["reason"]
+        assert rows["sample", "random", name]["status"] == "ok"
+    assert rows["reconstruction", "", "exact_strings"]["status"] == "ok"
+    with np.load(folder / "arrays.npz") as arrays:
+        assert "best_random" in arrays and "best_bayesian" not in arrays
+
+
 def test_scores_that_a_search_lacks_say_why(monkeypatch):
     from types import SimpleNamespace
 
@@ -184,9 +207,6 @@ RULES = [
 
 
 def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_path, rows_in):
-    from aebench.bench.interruption import Stopped
-    from aebench.bench.optimisation import search
-
     suite = suite_file(text=SUITE)
     assert aebench(suite, out=tmp_path / "whole")[0] == 0
     written = search.SavedRounds.write

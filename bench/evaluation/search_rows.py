@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...metrics.strings import string_scores
+from ..errors import RunFailed
 from ..files.storage import canonical_json
 from ..optimisation.candidates import Candidates, Problem
 from ..optimisation.merits import best_strings, merits
@@ -60,19 +61,26 @@ class Search:
             report: Is told what is going on.
 
         Raises:
-            UserError: botorch is missing, or the codes cannot be searched.
-            RunFailed: A surrogate is not finite.
+            UserError: botorch is missing, or there are too few codes.
+            RunFailed: The codes cannot be searched, or a surrogate is not finite.
             Stopped: A stop was asked for; finished rounds are saved.
         """
         settings, seed = self.outputs.settings.optimisation, self.outputs.seed
         return WAYS[way](self._problem, settings, seed=seed, folder=self.folder, report=report)
 
     def scores(self, way: str, report: Report) -> list[Score]:
-        """Returns what is reported of the trials."""
-        found = []
-        for name, merit in merits(self.candidates(way, report)).items():
+        """Returns what is reported of the trials; a search that failed says why."""
+        found, failure = [], ""
+        trials: tuple[Candidates, ...] = ()
+        try:
+            trials = self.candidates(way, report)
+        except RunFailed as error:
+            failure = str(error)
+        for name, merit in merits(trials).items():
             unit, better, sign = self._reading(name)
-            if merit.value is None:
+            if failure:
+                found.append(Score(name, None, None, unit, better, "failed", failure))
+            elif merit.value is None:
                 reason = WORST if name == "mean_score" else FEW
                 found.append(Score(name, None, None, unit, better, "not applicable", reason))
             else:
@@ -90,13 +98,19 @@ class Search:
         return UNITS[self.task], "lower" if self.sign > 0 else "higher", self.sign
 
     def best(self) -> dict[str, Tensor]:
-        """Returns ``best_<way>``, uint8 (3, T), and ``best_<way>_scores``, best first."""
+        """Returns ``best_<way>``, uint8 (3, T), and ``best_<way>_scores``, best first.
+
+        A way that failed has none.
+        """
         import torch
 
         arrays: dict[str, Tensor] = {}
         form, length = self.outputs.form, self.outputs.data.image_shape[1]
         for way in WAYS:
-            strings = best_strings(self.candidates(way))
+            try:
+                strings = best_strings(self.candidates(way))
+            except RunFailed:
+                continue
             symbols = [form.padded(text, length) for text, _ in strings]
             arrays[f"best_{way}"] = torch.tensor(symbols, dtype=torch.uint8).view(-1, length)
             scores = [self.sign * score for _, score in strings]

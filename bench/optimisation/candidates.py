@@ -48,7 +48,8 @@ class Problem:
         """Returns the problem with its codes in an order that follows from their content alone.
 
         Raises:
-            UserError: A code or a score is not finite, or they do not fit together.
+            UserError: A score is not finite, or codes and scores do not fit together.
+            RunFailed: A code is not finite.
         """
         import torch
 
@@ -63,7 +64,7 @@ class Problem:
         for number in (~torch.isfinite(codes)).any(1).nonzero()[:1, 0].tolist():
             place = int((~torch.isfinite(codes[number])).nonzero()[0, 0])
             value = float(codes[number, place])
-            raise UserError(
+            raise RunFailed(
                 f"Latent code {number} is {value} in dimension {place}; expected finite codes."
             )
         for number in (~torch.isfinite(scores)).nonzero()[:1, 0].tolist():

@@ -33,7 +33,8 @@ def merits(trials: Sequence[Candidates]) -> dict[str, Merit]:
     decodes and by the first alone, ``training_share`` the share that are training strings,
     ``mean_score`` as in `mean_score`, ``best_1`` to ``best_3`` the scores of `best_strings`. Of
     the surrogate that is fitted first, ``surrogate_rmse`` and ``surrogate_log_likelihood`` are the
-    error and the log-likelihood of held-out scores; random draws have none.
+    error and the log-likelihood of held-out scores; random draws have none. Without any trial
+    there are no values.
 
     References:
         Grammar Variational Autoencoder (Kusner et al., 2017), Table 2 (arXiv 1703.01925).
@@ -47,7 +48,7 @@ def merits(trials: Sequence[Candidates]) -> dict[str, Merit]:
     scores = [score for _, score in best_strings(trials)]
     for place in range(BEST):
         found[f"best_{place + 1}"] = Merit(scores[place] if place < len(scores) else None)
-    if all(trial.rounds and name in trial.rounds[0] for name in QUALITY for trial in trials):
+    if trials and all(trial.rounds and name in trial.rounds[0] for name in QUALITY for trial in trials):
         for name in QUALITY:
             found[f"surrogate_{name}"] = _over([trial.rounds[0][name] for trial in trials])
     return found

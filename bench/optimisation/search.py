@@ -63,8 +63,8 @@ def search(
         report: Is told what is going on.
 
     Raises:
-        UserError: botorch is missing, a code or score is not finite, or codes are too few.
-        RunFailed: A surrogate or a score is not finite.
+        UserError: botorch is missing, a training score is not finite, or codes are too few.
+        RunFailed: A code, a surrogate or a score is not finite, or codes are equal.
         Stopped: A stop was asked for; finished rounds are saved.
     """
     check_installed()

@@ -104,8 +104,8 @@ def fit_surrogate(
         name: The stream of minibatches and inducing points.
 
     Raises:
-        UserError: There are fewer codes than inducing points, or half of them are equal.
-        RunFailed: The bound is not finite.
+        UserError: There are fewer codes than inducing points.
+        RunFailed: Half of the codes are equal, or the bound is not finite.
     """
     import torch
 
@@ -131,7 +131,7 @@ def _first_scale(codes: Floats) -> float:
 
     half = 0.5 * float(np.median(pdist(codes, "sqeuclidean"))) if len(codes) > 1 else 0.0
     if not half > 0:
-        raise UserError(
+        raise RunFailed(
             "Half of the pairs of latent codes are equal; no surrogate can be fitted to them."
         )
     return half**0.5
