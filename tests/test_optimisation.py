@@ -114,6 +114,24 @@ def test_a_seed_repeats_a_search_and_more_trials_leave_the_first_as_it_is(found,
     assert equal(search(problem(), SETTINGS, seed=0, folder=tmp_path), found)
 
 
+@pytest.mark.parametrize("kind", [search, search_at_random])
+def test_more_rounds_go_on_from_those_that_there_are_and_fewer_are_the_first(kind, tmp_path):
+    counts = []
+
+    def counting(codes, generator):
+        counts.append(len(codes))
+        return draw(codes, generator)
+
+    def trials(folder, rounds):
+        settings = dataclasses.replace(SETTINGS, trials=1, rounds=rounds)
+        counts.clear()
+        return kind(problem(draw=counting), settings, seed=0, folder=tmp_path / folder)
+
+    two, three = trials("two", 2), trials("three", 3)
+    assert equal(trials("two", 3), three) and len(counts) == SETTINGS.decodes
+    assert equal(trials("two", 2), two) and not counts
+
+
 def test_the_order_of_the_codes_does_not_matter(found, tmp_path):
     given = problem()
     order = torch.randperm(len(given.codes), generator=torch.Generator().manual_seed(3))

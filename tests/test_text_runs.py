@@ -13,6 +13,7 @@ from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import RunFailed
 from aebench.bench.evaluation.identity import evaluation_identity
 from aebench.bench.evaluation.search_rows import Search
+from aebench.bench.evaluation.texts import TextEvaluator
 from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.interruption import Stopped
 from aebench.bench.optimisation import search
@@ -114,6 +115,23 @@ def test_the_first_surrogate_of_each_trial_is_judged_in_the_rows(finished):
         assert row["value"] == pytest.approx(sum(first[name] for first in firsts) / 2)
         assert row["better"] == better and row["stderr"] > 0
         assert ("random", f"surrogate_{name}") not in rows
+
+
+def test_more_trials_score_nothing_anew_but_the_search(finished, suite_file, aebench, monkeypatch):
+    computed, compute = [], TextEvaluator.compute
+    monkeypatch.setattr(
+        TextEvaluator,
+        "compute",
+        lambda self, item: (computed.append((item.metric, item.density)), compute(self, item))[1],
+    )
+    _, folder = finished
+    code, told = aebench(suite_file(("trials = 2", "trials = 3"), text=SUITE))
+    assert code == 0, told
+    assert computed == [("optimisation", "bayesian"), ("optimisation", "random")]
+    rows = {(r["density"], r["metric"]): r for r in rows_of(folder)}
+    assert rows["bayesian", "validity"]["n_generated"] == 3 * 2 * 4
+    with np.load(folder / "arrays.npz") as arrays:
+        assert arrays["best_random_scores"][0] == pytest.approx(rows["random", "best_1"]["value"])
 
 
 def test_a_search_that_fails_leaves_the_other_rows_of_its_run(

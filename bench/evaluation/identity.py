@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEXT_EVALUATION = f"{EVALUATION}.texts"
-# Settings that choose items; all others change the items' values.
+SEARCH = "optimisation"  # Its settings change the search's items alone, which are named by them.
+# Settings that choose items; all others but the search's change the items' values.
 CHOICES = ("densities", "metrics", "features", "sheet_images", "temperatures")
 
 
@@ -30,7 +31,7 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
         data: Digest of the data set.
         weights: Digest of the model's weights; empty where there is no model.
     """
-    kept = {k: v for k, v in settings.record().items() if k not in CHOICES}
+    kept = {k: v for k, v in settings.record().items() if k not in (*CHOICES, SEARCH)}
     parts = _parts() | ({TEXT_EVALUATION} if asks_for_texts(settings) else set())
     code = evaluation_code(parts, likelihoods=settings.likelihood_images > 0)
     identity = {"code": code, "data": data, "settings": kept, "weights": weights}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..files.storage import canonical_json
 from .evaluation import Evaluator, Item, score_row
+from .identity import SEARCH
 from .metric_lookup import GENERATED_TEXTS, PAIRED_TEXTS, find_metric
 from .search_rows import WAYS, Search
 from .text_outputs import TextOutputs
@@ -19,7 +22,17 @@ if TYPE_CHECKING:
     from ..suites.config import Evaluation
     from .record import EvaluationRecord
 
-SEARCH = "optimisation"
+
+@dataclass(frozen=True)
+class SearchItem(Item):
+    """The trials of one way of searching, on record for the settings that they were made by."""
+
+    settings: str = ""
+
+    @property
+    def key(self) -> str:
+        """The item's name in the record of an evaluation."""
+        return f"{super().key}{self.settings}"
 
 
 class TextEvaluator(Evaluator):
@@ -66,7 +79,8 @@ class TextEvaluator(Evaluator):
         """Yields what the settings ask for, the search last: it takes the longest."""
         yield from super().items()
         if self.settings.optimisation.trials:
-            yield from (Item("sample", SEARCH, way) for way in WAYS)
+            settings = canonical_json(asdict(self.settings.optimisation))
+            yield from (SearchItem("sample", SEARCH, way, settings=settings) for way in WAYS)
 
     def rows(self, report: Callable[[str], None]) -> list[Record]:
         """Returns the rows of all items, in the order of the settings."""

@@ -101,6 +101,14 @@ class Candidates:
     known: Tensor
     rounds: tuple[dict[str, float | None], ...] = ()
 
+    def first(self, rounds: int) -> Candidates:
+        """Returns those of the first rounds, all of which have as many."""
+        if rounds >= len(self.rounds):
+            return self
+        count = len(self.texts) // len(self.rounds) * rounds
+        tensors = {name: getattr(self, name)[:count] for name in TENSORS}
+        return Candidates(texts=self.texts[:count], rounds=self.rounds[:rounds], **tensors)
+
     def joined(self, later: Candidates) -> Candidates:
         """Returns these candidates and those of a later round."""
         import torch

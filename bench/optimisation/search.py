@@ -139,7 +139,7 @@ def _trials(
     trials = []
     for number in range(settings.trials):
         saved = SavedRounds(folder / f"{kind}-{number}.safetensors", identity)
-        found = saved.read() or no_candidates(problem.codes)
+        found = (saved.read() or no_candidates(problem.codes)).first(settings.rounds)
         propose_batch = start_trial(f"{kind} trial {number}")
         for turn in range(len(found.rounds), settings.rounds):
             check_stop()
@@ -161,9 +161,9 @@ def _trials(
 
 
 def _identity(problem: Problem, settings: Optimisation, seed: int) -> str:
-    """Returns the digest of all that saved rounds depend on; of trials there may be more later."""
+    """Returns the digest of all that saved rounds depend on; there may be more of them later."""
     record = asdict(settings)
-    del record["trials"]
+    del record["trials"], record["rounds"]
     digest = hashlib.sha256()
     for part in (problem.codes, problem.scores):
         digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
