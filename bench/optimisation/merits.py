@@ -48,7 +48,9 @@ def merits(trials: Sequence[Candidates]) -> dict[str, Merit]:
     scores = [score for _, score in best_strings(trials)]
     for place in range(BEST):
         found[f"best_{place + 1}"] = Merit(scores[place] if place < len(scores) else None)
-    if trials and all(trial.rounds and name in trial.rounds[0] for name in QUALITY for trial in trials):
+    if trials and all(
+        trial.rounds and name in trial.rounds[0] for name in QUALITY for trial in trials
+    ):
         for name in QUALITY:
             found[f"surrogate_{name}"] = _over([trial.rounds[0][name] for trial in trials])
     return found

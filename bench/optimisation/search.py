@@ -194,8 +194,13 @@ def _divide(
     import torch
 
     order = torch.randperm(count, generator=stream(seed, f"{name} division")).numpy()
-    held_out = max(1, count // HELD_OUT)
+    held_out = count - fitted_of(count)
     return order[:held_out], order[held_out:][: settings.codes or None]
+
+
+def fitted_of(count: int) -> int:
+    """Returns how many of so many codes are left to fit a surrogate to."""
+    return count - max(1, count // HELD_OUT)
 
 
 def _box_of(problem: Problem) -> Box:

@@ -19,7 +19,7 @@ from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
-from ..optimisation.search import HELD_OUT
+from ..optimisation.search import fitted_of
 from ..optimisation.surrogate import check_installed
 from ..suites.config import Config, Evaluation
 from .objective_form import check_terms
@@ -124,8 +124,7 @@ def _check_codes(config: Config, data: Dataset) -> None:
         UserError: It has not.
     """
     search, count = config.evaluation.optimisation, _trained(config, data)
-    fitted = count - max(1, count // HELD_OUT)
-    fitted = min(search.codes or fitted, fitted)
+    fitted = min(search.codes or count, fitted_of(count))
     if fitted < search.inducing:
         raise UserError(
             f"Run '{config.label}': 'evaluation.optimisation.inducing' is {search.inducing}; "
