@@ -204,9 +204,44 @@ def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, tex
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
 
 
-def test_an_exact_flow_against_a_bound_loses_at_least_so_much_and_two_bounds_say_nothing(text):
+def images_of(rows):
+    """Returns for each likelihood in logit space those of single images, with its mean."""
+    found = {}
+    for row in frame(rows).to_dict("records"):
+        if row["metric"] == "bits_per_dim":
+            nats = np.random.default_rng(0).normal(0, 300, row["n_real"])
+            nats += (8 - row["value"]) * 784 * np.log(2) - nats.mean()
+            found[key_of(row)] = PerImage(np.arange(len(nats)), nats, row["kind"], "yes")
+    return found
+
+
+def test_an_exact_flow_against_a_bound_loses_at_least_so_much_and_two_bounds_say_nothing(rows):
+    text = found_text(frame(rows), images_of(rows))
     assert re.search(r"aef-center loses at least 0\.0\d+ \[", text)
     assert "aef-linear has only a bound." in text
+
+
+def test_too_few_seeds_make_nothing_sure_and_no_likelihood_decided():
+    rows = frame(study_rows(seeds=range(3)))
+    text = found_text(rows, {})
+    assert "surely improves 0 of 10 models (3 of the 5 seeds needed)" in text
+    assert "aef-center is undecided (3 of 5 seeds)" in text
+    assert "codes, 0 of 10 models (3 of the 5 seeds needed) surely make" in short_text(rows)
+
+
+def test_samples_that_beat_their_models_own_reconstructions_are_not_surely_better(rows):
+    worse = [
+        row | {"value": row["value"] + 400}
+        if (row["objective"], row["images"], row["metric"]) == ("ae", "reconstruction", "fd")
+        else row
+        for row in rows
+    ]
+    for told, count in ((rows, 10), (worse, 9)):
+        assert f"Gaussians surely improves {count} of 10 models" in found_text(frame(told), {})
+
+
+def test_a_difference_of_likelihoods_without_single_images_is_undecided(rows):
+    assert "aef-center is undecided (single images were not kept)" in found_text(frame(rows), {})
 
 
 def test_at_equal_cost_a_score_lies_on_the_line_between_its_neighbours(rows):

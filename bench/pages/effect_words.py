@@ -6,7 +6,7 @@ import math
 
 from ..comparison.gains import AT_LEAST, AT_MOST
 from ..comparison.significance import LEVEL, smallest_detectable
-from .effects import Effect
+from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding
 
 OVER = " over "
 
@@ -65,17 +65,24 @@ def _interval(effect: Effect) -> tuple[float, float]:
     return effect.value - half, effect.value + half
 
 
-def gained(effect: Effect) -> str:
-    """Returns what a difference of likelihoods proves, such as ``loses at least 0.02 (...)``."""
+def gained(finding: Finding) -> str:
+    """Returns what a difference of likelihoods proves, such as ``loses at least 0.02 [...]``.
+
+    Args:
+        finding: The difference, of two seeds or more, and what it decides.
+    """
+    effect = finding.effect
     sign = 1 if effect.value >= 0 else -1
-    low, high = sorted(sign * end for end in effect.interval or (math.nan, math.nan))
-    if low <= 0 <= high:
-        ends = sorted((sign * low, sign * high))
-        return f"is undecided {_ends(ends[0], ends[1], _decimals((high - low) / 2))}"
+    low, high = effect.interval or (math.nan, math.nan)
+    decimals = _decimals((high - low) / 2)
+    if finding.reason not in ("", ONLY_A_BOUND, NOT_SEPARATED):
+        return f"is undecided ({finding.reason})"
+    if finding.reason == NOT_SEPARATED or low <= 0 <= high:
+        return f"is undecided {_ends(low, high, decimals)}"
     limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
     limit = limits.get(effect.direction, ("", ""))[sign < 0]
-    decimals = _decimals((high - low) / 2)
     verb, value = "gains" if sign > 0 else "loses", _number(abs(effect.value), decimals)
+    low, high = sorted((sign * low, sign * high))
     return f"{verb} {limit}{value} {_ends(low, high, decimals)}"
 
 

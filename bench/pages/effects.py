@@ -23,6 +23,7 @@ from ..comparison.significance import (
 from ..comparison.table import Cell, Table, text_table
 
 CLAIMS = "claims"
+ONLY_A_BOUND, NOT_SEPARATED = "only a bound", "not separated"  # Why nothing is decided.
 HEADER = (
     *("claim", "comparison", "where", "effect", "95 % interval", "detectable", "unit", "seeds"),
     *("training", "verdict"),
@@ -210,7 +211,7 @@ def _verdict(effect: Effect, p: float) -> tuple[str, str]:
         return "undecided", effect.doubt
     if p >= LEVEL:
         bounds = (effect.below or effect.above) and effect.distance == 0
-        return "undecided", "only a bound" if bounds else "not separated"
+        return "undecided", ONLY_A_BOUND if bounds else NOT_SEPARATED
     return ("supported" if effect.distance > 0 else "contradicted"), ""
 
 
