@@ -189,6 +189,10 @@ def test_the_lead_at_few_and_at_many_steps_is_among_those_that_have_both(rows, t
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
 
 
+def test_of_likelihoods_that_move_with_steps_only_exact_ones_are_told(text):
+    assert re.search(r"FD falls by [^.]*\), bits/dim by 0\.0\d+ \(aef-center, \[[^]]*\]\)\.", text)
+
+
 def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, text):
     own = {"rae": "gaussian", "rae-l2": "gaussian", "ae": "gaussian"}
     gains = []

@@ -184,7 +184,9 @@ def _moves(study: Study) -> Iterator[str]:
     if not falls:
         return
     text = f"{steps}, FD falls by {range_text(falls)}"
-    bits = [by_method(one_likelihood(own[own["space"] == "logit"])) for own in ends]
+    # Of two bounds the difference says nothing.
+    exact = [one_likelihood(own[own["space"] == "logit"]) for own in ends]
+    bits = [by_method(own[own["kind"] == "exact"]) for own in exact]
     gains = [
         Effect("", f"{method.name}:", "", BITS, paired(bits[0][method], bits[1][method]))
         for method in sorted(bits[0].keys() & bits[1].keys())
