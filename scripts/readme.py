@@ -20,7 +20,8 @@ KEPT_NOTES = ("Features:", "Steps:", "Bold:")
 LEFT_OUT = ("noise", SHOWN)
 LEGEND = (
     "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "
-    "own density (own) and from a mixture of ten Gaussians fitted to its codes (GMM-10).",
+    "prior or second stage, or from one fitted Gaussian if it has none (own), and from a mixture "
+    "of ten Gaussians fitted to its codes (GMM-10).",
     "bits/dim: = exact, ≤ a bound, c completed after training.",
     "CPU s: seconds of one training.",
     "± half-width of the 95 % interval over seeds (count of seeds).",

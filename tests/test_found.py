@@ -94,7 +94,8 @@ def test_the_short_text_says_the_same_in_three_sentences_for_newcomers(rows, tex
     assert len(re.findall(r"\.(?= |$)", told)) == 3
     differences, _, best, rival = lead_of(rows, tuned=True)
     tuned = re.search(
-        rf"tuned alike for all, the best regularised one, (\S+), (\w+) .* (\S+), by {NUMBER}", told
+        rf"tuned alike for all, the best regularised one, (\S+).*?, (\w+) .* (\S+), by {NUMBER}",
+        told,
     )
     assert (tuned[1], tuned[3]) == (best[0], rival[0])
     assert float(tuned[4]) == pytest.approx(abs(differences.mean()), abs=0.5)
@@ -112,7 +113,7 @@ def test_the_lead_its_interval_and_what_could_have_been_told_follow_from_the_row
     differences, candidates, best, rival = lead_of(rows)
     low, high = interval_of(differences, candidates)
     found = re.search(
-        rf"\((\S+).* over (\S+)\) is {NUMBER} \(95 % interval \[(.*?)\](.*?)\)", text
+        rf"\((\S+).*? over (\S+)\) is {NUMBER} \(95 % interval \[(.*?)\](.*?)\)", text
     )
     assert (found[1], found[2]) == (best[0], rival[0])
     assert float(found[3]) == round(differences.mean())
@@ -137,7 +138,7 @@ def test_the_lead_with_equal_tuning_keeps_what_has_nothing_to_tune_as_published(
     assert rival[0] == "ae"
     found = re.search(rf"Among (\d+) equally tuned models the lead \((.*?)\) is {NUMBER}", text)
     # Both VAEs, both RAEs, the L2 one, WAE and AE; not the flows and IWAE, which could be tuned.
-    assert (found[1], found[2]) == ("7", f"{best[0]} over {rival[0]}")
+    assert (found[1], found[2]) == ("7", f"{best[0]} ({best[1]}) over {rival[0]}")
     assert float(found[3]) == pytest.approx(differences.mean(), abs=0.5)
 
 
@@ -184,13 +185,46 @@ def test_the_lead_at_few_and_at_many_steps_is_among_those_that_have_both(rows, t
         for name in (n for n in FACTORY["STUDY"] if n[0] != "iwae")
     }
     means = [fall.mean() for fall in falls.values()]
-    found = re.search(rf"FD falls by {NUMBER} .*? to {NUMBER} \(", text)
+    found = re.search(rf"models gain {NUMBER} .*? to {NUMBER} \(", text)
     shown = [float(number) for number in found.groups()]
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
 
 
+def test_a_range_over_all_models_says_so_where_not_all_are_surely_better(rows):
+    worse = [
+        row | {"value": row["value"] + 60 * (row["objective"] == "wae-mmd")}
+        if "tuned" in row["variant"] and row["images"] == "sample" and row["metric"] == "fd"
+        else row
+        for row in rows
+    ]
+    text = found_text(frame(worse), {})
+    assert re.search(r"improves 5 of [^;]*; gains of all: -\d+ \(wae-mmd", text)
+    assert "Gaussians surely improves 10 of 10 models, gaining" in text
+
+
+def test_a_name_that_holds_another_one_keeps_its_space(rows, text):
+    _, _, best, rival = lead_of(rows)
+    assert (best, rival[0]) == (("rae", "unit"), "ae")
+    assert "the RAE's lead (rae (unit) over ae)" in text
+
+
+def test_samples_that_get_worse_with_steps_are_told_as_a_negative_gain(rows):
+    turned = [
+        row | {"value": row["value"] + 900}
+        if (row["objective"], row["steps"], row["metric"]) == ("ae", 10000, "fd")
+        else row
+        for row in rows
+    ]
+    text = found_text(frame(turned), {})
+    assert re.search(r"steps, models gain -\d+ \(ae", text) and "falls" not in text
+
+
+def test_own_samples_of_a_model_without_a_density_are_not_said_to_be_from_its_own(rows):
+    assert "own density" not in short_text(frame(rows))
+
+
 def test_of_likelihoods_that_move_with_steps_only_exact_ones_are_told(text):
-    assert re.search(r"FD falls by [^.]*\), bits/dim by 0\.0\d+ \(aef-center, \[[^]]*\]\)\.", text)
+    assert re.search(r"models gain [^.]*\), in bits/dim 0\.0\d+ \(aef-center, \[[^]]*\]\)\.", text)
 
 
 def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -80,7 +81,8 @@ def short_text(rows: Rows) -> str:
     if found := _by_mixture(main_scores(with_places(study.published))):
         sentences.append(
             f"Sampled from a mixture of ten Gaussians fitted to their codes, {_surely(found)} "
-            f"surely make better images than from their own density."
+            "surely make better images than from their prior or, where they have none, from one "
+            "fitted Gaussian."
         )
     published = samples_of(study.published)
     if edge := lead(published):
@@ -97,7 +99,9 @@ def _shortened(text: str, rows: Rows) -> str:
     placed = without_floor(with_places(rows))
     for objective, own in placed.groupby("objective", sort=True):
         if own["method"].nunique() == 1:
-            text = text.replace(str(own["method"].iloc[0]), str(objective))
+            # Not within another name: cv-vae (unit) ends like vae (unit).
+            name = re.escape(str(own["method"].iloc[0]))
+            text = re.sub(rf"(?<![\w-]){name}", str(objective), text)
     return text
 
 
@@ -140,15 +144,19 @@ def _by_mixture(scores: Scores | None) -> list[Effect]:
 
 def _improved(found: list[Effect]) -> str:
     """Returns of how many models the samples are surely better, and by how much each."""
-    return f"{_surely(found)}, gaining {range_text(found)}"
+    all_of = _supported(found) == len(found)
+    return f"{_surely(found)}{', gaining' if all_of else '; gains of all:'} {range_text(found)}"
 
 
 def _surely(found: Sequence[Effect]) -> str:
     """Returns of how many models a gain is supported by the rule of the papers' claims."""
-    supported = sum(finding.verdict == "supported" for finding in judge(found))
     most = max(len(effect.differences) for effect in found)
     few = f" ({most} of the {SEEDS_NEEDED} seeds needed)" if most < SEEDS_NEEDED else ""
-    return f"{supported} of {len(found)} models{few}"
+    return f"{_supported(found)} of {len(found)} models{few}"
+
+
+def _supported(found: Sequence[Effect]) -> int:
+    return sum(finding.verdict == "supported" for finding in judge(found))
 
 
 def _gains(flows: Sequence[Effect]) -> Iterator[str]:
@@ -176,14 +184,14 @@ def _moves(study: Study) -> Iterator[str]:
         return
     steps, ends = found
     before, after = (better(main_scores(own)) for own in ends)
-    falls = [
+    moved = [
         Effect("", f"{method.name}:", "", "FD", paired(before.get(method, {}), values))
         for method, values in after.items()
     ]
-    falls = [effect for effect in falls if effect.interval]
-    if not falls:
+    moved = [effect for effect in moved if effect.interval]
+    if not moved:
         return
-    text = f"{steps}, FD falls by {range_text(falls)}"
+    text = f"{steps}, models gain {range_text(moved)}"
     # Of two bounds the difference says nothing.
     exact = [one_likelihood(own[own["space"] == "logit"]) for own in ends]
     bits = [by_method(own[own["kind"] == "exact"]) for own in exact]
@@ -192,7 +200,7 @@ def _moves(study: Study) -> Iterator[str]:
         for method in sorted(bits[0].keys() & bits[1].keys())
     ]
     if gains := [effect for effect in gains if effect.interval]:
-        text += f", {BITS} by {range_text(gains)}"
+        text += f", in {BITS} {range_text(gains)}"
     yield f"{text}."
 
 
