@@ -12,7 +12,7 @@ from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import NOTHING_TO_TUNE, headline_of, largest_study
-from aebench.bench.pages.found import MOST_WORDS, found_text, short_text
+from aebench.bench.pages.found import MOST_WORDS, found_paragraph, found_text, short_text
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results
@@ -291,6 +291,17 @@ def test_at_equal_cost_a_score_lies_on_the_line_between_its_neighbours(rows):
     assert [aef[seed] for seed in sorted(aef)] == pytest.approx(list(expected))
     [plain] = [s for method, s in scores.mixture.items() if method.objective == "ae"]
     assert plain == dict(enumerate(values(rows, "ae", "unit", "gmm-10")))
+
+
+def test_at_equal_cost_another_pair_is_named_and_a_dearer_model_admitted(rows, text):
+    assert "; at equal CPU seconds 25 [" in text
+    slower = [
+        row | {"compute_seconds": 10 * row["compute_seconds"]} if row["objective"] == "ae" else row
+        for row in rows
+    ]
+    other = found_text(frame(slower), {})
+    assert re.search(r"at equal CPU seconds \(rae \(unit\) over (?!ae)\S+\) -?\d+ [([]", other)
+    assert "up to 25 % more at its fewest" in found_paragraph(frame(rows), {})
 
 
 def test_seconds_of_two_machines_or_unknown_ones_are_no_common_cost(rows):

@@ -13,6 +13,7 @@ from ..comparison.likelihoods import one_likelihood
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.steps import named_without_steps
 from ..records.results import Rows
+from ..tables.cost import FACTOR
 from .aef import BITS, aef_effects
 from .effect_words import OVER, gained, lead_in_words, method_of, range_text, told
 from .effects import Effect, judge
@@ -31,7 +32,8 @@ HOW_TO_READ = (
     "the models; a mixture that beats its own model's reconstructions does not count. Undecided "
     "below: so many seeds miss a smaller lead in more than one of five cases. At least, at most: "
     "one side is a lower bound on the likelihood. At equal cost a score between two counts of "
-    "steps is taken to lie on a line over the logarithm of the seconds.*"
+    "steps is taken to lie on a line over the logarithm of the seconds; a model may cost less at "
+    f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest.*"
 )
 
 
@@ -116,7 +118,9 @@ def _edges(study: Study) -> Iterator[str]:
         f"{told(edge, seeds, '95 % interval ')}"
     )
     if equal := lead(better(at_equal_cost(study.rows, edge.comparison.partition(OVER)[0]))):
-        text += f"; at equal {device_word(study.published)} seconds {told(equal, seeds)}"
+        text += f"; at equal {device_word(study.published)} seconds"
+        text += f" ({equal.comparison})" * (equal.comparison != edge.comparison)
+        text += f" {told(equal, seeds)}"
     yield f"{text}."
 
 
