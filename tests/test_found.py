@@ -352,6 +352,13 @@ def test_pages_over_all_results_open_with_what_was_found_and_the_headline(rows, 
     assert "smallest difference that could be shown" in html.read_text(encoding="utf-8")
 
 
+def test_what_was_found_names_its_data_set_and_size_of_codes_among_several(rows):
+    larger = {"backbone_hash": "c" * 64, "latent_dim": 32}
+    others = [row | larger | {"run": row["run"][::-1]} for row in rows if row["steps"] == 3000]
+    told = found_paragraph(frame([*others, *rows]), {})
+    assert told.startswith("**What we found on fashion-mnist, d = 16.** Over 5 seeds")
+
+
 def anchor_rows(value, **columns):
     own = {"samples_k": 32, "n_real": 10000, "dataset": "fashion-mnist", "stderr": 0.002}
     own |= {"variant": '{"posterior_flow":"iaf","prior_flow":"maf"}'}

@@ -12,7 +12,7 @@ from ..figures.sheet import sheet_names
 from ..figures.text_sheets import text_sheet_names
 from ..files.storage import write_atomically
 from ..pages.families import headline_of
-from ..pages.found import HOW_TO_READ, found_text
+from ..pages.found import found_paragraph
 from ..records.per_image import PerImage, ScoreKey, read_per_image
 from ..records.results import Rows, csv_text, joined, read_results
 from ..tables.boards import Entry, board_entries, board_tables
@@ -54,10 +54,7 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     arrays: dict[ScoreKey, PerImage] = {}
     for directory in directories:
         arrays |= read_per_image(directory)
-    found = found_text(whole, arrays)
-    page = leaderboard_html(
-        whole, entries, folders, headline, f"{found}\n{HOW_TO_READ}" if found else ""
-    )
+    page = leaderboard_html(whole, entries, folders, headline, found_paragraph(whole, arrays))
     contents = {
         "leaderboard.csv": _csv(entries),
         "leaderboard.md": _markdown(entries, headline),

@@ -65,9 +65,16 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
 
 
 def found_paragraph(rows: Rows, arrays: Arrays) -> str:
-    """Returns what was found under its title, with a line on how to read it; empty where none."""
-    text = found_text(rows, arrays)
-    return f"**What we found.** {text}\n\n{HOW_TO_READ}" if text else ""
+    """Returns what was found under its title, with a line on how to read it; empty where none.
+
+    The title names the data set and the size of codes: rows may hold several.
+    """
+    study, text = largest_study(rows), found_text(rows, arrays)
+    if study is None or not text:
+        return ""
+    first = without_floor(study.published).iloc[0]
+    title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
+    return f"**{title}.** {text}\n\n{HOW_TO_READ}"
 
 
 def short_text(rows: Rows) -> str:
