@@ -17,6 +17,7 @@ from aebench.bench.records.per_image import (
     key_of,
     of_row,
     read_per_image,
+    read_those_of,
     write_per_image,
 )
 
@@ -103,7 +104,10 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def test_a_row_finds_the_arrays_that_it_is_the_mean_of_also_in_bits():
     assert of_row(row(), SCORES) is SCORES[VAE]
-    assert key_of(row(metric="bits_per_dim", value=5.0)) == VAE
+    bits = {"metric": "bits_per_dim", "image_shape": "1x2x2"}
+    assert key_of(row(**bits, value=5.0)) == VAE
+    value = 8 - 1000.75 / 3 / (4 * np.log(2))
+    assert of_row(row(**bits, value=value), SCORES) is SCORES[VAE]
     ends = {"metric": "bracket_gap", "kind": "", "model": "completed", "density": "gmm-10"}
     counts = {"samples_k": 4.0, "n_real": float("nan"), "n_generated": 2}
     assert of_row(row(**ends, **counts, value=2.0), SCORES) is SCORES[BRACKET]
@@ -111,10 +115,21 @@ def test_a_row_finds_the_arrays_that_it_is_the_mean_of_also_in_bits():
 
 def test_arrays_of_another_evaluation_do_not_speak_for_a_row():
     assert of_row(row(value=330.0), SCORES) is None
+    in_bits = row(metric="bits_per_dim", image_shape="1x2x2", value=8 - 330.0 / (4 * np.log(2)))
+    assert of_row(in_bits, SCORES) is None
     assert of_row(row(n_real=4), SCORES) is None
     assert of_row(row(samples_k=200), SCORES) is None
     assert key_of(row(metric="ess_below_10")) is None
     assert key_of(row(status="failed", value=None)) is None
+
+
+def test_of_a_run_in_two_folders_the_arrays_of_its_row_count_in_any_order(tmp_path):
+    older = {VAE: PerImage(IMAGES, np.float32([4, 5, 6]), "lower bound", "yes")}
+    folders = [tmp_path / "old", tmp_path / "new"]
+    for folder, scores in zip(folders, (older, SCORES), strict=True):
+        write_per_image(folder / "arrays" / FILE, scores)
+    for order in (folders, folders[::-1]):
+        assert as_lists(read_those_of(order, [row()])) == as_lists({VAE: SCORES[VAE]})
 
 
 @pytest.mark.parametrize("damage", ["short", "swapped"])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.bits_per_dim import bits_per_dim
-from ..records.per_image import PerImage, ScoreKey, of_row
+from ..records.per_image import PerImage, ScoreKey, nats_of, of_row
 from ..records.results import Rows
 from .significance import NORMAL_95, half_width
 
@@ -162,7 +162,7 @@ def estimate_of(
     images = {int(row["seed"]): of_row(row, arrays) for row in good}
     gap, error = _gap(good, brackets)
     return Estimate(
-        {int(row["seed"]): _nats(row) for row in good},
+        {int(row["seed"]): nats_of(row) for row in good},
         {seed: kept for seed, kept in images.items() if kept is not None},
         {int(row["seed"]): int(row["n_real"]) for row in good},
         gap,
@@ -253,16 +253,3 @@ def records_in(rows: Rows) -> list[Line]:
 def model_of(row: Line) -> Model:
     """Returns which model a row is of: its run, its density, and whether it was completed."""
     return str(row["run"]), str(row["density"]), str(row["model"])
-
-
-def _nats(row: Line) -> float:
-    if not str(row["metric"]).startswith("bits_per_dim"):
-        return float(row["value"])
-    dims = dims_of(row)
-    none = bits_per_dim(0.0, dims=dims)
-    return (none - float(row["value"])) / (bits_per_dim(1.0, dims=dims) - none)
-
-
-def dims_of(row: Mapping[Any, Any]) -> int:
-    """Returns the count of values in a row's images."""
-    return math.prod(int(size) for size in str(row["image_shape"]).split("x"))

@@ -13,8 +13,8 @@ from ..figures.text_sheets import text_sheet_names
 from ..files.storage import write_atomically
 from ..pages.families import headline_of
 from ..pages.found import found_paragraph
-from ..records.per_image import PerImage, ScoreKey, read_per_image
-from ..records.results import Rows, csv_text, joined, read_results
+from ..records.per_image import read_those_of
+from ..records.results import Rows, csv_text, joined, read_results, records_of
 from ..tables.boards import Entry, board_entries, board_tables
 from .page import leaderboard_html
 
@@ -51,10 +51,8 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
     # Of a run that lies in two folders, the first one's files count.
     folders = {str(run): files[d] for d in reversed(directories) for run in rows[d]["run"]}
-    arrays: dict[ScoreKey, PerImage] = {}
-    for directory in directories:
-        arrays |= read_per_image(directory)
-    page = leaderboard_html(whole, entries, folders, headline, found_paragraph(whole, arrays))
+    paragraph = found_paragraph(whole, read_those_of(directories, records_of(whole)))
+    page = leaderboard_html(whole, entries, folders, headline, paragraph)
     contents = {
         "leaderboard.csv": _csv(entries),
         "leaderboard.md": _markdown(entries, headline),

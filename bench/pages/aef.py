@@ -12,7 +12,6 @@ from ..comparison.gains import (
     Brackets,
     Gain,
     brackets_in,
-    dims_of,
     estimate_of,
     likelihood_gain,
     records_in,
@@ -21,6 +20,7 @@ from ..comparison.labels import metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.numbers import number_of
 from ..comparison.steps import longest
+from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.anchors import Anchor, anchors
 from .effects import Effect

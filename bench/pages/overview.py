@@ -11,8 +11,8 @@ from ..comparison.labels import settings_of, suite_titles
 from ..comparison.scored import compute_seconds, scores_in
 from ..comparison.steps import longest
 from ..files.storage import write_atomically
-from ..records.per_image import PerImage, ScoreKey, read_per_image
-from ..records.results import Rows, joined, read_results
+from ..records.per_image import read_per_image, read_those_of
+from ..records.results import Rows, joined, read_results, records_of
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings, seeds_range
 from .effects import claim_verdict
@@ -75,15 +75,12 @@ def build_overview(directories: Sequence[Path], out: Path) -> list[Path]:
 def _opening(found: Mapping[Path, Rows], out: Path) -> list[str]:
     """Returns what the largest comparison of families found, its headline and its pictures."""
     rows = joined(found.values())
-    arrays: dict[ScoreKey, PerImage] = {}
-    for directory in found:
-        arrays |= read_per_image(directory)
     study = largest_study(rows)
     if study is None:
         return []
     folder = study_folder(study, found)
     pictures = [folder / "plots" / f"{name}.png" for name in FIRST]
-    parts = [found_paragraph(rows, arrays)]
+    parts = [found_paragraph(rows, read_those_of(found, records_of(rows)))]
     parts += [table.as_markdown().rstrip() for table in headline_of(rows)]
     for path in pictures:
         if path.is_file():

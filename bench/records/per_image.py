@@ -93,6 +93,26 @@ def read_per_image(folder: Path) -> dict[ScoreKey, PerImage]:
     return {k: v for k, v in found.items() if k.run not in replaced} | own
 
 
+def read_those_of(
+    folders: Iterable[Path], rows: Iterable[Mapping[str, Any]]
+) -> dict[ScoreKey, PerImage]:
+    """Returns the arrays that rows are the means of, from several folders in any order.
+
+    Args:
+        folders: Results folders; a run may lie in two, evaluated at different times.
+        rows: Their rows, each score of a run once.
+
+    Raises:
+        UserError: A file is damaged.
+    """
+    keyed = [(key, row) for row in rows if (key := key_of(row))]
+    found: dict[ScoreKey, PerImage] = {}
+    for folder in folders:
+        own = read_per_image(folder)
+        found |= {key: kept for key, row in keyed if (kept := of_row(row, own)) is not None}
+    return found
+
+
 def by_run(scores: Mapping[ScoreKey, PerImage]) -> dict[str, dict[ScoreKey, PerImage]]:
     """Returns scores by the run that they are of."""
     found: dict[str, dict[ScoreKey, PerImage]] = {}
@@ -111,12 +131,28 @@ def of_row(row: Mapping[str, Any], found: Mapping[ScoreKey, PerImage]) -> PerIma
     """
     key = key_of(row)
     arrays = found.get(key) if key else None
-    if arrays is None or not str(row["metric"]).startswith("log_prob"):
+    if arrays is None or str(row["metric"]).startswith(BRACKET):
         return arrays
     mean = float(arrays.values.mean(dtype=float))
     # Arrays of another evaluation than the row's must not speak for it.
-    same = math.isclose(mean, float(row["value"]), rel_tol=ROUNDING, abs_tol=ROUNDING)
+    same = math.isclose(mean, nats_of(row), rel_tol=ROUNDING, abs_tol=ROUNDING)
     return arrays if same else None
+
+
+def nats_of(row: Mapping[str, Any]) -> float:
+    """Returns a row's log-likelihood in nats per image, which may be in bits per dimension."""
+    if not str(row["metric"]).startswith("bits_per_dim"):
+        return float(row["value"])
+    from ...metrics.bits_per_dim import bits_per_dim
+
+    dims = dims_of(row)
+    none = bits_per_dim(0.0, dims=dims)
+    return float((none - float(row["value"])) / (bits_per_dim(1.0, dims=dims) - none))
+
+
+def dims_of(row: Mapping[Any, Any]) -> int:
+    """Returns the count of values in a row's images."""
+    return math.prod(int(size) for size in str(row["image_shape"]).split("x"))
 
 
 def key_of(row: Mapping[str, Any]) -> ScoreKey | None:

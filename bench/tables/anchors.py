@@ -12,10 +12,10 @@ import numpy as np
 
 from ...metrics.bits_per_dim import bits_per_dim
 from ..comparison.columns import without_floor
-from ..comparison.gains import Arrays, dims_of
+from ..comparison.gains import Arrays
 from ..comparison.labels import settings_of
 from ..comparison.significance import NORMAL_95, half_width, mean, t_interval
-from ..records.per_image import of_row
+from ..records.per_image import dims_of, of_row
 from ..records.results import Rows
 
 VALUES = "likelihood_values.csv"

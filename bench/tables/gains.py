@@ -14,7 +14,6 @@ from ..comparison.gains import (
     Line,
     Model,
     brackets_in,
-    dims_of,
     estimate_of,
     likelihood_gain,
     model_of,
@@ -25,6 +24,7 @@ from ..comparison.parts import Part, table_parts
 from ..comparison.scored import Scored, scores_by, warnings_of
 from ..comparison.strings import SPACES
 from ..comparison.table import Cell, Table, file_name, text_table
+from ..records.per_image import dims_of
 from ..records.results import Rows
 
 NATS, ANNEALED = "log_prob", "log_prob_annealed"

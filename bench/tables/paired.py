@@ -21,7 +21,6 @@ from ..comparison.gains import (
     Gain,
     Line,
     brackets_in,
-    dims_of,
     estimate_of,
     likelihood_gain,
     records_in,
@@ -39,7 +38,7 @@ from ..comparison.significance import (
 )
 from ..comparison.table import Cell, Table, text_table
 from ..errors import UserError
-from ..records.per_image import read_per_image
+from ..records.per_image import dims_of, read_per_image
 from ..records.results import Rows, read_results
 
 if TYPE_CHECKING:
