@@ -527,3 +527,21 @@ def test_annealing_that_cannot_say_that_it_is_trusted_gives_no_upper_end():
     [effect] = aef_effects(with_places(frame([*rows, *old])), {})
     [bounds] = aef_effects(with_places(frame(rows)), {})
     assert effect.differences == bounds.differences and effect.below == np.inf
+
+
+def test_tuned_regularised_autoencoders_are_compared_with_tuned_rivals():
+    settings = {
+        "rae": ("", '{"beta":0.1,"tuned":true}'),
+        "cv-vae": ("", '{"beta":0.04,"sigma":0.05,"tuned":true}'),
+    }
+    rows = [
+        make_row(objective=name, variant=variant, seed=seed, images="interpolation", value=9.0)
+        for name, variants in settings.items()
+        for variant in variants
+        for seed in range(5)
+    ]
+    own = [f.effect.comparison for f in findings(frame(rows), {}) if f.effect.claim == "RAE iv"]
+    assert sorted(own) == [
+        "rae (beta=0.1, tuned) instead of cv-vae (beta=0.04, sigma=0.05, tuned)",
+        "rae instead of cv-vae",
+    ]

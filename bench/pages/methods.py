@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..comparison.cells import lost_states
-from ..comparison.labels import settings_of
+from ..comparison.labels import is_tuned, settings_of
 from ..comparison.numbers import number_of
 from ..comparison.scored import counted, scores_by, seed_values
 from ..comparison.significance import Seeds
@@ -43,13 +43,17 @@ def lost_by_method(rows: Rows) -> dict[str, str]:
 
 
 def nearest(method: Method, others: Sequence[Method]) -> list[Method]:
-    """Returns those of the others whose settings differ in the fewest from a method's."""
-    own = settings_of(method.variant)
+    """Returns those of the others whose settings differ in the fewest from a method's.
+
+    A tuned method has tuned ones beside it, one at published settings its like, where there are.
+    """
+    own, tuned = settings_of(method.variant), is_tuned(method.variant)
+    alike = [other for other in others if is_tuned(other.variant) == tuned] or others
     apart = {}
-    for other in others:
+    for other in alike:
         its = settings_of(other.variant)
         apart[other] = sum(own.get(n) != its.get(n) for n in own.keys() | its.keys())
-    return [other for other in others if apart[other] == min(apart.values())]
+    return [other for other in alike if apart[other] == min(apart.values())]
 
 
 def paired(first: Seeds, second: Seeds) -> dict[int, float]:
