@@ -33,7 +33,8 @@ HOW_TO_READ = (
     "below: so many seeds miss a smaller lead in more than one of five cases. At least, at most: "
     "one side is a lower bound on the likelihood. At equal cost a score between two counts of "
     "steps is taken to lie on a line over the logarithm of the seconds; a model may cost less at "
-    f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest.*"
+    f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest. Tuned models are "
+    "those that tuning changed: where a published setting won there is none.*"
 )
 
 
@@ -80,8 +81,8 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
 def short_text(rows: Rows) -> str:
     """Returns what the rows found in a few sentences for a reader who is new to the field.
 
-    Empty where the rows compare no families. The lead is there from two seeds on, that with equal
-    tuning where objectives were tuned.
+    Empty where the rows compare no families. The lead is there from two seeds on, that among tuned
+    models where there are any.
     """
     study = largest_study(rows)
     if study is None:
@@ -98,7 +99,11 @@ def short_text(rows: Rows) -> str:
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
     if edge := tuned_lead(published, samples_of(study.tuned)):
         sentences.append(
-            lead_in_words(edge, "With settings tuned alike for all, the best regularised one")
+            lead_in_words(
+                edge,
+                "Among models that tuning changed and those with nothing to tune, the best "
+                "regularised one",
+            )
         )
     return _shortened(" ".join(sentences), study.published)
 
@@ -138,7 +143,7 @@ def _tuning(study: Study) -> Iterator[str]:
         yield f"Tuning surely improves {_improved(gains)}."
     if edge := tuned_lead(published, tuned):
         yield (
-            f"Among {len(tuned)} equally tuned models the lead ({edge.comparison}) is "
+            f"Among {len(tuned)} tuned or untunable models the lead ({edge.comparison}) is "
             f"{told(edge, len(edge.differences))}."
         )
 
