@@ -13,6 +13,8 @@ from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import NOTHING_TO_TUNE, headline_of, largest_study
 from aebench.bench.pages.found import MOST_WORDS, found_paragraph, found_text, short_text
+from aebench.bench.pages.leads import tuning_gains
+from aebench.bench.pages.methods import Method
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.records.results import write_results
@@ -174,6 +176,27 @@ def test_no_lead_with_equal_tuning_is_told_where_one_side_was_not_tuned(rows, ke
     text = found_text(frame(left), {})
     assert "Tuning surely improves" in text and "untunable" not in text
     assert "nothing to tune" not in short_text(frame(left))
+
+
+def test_what_tuning_gives_is_taken_against_the_options_that_the_suite_set():
+    def method(name, variant):
+        return Method(name, "vae", variant, "unit")
+
+    published = {
+        method("vae", ""): {0: 10.0, 1: 12.0},
+        method("vae (samples=8)", '{"samples":8}'): {0: 50.0, 1: 51.0},
+    }
+    tuned = {
+        method("vae (beta=2, tuned)", '{"beta":2,"tuned":true}'): {0: 9.0, 1: 10.0},
+        method("vae (beta=2, samples=8, tuned)", '{"beta":2,"samples":8,"tuned":true}'): {
+            0: 45.0,
+            1: 47.0,
+        },
+    }
+    gains = {gain.comparison: gain.differences for gain in tuning_gains(published, tuned)}
+    assert gains == {"vae:": {0: 1.0, 1: 2.0}, "vae (samples=8):": {0: 5.0, 1: 4.0}}
+    alike = {**published, method("vae (other)", ""): {0: 1.0, 1: 1.0}}
+    assert "vae:" not in {gain.comparison for gain in tuning_gains(alike, tuned)}
 
 
 def test_a_model_whose_published_setting_won_is_not_said_to_be_among_the_tuned_ones(rows):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..comparison.columns import with_places
-from ..comparison.labels import is_tuned
+from ..comparison.labels import is_tuned, settings_of
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effect_words import OVER
@@ -42,9 +42,19 @@ def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
 
 
 def _names_before_tuning(published: Samples, tuned: Samples) -> dict[str, str]:
-    """Returns the name at published settings of each tuned model, by its own name."""
-    known = {(m.objective, m.space): m.name for m in published}
-    return {m.name: known.get((m.objective, m.space), m.name) for m in tuned}
+    """Returns the name at published settings of each tuned model, by its own name.
+
+    That is the model with most of its options, those that a suite sets itself; a model keeps its
+    own name where there is none, or several alike.
+    """
+    names = {}
+    for method in tuned:
+        own = settings_of(method.variant).items()
+        same = [m for m in published if (m.objective, m.space) == (method.objective, method.space)]
+        counts = {m.name: len(its) for m in same if (its := settings_of(m.variant).items()) <= own}
+        nearest = [name for name, count in counts.items() if count == max(counts.values())]
+        names[method.name] = nearest[0] if len(nearest) == 1 else method.name
+    return names
 
 
 def samples_of(rows: Rows) -> Samples:
