@@ -168,6 +168,38 @@ def test_a_stopped_tuning_goes_on_and_makes_no_finished_trial_again(
     assert lines(tmp_path / "out") == lines(tmp_path / "straight")
 
 
+def test_a_tuning_that_stopped_in_its_first_trial_goes_on(suite, tune, tmp_path, monkeypatch):
+    def stop(self, *_):
+        raise Stopped
+
+    only = ("--only", "objective=vae")
+    with monkeypatch.context() as patch:
+        patch.setattr(criterion.Criterion, "judge", stop)
+        code, told = tune(suite(), "--trials", "2", *only)
+    assert code == 1 and "0 trials are in" in told
+    assert "no trials: none has been made yet" in (tmp_path / "out" / "tuning.md").read_text()
+    code, told = tune(suite(), "--trials", "2", *only)
+    assert code == 0, told
+    assert len(lines(tmp_path / "out")) == 2
+
+
+def test_a_method_that_fails_first_does_not_keep_the_others_from_being_tuned(
+    suite, tune, tmp_path, monkeypatch
+):
+    judge = criterion.Criterion.judge
+
+    def fail_for_vae(self, objective, config, data):
+        if config.objective == "vae":
+            raise MemoryError("CUDA out of memory")
+        return judge(self, objective, config, data)
+
+    monkeypatch.setattr(criterion.Criterion, "judge", fail_for_vae)
+    own = suite(old='["ae", "vae", "rae"]', new='["vae", "rae"]')
+    code, told = tune(own, "--trials", "1")
+    assert code == 1 and "1 of 2 methods tuned" in told, told
+    assert [line["objective"] for line in lines(tmp_path / "out")] == ["rae"]
+
+
 def test_on_another_machine_the_file_alone_is_gone_on_from(suite, tune, tmp_path, judged):
     import shutil
 

@@ -136,7 +136,7 @@ class Trials:
         """Returns the trials of a file.
 
         Raises:
-            UserError: It cannot be read, is no such file, or has no trials yet.
+            UserError: It cannot be read, or is no such file.
         """
         try:
             lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
@@ -147,8 +147,6 @@ class Trials:
             raise UserError(f"'{path}' is no file of trials: {error}. {RUN_TUNE}.") from error
         if not lines or lines[0] != list(COLUMNS):
             raise UserError(f"'{path}' is no file of trials: its columns are others. {RUN_TUNE}.")
-        if len(lines) == 1:
-            raise UserError(f"'{path}' has no trials yet. {RUN_TUNE}.")
         return cls(path, [_parsed(line, f"'{path}', line {at}") for at, line in _counted(lines)])
 
     def write(self) -> None:
@@ -179,6 +177,8 @@ class Trials:
 
     def _lacking(self, config: Config, space: str) -> UserError:
         """Returns the error that says which trials are missing, and which are there."""
+        if not self.all:
+            return UserError(f"'{self.path}' has no trials yet. {RUN_TUNE}.")
         place = _place(config)
         here = sorted({trial.label for trial in self.all if _place(trial) == place})
         there = here or sorted({_place(trial) for trial in self.all})

@@ -36,7 +36,8 @@ def _conditions(trials: Trials) -> str:
     )
     counts = sorted({len(o) for o in trials.methods.values() if o[0].state != UNTUNABLE})
     if not counts:
-        return "No objective has anything to tune."
+        some = "what is listed has nothing to tune" if trials.all else "none has been made yet"
+        return f"There are no trials: {some}."
     equal = f"Each objective that has ranges was given {counts[0]} trials."
     unequal = f"Objectives were given from {counts[0]} to {counts[-1]} trials: not equal yet."
     return f"Criterion: {' | '.join(texts)}. {equal if len(counts) == 1 else unequal}"
