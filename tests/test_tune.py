@@ -19,12 +19,14 @@ from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.data.texts import texts
 from aebench.bench.errors import UserError
+from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped
 from aebench.bench.runs import runner
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.suites.trials import Trial, Trials
 from aebench.bench.training.term_sums import Diverged
 from aebench.bench.tuning import criterion, study
+from aebench.bench.tuning.plan import Plan
 from aebench.models import build, form
 from aebench.models.objectives.objective import OBJECTIVES, Objective
 from aebench.models.options import Range
@@ -198,6 +200,22 @@ def test_a_method_that_fails_first_does_not_keep_the_others_from_being_tuned(
     code, told = tune(own, "--trials", "1")
     assert code == 1 and "1 of 2 methods tuned" in told, told
     assert [line["objective"] for line in lines(tmp_path / "out")] == ["rae"]
+
+
+def test_the_journal_that_a_worker_writes_is_not_touched_when_another_method_is_done(
+    suite, tune, tmp_path
+):
+    assert tune(suite(), "--trials", "1", "--only", "objective=vae")[0] == 0
+    (journal,) = (tmp_path / "out").glob("tuning/*/journal.log")
+    with held(journal.parent) as mine, journal.open("ab") as file:
+        assert mine
+        file.write(b'{"op_code":4,')  # The worker is within a line.
+        file.flush()
+        before = journal.read_bytes()
+        whole = load_suite(suite(), settings={}, only={})
+        Plan(whole, tmp_path / "out", "cpu", 2).write()
+        assert journal.read_bytes() == before
+    assert [line["objective"] for line in lines(tmp_path / "out")] == ["ae", "vae"]
 
 
 def test_on_another_machine_the_file_alone_is_gone_on_from(suite, tune, tmp_path, judged):

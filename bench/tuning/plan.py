@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..errors import UserError
+from ..files.locking import held
 from ..files.storage import canonical_json, write_atomically
 from ..runs.plugins import Plugin
 from ..suites.config import Config
@@ -65,10 +66,15 @@ class Plan:
         _refuse_others(lines, read_known(self.path), self.path)
 
     def finished(self) -> Iterator[Trial]:
-        """Yields the finished trials of all studies."""
+        """Yields the finished trials of all studies that no worker is busy with."""
         for study, search in zip(self.studies, self._searches, strict=True):
-            if study.journal.exists():
-                yield from Journal(study.journal, search.ranges, search.criterion.better).trials
+            if not study.journal.exists():
+                continue
+            # A journal that is opened loses a line without an end, which may be in the making.
+            with held(study.folder) as free:
+                if free:
+                    better = search.criterion.better
+                    yield from Journal(study.journal, search.ranges, better).trials
 
     def write(self) -> Trials:
         """Writes all trials and their page; those of other methods on file are kept."""
