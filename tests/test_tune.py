@@ -246,6 +246,20 @@ def test_trials_of_other_methods_stay_and_those_under_other_conditions_are_refus
     assert [line["objective"] for line in lines(tmp_path / "out")] == ["rae", "vae"]
 
 
+def test_two_widths_of_one_method_are_refused_before_the_first_trial(suite, tune, tmp_path):
+    second = """[[runs]]
+dataset = "digits"
+backbone = "tiny"
+latent_dim = 3
+objective = "vae"
+width = 0.25
+"""
+    code, told = tune(suite(second), "--trials", "1")
+    assert code == 2 and "trains vae (unit) under two sets of conditions" in told, told
+    assert 'backbone tiny and tiny {"width":0.25}' in told and told.count("\n") == 1
+    assert not (tmp_path / "out" / "tuning.csv").exists()
+
+
 def test_a_damaged_journal_is_refused(suite, tune, tmp_path):
     only = ("--only", "objective=vae")
     assert tune(suite(), "--trials", "2", *only)[0] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -114,23 +115,36 @@ def _methods(configs: Sequence[Config]) -> Iterator[Config]:
 
 
 def _refuse_others(lines: Iterable[Trial], known: Iterable[Trial], path: Path) -> None:
-    """Checks that trials on file were made under today's conditions.
+    """Checks that each method has one set of conditions, those of its trials on file.
 
     Raises:
-        UserError: They were not, and so could not be compared.
+        UserError: It has not, and its trials could not be compared.
     """
-    today = {line.method: line for line in lines}
+    today: dict[tuple[Any, ...], Trial] = {}
+    for line in lines:
+        first = today.setdefault(line.method, line)
+        if first.study != line.study:
+            both = [f"{n} {getattr(first, n)} and {getattr(line, n)}" for n in _apart(first, line)]
+            raise UserError(
+                f"Suite '{line.suite}' trains {line.label} under two sets of conditions that "
+                f"trials do not tell apart ({'; '.join(both) or 'code, data or a setting'}); "
+                "expected one, leave the other to a suite of its own."
+            )
     for trial in known:
         line = today.get(trial.method, trial)
         if line.study == trial.study:
             continue
         changes = [
             f"{name} was {getattr(trial, name)}, is {getattr(line, name)}"
-            for name in VISIBLE
-            if getattr(trial, name) != getattr(line, name)
+            for name in _apart(trial, line)
         ]
         raise UserError(
             f"'{path}' has trials of {trial.label} made under other conditions "
             f"({'; '.join(changes) or 'code, data or another setting'}); "
             "name another folder with --out."
         )
+
+
+def _apart(one: Trial, other: Trial) -> list[str]:
+    """Returns in which of the visible conditions two trials differ."""
+    return [name for name in VISIBLE if getattr(one, name) != getattr(other, name)]
