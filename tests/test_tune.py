@@ -23,7 +23,7 @@ from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped
 from aebench.bench.runs import runner
 from aebench.bench.suites.suite import load_suite
-from aebench.bench.suites.trials import Trial, Trials
+from aebench.bench.suites.trials import Trial, Trials, ranges_text
 from aebench.bench.training.term_sums import Diverged
 from aebench.bench.tuning import criterion, study
 from aebench.bench.tuning.plan import Plan
@@ -555,6 +555,19 @@ space = "sequence"
 objective = "vae"
 evaluation = {likelihood_images = 4}
 """
+
+
+def test_a_suite_of_strings_that_names_no_space_takes_the_trials_of_sequences(tmp_path):
+    ranges = OBJECTIVES.get("vae").in_space("sequence").ranges({})
+    about = {"dataset": "expressions", "backbone": "grammar-gru", "space": "sequence"}
+    about["ranges"] = ranges_text(ranges)
+    made = [trial(0, **about), trial(1, **about, value=4.0)]
+    Trials(tmp_path / "tuning.csv", made).write()
+    text = STRINGS.partition("[[runs]]")[0] + '[[runs]]\nobjective = "vae"\n'
+    (tmp_path / "strings.toml").write_text(text, encoding="utf-8")
+    settings = {"tuned": str(tmp_path / "tuning.csv")}
+    (config,) = load_suite(str(tmp_path / "strings.toml"), settings=settings).configs
+    assert config.options == {"beta": 2.0}
 
 
 def test_strings_are_judged_by_their_bigrams_in_every_space(tune, tmp_path, monkeypatch):

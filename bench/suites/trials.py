@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ...models.options import Range
 
 OK, LOST, UNTUNABLE = STATES = ("ok", "lost", "nothing to tune")
+# Of a run that names no space, data that are no images decide, before the objective.
+DATA_SPACES = ("real", "sequence")
 RUN_TUNE = "Trials come from `aebench tune SUITE --trials N`"
 
 
@@ -190,7 +192,7 @@ class Trials:
     def _of(self, config: Config, default: str) -> list[Trial]:
         """Returns the trials of a run's method."""
         network = network_of(config.network)
-        spaces = (default,) if config.space else (default, "real")
+        spaces = (default,) if config.space else (*DATA_SPACES, default)
         place = (config.dataset, config.split, network, config.latent_dim)
         wanted = (*place, config.training.noise_sigma, config.objective)
         given = canonical_json(config.options)
