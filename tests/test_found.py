@@ -138,7 +138,8 @@ def test_an_undecided_lead_names_what_so_many_seeds_tell_in_four_of_five_cases()
 def test_the_lead_with_equal_tuning_keeps_what_has_nothing_to_tune_as_published(rows, text):
     differences, _, best, rival = lead_of(rows, tuned=True)
     assert rival[0] == "ae"
-    found = re.search(rf"Among (\d+) tuned or untunable models the lead \((.*?)\) is {NUMBER}", text)
+    told = r"Among (\d+) tuned or untunable models the lead \((.*?)\) is "
+    found = re.search(told + NUMBER, text)
     # Both VAEs, both RAEs, the L2 one, WAE and AE; not the flows and IWAE, which could be tuned.
     assert (found[1], found[2]) == ("7", f"{best[0]} ({best[1]}) over {rival[0]}")
     assert float(found[3]) == pytest.approx(differences.mean(), abs=0.5)
