@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,19 +37,27 @@ def own_cache(tmp_path_factory):
     patch.undo()
 
 
-@pytest.fixture
-def suite_file(tmp_path):
-    """Returns a function that writes the small suite, with replacements, and returns its path."""
+@pytest.fixture(scope="session")
+def suite_in():
+    """Returns a function that writes the small suite into a folder, and returns its path."""
 
-    def write(*replacements: tuple[str, str], name: str = "small", text: str = SUITE) -> str:
+    def write(
+        folder: Path, *replacements: tuple[str, str], name: str = "small", text: str = SUITE
+    ) -> str:
         for old, new in replacements:
             assert old in text, old
             text = text.replace(old, new)
-        path = tmp_path / f"{name}.toml"
+        path = folder / f"{name}.toml"
         path.write_text(text, encoding="utf-8")
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def suite_file(tmp_path, suite_in):
+    """Returns a function that writes the small suite, with replacements, and returns its path."""
+    return partial(suite_in, tmp_path)
 
 
 @pytest.fixture
@@ -68,7 +77,7 @@ def aebench(tmp_path, capsys):
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows_in():
     """Returns a function that reads all rows of a folder, without what may differ by time."""
 

@@ -154,7 +154,13 @@ def replace_function(monkeypatch, metric, function):
 # Second layer
 
 
-@pytest.mark.parametrize(("name", "term"), [("wae-mmd", "divergence"), ("vae", "distortion")])
+@pytest.mark.parametrize(
+    ("name", "term"),
+    [
+        ("wae-mmd", "divergence"),
+        pytest.param("vae", "distortion", marks=pytest.mark.long),
+    ],
+)
 def test_an_objective_with_a_wrong_sign_on_one_term_is_caught(
     name, term, tmp_path, monkeypatch, baseline_of
 ):
@@ -191,22 +197,25 @@ def test_the_same_objectives_trained_as_they_are_raise_no_alarm(tmp_path, capsys
     assert "scores are missing" in capsys.readouterr().out
 
 
-def test_a_tenth_of_the_steps_is_another_recipe(tmp_path, capsys, baseline_of):
+@pytest.fixture(scope="module")
+def shortened(tmp_path_factory):
+    """The folder of two autoencoders that were trained for a tenth of the steps."""
+    out = tmp_path_factory.mktemp("shortened")
     arguments = ["--only", "objective=ae", "--seeds", "0,1", "--workers", "1"]
     arguments += ["--set", "training.steps=15", "training.validate_every=15"]
-    out, baseline = tmp_path / "out", baseline_of("ae", "unit")
     assert main(["run", str(SUITE), *arguments, "--out", str(out), "--quiet"]) == 0
-    assert main(["check", str(out), "--against", str(baseline)]) == 1
+    return out
+
+
+def test_a_tenth_of_the_steps_is_another_recipe(shortened, capsys, baseline_of):
+    assert main(["check", str(shortened), "--against", str(baseline_of("ae", "unit"))]) == 1
     assert "the baseline was trained for 150 steps, here 15" in capsys.readouterr().out
 
 
 def test_a_tenth_of_the_steps_under_the_same_recipe_is_found_from_two_seeds(
-    tmp_path, baseline_rows, baseline_of
+    shortened, baseline_rows
 ):
-    arguments = ["--only", "objective=ae", "--seeds", "0,1", "--workers", "1"]
-    arguments += ["--set", "training.steps=15", "training.validate_every=15"]
-    assert main(["run", str(SUITE), *arguments, "--out", str(tmp_path), "--quiet"]) == 0
-    after = read_results(tmp_path).rows
+    after = read_results(shortened).rows
     before = baseline_rows[(baseline_rows["objective"] == "ae") & (baseline_rows["seed"] < 2)]
     after = after[after["objective"] == "ae"].assign(recipe=before["recipe"].iloc[0])
     found = worse(before, after)

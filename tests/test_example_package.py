@@ -32,7 +32,12 @@ import sys, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from aebench.models.vae import VAE
-sys.stdout.write(str(caught[0].message).partition(";")[0])
+print(str(caught[0].message).partition(";")[0])
+"""
+CALLS = """
+from aebench.bench.cli.main import main
+for arguments in {}:
+    assert main(arguments) == 0, arguments
 """
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 NAMES = ("dip-vae-i", "dip-vae-ii")
@@ -96,21 +101,16 @@ def example(installed, monkeypatch):
     del sys.modules["aebench_dip_vae"]
 
 
-def aebench(run_python, *arguments):
-    code = "import sys; from aebench.bench.cli.main import main; sys.exit(main())"
-    return run_python("-c", code, *arguments)
-
-
 def test_a_wheel_built_for_the_flat_layout_runs_unchanged(tmp_path):
-    run = runner(install(FLAT_WHEEL, tmp_path / "target"), tmp_path)
-    assert {name for name in NAMES if name in aebench(run, "list", "objectives")} == set(NAMES)
-    out = tmp_path / "out"
-    aebench(run, "run", *SUITE, "--only", "objective=dip-vae-i", "--out", out, "--quiet")
+    run, out = runner(install(FLAT_WHEEL, tmp_path / "target"), tmp_path), tmp_path / "out"
+    listed = ["list", "objectives"]
+    trained = ["run", *SUITE, "--only", "objective=dip-vae-i", "--out", str(out), "--quiet"]
+    said, _, names = run("-c", OLD_NAME + CALLS.format([listed, trained])).partition("\n")
+    assert said == "'aebench.models.vae' is now 'aebench.models.objectives.vae'"
+    assert {name for name in NAMES if name in names} == set(NAMES)
     rows = read_results(out).rows
-    trained = rows[rows["objective"] == "dip-vae-i"]
-    assert len(trained) > 10 and (trained["status"] != "failed").all()
-    said = run("-c", OLD_NAME)
-    assert said.strip() == "'aebench.models.vae' is now 'aebench.models.objectives.vae'"
+    found = rows[rows["objective"] == "dip-vae-i"]
+    assert len(found) > 10 and (found["status"] != "failed").all()
 
 
 def covariance_term(name, mu, log_sigma, **options):
@@ -124,8 +124,22 @@ def covariance_term(name, mu, log_sigma, **options):
     return terms["covariance"]
 
 
-def test_the_installed_objectives_are_listed(run_python):
-    listed = aebench(run_python, "list", "objectives")
+@pytest.fixture(scope="module")
+def beside_others(run_python, tmp_path_factory):
+    """The folder of one of them, trained beside stored rows, and what its commands said."""
+    folder = tmp_path_factory.mktemp("beside")
+    rows = read_results(BASELINE).rows
+    others = rows["objective"].isin(["vae", "wae-mmd", "rae-gp"]) & (rows["space"] == "unit")
+    write_results(folder / "results.csv", rows[others & (rows["seed"] == 0)])
+    shutil.copy(folder / "results.csv", folder / "before.csv")
+    chosen = ["--only", "objective=dip-vae-ii", "--out", str(folder), "--quiet"]
+    report = ["report", str(folder), "--cards"]
+    calls = [["list", "objectives"], ["run", *SUITE, *chosen], report]
+    return folder, run_python("-c", CALLS.format(calls))
+
+
+def test_the_installed_objectives_are_listed(beside_others):
+    _, listed = beside_others
     for name in NAMES:
         assert re.search(rf"^{name} +VAE \+ penalty", listed, re.MULTILINE)
     assert not set(NAMES) & set(OBJECTIVES.names())
@@ -139,24 +153,22 @@ def test_every_law_of_the_registry_holds_for_them(run_python):
     assert passed >= 2 * 15 and "failed" not in said
 
 
-def test_one_of_them_is_trained_alone_and_reported_beside_stored_rows(run_python, tmp_path):
-    rows = read_results(BASELINE).rows
-    others = rows["objective"].isin(["vae", "wae-mmd", "rae-gp"]) & (rows["space"] == "unit")
-    write_results(tmp_path / "results.csv", rows[others & (rows["seed"] == 0)])
-    stored = set((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines())
-    arguments = ["--only", "objective=dip-vae-ii", "--out", str(tmp_path), "--quiet"]
-    aebench(run_python, "run", *SUITE, *arguments)
-    runs = [p for p in (tmp_path / "runs").iterdir() if (p / "checkpoint.safetensors").is_file()]
+def test_one_of_them_is_trained_alone_and_reported_beside_stored_rows(beside_others):
+    folder, _ = beside_others
+    runs = [p for p in (folder / "runs").iterdir() if (p / "checkpoint.safetensors").is_file()]
     assert len(runs) == 1
-    aebench(run_python, "report", str(tmp_path), "--cards")
-    assert stored < set((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines())
-    found = read_results(tmp_path).rows
-    added = found[~found["run"].isin(rows["run"])]
+    stored, after = (
+        set((folder / name).read_text(encoding="utf-8").splitlines())
+        for name in ("before.csv", "results.csv")
+    )
+    assert stored < after
+    found = read_results(folder).rows
+    added = found[~found["run"].isin(read_results(BASELINE).rows["run"])]
     assert set(added["objective"]) - set(REFERENCES) == {"dip-vae-ii"}
-    table = (tmp_path / "tables" / "fd.md").read_text(encoding="utf-8")
+    table = (folder / "tables" / "fd.md").read_text(encoding="utf-8")
     methods = re.findall(r"^\| ([\w-]+)", table, re.MULTILINE)
     assert {"vae", "wae-mmd", "rae-gp", "dip-vae-ii"} <= set(methods)
-    card = next((tmp_path / "cards").glob("dip-vae-ii*.md")).read_text(encoding="utf-8")
+    card = next((folder / "cards").glob("dip-vae-ii*.md")).read_text(encoding="utf-8")
     weights = load_checkpoint(runs[0] / "checkpoint.safetensors")[0]
     assert weights_digest(weights) in card
 

@@ -91,6 +91,7 @@ def guard(repository, *words, **variables):
     return done, summary.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_script_passes_other_seeds_and_its_summary_is_the_comparison(repository):
     done, summary = guard(repository, "suite.toml", "baseline", "--seeds", "5,6", "--workers", "1")
     assert done.returncode == 0, done.stderr

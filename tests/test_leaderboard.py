@@ -35,8 +35,9 @@ class Scripts(html.parser.HTMLParser):
             self._open = None
 
 
-@pytest.fixture
-def page(tmp_path):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("board")
     rows = table_rows(objectives=("vae", "ae"), seeds=(0, 1))
     rows.append(make_row(objective=HOSTILE, value=3.0))
     write_runs(tmp_path / "quick", rows, log=False)

@@ -36,6 +36,7 @@ def test_the_notebook_is_committed_without_outputs():
     assert len(cells) > 4 and not any(c.outputs or c.execution_count for c in cells)
 
 
+@pytest.mark.long
 def test_a_model_shows_as_a_page_and_as_a_picture_with_a_bar_over_its_steps(executed):
     outputs = outputs_of(executed, "model = fit")
     (shown,) = (o.data for o in outputs if o.output_type == "execute_result")
@@ -46,6 +47,7 @@ def test_a_model_shows_as_a_page_and_as_a_picture_with_a_bar_over_its_steps(exec
     assert "300/300" in bar
 
 
+@pytest.mark.long
 def test_the_comparison_ends_in_a_table_of_objectives_and_densities(executed):
     (shown,) = (o.data for o in outputs_of(executed, "samples =") if "data" in o)
     for name in ("ae", "vae", "rae", "gaussian", "gmm-10", "prior"):

@@ -18,7 +18,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "docs/start.md")),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
 ]
-QUICK = {"README.md", "docs/tutorials/score-two-folders.md"}
+QUICK = {"README.md"}
 # Tutorials whose blocks another test runs, and holds against more than exit codes.
 TRIED_BY = {
     "docs/extending.md": "test_plugins.py",

@@ -394,6 +394,8 @@ def test_a_module_that_cannot_be_used_is_one_line(maker, shape, options, told, e
 
 # What is written about it
 
+FEW = ["evaluation.images=30", "training.train_images=150"]
+
 
 def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -406,7 +408,8 @@ def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, mo
             exec(block, {})
         for line in block.splitlines() if language == "sh" else []:
             if line.startswith("aebench "):
-                assert main([*line.split()[1:], *["--quiet"] * (" run " in line)]) == 0
+                few = ["--quiet", "--set", *FEW] if " run " in line else []
+                assert main([*line.split()[1:], *few]) == 0
     sys.modules.pop("my_autoencoder")
     for name, latent in (("kl", 392), ("mine", 196)):
         rows = rows_of(tmp_path / "results" / name)
@@ -426,7 +429,7 @@ def test_the_example_of_ten_lines_runs(saved, tmp_path, monkeypatch):
     for index in range(200):
         pixels = draw.integers(0, 256, (70, 80, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
-    few = ["--seeds", "0", "--set", "evaluation.images=20"]
+    few = ["--seeds", "0", "--set", "evaluation.images=20", 'evaluation.features=["pixels"]']
     suite = str(tmp_path / "suite.toml")
     out = ["--out", str(tmp_path / "out"), "--workers", "1", "--quiet"]
     assert main(["run", suite, *out, *few]) == 0

@@ -18,14 +18,29 @@ SHEET = ("test", "reconstruction")
 OBJECTIVES = ("vae", "rae", "ae")
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A folder of one run with its report, and the files of the report from there."""
+    folder = tmp_path_factory.mktemp("reported")
+    write_runs(folder, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
+    return folder, [path.relative_to(folder) for path in build_report(folder)]
+
+
+@pytest.fixture
+def pictured(reported, tmp_path):
+    """The files of a report of one run with pictures, a copy of which lies in ``tmp_path``."""
+    folder, files = reported
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return files
+
+
 @pytest.fixture
 def no_plots(monkeypatch):
     monkeypatch.setattr(report, "write_figures", lambda rows, arrays, folder: [])
 
 
-def test_the_report_is_whole_and_a_second_one_changes_nothing(tmp_path):
-    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
-    files = build_report(tmp_path)
+def test_the_report_is_whole_and_a_second_one_changes_nothing(pictured, tmp_path):
+    files = [tmp_path / path for path in pictured]
     names = {path.relative_to(tmp_path).as_posix() for path in files}
     assert {"results.csv", "tables/fd.csv", "tables/fd.md", "tables/fd.tex"} <= names
     assert {"plots/sheet.png", "README.md"} <= names
@@ -43,16 +58,6 @@ def test_the_report_works_from_the_committed_csv_alone(tmp_path, no_plots):
     build_report(tmp_path)
     assert (tmp_path / "README.md").read_text() == page
     assert (tmp_path / "tables/fd.md").read_text() == table
-
-
-def test_a_report_from_the_csv_alone_keeps_the_pictures_that_are_there(tmp_path):
-    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
-    build_report(tmp_path)
-    page = (tmp_path / "README.md").read_text()
-    for name in ("runs", "arrays"):
-        shutil.rmtree(tmp_path / name)
-    build_report(tmp_path)
-    assert (tmp_path / "README.md").read_text() == page and "plots/sheet.png" in page
 
 
 def test_the_report_needs_no_torch(tmp_path):
@@ -138,15 +143,14 @@ def test_the_list_of_what_was_written_holds_under_its_own_checksums(tmp_path, no
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
 
 
-def test_without_runs_and_arrays_the_plots_that_need_them_stay_and_stay_listed(tmp_path):
-    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=SHEET, log=False)
-    build_report(tmp_path)
-    before = read_list(tmp_path)
-    assert "plots/sheet.png" in before
+def test_without_runs_and_arrays_the_plots_that_need_them_stay_and_stay_listed(pictured, tmp_path):
+    before, page = read_list(tmp_path), (tmp_path / "README.md").read_text()
+    assert "plots/sheet.png" in before and "plots/sheet.png" in page
     for name in ("runs", "arrays"):
         shutil.rmtree(tmp_path / name)
     build_report(tmp_path)
     assert read_list(tmp_path) == before and (tmp_path / "plots/sheet.png").is_file()
+    assert (tmp_path / "README.md").read_text() == page
 
 
 def test_a_lost_seed_is_named_in_its_own_space():

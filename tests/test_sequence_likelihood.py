@@ -57,7 +57,7 @@ def observed(objective: Objective) -> Observed:
 
 def integral(model: LatentModel, data: Observed) -> Tensor:
     """Returns log p(y) of a model with one latent value, by the trapezoid rule."""
-    grid = torch.linspace(-9, 9, 1801)
+    grid = torch.linspace(-9, 9, 601)
     rows = []
     with torch.no_grad():
         for y in data.y:
@@ -153,7 +153,7 @@ def wide(objective: Objective) -> Density:
     return density
 
 
-@pytest.mark.parametrize("name", ["vae", "rae", "wae-mmd"])
+@pytest.mark.parametrize("name", ["vae", "rae"])
 def test_a_density_completes_the_decoder_s_own_distribution(name):
     objective = made(name)
     density = wide(objective)

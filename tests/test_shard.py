@@ -135,10 +135,7 @@ echo '77;cluster'
     return {**os.environ, "PATH": path, "LOGS": str(tmp_path), "OMP_NUM_THREADS": "1"}
 
 
-def test_the_slurm_example_carries_out_every_run_once_and_reports(
-    suite_file, aebench, tmp_path, rows_in, cluster
-):
-    suite, out = suite_file(SCORED), tmp_path / "out"
+def _submit(suite, out, cluster):
     command = ["bash", str(SLURM / "submit.sh"), suite, str(out), "2", "--seeds", "0,1"]
     done = subprocess.run(
         [*command, "--device", "cpu", "--quiet"],
@@ -148,6 +145,27 @@ def test_the_slurm_example_carries_out_every_run_once_and_reports(
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_slurm_example_asks_for_each_share_of_a_suite_once_and_then_for_the_report(
+    tmp_path, cluster
+):
+    (tmp_path / "bin" / "aebench").write_text('#!/bin/bash\necho "$@" >> "$LOGS/asked"\n')
+    _submit("quick", tmp_path / "out", cluster)
+    *shares, last = (tmp_path / "asked").read_text().splitlines()
+    words = "--workers 1 --seeds 0,1 --device cpu --quiet"
+    assert sorted(shares) == [
+        f"run quick --out {tmp_path / 'out'} --shard {share} {words}" for share in ("1/2", "2/2")
+    ]
+    assert last == f"report {tmp_path / 'out'}"
+
+
+@pytest.mark.long
+def test_the_slurm_example_carries_out_every_run_once_and_reports(
+    suite_file, aebench, tmp_path, rows_in, cluster
+):
+    suite, out = suite_file(SCORED), tmp_path / "out"
+    _submit(suite, out, cluster)
     logs = [(tmp_path / task).read_text() for task in "12"]
     assert [_counts(told) for told in logs] == [[("trained", 2)], [("trained", 2)]]
     assert (out / "results.csv").is_file() and (out / "README.md").is_file()

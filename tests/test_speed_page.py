@@ -1,9 +1,11 @@
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "speed"
 RATIO = {
@@ -16,7 +18,19 @@ RATIO = {
 
 
 @pytest.fixture
-def page(tmp_path):
+def call(monkeypatch):
+    """Returns a function that runs one of the scripts in this process."""
+
+    def run(name, *arguments):
+        monkeypatch.syspath_prepend(str(SCRIPTS))
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+
+    return run
+
+
+@pytest.fixture
+def page(tmp_path, call):
     def write(*ratios, gpu=None):
         record = {
             "machine": {"cpu": "a processor", "cores": 2},
@@ -28,8 +42,7 @@ def page(tmp_path):
         (tmp_path / "ratios.json").write_text(json.dumps(record))
         if gpu:
             (tmp_path / "gpu.json").write_text(json.dumps(gpu))
-        command = [sys.executable, str(SCRIPTS / "page.py"), str(tmp_path)]
-        subprocess.run(command, check=True, capture_output=True)
+        call("page", tmp_path)
         assert (tmp_path / "ratios.png").stat().st_size > 1000
         return (tmp_path / "README.md").read_text()
 
@@ -99,9 +112,8 @@ def test_the_gpu_script_measures_every_part_where_there_is_no_gpu(tmp_path):
     assert record["profile"]
 
 
-def test_the_gpu_script_says_that_there_is_no_gpu(tmp_path):
-    command = [sys.executable, str(SCRIPTS / "gpu.py"), str(tmp_path)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={"CUDA_VISIBLE_DEVICES": "", "HOME": "/"}
-    )
-    assert done.returncode == 2 and "torch sees no GPU here" in done.stderr
+def test_the_gpu_script_says_that_there_is_no_gpu(tmp_path, call, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as end:
+        call("gpu", tmp_path)
+    assert end.value.code == 2 and "torch sees no GPU here" in capsys.readouterr().err

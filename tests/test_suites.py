@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,11 +74,12 @@ COUNTS = {
         for dataset in ("mnist", "fashion-mnist", "cifar10", "celeba")
     },
 }
-IN_CI = ("families-fashion-mini", "likelihood")
-IN_LONG = [name for name in COUNTS if name not in IN_CI]
+WITH_LIKELIHOODS = ("families-fashion-mini", pytest.param("likelihood", marks=pytest.mark.long))
+OTHERS = [name for name in COUNTS if name not in ("families-fashion-mini", "likelihood")]
 TITLES = {name: read_suite_file(name)[1]["title"] for name in COUNTS}
 
 
+@cache
 def expand(name: str, scale: str):
     return load_suite(name, settings={"scale": scale})
 
@@ -100,6 +102,7 @@ def scales_of(name):
     return [scale for scale in SCALES if scale != "medium" or name in MEDIUM]
 
 
+@cache
 def every_config():
     return [(n, s, c) for n in COUNTS for s in scales_of(n) for c in expand(n, s).configs]
 
@@ -368,7 +371,7 @@ def run_smoke(name, aebench, tmp_path):
     return rows
 
 
-@pytest.mark.parametrize("name", IN_CI)
+@pytest.mark.parametrize("name", WITH_LIKELIHOODS)
 def test_a_suite_runs_from_end_to_end_at_smoke(name, aebench, tmp_path):
     rows = run_smoke(name, aebench, tmp_path)
     kinds = {row["kind"] for row in rows if row["metric"] == "bits_per_dim"}
@@ -389,7 +392,7 @@ def test_a_suite_of_texts_runs_and_reports_from_end_to_end_at_smoke(aebench, tmp
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", IN_LONG)
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_suite_runs_at_smoke_or_says_how_to_get_its_data(name, aebench, tmp_path):
     run_smoke(name, aebench, tmp_path)
 

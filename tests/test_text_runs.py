@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import RunFailed
 from aebench.bench.evaluation.identity import evaluation_identity
@@ -61,12 +63,13 @@ def expressions():
     return load_dataset("expressions")
 
 
-@pytest.fixture
-def finished(suite_file, aebench, tmp_path):
-    suite = suite_file(text=SUITE)
-    code, told = aebench(suite)
-    assert code == 0, told
-    (folder,) = (tmp_path / "out" / "runs").iterdir()
+@pytest.fixture(scope="module")
+def finished(suite_in, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished")
+    suite = suite_in(out, text=SUITE)
+    words = ("--device", "cpu", "--workers", "1", "--quiet")
+    assert main(["run", suite, "--out", str(out), *words]) == 0
+    (folder,) = (out / "runs").iterdir()
     return suite, folder
 
 
@@ -87,7 +90,7 @@ def test_a_run_over_texts_is_whole_and_a_second_one_does_nothing(finished, aeben
         assert rows["sample", way, "validity"]["n_generated"] == 2 * 2 * 4
         assert rows["sample", way, "best_1"]["better"] == "lower"
     before = (folder / "result.json").read_bytes()
-    code, told = aebench(suite)
+    code, told = aebench(suite, out=folder.parents[1])
     assert code == 0 and "1 complete" in told
     assert (folder / "result.json").read_bytes() == before
 
@@ -117,16 +120,20 @@ def test_the_first_surrogate_of_each_trial_is_judged_in_the_rows(finished):
         assert ("random", f"surrogate_{name}") not in rows
 
 
-def test_more_trials_score_nothing_anew_but_the_search(finished, suite_file, aebench, monkeypatch):
+def test_more_trials_score_nothing_anew_but_the_search(
+    finished, suite_file, aebench, tmp_path, monkeypatch
+):
     computed, compute = [], TextEvaluator.compute
     monkeypatch.setattr(
         TextEvaluator,
         "compute",
         lambda self, item: (computed.append((item.metric, item.density)), compute(self, item))[1],
     )
-    _, folder = finished
+    _, whole = finished
+    shutil.copytree(whole.parents[1], tmp_path / "out")
     code, told = aebench(suite_file(("trials = 2", "trials = 3"), text=SUITE))
     assert code == 0, told
+    folder = tmp_path / "out" / "runs" / whole.name
     assert computed == [("optimisation", "bayesian"), ("optimisation", "random")]
     rows = {(r["density"], r["metric"]): r for r in rows_of(folder)}
     assert rows["bayesian", "validity"]["n_generated"] == 3 * 2 * 4
@@ -224,9 +231,8 @@ RULES = [
 ]  # fmt: skip
 
 
-def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_path, rows_in):
-    suite = suite_file(text=SUITE)
-    assert aebench(suite, out=tmp_path / "whole")[0] == 0
+def test_a_stopped_search_goes_on_with_the_same_rows(finished, aebench, tmp_path, rows_in):
+    suite, folder = finished
     written = search.SavedRounds.write
     with pytest.MonkeyPatch.context() as patch:
 
@@ -237,7 +243,7 @@ def test_a_stopped_search_goes_on_with_the_same_rows(suite_file, aebench, tmp_pa
         patch.setattr(search.SavedRounds, "write", stop)
         assert aebench(suite, out=tmp_path / "stopped")[0] != 0
     assert aebench(suite, out=tmp_path / "stopped")[0] == 0
-    assert rows_in(tmp_path / "stopped") == rows_in(tmp_path / "whole")
+    assert rows_in(tmp_path / "stopped") == rows_in(folder.parents[1])
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ def test_a_killed_training_ends_with_the_same_weights_and_the_same_log(
         pytest.skip(str(error))
     first.run()
     seconds = 0.0
-    for kill in sorted(random.Random(objective).sample(range(1, 17), 3)):
+    kills = random.Random(objective).sample(range(1, 17), 3 if objective == "vae" else 1)
+    for kill in sorted(kills):
         _killed(_trainer(tmp_path / "b", objective=objective, seconds=seconds), kill, monkeypatch)
     last = _trainer(tmp_path / "b", objective=objective)
     last.run()

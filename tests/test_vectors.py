@@ -46,7 +46,7 @@ def vectors_file(tmp_path):
     return f"npz:{path}"
 
 
-@pytest.mark.parametrize("name", ["linear-gaussian", "warped-mixture", "npz"])
+@pytest.mark.parametrize("name", ["warped-mixture", "npz"])
 def test_a_suite_on_vectors_runs_and_is_reported(
     name, vectors_file, suite_file, aebench, tmp_path
 ):
