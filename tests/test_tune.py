@@ -547,6 +547,7 @@ densities = ["gaussian", "gmm-10"]
 images = 60
 [evaluation.optimisation]
 trials = 1
+inducing = 20
 [[runs]]
 space = "sequence-released"
 objective = ["rae-l2", "vae"]
