@@ -48,6 +48,7 @@ SCORES = {
     "psnr": ("Peak signal-to-noise ratio", "psnr"),
     "ssim": ("Structural similarity", "ssim"),
     "ife": ("Inception feature error", "IFE"),
+    "non_finite": ("Samples that were not finite", "not finite"),
     "exact_strings": ("Strings reconstructed exactly", "exact"),
     "symbols_right": ("Symbols reconstructed", "symbols"),
     "validity": ("Valid strings", "valid"),
