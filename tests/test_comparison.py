@@ -1,4 +1,5 @@
 import csv
+import re
 import runpy
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +29,13 @@ LARGE = {key: value for key, value in PAPER.items() if key != "dataset"} | {"lat
 def lines_of(rows):
     tables = published_tables(frame(rows))
     return {label: [cell.text for cell in cells] for t in tables for label, cells in t.lines}
+
+
+def means_of(rows):
+    """Returns our mean of each line by the last parts of its name."""
+    [table] = published_tables(frame(rows))
+    name = re.compile(r".*?, d = \d+, (?:bits_per_dim|fd prior)(?:, )?")
+    return {name.sub("", label): cells[1].value for label, cells in table.lines}
 
 
 def test_table_1_values_are_there_with_their_sources():
@@ -105,6 +113,26 @@ def test_a_recalled_value_is_in_brackets_and_never_differenced():
 def test_aef_values_are_said_not_to_be_available():
     cells = lines_of(likelihood_rows(dataset="kmnist", levels={"aef-center": 4.0}))
     assert [line[0] for line in cells.values()] == [NOT_AVAILABLE]
+
+
+def test_estimates_of_unlike_samples_or_images_are_never_one_mean():
+    level = {"levels": {"aef-linear": 4.0}, "seeds": (0, 1), "dataset": "kmnist"}
+    many = likelihood_rows(samples_k=32, n_real=10000, value=4.0, **level)
+    few = likelihood_rows(samples_k=500, n_real=1000, value=6.0, **level)
+    assert means_of([*many, *few]) == {
+        "n_real=10000, samples_k=32": 4.0,
+        "n_real=1000, samples_k=500": 6.0,
+    }
+
+
+def test_distances_in_unlike_features_are_never_one_mean():
+    own = {"objective": "aef-center", "dataset": "kmnist", "images": "sample", "density": "prior"}
+    rows = [
+        make_row(seed=seed, features=features, value=value, **own)
+        for features, value in (("lite0@64:1", 10.0), ("pixels@28:2", 90.0))
+        for seed in (0, 1)
+    ]
+    assert means_of(rows) == {"features=lite0@64:1": 10.0, "features=pixels@28:2": 90.0}
 
 
 def test_a_data_set_that_no_paper_used_has_no_comparison():

@@ -14,7 +14,7 @@ from ..comparison.cells import (
     OVER_SEEDS,
     method_order,
 )
-from ..comparison.columns import with_places, without_floor
+from ..comparison.columns import difference_text, with_places, without_floor
 from ..comparison.likelihoods import bound_sign
 from ..comparison.numbers import estimate_text
 from ..comparison.parts import suite_parts
@@ -52,7 +52,11 @@ IMAGES = {
 DENSITIES = {"-": "", "N": "gaussian", "GMM": "gmm-10", "prior": "prior"}
 AEF_DATASETS = ("mnist", "kmnist", "fashion-mnist", "celebahq-32", "celebahq-64")
 VALUES = "paper_values.csv"
-ALIKE = ("dataset", "backbone", "latent_dim", "features", "n_real", "n_generated", "method")
+ALIKE = (
+    *("dataset", "split", "backbone", "latent_dim", "features", "n_real", "n_generated"),
+    "method",
+)
+ESTIMATE = ("kind", "model", "samples_k", "metric", "density")
 NOT_AVAILABLE = "published value not available"
 RAE_PROTOCOL = "Inception, 10000 images"
 Line = tuple[str | Cell, ...]
@@ -221,6 +225,18 @@ def _aef_lines(rows: Rows) -> Iterator[Line]:
     own = own[own["images"].isin(["test", "sample"]) & own["metric"].isin(["bits_per_dim", "fd"])]
     for method in method_order(own):
         keys = ["dataset", "latent_dim", "metric", "density"]
-        for key, same in own[own["method"] == method].groupby(keys, sort=True):
+        for key, scored in own[own["method"] == method].groupby(keys, sort=True):
             what = f"AEF: {key[0]}, {method}, d = {key[1]}, {key[2]} {key[3]}".rstrip()
-            yield what, NOT_AVAILABLE, _ours(same), "-", "-", ""
+            for told, same in _alike(scored):
+                name = ", ".join(filter(None, (what, told)))
+                yield name, NOT_AVAILABLE, _ours(same), "-", "-", ""
+
+
+def _alike(rows: Rows) -> Iterator[tuple[str, Rows]]:
+    """Yields the rows that were scored alike, and in what they differ from the others."""
+    keys = [*ALIKE, *ESTIMATE]
+    ordered = rows.sort_values(keys)
+    texts = difference_text(ordered[keys].drop_duplicates())
+    groups = ordered.groupby(keys, dropna=False, sort=False)
+    for told, (_, same) in zip(texts.values(), groups, strict=True):
+        yield told, same
