@@ -27,13 +27,13 @@ LARGE = {key: value for key, value in PAPER.items() if key != "dataset"} | {"lat
 
 
 def lines_of(rows):
-    tables = published_tables(frame(rows))
+    tables = published_tables(frame(rows), {})
     return {label: [cell.text for cell in cells] for t in tables for label, cells in t.lines}
 
 
 def means_of(rows):
     """Returns our mean of each line by the last parts of its name."""
-    [table] = published_tables(frame(rows))
+    [table] = published_tables(frame(rows), {})
     name = re.compile(r".*?, d = \d+, (?:bits_per_dim|fd prior)(?:, )?")
     return {name.sub("", label): cells[1].value for label, cells in table.lines}
 
@@ -136,4 +136,4 @@ def test_distances_in_unlike_features_are_never_one_mean():
 
 
 def test_a_data_set_that_no_paper_used_has_no_comparison():
-    assert [*published_tables(frame([make_row(objective="vae")]))] == []
+    assert [*published_tables(frame([make_row(objective="vae")]), {})] == []

@@ -411,7 +411,7 @@ def test_the_printed_likelihood_stands_beside_the_same_estimate_of_ours(value, w
 
 
 def test_the_printed_likelihood_is_a_line_of_the_table_of_published_values():
-    [table] = published_tables(frame(anchor_rows(4.67)))
+    [table] = published_tables(frame(anchor_rows(4.67)), {})
     [line] = [cells for label, cells in table.lines if label.startswith("the authors' notebook")]
     assert (line[0].value, line[3].text) == (4.673, "yes")
     assert line[2].text == "-0.002"
@@ -445,3 +445,23 @@ def test_an_untrusted_estimate_takes_its_error_from_single_images():
     half = np.hypot(stats.t.ppf(0.975, 1) * 0.001, 1.959964 * np.mean(errors))
     assert f"is 4.671 ± {half:.3f} here" in sentence
     assert "neither is trusted as a likelihood" in sentence
+    ours, notes = notebook_line(rows, arrays)
+    assert ours.half_width == pytest.approx(half)
+    assert notes == "with so few samples neither is trusted as a likelihood"
+    # Its † would say that it has no interval and enters no difference; here it has both.
+    assert not any("Not trusted" in warning for warning in ours.warnings)
+
+
+def notebook_line(rows, arrays):
+    """Returns our cell and the notes of the line for the notebook's printed likelihood."""
+    [table] = published_tables(rows, arrays)
+    [line] = [cells for label, cells in table.lines if label.startswith("the authors' notebook")]
+    return line[1], line[4].text
+
+
+def test_an_interval_without_single_images_is_said_to_be_over_seeds_alone():
+    rows = frame(anchor_rows(4.67, trusted="no", stderr=None))
+    ours, notes = notebook_line(rows, {})
+    assert ours.half_width == pytest.approx(stats.t.ppf(0.975, 1) * 0.001)
+    assert notes.endswith("single images were not kept: ± and interval are over seeds alone")
+    assert "not kept" not in notebook_line(frame(anchor_rows(4.67)), {})[1]

@@ -22,7 +22,7 @@ from ..comparison.numbers import number_of
 from ..comparison.steps import longest
 from ..records.per_image import dims_of
 from ..records.results import Rows
-from ..tables.anchors import Anchor, anchors
+from ..tables.anchors import LOOSE, Anchor, anchors
 from .effects import Effect
 from .methods import METHOD, Method, lost_by_method, nearest
 from .protocol import training_text
@@ -82,8 +82,8 @@ def _anchor_text(anchor: Anchor) -> str:
         f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
         f"{number_of(seeds, 'seed')} and {first['n_real']:,} test images."
     )
-    if (anchor.rows["trusted"] == "no").any():
-        text += " With so few samples neither is trusted as a likelihood."
+    if anchor.is_loose:
+        text += f" {LOOSE[0].upper()}{LOOSE[1:]}."
     if anchor.interval is None:
         return text
     low, high = anchor.interval

@@ -31,6 +31,7 @@ from ..records.trainings import write_trainings
 from ..tables.best_strings import BEST, best_string_tables
 from ..tables.gains import gain_tables
 from ..tables.headline import HEADLINE
+from ..tables.published import published_tables
 from ..tables.strings import CANDIDATES, CODES, SAMPLES
 from .aef import anchor_paragraph
 from .cards import CARDS, write_cards
@@ -124,7 +125,8 @@ def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
     if not len(without_floor(rows)):
         return [], []
     tables = [table for name, make in TABLES.items() for table in _checked(name, make(rows))]
-    tables += gain_tables(rows, arrays)
+    for make in (published_tables, gain_tables):
+        tables += make(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
 

@@ -19,6 +19,7 @@ from ..records.per_image import dims_of, of_row
 from ..records.results import Rows
 
 VALUES = "likelihood_values.csv"
+LOOSE = "with so few samples neither is trusted as a likelihood"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Anchor:
     def ours(self) -> float:
         """Our mean over seeds; nan where none has a value."""
         return mean(self.seeds)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether ours is not trusted as a likelihood, and so neither is the printed value."""
+        return bool((self.rows["trusted"] == "no").any())
 
     @property
     def half_width(self) -> float | None:

@@ -15,6 +15,8 @@ from ..comparison.cells import (
     method_order,
 )
 from ..comparison.columns import difference_text, with_places, without_floor
+from ..comparison.footnotes import UNTRUSTED
+from ..comparison.gains import Arrays
 from ..comparison.likelihoods import bound_sign
 from ..comparison.numbers import estimate_text
 from ..comparison.parts import suite_parts
@@ -29,7 +31,6 @@ from ..comparison.scored import (
 from ..comparison.significance import t_interval
 from ..comparison.steps import longest
 from ..comparison.table import (
-    TABLES,
     Cell,
     Table,
     file_name,
@@ -38,8 +39,8 @@ from ..comparison.table import (
 )
 from ..errors import UserError
 from ..records.results import Rows
+from .anchors import LOOSE, Anchor, anchors
 from .anchors import VALUES as LIKELIHOODS
-from .anchors import anchors
 from .deviations import deviations, is_comparable, other_setting
 
 DATASETS = {"MNIST": "mnist", "CIFAR-10": "cifar10", "CELEBA": "celeba"}
@@ -109,12 +110,17 @@ def read_published(path: Path) -> list[Published]:
         raise UserError(f"{path} is no table of published values: {error!r:.100}.") from error
 
 
-@TABLES.register("published")
-def published_tables(rows: Rows) -> Iterator[Table]:
-    """Yields, for each suite and scale, published values beside ours where there are any."""
+def published_tables(rows: Rows, arrays: Arrays) -> Iterator[Table]:
+    """Yields, for each suite and scale, published values beside ours where there are any.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
     for part in suite_parts(longest(rows)):
         trained = with_places(without_floor(part.rows))
-        lines = [*_rae_lines(trained), *_anchor_lines(trained), *_aef_lines(trained)]
+        likelihoods = _anchor_lines(trained, arrays)
+        lines = [*_rae_lines(trained), *likelihoods, *_aef_lines(trained)]
         if lines:
             name = file_name("comparison", part.suffix)
             title = f"Published values and ours · {part.title}"
@@ -203,21 +209,33 @@ def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
     )
 
 
-def _anchor_lines(rows: Rows) -> Iterator[Line]:
-    for anchor in anchors(rows):
+def _anchor_lines(rows: Rows, arrays: Arrays) -> Iterator[Line]:
+    for anchor in anchors(rows, arrays):
         first = anchor.rows.iloc[0].to_dict()
         names = (first["dataset"], first["method"], f"d = {first['latent_dim']}")
         what = f"{anchor.place}: {', '.join(names)}, {first['metric']}, K = {first['samples_k']}"
         gap = anchor.ours - anchor.value
         text = f"≤ {estimate_text(anchor.ours, anchor.half_width)}"
         count = str(len(anchor.seeds))
-        warnings = warnings_of(scores_in(anchor.rows))
-        ours = Cell(f"{text} ({count})", anchor.ours, seeds=count, warnings=warnings)
+        # An untrusted estimate has an interval and a difference here: its dagger denies both.
+        warnings = (w for w in warnings_of(scores_in(anchor.rows)) if w != UNTRUSTED)
+        ours = Cell(
+            *(f"{text} ({count})", anchor.ours, anchor.half_width, count),
+            warnings=tuple(warnings),
+        )
         difference = Cell(f"{gap:+.3f}", gap)
         inside = {None: "one seed", True: "yes", False: "no"}[anchor.inside]
-        other = int(first["n_real"]) != anchor.images
-        notes = f"published: {anchor.images:,} images, ours {first['n_real']:,}" if other else ""
+        notes = "; ".join(_anchor_notes(anchor, int(first["n_real"])))
         yield what, Cell(str(anchor.value), anchor.value), ours, difference, inside, notes
+
+
+def _anchor_notes(anchor: Anchor, images: int) -> Iterator[str]:
+    if images != anchor.images:
+        yield f"published: {anchor.images:,} images, ours {images:,}"
+    if anchor.is_loose:
+        yield LOOSE
+    if anchor.image_error is None and anchor.half_width is not None:
+        yield "single images were not kept: ± and interval are over seeds alone"
 
 
 def _aef_lines(rows: Rows) -> Iterator[Line]:
