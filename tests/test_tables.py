@@ -122,6 +122,19 @@ def test_suite_and_scale_are_in_every_title():
         assert tables and all("quick (scale: small)" in table.title for table in tables)
 
 
+def test_how_well_a_likelihood_was_estimated_has_no_best_model():
+    rows = []
+    for seed in range(6):
+        for at, objective in enumerate(("vae", "iwae")):
+            own = {"objective": objective, "seed": seed, "images": "test"}
+            rows.append(make_row(**own, metric="mse", value=1.0 + 3 * at + 0.01 * seed))
+            share = {"metric": "ess_below_10", "unit": "share"}
+            rows.append(make_row(**own, **share, value=0.9 - 0.3 * at + 0.01 * seed))
+    [table] = score_tables(frame(rows))
+    assert [key for key, cell in cells_of(table).items() if cell.mark] == [("vae", "mse ↓")]
+    assert "ess_below_10: how well a likelihood was estimated" in " ".join(table.notes)
+
+
 def test_two_scales_get_two_tables():
     rows = table_rows() + table_rows(scale="full")
     titles = [table.title for table in [*wide_tables(frame(rows))]]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..comparison.cells import NORMAL_NOTE, headed, normal_column, score_table
 from ..comparison.columns import (
+    DIAGNOSTICS,
     Column,
     columns_of,
     is_reference,
@@ -35,6 +36,7 @@ LIKELIHOOD_NOTE = (
     "on the likelihood, which is an upper bound on bits/dim. c marks a density and noise fitted "
     "after training."
 )
+DIAGNOSTIC_NOTE = "how well a likelihood was estimated, no property of the model and never ranked."
 IMAGES = ("reconstruction", "sample", "interpolation")
 EXTRA = {
     "parameters_backbone": "parameters",
@@ -60,17 +62,25 @@ def wide_tables(rows: Rows) -> Iterator[Table]:
 
 @TABLES.register("test-images")
 def score_tables(rows: Rows) -> Iterator[Table]:
-    """Yields one table of all scores of test images, a column a score, likelihoods aside."""
+    """Yields one table of all scores of test images, a column a score, likelihoods aside.
+
+    Diagnostics of a likelihood's estimate stand in it without a better or a best.
+    """
     for part in table_parts(rows):
         own = without_texts(without_floor(part.rows))
         own = own[(own["images"] == "test") & (own["kind"] == "")]
         if len(own):
-            columns, splits = columns_of(own.assign(place=own["metric"]))
+            diagnostic = own["metric"].str.startswith(DIAGNOSTICS)
+            better = own["better"].where(~diagnostic, "")
+            columns, splits = columns_of(own.assign(place=own["metric"], better=better))
             units = own[own["unit"] != ""].groupby("unit")["metric"].unique()
             notes = [
                 f"{', '.join(map(metric_short, sorted(metrics)))}: in {unit}."
                 for unit, metrics in units.items()
             ]
+            if diagnostic.any():
+                names = sorted(set(own.loc[diagnostic, "metric"]))
+                notes.append(f"{', '.join(map(metric_short, names))}: {DIAGNOSTIC_NOTE}")
             yield score_table(
                 *(part, "test-images", "Scores of test images"),
                 [((column.group, _score_header(column)), column) for column in columns],
