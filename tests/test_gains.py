@@ -194,6 +194,21 @@ def test_the_tightest_bound_with_its_bracket_stands_beside_the_bound_on_more_ima
     assert shown[5].startswith("+7.5") and "to +8.0" in shown[5] and shown[6] == "10 x 2"
 
 
+def test_the_table_of_gains_tells_what_is_known_of_its_reference_and_of_its_noise():
+    unit = {"space": "unit"}
+    rows = [row | unit for row in likelihoods("vae", -9 * np.ones((2, 9)), "lower bound")[0]]
+    fitted = unit | {"model": "completed", "density": "gmm-10"}
+    rows += [row | fitted for row in likelihoods("ae", 600 * np.ones((2, 9)), "lower bound")[0]]
+    [table] = gain_tables(frame(rows), {})
+    text = table.as_markdown()
+    # Below 0 nats on the unit cube a model is worse than its uniform density.
+    assert "The reference: worse than uniform noise over the pixels" in text
+    assert "only completed models have theirs fitted" in text
+    logit = [row | {"space": "logit", "value": row["value"] + 50} for row in rows]
+    [table] = gain_tables(frame(logit), {})
+    assert "reference:" not in table.as_markdown() and "theirs fitted" not in table.as_markdown()
+
+
 @pytest.mark.parametrize(("kind", "verdict"), [("exact", "better"), ("lower bound", "different")])
 def test_compare_pairs_images_and_calls_no_bound_better_than_another(tmp_path, kind, verdict):
     draw = np.random.default_rng(4)

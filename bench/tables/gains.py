@@ -19,7 +19,7 @@ from ..comparison.gains import (
     model_of,
     records_in,
 )
-from ..comparison.likelihoods import one_likelihood
+from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
 from ..comparison.scored import Scored, scores_by, warnings_of
 from ..comparison.strings import SPACES
@@ -77,18 +77,20 @@ def _gain_table(part: Part, column: Column, models: _Models, several: bool) -> T
     annealed = any(gains[1] for gains in found.values())
     shown = [gain for gains in found.values() for gain in gains if gain is not None]
     signs = {gain.direction for gain in shown}
+    doubts = tuple(f"The reference: {text}" for text in _warnings(scores[order[0]]))
     space = column.place.partition(", ")[2]
     return text_table(
         file_name("gains", part.suffix, column.group if several else "", space),
         f"Gains in log-likelihood over {order[0]} · {column.group}, {space} space · {part.title}",
         (*HEADER, *(ANNEALED_HEADER if annealed else ())),
         (
-            _row(method, records[method][0], scores[method], gains, annealed)
+            _row(method, records[method][0], scores[method], gains, annealed, doubts)
             for method, gains in found.items()
         ),
         (
             *CAPTION,
             *(text for sign, text in LEGEND.items() if sign in signs),
+            *noise_notes(column.rows),
             *((UNKNOWN,) if any(not gain.images for gain in shown) else ()),
         ),
     )
@@ -127,7 +129,12 @@ def _is_known(record: Line) -> bool:
 
 
 def _row(
-    method: str, first: Line, scores: Sequence[Scored], gains: list[Gain | None], annealed: bool
+    method: str,
+    first: Line,
+    scores: Sequence[Scored],
+    gains: list[Gain | None],
+    annealed: bool,
+    doubts: tuple[str, ...],
 ) -> Row:
     plain, tight = gains
     bits = "-"
@@ -136,13 +143,18 @@ def _row(
         bits = plain.in_bits(dims_of(first)).text
     start = (method, str(first["kind"]), str(first["model"]))
     more = (_cell(tight), _counts(tight)) if annealed else ()
+    warnings = (*doubts, *_warnings(scores))
     return (
         *start,
-        _cell(plain, warnings_of([score for score in scores if score.is_trusted])),
+        _cell(plain, warnings),
         bits,
         _counts(plain),
         *more,
     )
+
+
+def _warnings(scores: Sequence[Scored]) -> tuple[str, ...]:
+    return warnings_of([score for score in scores if score.is_trusted])
 
 
 def _cell(gain: Gain | None, warnings: tuple[str, ...] = ()) -> Cell:
