@@ -74,6 +74,18 @@ def test_released_variants_are_compared_with_each_known_deviation_as_a_note():
     assert "some decoder kernels only" in l2[4] and "recalled" in l2[2]
 
 
+def test_what_is_known_of_published_images_stands_only_beside_what_it_is_of():
+    rows = [make_row(objective=name, **PAPER) for name in ("vae", "ae")]
+    sampled = {"images": "sample", "density": "gmm-10"}
+    rows += [make_row(objective="vae", **PAPER, **sampled)]
+    lines = {what.partition("mnist-32, ")[2]: line[4] for what, line in lines_of(rows).items()}
+    told = {what for what, notes in lines.items() if "decode a random code" in notes}
+    assert told == {"vae, reconstruction"}
+    told = {what for what, notes in lines.items() if "Dirichlet" in notes}
+    assert told == {"vae, sample gmm-10"}
+    assert len(lines) == 3 and all("truncated to 8 bits" in notes for notes in lines.values())
+
+
 def test_our_own_settings_name_where_the_released_code_differs():
     cells = lines_of([make_row(objective="rae-gp", dataset="cifar10", **LARGE)])
     (notes,) = [line[4] for line in cells.values()]
