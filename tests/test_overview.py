@@ -46,3 +46,12 @@ def test_hours_that_no_run_measured_are_not_made_up_from_wall_seconds(tmp_path):
     write_results(tmp_path / "one" / "results.csv", frame(rows))
     [path] = build_overview([tmp_path / "one"], tmp_path)
     assert "| one (scale: small) | 3 | 1 | 3 | - | cpu |" in path.read_text()
+
+
+def test_hours_of_two_devices_are_never_one_number(tmp_path):
+    rows = FACTORY["table_rows"](objectives=("ae",), compute_seconds=3600.0)
+    short = {"device": "NVIDIA H200", "compute_seconds": 36.0, "steps": 9, "variant": '{"w":1}'}
+    rows += FACTORY["table_rows"](objectives=("ae",), **short)
+    write_results(tmp_path / "one" / "results.csv", frame(rows))
+    [path] = build_overview([tmp_path / "one"], tmp_path)
+    assert "| 0.03 on NVIDIA H200, 3.00 on cpu | NVIDIA H200, cpu |" in path.read_text()

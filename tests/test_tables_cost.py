@@ -62,6 +62,14 @@ def test_there_is_no_table_without_something_to_compare_at_equal_cost():
     assert [*cost_tables(frame(priced({})))] == []
 
 
+def test_seconds_of_a_gpu_make_no_classes_of_equal_cost():
+    rows = priced()
+    gpu = [row | {"device": "NVIDIA H200"} for row in rows]
+    assert [*cost_tables(frame(gpu))] == []
+    [table] = cost_tables(frame([*rows, *(row | {"run": row["run"][::-1]} for row in gpu)]))
+    assert " on cpu " in table.title and classes_of(table)["vae"] == "A"
+
+
 def test_seconds_of_two_devices_are_never_compared():
     rows = [row | {"device": "cuda"} if row["objective"] == "ae" else row for row in priced()]
     tables = [*cost_tables(frame(rows))]

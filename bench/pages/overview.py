@@ -92,18 +92,30 @@ def _opening(found: Mapping[Path, Rows], out: Path) -> list[str]:
 def _line(rows: Rows) -> tuple[str, ...]:
     trained = without_floor(rows)
     runs = trained.drop_duplicates("run")
-    seconds = compute_seconds(scores_in(runs))
     torch = sorted({str(settings_of(text).get("torch", "")) for text in runs["versions"]} - {""})
     return (
         ", ".join(suite_titles(rows)),
         str(len(runs)),
         str(trained["objective"].nunique()),
         seeds_range(with_places(trained)).partition(" seed")[0],
-        "-" if seconds is None else f"{seconds * len(runs) / 3600:.2f}",
+        _hours(runs),
         ", ".join(sorted(set(runs["device"]))),
         ", ".join(torch),
         ", ".join(sorted({f"`{commit}`" for commit in runs["commit"] if commit})),
     )
+
+
+def _hours(runs: Rows) -> str:
+    """Returns the compute hours of all runs, for each device where there are several."""
+    own = {str(device): same for device, same in runs.groupby("device", sort=True)}
+    means = {device: compute_seconds(scores_in(same)) for device, same in own.items()}
+    hours = {
+        device: "-" if seconds is None else f"{seconds * len(own[device]) / 3600:.2f}"
+        for device, seconds in means.items()
+    }
+    if len(hours) < 2:
+        return "".join(hours.values()) or "-"
+    return ", ".join(f"{count} on {device}" for device, count in hours.items())
 
 
 def _verdicts(directory: Path, rows: Rows) -> tuple[str, ...]:
