@@ -29,12 +29,13 @@ NON_FINITE = "non_finite"  # The share of draws that were not finite.
 MEANINGS = RAE_MEANINGS | GRAE_MEANINGS | AEF_MEANINGS
 
 
-def reading(rows: Rows, judged: Sequence[Finding]) -> str:
+def reading(rows: Rows, judged: Sequence[Finding], arrays: Arrays | None = None) -> str:
     """Returns paragraphs on what the rows say.
 
     Args:
         rows: Result rows.
         judged: What they decide of the papers' claims.
+        arrays: Log-likelihoods of single images, where they were kept.
     """
     placed = with_places(longest(rows))
     parts = {
@@ -42,7 +43,7 @@ def reading(rows: Rows, judged: Sequence[Finding]) -> str:
         "Strings": string_reading(placed, judged),
         "Likelihoods": likelihood_reading(placed),
         "Claims": verdict_sentences(judged, MEANINGS),
-        "Precision": precision_reading(rows),
+        "Precision": precision_reading(rows, arrays or {}),
     }
     return "\n\n".join([extent(rows), *(_list(*part) for part in parts.items() if any(part[1]))])
 

@@ -31,6 +31,7 @@ from ..records.trainings import write_trainings
 from ..tables.best_strings import BEST, best_string_tables
 from ..tables.gains import gain_tables
 from ..tables.headline import HEADLINE
+from ..tables.precision import precision_tables
 from ..tables.published import published_tables
 from ..tables.strings import CANDIDATES, CODES, SAMPLES
 from .aef import anchor_paragraph
@@ -84,7 +85,7 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
     opening = (found_paragraph(results.rows, arrays), anchor_paragraph(results.rows, arrays))
     found = "\n\n".join(filter(None, opening))
-    page = render_page(results, judged, tables, plots, warnings, shown, found)
+    page = render_page(results, judged, tables, plots, warnings, shown, found, arrays)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
@@ -125,7 +126,7 @@ def all_tables(rows: Rows, arrays: Arrays) -> tuple[list[Table], list[str]]:
     if not len(without_floor(rows)):
         return [], []
     tables = [table for name, make in TABLES.items() for table in _checked(name, make(rows))]
-    for make in (published_tables, gain_tables):
+    for make in (published_tables, precision_tables, gain_tables):
         tables += make(rows, arrays)
     return tables, list(dict.fromkeys(note for table in tables for note in table.splits))
 
@@ -179,6 +180,7 @@ def render_page(
     warnings: list[str],
     cards: Iterable[Path] = (),
     found: str = "",
+    arrays: Arrays | None = None,
 ) -> str:
     """Returns the report's page in Markdown; it opens with what was found."""
     rows = results.rows
@@ -193,7 +195,7 @@ def render_page(
         _text(found),
         *(table.as_markdown().rstrip() for table in headlines),
         *(f"![{Path(name).stem}](plots/{name})" for name in shown),
-        _text(reading(rows, judged)),
+        _text(reading(rows, judged, arrays)),
         *(table.as_markdown().rstrip() for table in [*first, *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),

@@ -7,26 +7,36 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..comparison.columns import DIAGNOSTICS, without_floor, without_setting
+from ..comparison.gains import Arrays
 from ..comparison.labels import backbone_text, suite_title
 from ..comparison.significance import SEEDS_NEEDED
-from ..comparison.table import TABLES, Table
+from ..comparison.table import Table
 from ..records.results import Rows
 from .paired import PairedScore, paired_scores, paired_table
 
 EXACT = "float32"
 
 
-@TABLES.register("precision")
-def precision_tables(rows: Rows) -> Iterator[Table]:
-    """Yields a table of paired differences for each suite, backbone and lower precision."""
-    for at, (name, where, scores) in enumerate(_pairs(rows)):
+def precision_tables(rows: Rows, arrays: Arrays) -> Iterator[Table]:
+    """Yields a table of paired differences for each suite, backbone and lower precision.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
+    for at, (name, where, scores) in enumerate(_pairs(rows, arrays)):
         suffix = f"-{at + 1}" if at else ""
         yield paired_table(f"precision{suffix}", f"{name} minus {EXACT} · {where}", scores)
 
 
-def precision_reading(rows: Rows) -> list[str]:
-    """Returns sentences on how far a lower precision moves scores, against their spread."""
-    return [_sentence(*pair) for pair in _pairs(rows)]
+def precision_reading(rows: Rows, arrays: Arrays) -> list[str]:
+    """Returns sentences on how far a lower precision moves scores, against their spread.
+
+    Args:
+        rows: Result rows.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
+    """
+    return [_sentence(*pair) for pair in _pairs(rows, arrays)]
 
 
 def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
@@ -55,7 +65,7 @@ def _sentence(name: str, where: str, scores: list[PairedScore]) -> str:
     )
 
 
-def _pairs(rows: Rows) -> Iterator[tuple[str, str, list[PairedScore]]]:
+def _pairs(rows: Rows, arrays: Arrays) -> Iterator[tuple[str, str, list[PairedScore]]]:
     """Yields each lower precision, backbone and suite, and the scores shared with float32.
 
     Diagnostics stay out: they describe how a likelihood was estimated, not how good a model is.
@@ -65,6 +75,7 @@ def _pairs(rows: Rows) -> Iterator[tuple[str, str, list[PairedScore]]]:
         named, rest = without_setting(part, "precision")
         precision = np.array([str(name or EXACT) for name in named])
         for name in sorted(set(precision) - {EXACT}):
-            if scores := paired_scores(rest[precision == EXACT], rest[precision == name]):
+            sides = (rest[precision == EXACT], rest[precision == name])
+            if scores := paired_scores(*sides, (arrays, arrays)):
                 row = scores[0].row
                 yield name, f"{backbone_text(row['backbone'])}, {suite_title(row)}", scores
