@@ -1,4 +1,4 @@
-"""Runs that diverged: each stands, without a value, in every column that its like has."""
+"""Diverged runs and failed metrics stand, without a value, in every column that their like has."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ SCORE = (
     *("n_real", "n_generated", "features"),
 )
 
+# Where a score of one metric stands, whatever the run; and where one run has its scores.
+LIKE_SCORES = (*("suite", "scale", "dataset", "split"), *("images", "features", "unit", "better"))
+OWN_SCORES = ("run", "recipe", "images", "density", "features")
+
 
 def spread_lost(rows: Rows) -> Rows:
-    """Gives each diverged run a row for every score that its like has.
+    """Gives each diverged run, and each metric that failed, a row for every score of its like.
 
     A run that diverged leaves one row, without a score; so that it is missing in each column
     by name instead of silently, the scores of its own objective's other runs are taken, or,
@@ -27,7 +31,7 @@ def spread_lost(rows: Rows) -> Rows:
     """
     import pandas as pd
 
-    rows = rows.reset_index(drop=True)
+    rows = _spread_failed(rows.reset_index(drop=True))
     diverged = rows["status"] == "diverged"
     if not diverged.any():
         return rows
@@ -49,6 +53,43 @@ def spread_lost(rows: Rows) -> Rows:
     ]
     spread = pd.concat(taken, axis=1)[list(rows.columns)]
     return pd.concat([kept, spread], ignore_index=True).astype(rows.dtypes.to_dict())
+
+
+def without_failures(rows: Rows) -> Rows:
+    """Leaves out metrics that failed in every run: no name of a score is known of them.
+
+    Where there is nothing else, they stay.
+    """
+    failed = (rows["status"] == "failed").groupby(rows["metric"]).transform("all")
+    return rows if failed.all() else rows[~failed]
+
+
+def _spread_failed(rows: Rows) -> Rows:
+    """Gives each metric that failed, which left one row under its own name, one for each score.
+
+    All scores of a metric have one unit: they are those of its unit that other runs have of the
+    same images, and that this run lacks.
+    """
+    import pandas as pd
+
+    scored = without_floor(rows[(rows["kind"] == "") & (rows["status"] == "ok")])
+    failed = (rows["kind"] == "") & (rows["status"] == "failed")
+    failed &= ~rows["metric"].isin(scored["metric"])
+    if not failed.any():
+        return rows
+    known = dict(scored.groupby(list(LIKE_SCORES))["metric"].unique())
+    own = dict(rows.groupby(list(OWN_SCORES))["metric"].agg(set))
+    at, names = [], []
+    for place, row in zip(np.flatnonzero(failed), rows[failed].to_dict("records"), strict=True):
+        had = own[tuple(row[name] for name in OWN_SCORES)]
+        like = known.get(tuple(row[name] for name in LIKE_SCORES), ())
+        lacking = [name for name in like if name not in had] or [row["metric"]]
+        at += [place] * len(lacking)
+        names += lacking
+    spread = rows.iloc[at].assign(metric=names)
+    # Two metrics of one unit that both failed lack the same scores.
+    spread = spread.drop_duplicates([*OWN_SCORES, "metric"])
+    return pd.concat([rows[~failed], spread], ignore_index=True)
 
 
 # Columns, rows, the places among them of each value of the columns, and what was found so far.

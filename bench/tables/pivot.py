@@ -16,6 +16,7 @@ from ..comparison.columns import (
 )
 from ..comparison.labels import objective_order, score_title, unit_note
 from ..comparison.likelihoods import one_likelihood
+from ..comparison.lost import without_failures
 from ..comparison.parts import Part, has_several_sizes, suite_parts
 from ..comparison.steps import longest
 from ..comparison.table import TABLES, Table, file_name
@@ -36,7 +37,7 @@ def grid_tables(rows: Rows) -> Iterator[Table]:
             continue
         placed = with_places(part.rows)
         normal = normal_column(placed[placed["images"] == "sample"])
-        scored = join(one_likelihood(placed), normal[normal["place"] == "N"])
+        scored = join(one_likelihood(placed), without_failures(normal[normal["place"] == "N"]))
         references = placed[is_reference(placed)]
         for metric in objective_order(scored["metric"].unique()):
             own = scored[scored["metric"] == metric]

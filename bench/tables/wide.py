@@ -24,6 +24,7 @@ from ..comparison.labels import (
     unit_note,
 )
 from ..comparison.likelihoods import noise_notes, one_likelihood
+from ..comparison.lost import without_failures
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.scored import compute_seconds, scores_by
@@ -68,7 +69,7 @@ def score_tables(rows: Rows) -> Iterator[Table]:
     """
     for part in table_parts(rows):
         own = without_texts(without_floor(part.rows))
-        own = own[(own["images"] == "test") & (own["kind"] == "")]
+        own = without_failures(own[(own["images"] == "test") & (own["kind"] == "")])
         if len(own):
             diagnostic = own["metric"].str.startswith(DIAGNOSTICS)
             better = own["better"].where(~diagnostic, "")

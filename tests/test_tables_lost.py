@@ -1,0 +1,67 @@
+"""What is missing in tables: metrics that failed stand in the columns of their scores."""
+
+import runpy
+from pathlib import Path
+
+from aebench.bench.tables.boards import board_entries
+from aebench.bench.tables.pivot import grid_tables
+from aebench.bench.tables.wide import score_tables, wide_tables
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row, table_rows = (FACTORY[name] for name in ("frame", "make_row", "table_rows"))
+
+
+def cells_of(table):
+    return {
+        (label, name): cell.text
+        for label, cells in table.lines
+        for (_, name), cell in zip(table.columns, cells, strict=True)
+    }
+
+
+def failing(rows, metric, scores, **where):
+    """Returns rows in which a metric failed, whose scores leave no row of their own."""
+    lost = [r for r in rows if all(r[name] == value for name, value in where.items())]
+    kept = [row for row in rows if row not in lost]
+    first = next(row for row in lost if row["metric"] in scores)
+    return [*kept, make_row(**(first | {"metric": metric, "status": "failed", "reason": "nan"}))]
+
+
+def test_a_metric_that_failed_is_counted_in_the_column_of_its_score():
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0, 1), noise=0)
+    rows = failing(rows, "frechet", {"fd"}, objective="ae", seed=1, images="reconstruction")
+    [table] = wide_tables(frame(rows))
+    assert cells_of(table)["ae", "Rec"] == "32.00 (1/2, 1 failed)"
+    [entry] = [
+        entry
+        for entry in board_entries(frame(rows))
+        if (entry["objective"], entry["place"]) == ("ae", "Rec")
+    ]
+    assert (entry["seeds"], entry["metric"]) == (1, "fd")
+
+
+def test_a_metric_of_two_scores_that_failed_stands_in_both_and_in_no_column_of_its_own():
+    unit = "intensity, squared in mse and sse"
+    rows = [
+        make_row(
+            objective=objective, images="test", metric=metric, unit=unit, seed=seed, features=""
+        )
+        for objective in ("ae", "vae")
+        for seed in (0, 1)
+        for metric in ("mse", "mae")
+    ]
+    rows = failing(rows, "reconstruction", {"mse", "mae"}, objective="ae", seed=0)
+    [table] = score_tables(frame(rows))
+    assert [name for _, name in table.columns] == ["mae ↓", "mse ↓"]
+    assert {cells_of(table)["ae", name] for name in ("mae ↓", "mse ↓")} == {"1.00 (1/2, 1 failed)"}
+
+
+def test_a_metric_that_failed_at_one_latent_size_makes_no_grid_of_failures():
+    rows = [
+        row
+        for size in (2, 8)
+        for row in table_rows(objectives=("ae", "vae"), seeds=(0,), latent_dim=size)
+    ]
+    rows = failing(rows, "frechet", {"fd"}, objective="vae", latent_dim=8, density="prior")
+    [table] = grid_tables(frame(rows))
+    assert cells_of(table)["vae", "d = 8"] == "- (0/1, 1 failed)"
