@@ -10,7 +10,7 @@ import pytest
 from aebench.bench.figures.methods import parts_of
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.report import build_report
-from aebench.bench.tables.boards import board_entries
+from aebench.bench.tables.boards import board_entries, board_tables
 from aebench.bench.tables.wide import wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -206,3 +206,17 @@ def test_a_score_that_no_model_of_a_board_can_have_makes_no_board():
     assert {entry["objective"] for entry in entries} == {"vae"}
     lost = [row | {"status": "failed"} if row["objective"] == "2svae" else row for row in rows]
     assert {entry["objective"] for entry in board_entries(frame(lost))} == {"vae", "2svae"}
+
+
+def test_the_markdown_board_rounds_once_and_so_says_what_the_table_of_the_score_says():
+    values = (548.0 - 1.06024, 548.0 + 1.06024)  # Half-width 13.4714: 13, but 13.5 is 14.
+    rows = [
+        make_row(objective=name, seed=seed, value=value + shift, features="lite0")
+        for name, shift in (("ae", 0.0), ("vae", 40.0))
+        for seed, value in enumerate(values)
+    ]
+    [wide] = wide_tables(frame(rows))
+    [board] = board_tables(board_entries(frame(rows)))
+    own = {label: cells[0].text for label, cells in wide.lines}["ae"]
+    assert own == "548 ± 13 (2)"
+    assert [cells[1].text for _, cells in board.lines if cells[0].text == "ae"] == [own]

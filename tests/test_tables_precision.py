@@ -104,3 +104,9 @@ def test_rows_of_one_precision_give_no_table(variant):
     rows = frame([make_row(seed=seed, variant=variant) for seed in range(5)])
     assert [*precision_tables(rows, {})] == []
     assert precision_reading(rows, {}) == []
+
+
+def test_a_difference_and_its_interval_are_written_with_the_digits_of_the_interval():
+    # Differences of 2000 and 2020: half-width 12.706 times 10.
+    [table] = precision_tables(frame(rows_of({"ae": ("bfloat16", 2000.0)}, seeds=(0, 1))), {})
+    assert table.lines[0][1][-2].text == "+2010 ± 127"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...metrics.bits_per_dim import bits_per_dim
 from ..records.per_image import PerImage, ScoreKey, nats_of, of_row
 from ..records.results import Rows
+from .numbers import fixed_text
 from .significance import NORMAL_95, half_width
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Gain:
         gap = self.below + self.above
         size = self.half_width or (gap if 0 < gap < math.inf else abs(self.value)) or 1.0
         decimals = max(0, min(4, 1 - math.floor(math.log10(size))))
-        return f"{round(number, decimals) + 0.0:{sign}.{decimals}f}"  # No -0.
+        return fixed_text(number, decimals, sign)
 
     def in_bits(self, dims: int) -> Gain:
         """Returns the difference in bits per dimension, where lower is better.

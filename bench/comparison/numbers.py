@@ -45,9 +45,10 @@ def is_cut(text: str) -> bool:
     return "[" in text
 
 
-def kept_digits(values: Sequence[float], half: float | None) -> tuple[float, float | None]:
+def kept_digits(mean: float | None, half: float | None) -> tuple[float | None, float | None]:
     """Returns mean and half-width with the digits that lists and pages keep: six and three."""
-    return float(f"{np.mean(values):.6g}"), None if half is None else float(f"{half:.3g}")
+    kept = None if mean is None else float(f"{mean:.6g}")
+    return kept, None if half is None else float(f"{half:.3g}")
 
 
 def format_number(value: float, like: float | None = None, error: float | None = None) -> str:
@@ -70,7 +71,7 @@ def format_number(value: float, like: float | None = None, error: float | None =
     if not math.isfinite(size):
         return str(value)
     decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
-    return f"{value:.{min(decimals, decimals_known(error))}f}"
+    return fixed_text(value, min(decimals, decimals_known(error)))
 
 
 def mean_text(values: Sequence[float]) -> str:
@@ -89,14 +90,14 @@ def with_error(value: float, error: float | None, sign: str = "") -> str:
     Example:
         >>> with_error(1607.32461, 36.0), with_error(0.98304, 0.0012), with_error(1607.32461, None)
         ('1607', '0.9830', '1607')
-        >>> with_error(3.21e-7, 4e-8), with_error(12.3456, 0.01, "+")
-        ('3.21e-07', '+12.346')
+        >>> with_error(3.21e-7, 4e-8), with_error(12.3456, 0.01, "+"), with_error(-0.3, 32.0)
+        ('3.21e-07', '+12.346', '0')
     """
     size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
     known = bool(error) and math.isfinite(error or math.nan)
     digits = min(decimals_known(error) + 1 + size, MOST_DIGITS) if known else 4
     if -5 < size:
-        return f"{value:{sign}.{max(digits - 1 - size, 0)}f}"
+        return fixed_text(value, max(digits - 1 - size, 0), sign)
     return f"{value:{sign}.{max(digits, 1)}g}"
 
 
@@ -110,3 +111,8 @@ def decimals_known(error: float | None) -> int:
     if not error or not math.isfinite(error):
         return 17
     return max(0, 1 - math.floor(math.log10(float(f"{error:.1e}"))))
+
+
+def fixed_text(value: float, decimals: int, sign: str = "") -> str:
+    """Returns a number with so many decimals, never -0."""
+    return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"

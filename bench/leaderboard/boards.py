@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..comparison.numbers import kept_digits
 from ..comparison.samples import MIXTURE
 from ..comparison.table import file_name
 from ..records.results import checksum
@@ -88,6 +89,7 @@ def _row(
 ) -> dict[str, Any]:
     """Returns one row; what is empty is left out, since thousands of rows are on one page."""
     model = models[entry["run"]]
+    mean, half = kept_digits(entry["mean"], entry["half_width"])
     shown = pictures.add(model.runs, model.dataset, array_of(entry, array_names(model.runs)))
     row = {
         "name": entry["objective"],
@@ -96,8 +98,8 @@ def _row(
         "low": entry["rank_low"],
         "group": entry["group"],
         "sign": entry["sign"] or ("=" if entry["kind"] == "exact" else ""),
-        "mean": entry["mean"],
-        "half": entry["half_width"],
+        "mean": mean,
+        "half": half,
         "seeds": entry["seeds"],
         "model": entry["model"] if entry["model"] == "completed" else "",
         "seconds": entry["compute_seconds"],

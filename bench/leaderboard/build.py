@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..comparison.numbers import kept_digits
 from ..comparison.table import Table
 from ..figures.run_files import RunFiles
 from ..figures.sheet import sheet_names
@@ -76,7 +77,10 @@ def _sheets(entries: Sequence[Entry], rows: Mapping[Path, Rows], out: Path) -> I
 
 def _csv(entries: Sequence[Entry]) -> str:
     lines = [[*SHOWN, "warnings"]]
-    lines += [[*(e[name] for name in SHOWN), " ".join(e["warnings"])] for e in entries]
+    for entry in entries:
+        mean, half = kept_digits(entry["mean"], entry["half_width"])
+        kept = {**entry, "mean": mean, "half_width": half}
+        lines.append([*(kept[name] for name in SHOWN), " ".join(entry["warnings"])])
     return csv_text(lines)
 
 

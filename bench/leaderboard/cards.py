@@ -134,7 +134,9 @@ def likelihoods(rows: Rows, models: Mapping[str, Model]) -> dict[str, dict[str, 
     for card, scores in scores_by(own, "card").items():
         values = list(seed_values(scores).values())
         if values:
-            mean, half = kept_digits(values, half_width(values, image_error(scores)))
+            mean, half = kept_digits(
+                float(np.mean(values)), half_width(values, image_error(scores))
+            )
             found[card] = {
                 "sign": signs[card],
                 "mean": mean,

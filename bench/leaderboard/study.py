@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..comparison.columns import columns_of, with_places, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import axis_title
@@ -97,10 +99,14 @@ def opening_of(rows: Rows, models: Mapping[str, Model]) -> Opening:
         CHART,
         device_note(placed),
     ]
+    digits = (kept_digits(point["mean"], point["half"]) for point in points)
     return Opening(
         _sentence(column.rows, points),
         [note for note in notes if note],
-        points,
+        [
+            {**p, "mean": mean, "half": half}
+            for p, (mean, half) in zip(points, digits, strict=True)
+        ],
         {"x": f"{word} seconds of one training", "y": _axis(first.to_dict()), "unit": f"{word} s"},
         _table(points, word) if points else None,
     )
@@ -112,13 +118,12 @@ def _points(rows: Rows, models: Mapping[str, Model]) -> list[dict[str, Any]]:
     for method, scores in scores_by(rows, "method").items():
         values, seconds = list(seed_values(scores).values()), compute_seconds(scores)
         if values:
-            mean, half = kept_digits(values, half_width(values))
-            first = firsts[method]
+            half, first = half_width(values), firsts[method]
             points.append(
                 {
                     "name": str(method),
                     "family": family_of(str(first["objective"])),
-                    "mean": mean,
+                    "mean": float(np.mean(values)),
                     "half": half,
                     "seconds": None if seconds is None else round(seconds, 1),
                     "density": str(first["density"]),

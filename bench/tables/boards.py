@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
 from ..comparison.costs import on_one_device
 from ..comparison.given import given_together
 from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
-from ..comparison.numbers import estimate_text, is_cut, kept_digits
+from ..comparison.numbers import estimate_text, is_cut
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
@@ -168,7 +170,7 @@ def _entry(
     values = list(seed_values(scores).values())
     value, half = None, None
     if values:
-        value, half = kept_digits(values, half_width(values, image_error(scores)))
+        value, half = float(np.mean(values)), half_width(values, image_error(scores))
     ends: tuple[float | None, float | None] = (None, None)
     if value is not None and half is not None:
         limits = limits_of(str(first["unit"]), str(first["metric"]))

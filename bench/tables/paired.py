@@ -271,7 +271,7 @@ def _line(score: PairedScore) -> tuple[object, ...]:
         for own, warnings in zip(values, score.warnings, strict=True)
     )
     half = half_width(difference)
-    spread = "" if half is None else f" ± {half:.2g}"
+    spread = "" if half is None else f" ± {with_error(half, half)}"
     change = Cell(f"{with_error(moved, half, '+')}{spread}", moved)
     if score.gain is not None:
         change = Cell(score.gain.text, score.gain.value)
