@@ -16,7 +16,7 @@ from aebench.bench.tables.headline import SHOWN
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 COLUMNS = ("FD", "bits/dim", "CPU s", "GPU s")  # What the names of columns begin with.
-KEPT_NOTES = ("Features:", "Steps:", "Bold:")
+KEPT_NOTES = ("Features:", "Steps:", "Bold:", "Italic:")
 LEFT_OUT = ("noise", SHOWN)
 LEGEND = (
     "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "
@@ -62,8 +62,8 @@ def in_short(table: Table) -> Table:
     ]
     columns = tuple(table.columns[at] for at in kept)
     kept_notes = (note for note in table.notes if note.startswith(KEPT_NOTES))
-    # What is not marked in which column, and why, the study's page says.
-    notes = (*LEGEND, *(note.partition(" Elsewhere ")[0] for note in kept_notes))
+    # Which columns have no marks, and why, the study's page says.
+    notes = (*LEGEND, *kept_notes)
     return replace(table, columns=columns, lines=tuple(lines), notes=notes)
 
 

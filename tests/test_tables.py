@@ -171,6 +171,9 @@ def test_captions_name_methods_as_their_lines_do():
     rows = [r for r in likelihood_rows() if (r["objective"], r["seed"]) != ("vae", 2)]
     notes = " ".join(next(likelihood_tables(frame(rows))).notes)
     assert "('vae (logit)' has 2)" in notes and "|" not in notes
+    rows = [row | {"steps": 1818} if row["objective"] == "vae" else row for row in rows]
+    notes = next(likelihood_tables(frame(rows))).notes
+    assert "Steps: 1,000, but vae (logit) 1,818." in notes
 
 
 def test_likelihoods_over_other_test_images_have_their_own_column():
@@ -293,6 +296,29 @@ def test_a_pair_is_marked_where_both_of_its_scores_are_and_spreads_are_over_seed
         for row in prd_rows(range(6), gap=0.1)
     ]
     assert {cell.mark for cell in cells_of(next(pair_tables(frame(rows)))).values()} == {""}
+
+
+def test_a_caption_names_the_columns_without_marks_and_says_nothing_of_those_with():
+    rows = table_rows(seeds=range(6), objectives=("vae", "ae"))
+    few = [row for row in rows if row["images"] != "interpolation" or row["seed"] < 3]
+    notes = " ".join(next(wide_tables(frame(few))).notes)
+    assert notes.endswith(
+        "Bold: best (paired t-test over seeds, Holm-corrected, 5 %). "
+        "No marks in Interp: all rows share only 3 of the 5 seeds needed."
+    )
+
+
+def test_a_table_of_pairs_explains_its_marks_once():
+    rows = [
+        row | {"value": 0.6 + 0.01 * row["seed"]}
+        if (row["metric"], row["density"]) == ("prd_f8", "gmm-10")
+        else row
+        for row in prd_rows(range(6), gap=0.1)
+    ]
+    [table] = pair_tables(frame(rows))
+    notes = " ".join(table.notes)
+    assert notes.count("paired t-test") == 1
+    assert notes.endswith("No marks in GMM-10: no row is marked in both scores.")
 
 
 def test_a_suite_without_both_scores_has_no_table_of_pairs():

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 NORMAL = ("second-stage", "prior", "gaussian")
 NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussian if it has none."
+TEST = "paired t-test over seeds, Holm-corrected, 5 %"
+MARKS = {"best": "Bold: best", "tie": "Italic: not separated from the best"}
 OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
 OVER_IMAGES = (
     "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
@@ -69,10 +71,11 @@ def score_table(
     seeds = without_floor(rows if counted is None else counted)
     expected = seeds.groupby("dataset")["seed"].nunique()
     lines: dict[str, list[Cell]] = {method: [] for method in method_order(rows)}
-    reasons = []
-    for _, column in columns:
+    several = len({header[0] for header, _ in columns}) > 1
+    marked = []
+    for header, column in columns:
         marks, reason = column_marks(column)
-        reasons.append(reason)
+        marked.append((": ".join(header) if several else header[1], marks, reason))
         count = int(expected[column.rows["dataset"].iloc[0]])
         for method, cell in column_cells(column, lines, count, marks).items():
             lines[method].append(cell)
@@ -84,7 +87,7 @@ def score_table(
         (
             *filter(None, (*notes, reference_note(rows), steps_note(rows))),
             *interval_notes(rows),
-            mark_note(reasons),
+            *mark_notes(marked),
         ),
         "objective",
         (*(header for header, _ in columns), *(("", name) for name in more)),
@@ -118,7 +121,7 @@ def column_marks(column: Column) -> tuple[dict[str, str], str]:
     bounds = set(trained.loc[trained["kind"] == "lower bound", "method"])
     seeds = seeds_by_method(trained)
     tied, reason = separated_from_best(seeds, better, bounds)
-    if len(tied) == len(seeds) and len(tied) > 1:
+    if len(tied) == sum(map(bool, seeds.values())) and len(tied) > 1:
         return {}, "no row is separated from the best"
     return {name: "best" if len(tied) == 1 else "tie" for name in tied}, reason
 
@@ -211,15 +214,25 @@ def normal_column(rows: Rows) -> Rows:
     return kept
 
 
-def mark_note(reasons: list[str]) -> str:
-    """Returns the sentence of a caption that explains the marks, or why there are none."""
-    test = "paired t-test over seeds, Holm-corrected, 5 %"
-    why = [reason for reason in dict.fromkeys(reasons) if reason]
-    if not why:
-        return f"Bold: best ({test})."
-    if all(reason and not reason[0].isdigit() for reason in reasons):
-        return f"No best is marked ({test}): {', '.join(why)}."
-    return f"Bold: best. Italic: not separated from the best ({test}). Elsewhere {', '.join(why)}."
+def mark_notes(columns: Iterable[tuple[str, Mapping[str, str], str]]) -> list[str]:
+    """Returns the sentences of a caption that explain the marks, and which columns have none.
+
+    Args:
+        columns: For each column its name, its marks, and why it has none.
+    """
+    found: set[str] = set()
+    without: dict[str, list[str]] = {}
+    for name, marks, reason in columns:
+        found |= set(marks.values())
+        if reason and not marks:
+            without.setdefault(reason, []).append(name)
+    legend = [text for mark, text in MARKS.items() if mark in found]
+    if not legend and len(without) == 1:
+        return [f"No best is marked ({TEST}): {next(iter(without))}."]
+    told = [f"{'. '.join(legend)} ({TEST})."] if legend else []
+    if not legend and without:
+        told = [f"No best is marked ({TEST})."]
+    return [*told, *(f"No marks in {', '.join(own)}: {why}." for why, own in without.items())]
 
 
 def headed(columns: Iterable[Column]) -> list[tuple[tuple[str, str], Column]]:

@@ -10,7 +10,7 @@ from ..comparison.cells import (
     column_marks,
     headed,
     interval_notes,
-    mark_note,
+    mark_notes,
     method_order,
     normal_column,
     reference_note,
@@ -91,9 +91,12 @@ def _cost_table(part: Part, references: Rows, classes: Sequence[Sequence[str]]) 
     for (_, column), (found, _) in zip(columns, marks, strict=True):
         for method, cell in column_cells(column, lines, rows["seed"].nunique(), found).items():
             lines[method].append(cell)
-    reasons = list(dict.fromkeys(reason for _, given in marks for reason in given))
+    marked = [
+        (name, found, ", ".join(dict.fromkeys(reasons)))
+        for ((_, name), _), (found, reasons) in zip(columns, marks, strict=True)
+    ]
     notes = [CAPTION, COMPUTE_NOTE, *noise_notes(likelihood), reference_note(references)]
-    notes += [*interval_notes(shown), *([mark_note(reasons)] if columns else [])]
+    notes += [*interval_notes(shown), *mark_notes(marked)]
     return Table(
         part.suffix,
         part.title,

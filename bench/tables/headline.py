@@ -9,7 +9,7 @@ from ..comparison.cells import (
     column_cells,
     column_marks,
     interval_notes,
-    mark_note,
+    mark_notes,
     method_order,
     reference_note,
     seeds_by_method,
@@ -112,11 +112,11 @@ def _headline(part: Part, scores: list[_Score]) -> Table:
     count = int(trained["seed"].nunique())
     several = len({score.column.group for score in scores}) > 1
     columns: list[tuple[tuple[str, str], dict[str, Cell]]] = []
-    reasons = []
+    marked = []
     for score in scores:
         marks, reason = column_marks(score.column)
-        reasons.append(reason)
         group = score.column.group if several else ""
+        marked.append((f"{group}: {score.name}" if several else score.name, marks, reason))
         columns.append(((group, score.name), _cells(score, methods, marks, count)))
     columns += [(("", name), cells) for name, cells in _costs(part.rows).items()]
     at = sum(name.startswith("FD") for (_, name), _ in columns)
@@ -127,7 +127,7 @@ def _headline(part: Part, scores: list[_Score]) -> Table:
     return Table(
         file_name(HEADLINE, part.suffix),
         f"Samples, likelihood and cost · {scores[0].column.group} · {part.title}",
-        tuple(filter(None, (*_notes(part.rows, scores), mark_note(reasons)))),
+        tuple(filter(None, (*_notes(part.rows, scores), *mark_notes(marked)))),
         "objective",
         tuple(header for header, _ in columns),
         tuple(lines),

@@ -14,6 +14,7 @@ from ..comparison.labels import score_title, unit_note
 from ..comparison.likelihoods import likelihood_places, noise_notes
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
+from ..comparison.steps import steps_note
 from ..comparison.strings import is_text
 from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
@@ -57,7 +58,10 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     )
     plain = dict(zip(rows["method"], rows["plain"], strict=True))
     lines = tuple((plain[method], line) for method, line in table.lines)
-    notes = tuple(_with_plain_names(note, plain) for note in table.notes)
+    told, steps = steps_note(rows), steps_note(rows.assign(method=rows["plain"]))
+    notes = tuple(
+        steps if note == told else _with_plain_names(note, plain) for note in table.notes
+    )
     return replace(table, notes=notes, lines=lines)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ..comparison.cells import NORMAL_NOTE, headed, normal_column, score_table
+from ..comparison.cells import NORMAL_NOTE, headed, mark_notes, normal_column, score_table
 from ..comparison.columns import columns_of, without_floor
 from ..comparison.parts import Part, table_parts
 from ..comparison.table import TABLES, Cell, Table
@@ -45,12 +45,26 @@ def _pair_table(part: Part, rows: Rows) -> Table:
         (method, tuple(map(_pair_cell, precision, recall)))
         for (method, precision), (_, recall) in zip(first.lines, second.lines, strict=True)
     )
+    told = first.notes
+    if told != second.notes:  # Their marks differ, and a pair has only those of both.
+        shared = (note for note in told if note in second.notes)
+        told = tuple(dict.fromkeys((*shared, *mark_notes(_marked(first.columns, lines)))))
     return replace(
         first,
-        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+        notes=told,
         lines=lines,
         splits=tuple(dict.fromkeys((*first.splits, *second.splits))),
     )
+
+
+def _marked(
+    columns: Sequence[tuple[str, str]], lines: Iterable[tuple[str, Sequence[Cell]]]
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Yields of each column of pairs its name, its marks, and why it has none."""
+    several = len({group for group, _ in columns}) > 1
+    for at, header in enumerate(columns):
+        marks = {method: own[at].mark for method, own in lines if own[at].mark}
+        yield ": ".join(header) if several else header[1], marks, "no row is marked in both scores"
 
 
 def _pair_cell(precision: Cell, recall: Cell) -> Cell:

@@ -10,7 +10,7 @@ from ..comparison.cells import (
     column_cells,
     column_marks,
     interval_notes,
-    mark_note,
+    mark_notes,
     method_order,
 )
 from ..comparison.columns import columns_of, join, without_floor
@@ -238,7 +238,7 @@ def _table(
         name: [Cell(text) for text in name.split("|")[1:]] for name in order
     }
     headers = [("", word) for word in words]
-    reasons, splits, alone = [], [], []
+    marked_columns, splits, alone = [], [], []
     for metric in [metric for metric in metrics if metric in set(rows["metric"])]:
         word = HEADERS.get(metric, metric_short(metric))
         columns, more = columns_of(rows[rows["metric"] == metric].assign(place=word))
@@ -249,8 +249,9 @@ def _table(
             better = "" if metric == UNRANKED else str(own["better"].iloc[0])
             able = len(ranked) and better
             marks, reason = column_marks(replace(column, rows=ranked)) if able else ({}, "")
-            reasons += [reason] if better in ("lower", "higher") else []
             headers.append((column.group, f"{word} {ARROWS.get(better, '')}".strip()))
+            why = reason if better in ("lower", "higher") else ""
+            marked_columns.append((headers[-1][1], marks, why))
             scores = scores_by(own, "method")
             over = OVER_SEARCHES if own["density"].isin(SOURCES).any() else OVER_STRINGS
             for name, cell in column_cells(column, order, expected, marks).items():
@@ -261,7 +262,7 @@ def _table(
     return Table(
         file_name(stem, part.suffix),
         f"{what} · {rows['dataset'].iloc[0]} · {part.title}",
-        (*notes, *interval_notes(rows), *dict.fromkeys(alone), mark_note(reasons)),
+        (*notes, *interval_notes(rows), *dict.fromkeys(alone), *mark_notes(marked_columns)),
         "objective",
         tuple(headers),
         tuple((name.partition("|")[0], tuple(cells)) for name, cells in lines.items()),
