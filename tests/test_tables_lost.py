@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 from aebench.bench.tables.boards import board_entries
+from aebench.bench.tables.cost import cost_tables
 from aebench.bench.tables.pivot import grid_tables
 from aebench.bench.tables.wide import score_tables, wide_tables
 
@@ -65,3 +66,34 @@ def test_a_metric_that_failed_at_one_latent_size_makes_no_grid_of_failures():
     rows = failing(rows, "frechet", {"fd"}, objective="vae", latent_dim=8, density="prior")
     [table] = grid_tables(frame(rows))
     assert cells_of(table)["vae", "d = 8"] == "- (0/1, 1 failed)"
+
+
+def test_a_seed_that_no_method_of_a_column_has_is_not_counted_as_missing():
+    rows = table_rows(objectives=("vae", "ae"), seeds=(0,), latent_dim=2)
+    rows += table_rows(objectives=("vae", "ae"), seeds=(0, 1), latent_dim=8)
+    one_each = [row for row in rows if (row["objective"], row["density"]) != ("vae", "gmm-10")]
+    [table] = grid_tables(frame([r for r in one_each if r["objective"] != "floor"]))
+    assert cells_of(table)["vae", "d = 2"].endswith("(1)")
+    assert "k/n" not in table.as_markdown()
+    less = [r for r in one_each if (r["objective"], r["seed"]) != ("vae", 1)]
+    [table] = grid_tables(frame(less))
+    assert cells_of(table)["vae", "d = 8"].endswith("(1/2)")
+    assert "k/n in brackets: k of n seeds have a value." in table.as_markdown()
+
+
+def test_at_equal_cost_seeds_that_ran_on_another_device_are_not_missing():
+    costs = {"vae": 10.0, "ae": 11.0, "rae": 40.0}
+    rows = table_rows(objectives=tuple(costs), seeds=range(4))
+    away = [("vae", 2), ("vae", 3)]
+    rows = [
+        row
+        | {
+            "compute_seconds": costs.get(row["objective"]),
+            "device": "gpu" if (row["objective"], row["seed"]) in away else "cpu",
+        }
+        for row in rows
+        if (row["objective"], row["seed"]) != ("ae", 3)
+    ]
+    [table] = [table for table in cost_tables(frame(rows)) if "on cpu" in table.title]
+    counts = {name: cells_of(table)[name, "Rec"].rpartition("(")[2] for name in costs}
+    assert counts == {"vae": "2)", "ae": "3/4)", "rae": "4)"}

@@ -66,18 +66,18 @@ def score_table(
         notes: What the caption begins with.
         splits: Why columns had to be split in two.
         extra: Further columns: for each header the cell of each method.
-        counted: Rows whose seeds every method should have; ``rows`` where there are no others.
+        counted: Rows whose seeds every method should have; where there are none, those of each
+            column.
     """
-    seeds = without_floor(rows if counted is None else counted)
-    expected = seeds.groupby("dataset")["seed"].nunique()
     lines: dict[str, list[Cell]] = {method: [] for method in method_order(rows)}
     several = len({header[0] for header, _ in columns}) > 1
     marked = []
     for header, column in columns:
         marks, reason = column_marks(column)
         marked.append((": ".join(header) if several else header[1], marks, reason))
-        count = int(expected[column.rows["dataset"].iloc[0]])
-        for method, cell in column_cells(column, lines, count, marks).items():
+        count = _seed_count(column, column.rows if counted is None else counted)
+        expected = dict.fromkeys(lines, count)
+        for method, cell in column_cells(column, lines, expected, marks).items():
             lines[method].append(cell)
     groups = ", ".join(dict.fromkeys(column.group for _, column in columns))
     more = extra or {}
@@ -97,21 +97,28 @@ def score_table(
 
 
 def column_cells(
-    column: Column, methods: Iterable[str], expected: int, marks: Mapping[str, str]
+    column: Column, methods: Iterable[str], expected: Mapping[str, int], marks: Mapping[str, str]
 ) -> dict[str, Cell]:
     """Returns the cell of each method in a column, with a warning where damaged images lead.
 
     Args:
         column: A column of comparable scores.
         methods: Trained ones and references.
-        expected: How many seeds a method should have.
+        expected: How many seeds each method should have, references aside.
         marks: The mark of each method that has one.
     """
     scores, found, behind = scores_by(column.rows, "method"), {}, _losses(column)
     for method in methods:
-        cell = score_cell(scores.get(method, []), expected, marks.get(method, ""))
+        own, count = scores.get(method, []), expected.get(method, 0)
+        cell = score_cell(own, count, marks.get(method, ""))
         found[method] = replace(cell, warnings=(*cell.warnings, *behind.get(method, ())))
     return found
+
+
+def _seed_count(column: Column, counted: Rows) -> int:
+    """Returns how many seeds there are of a column's data set among rows."""
+    seeds = without_floor(counted[counted["dataset"] == column.rows["dataset"].iloc[0]])["seed"]
+    return int(seeds.nunique())
 
 
 def column_marks(column: Column) -> tuple[dict[str, str], str]:

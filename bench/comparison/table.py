@@ -29,6 +29,7 @@ LATEX = str.maketrans(
     | {own: f"$^{{{at}}}$" for at, own in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {"≥": r"$\ge$", "→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
+FEW_NOTE = "k/n in brackets: k of n seeds have a value."
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ class Table:
         )
         cut = any(cell.cut for _, cells in self.lines for cell in cells)
         cut_note = [CUT_NOTE] if cut else []
-        return (*self.notes, *cut_note, *tuned, *notes.sentences, *self.splits)
+        few = any("/" in cell.seeds for _, cells in self.lines for cell in cells)
+        few_note = [FEW_NOTE] if few else []
+        return (*self.notes, *few_note, *cut_note, *tuned, *notes.sentences, *self.splits)
 
     @property
     def footnotes(self) -> Footnotes:

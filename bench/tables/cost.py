@@ -54,7 +54,8 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
                 suffix = file_name("cost", part.suffix, *name)
                 references = part.rows[is_reference(part.rows)]
                 references = references[references["dataset"] == dataset]
-                yield _cost_table(Part(own, title, suffix), references, classes)
+                expected = _expected_seeds(trained[trained["dataset"] == dataset], str(device))
+                yield _cost_table(Part(own, title, suffix), references, classes, expected)
 
 
 def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
@@ -73,7 +74,23 @@ def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
     return classes
 
 
-def _cost_table(part: Part, references: Rows, classes: Sequence[Sequence[str]]) -> Table:
+def _expected_seeds(rows: Rows, device: str) -> dict[str, int]:
+    """Returns how many seeds each method should have on a device: those not trained elsewhere."""
+    here = rows["device"] == device
+    own, elsewhere = (
+        {str(method): set(seeds) for method, seeds in rows[same].groupby("method")["seed"]}
+        for same in (here, ~here)
+    )
+    count = rows["seed"].nunique()
+    return {m: count - len(elsewhere.get(m, set()) - seeds) for m, seeds in own.items()}
+
+
+def _cost_table(
+    part: Part,
+    references: Rows,
+    classes: Sequence[Sequence[str]],
+    expected: Mapping[str, int],
+) -> Table:
     rows = part.rows
     likelihood = one_likelihood(rows)
     fd = rows[(rows["metric"] == "fd") & rows["images"].isin(["reconstruction", "sample"])]
@@ -89,7 +106,7 @@ def _cost_table(part: Part, references: Rows, classes: Sequence[Sequence[str]]) 
             cost = count_cell(compute_seconds(scores[method]))
             lines[method] = [Cell(_letter(at)), cost, Cell(_steps(steps[method]))]
     for (_, column), (found, _) in zip(columns, marks, strict=True):
-        for method, cell in column_cells(column, lines, rows["seed"].nunique(), found).items():
+        for method, cell in column_cells(column, lines, expected, found).items():
             lines[method].append(cell)
     marked = [
         (name, found, ", ".join(dict.fromkeys(reasons)))

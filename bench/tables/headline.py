@@ -140,7 +140,7 @@ def _cells(
     """Returns the cell of each method, and what its seeds could have shown."""
     trained = without_floor(score.column.rows)
     exact = set(trained.loc[trained["kind"] == "exact", "method"])
-    cells = column_cells(score.column, methods, count, marks)
+    cells = column_cells(score.column, methods, dict.fromkeys(methods, count), marks)
     for method in exact:
         if cells[method].value is not None:
             cells[method] = replace(cells[method], text=f"= {cells[method].text}")

@@ -233,7 +233,7 @@ def _table(
     rows = part.rows.assign(method=part.rows[LINE])
     rows = rows[rows["metric"].isin(list(metrics))]
     order = method_order(rows)
-    expected = int(rows["seed"].nunique())
+    expected = dict.fromkeys(order, int(rows["seed"].nunique()))
     lines: dict[str, list[Cell]] = {
         name: [Cell(text) for text in name.split("|")[1:]] for name in order
     }
