@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.comparison.table import Cell, Table
 from aebench.bench.leaderboard.html import as_html
 from aebench.bench.records.results import read_results, write_results
 from aebench.bench.tables.headline import SHOWN, headline_tables
@@ -270,6 +271,16 @@ def test_the_order_of_rows_changes_nothing(study):
     )
     assert first.as_csv() == second.as_csv()
     assert first.as_markdown() == second.as_markdown()
+
+
+def test_a_table_as_html_has_the_caption_and_the_groups_of_its_markdown():
+    cut = Cell("0.9 [0.8, 1]", 0.9, 0.2, "2", cut=True)
+    columns = (("n_real=50", "Rec"), ("n_real=500", "Rec"))
+    lines = (("vae (tuned)", (cut, cut)),)
+    table = Table("x", "Title", ("Note.",), "objective", columns, lines, ("Split.",))
+    text = as_html(table)
+    assert "tuned: the options of the best of" in text and "[a, b]: that interval" in text
+    assert "n_real=50: Rec" in text and "n_real=500: Rec" in text
 
 
 def test_the_table_as_html_has_every_text_escaped_and_its_marks(study):

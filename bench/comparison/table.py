@@ -89,11 +89,8 @@ class Table:
         """Returns the table as GitHub Markdown with title and caption."""
         import pandas as pd
 
-        groups = {group for group, _ in self.columns if group}
-        few = len(groups) < 2
         notes = self.footnotes
-        names = [n if few or not group else f"{group}: {n}" for group, n in self.columns]
-        names = [f"{name}{notes.header(at)}" for at, name in enumerate(names)]
+        names = self.headers(notes)
         cells = self.rendered(notes, _markdown_cell)
         data = [
             [markdown_text(line[0]), *own] for line, own in zip(self.lines, cells, strict=True)
@@ -103,7 +100,7 @@ class Table:
         body = pd.DataFrame(data, columns=header).to_markdown(
             index=False, disable_numparse=True, colalign=align
         )
-        caption = " ".join(markdown_text(sentence) for sentence in self._sentences(notes))
+        caption = " ".join(markdown_text(sentence) for sentence in self.sentences(notes))
         return f"**{markdown_text(self.title)}**\n\n{body}\n\n{caption}\n"
 
     def as_latex(self) -> str:
@@ -126,7 +123,7 @@ class Table:
             multicol_align="c",
             position="tbp",
             position_float="centering",
-            caption=_latex(" ".join([self.title + ".", *self._sentences(notes)])),
+            caption=_latex(" ".join([self.title + ".", *self.sentences(notes)])),
             label=f"tab:{self.name}",
         )
 
@@ -137,7 +134,13 @@ class Table:
             for _, cells in self.lines
         ]
 
-    def _sentences(self, notes: Footnotes) -> tuple[str, ...]:
+    def headers(self, notes: Footnotes) -> list[str]:
+        """Returns each column's name with its marks, and its group where there are several."""
+        several = len({group for group, _ in self.columns if group}) > 1
+        names = [f"{group}: {n}" if several and group else n for group, n in self.columns]
+        return [f"{name}{notes.header(at)}" for at, name in enumerate(names)]
+
+    def sentences(self, notes: Footnotes) -> tuple[str, ...]:
         """Returns the caption, which says what a tuned line is where there is one."""
         tuned = (
             [TUNED_NOTE]

@@ -12,14 +12,14 @@ MARKS = {"best": "strong", "tie": "em"}
 def as_html(table: Table) -> str:
     """Returns the table with title and caption, as an element of a page."""
     notes = table.footnotes
-    names = [f"{name}{notes.header(at)}" for at, (_, name) in enumerate(table.columns)]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in [table.corner, *names])
+    names = [table.corner, *table.headers(notes)]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     lines = zip(table.lines, table.rendered(notes, _cell), strict=True)
     body = "\n".join(
         f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>'
         for (label, _), cells in lines
     )
-    caption = " ".join(map(escape, (*table.notes, *notes.sentences, *table.splits)))
+    caption = " ".join(map(escape, table.sentences(notes)))
     return (
         f"<h2>{escape(table.title)}</h2>\n<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
         f"<p>{caption}</p>"
