@@ -204,6 +204,13 @@ def test_a_second_estimate_of_few_samples_does_not_stand_for_that_of_many(levels
         assert set(kept["n_real"]) == {1000} and len(kept) == len(rows)
 
 
+def test_likelihoods_of_one_suite_stay_where_another_suite_scored_more_images():
+    small = likelihood_rows(suite="small", n_real=50)
+    large = likelihood_rows(suite="large", n_real=500, seeds=range(6))
+    kept = one_likelihood(with_places(frame(small + large)))
+    assert set(kept["suite"]) == {"small", "large"}
+
+
 def test_likelihoods_of_each_space_have_their_own_column_in_every_table():
     rows = likelihood_rows() + likelihood_rows(levels={"vae": 9.0}, space="unit")
     rows += likelihood_rows(levels={"vae": 2.0}, space="real") + table_rows(latent_dim=8)

@@ -12,17 +12,22 @@ TRAINED_NOISE = (
     "In unit space a native model keeps the pixel noise that its weights were trained with; only "
     "completed models have theirs fitted."
 )
+STUDY = ("suite", "scale", "dataset")
 
 
 def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
-    """Keeps one likelihood for each run: native before completed, then the most samples."""
+    """Keeps one likelihood for each run: native before completed, then the most samples.
+
+    All of a suite, scale and data set are over one count of test images, which no other suite
+    decides.
+    """
     own = rows[rows["metric"] == metric].copy()
     if len(own) == 0:
         return own
     own["place"] = likelihood_places(own)
-    images = own["dataset"].map(
-        {name: _image_count(same) for name, same in own.groupby("dataset")}
-    )
+    counts = {key: _image_count(same) for key, same in own.groupby(list(STUDY))}
+    studies = zip(*(own[name].tolist() for name in STUDY), strict=True)
+    images = [counts[key] for key in studies]
     own = own[(own["n_real"] == images) | own["n_real"].isna()]
     order = own.assign(
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
