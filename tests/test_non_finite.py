@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.likelihood_rows import LikelihoodRows
 from aebench.bench.evaluation.outputs import Outputs
 from aebench.bench.records.results import read_results
 from aebench.bench.suites.config import Evaluation
@@ -15,9 +17,11 @@ from aebench.models import build
 from aebench.models.densities.gaussian import FullGaussian
 from aebench.models.flows.actnorm import ActNorm
 from aebench.models.flows.flows import build_flow
+from aebench.models.objectives.objective import Objective
 from torch import Tensor
 
 COUNT = 200
+LIKELIHOOD = "likelihood_images = 4\nlikelihood_samples = 4\n"
 
 
 def outputs_losing(limit: float, monkeypatch: pytest.MonkeyPatch) -> Outputs:
@@ -112,3 +116,60 @@ def test_a_density_that_cannot_be_fitted_leaves_failed_scores_and_a_whole_run(
     rows = read_results(tmp_path / "out").rows
     failed = rows[rows["status"] == "failed"]
     assert set(failed["density"]) == {"gaussian"} and set(failed["reason"]) == {"No fit."}
+
+
+def test_a_density_that_cannot_be_fitted_fails_its_likelihood_and_its_share_of_lost_draws(
+    suite_file, aebench, tmp_path, monkeypatch
+):
+    def fit(self, codes, seed):
+        raise ValueError("No fit.")
+
+    monkeypatch.setattr(FullGaussian, "fit", fit)
+    # Codes of two numbers have figures of their own, and a flow's draws may be lost.
+    flow = 'latent_dim = 2\nspace = "logit"\nobjective = "vae-iaf"\noptions = {prior_flow = "maf"}'
+    path = suite_file(
+        ("latent_dim = 3", "latent_dim = 2"),
+        ('["ae", "vae"]', f'"ae"\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\n{flow}'),
+        ("images = 20\n", f"images = 20\n{LIKELIHOOD}"),
+    )
+    code, told = aebench(path, "--set", 'evaluation.metrics=["frechet"]')
+    assert code == 0, told
+    rows = read_results(tmp_path / "out").rows
+    own = rows[rows["density"] == "gaussian"]
+    assert set(own["status"]) == {"failed"} and set(own["reason"]) == {"No fit."}
+    assert {"log_prob", "bits_per_dim"} <= set(own["metric"])
+    assert set(own[own["metric"] == "non_finite"]["objective"]) == {"vae-iaf"}
+
+
+def test_a_model_that_decodes_to_nan_leaves_failed_scores_and_a_picture_of_test_images(
+    suite_file, aebench, tmp_path, monkeypatch
+):
+    def decode(self, z):
+        return torch.full((len(z), 1, 8, 8), torch.nan)
+
+    monkeypatch.setattr(Objective, "decode", decode)
+    path = suite_file(("latent_dim = 3", "latent_dim = 2"))
+    arguments = ("--only", "objective=ae", "--set", "training.noise_sigma=0.1")
+    code, told = aebench(path, *arguments)
+    assert code == 0, told
+    rows = read_results(tmp_path / "out").rows
+    assert "failed" in set(rows[rows["objective"] == "ae"]["status"])
+    (picture,) = (tmp_path / "out").glob("runs/*/samples.png")
+    with np.load(picture.with_name("arrays.npz")) as arrays:
+        assert {"test", "codes2d"} <= set(arrays)
+        assert not {"reconstruction", "sample_gaussian", "neighbours_gaussian"} & set(arrays)
+
+
+@pytest.mark.parametrize("lost", ["a log-determinant", "a density"])
+def test_an_exact_likelihood_that_is_not_finite_is_a_failed_score(lost, monkeypatch):
+    data = load_dataset("digits")
+    model: Any = build("aef-center", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2)
+    model.initialise(data.train[:50].float() / 256, torch.Generator())
+    if lost == "a density":
+        monkeypatch.setattr(model, "log_prob", lambda x: torch.full((len(x),), -torch.inf))
+    else:
+        monkeypatch.setattr(model.space, "forward", lambda x: (x, torch.full((len(x),), torch.nan)))
+    outputs = Outputs(model, data, Evaluation(likelihood_images=4), 0)
+    scores = LikelihoodRows(outputs, {}, Path()).scores("")
+    assert [score.status for score in scores] == ["failed", "failed"]
+    assert "expected a finite number" in scores[0].reason

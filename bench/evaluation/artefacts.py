@@ -102,8 +102,8 @@ def _npz(arrays: dict[str, Tensor]) -> bytes:
 def _grid(sheet: dict[str, Tensor]) -> Tensor:
     import torch
 
-    rows = [sheet["test"], sheet["reconstruction"]]
-    rows += [images for name, images in sheet.items() if name.startswith("sample_")]
+    shown = ("test", "reconstruction", "sample_")
+    rows = [images for name, images in sheet.items() if name.startswith(shown)]
     count = min(len(row) for row in rows)
     return torch.cat([torch.cat(list(row[:count]), dim=2) for row in rows], dim=1)
 

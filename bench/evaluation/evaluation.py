@@ -193,10 +193,16 @@ class Evaluator:
 
     def _non_finite(self, item: Item) -> Record:
         """Returns the share of a density's draws that had to be drawn again, as a row."""
-        share, count = self.outputs.non_finite(item.density), self.settings.images
-        # Where none or all were lost, their spread says nothing of the error.
-        error = (share * (1 - share) / count) ** 0.5 or None
-        score = Score(NON_FINITE, share, error, "share of draws", "lower", "ok")
+        score = Score(NON_FINITE, None, None, "share of draws", "lower", "failed")
+        count = self.settings.images
+        try:
+            share = self.outputs.non_finite(item.density)
+        except ValueError as error:
+            score = replace(score, reason=str(error))
+        else:
+            # Where none or all were lost, their spread says nothing of the error.
+            spread = (share * (1 - share) / count) ** 0.5 or None
+            score = replace(score, value=share, stderr=spread, status="ok")
         return score_row(self.base, item, score, len(self.outputs.real), count, "")
 
     def _reconstructions(self) -> Tensor:

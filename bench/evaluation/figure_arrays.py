@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,8 +10,11 @@ from torch import Tensor
 
 from ...metrics.features.quantisation import quantise
 from ...models.densities.gaussian import FullGaussian
+from .outputs import made
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .outputs import Outputs
 
 CODES = 2000
@@ -30,21 +34,26 @@ def figure_arrays(outputs: Outputs) -> dict[str, Tensor]:
         return arrays | flat_vectors(outputs)
     if not outputs.are_pictures:
         return arrays
+    parts: dict[str, Callable[[], Tensor]] = {}
     if outputs.noise_sigma > 0:
-        arrays[f"denoising_{outputs.noise_sigma:g}"] = denoising_strip(outputs)
+        parts[f"denoising_{outputs.noise_sigma:g}"] = partial(denoising_strip, outputs)
     if flat:
         simple = [d for d in ("prior", "gaussian") if d in outputs.densities]
-        arrays |= {f"grid2d_{d}": decoded_grid(outputs, d) for d in simple}
-    return arrays | {f"neighbours_{d}": neighbours(outputs, d) for d in outputs.fitted_densities()}
+        parts |= {f"grid2d_{d}": partial(decoded_grid, outputs, d) for d in simple}
+    parts |= {f"neighbours_{d}": partial(neighbours, outputs, d) for d in outputs.densities}
+    return arrays | made(parts)
 
 
 def flat_vectors(outputs: Outputs) -> dict[str, Tensor]:
     """Returns real and generated vectors of two numbers, (N, 2); none of other lengths."""
     if len(outputs.real[0].flatten()) != 2:
         return {}
-    sets = {"real": outputs.real, "reconstruction": outputs.images("reconstruction")}
-    sets |= {f"sample_{d}": outputs.images("sample", d) for d in outputs.fitted_densities()}
-    return {f"vectors_{name}": values[:CODES].flatten(1) for name, values in sets.items()}
+    sets: dict[str, Callable[[], Tensor]] = {
+        "real": lambda: outputs.real,
+        "reconstruction": partial(outputs.images, "reconstruction"),
+        **{f"sample_{d}": partial(outputs.images, "sample", d) for d in outputs.densities},
+    }
+    return {f"vectors_{name}": values[:CODES].flatten(1) for name, values in made(sets).items()}
 
 
 def denoising_strip(outputs: Outputs) -> Tensor:
@@ -68,8 +77,8 @@ def flat_codes(outputs: Outputs) -> dict[str, Tensor]:
         arrays["labels"] = labels[: len(codes)]
     line = torch.linspace(-reach, reach, GRID, dtype=torch.float64)
     points = torch.cartesian_prod(line, line).flip(1)
-    for name in outputs.densities:
-        density = outputs.density(name)
+    fitted = made({name: partial(outputs.density, name) for name in outputs.densities})
+    for name, density in fitted.items():
         if density.has_log_prob and name not in ("prior", "gaussian"):
             grid = density.log_prob(points).exp().view(GRID, GRID)
             arrays[f"density2d_{name}"] = grid.float()

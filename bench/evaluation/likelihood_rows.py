@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch.linalg import LinAlgError
+
 from ..errors import UserError
 from ..likelihood.annealing import Annealing
 from ..likelihood.model import CHUNK, rows_on_gpu
 from ..likelihood.scorer import LikelihoodScorer, LikelihoodSettings
-from ..likelihood.scores import LikelihoodScore
+from ..likelihood.scores import LikelihoodScore, unavailable
 from ..records.per_image import (
     BRACKET,
     PerImage,
@@ -70,10 +72,14 @@ class LikelihoodRows:
         return rows
 
     def scores(self, density: str) -> list[LikelihoodScore]:
-        """Returns the scores of the model with one density."""
-        if density == NATIVE:
-            return self._scorer.native()
-        return self._scorer.completed(density, self.outputs.density(density))
+        """Returns the scores of the model with one density, failed ones where it has none."""
+        try:
+            if density == NATIVE:
+                return self._scorer.native()
+            return self._scorer.completed(density, self.outputs.density(density))
+        except (ValueError, LinAlgError) as error:
+            model = "completed" if density else "native"
+            return unavailable(model, density, str(error).splitlines()[0], "failed")
 
     def have_images(self, rows: Iterable[Record]) -> bool:
         """Returns whether the log-likelihoods of single images are kept for some rows."""

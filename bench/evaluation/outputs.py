@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from ..suites.config import Evaluation
 from .interpolation import midpoints, spherical
 from .nearest import towards_nearest
 
+T = TypeVar("T")
 BATCH = 500
 SHEET_STEPS = 6
 REDRAWS = 10  # A draw that is lost in half of the cases is found but once in two thousand.
@@ -139,15 +140,6 @@ class Outputs(RealImages):
             self.fitted[name] = density
         return self.fitted[name]
 
-    def fitted_densities(self) -> list[str]:
-        """Returns the densities that can be fitted; the failed scores of others say why not."""
-        found = []
-        for name in self.densities:
-            with suppress(ValueError):
-                self.density(name)
-                found.append(name)
-        return found
-
     def images(self, kind: str, density: str = "") -> Tensor:
         """Returns a generated set as `decode` does: reconstruction, sample or interpolation."""
         if (kind, density) not in self._generated:
@@ -188,8 +180,13 @@ class Outputs(RealImages):
         return any(isinstance(module, FlowStack) for module in self.objective.modules())
 
     def non_finite(self, density: str) -> float:
-        """Returns the share of first draws from a density that were not finite."""
+        """Returns the share of first draws from a density that were not finite.
+
+        Raises:
+            ValueError: The density cannot be fitted.
+        """
         if density not in self._non_finite:
+            self.density(density)
             with suppress(ValueError):  # All may be lost; their share is known all the same.
                 self.images("sample", density)
         return self._non_finite[density]
@@ -241,20 +238,19 @@ class Outputs(RealImages):
         return _batched(codes, stored)
 
     def sheet(self) -> dict[str, Tensor]:
-        """Returns the images of the picture sheet, uint8, by name."""
+        """Returns the images of the picture sheet, uint8, by name; those that can be made."""
         count = self.settings.sheet_images
-        codes = self.test_codes[:count]
-        parts = {
-            "test": self.real[:count],
-            "reconstruction": quantise(self.test_reconstructions[:count]),
-            "interpolation": self._paths(codes),
+        parts: dict[str, Callable[[], Tensor]] = {
+            "test": lambda: self.real[:count],
+            "reconstruction": lambda: quantise(self.test_reconstructions[:count]),
+            "interpolation": lambda: self._paths(self.test_codes[:count]),
+            **{f"sample_{d}": partial(self.sample, d, count) for d in self.densities},
         }
-        parts |= {f"sample_{d}": self.sample(d, count) for d in self.fitted_densities()}
         for temperature in self.settings.temperatures:
             if "prior" in self.densities:
                 name = f"temperature_{temperature:g}"
-                parts[name] = self.sample("prior", count, temperature)
-        return parts
+                parts[name] = partial(self.sample, "prior", count, temperature)
+        return made(parts)
 
     def _paths(self, codes: Tensor) -> Tensor:
         ends = self._inside(codes[: len(codes) // 2 * 2])
@@ -284,6 +280,15 @@ class Outputs(RealImages):
 
     def _decode_float(self, codes: Tensor) -> Tensor:
         return _batched(lambda part: self.objective.decode(part.to(self.device)).float(), codes)
+
+
+def made(parts: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """Returns the parts that can be made; the failed scores of others say why not."""
+    found = {}
+    for name, make in parts.items():
+        with suppress(ValueError):
+            found[name] = make()
+    return found
 
 
 def _lost(decoded: Tensor) -> Tensor:

@@ -13,9 +13,11 @@ from ...models.sequences.forms import form
 from ...models.streams import stream
 from ..data.texts import texts
 from ..interruption import check_stop
-from .outputs import BATCH, SHEET_STEPS, Outputs
+from .outputs import BATCH, SHEET_STEPS, Outputs, made
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from ...models.sequences.form import Form
@@ -74,14 +76,17 @@ class TextOutputs(Outputs):
     def sheet(self) -> dict[str, Tensor]:
         """Returns what figures show, as symbols (N, T), of an interpolation (N, steps, T)."""
         count = self.settings.sheet_images
-        parts = {
-            "test": self.real[:count],
-            "reconstruction": self.test_symbols[:count],
-            "interpolation": self._paths(self.test_codes[:count]),
-            **{f"sample_{d}": self.images("sample", d)[:count] for d in self.fitted_densities()},
-            "neighbours": self.neighbours(),
+        parts: dict[str, Callable[[], Tensor]] = {
+            "test": lambda: self.real[:count],
+            "reconstruction": lambda: self.test_symbols[:count],
+            "interpolation": lambda: self._paths(self.test_codes[:count]),
+            **{
+                f"sample_{d}": lambda d=d: self.images("sample", d)[:count]  # type: ignore[misc]
+                for d in self.densities
+            },
+            "neighbours": self.neighbours,
         }
-        return {f"texts_{name}": part.squeeze((-3, -2)) for name, part in parts.items()}
+        return {f"texts_{name}": part.squeeze((-3, -2)) for name, part in made(parts).items()}
 
     def neighbours(self) -> Tensor:
         """Returns the texts around the first test text, (1 + steps, 1, 1, T).

@@ -87,7 +87,7 @@ def annealed_bound(
     weights = WeightSum()
     weights.add(torch.cat(parts, 1))
     value = weights.log_mean()
-    check_finite(value, "annealing")
+    check_finite(value, "annealing bound")
     acceptance = sum(rates) / len(rates)
     return Annealed(value, weights.stderr(), weights.effective_size(), acceptance)
 
@@ -135,7 +135,7 @@ def bracket(
         rates.append(rate)
     ends = torch.cat(lower), torch.cat(upper)
     for end in ends:
-        check_finite(end, "annealing")
+        check_finite(end, "annealing bound")
     return Bracket(*ends, sum(rates) / len(rates))
 
 

@@ -137,7 +137,7 @@ def importance_bound(
     if samples == 1:
         half = weights.log_mean()
     value = weights.log_mean()
-    check_finite(value, "importance")
+    check_finite(value, "importance bound")
     log_det = data.log_det.double()
     ess, stderr = weights.effective_size(), weights.stderr()
     return Bound(value + log_det, stderr, ess, half + log_det, samples)
@@ -254,11 +254,11 @@ class _Trial:
 
 
 def check_finite(value: Tensor, kind: str) -> None:
-    """Raises RunFailed, naming the kind of bound and the image, unless all are finite, (B,)."""
+    """Raises RunFailed, naming the kind of value and the image, unless all are finite, (B,)."""
     broken = ~torch.isfinite(value)
     if bool(broken.any()):
         index = int(broken.nonzero()[0])
         raise RunFailed(
-            f"The {kind} bound of image {index} is {float(value[index])}; "
+            f"The {kind} of image {index} is {float(value[index])}; "
             "expected a finite number."
         )

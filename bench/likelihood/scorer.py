@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
@@ -18,7 +18,7 @@ from ..errors import RunFailed
 from .annealing import annealed_bound, bracket
 from .annealing_path import Annealing
 from .completion import completed, fit_noise
-from .importance import Bound, choose_proposal, importance_bound
+from .importance import Bound, check_finite, choose_proposal, importance_bound
 from .model import CHUNK, LatentModel, Observed, native, observe
 from .scores import (
     LikelihoodScore,
@@ -115,7 +115,7 @@ class LikelihoodScorer:
         if self.objective.likelihood == "none":
             return []
         if self.objective.likelihood == "exact":
-            return self._exact()
+            return self._attempt("native", "", self._exact)
         if self.objective.prior != "prior":
             reason = f"The prior '{self.objective.prior}' has no log density in closed form."
             return unavailable("native", "", reason, "not applicable")
@@ -146,11 +146,11 @@ class LikelihoodScorer:
         )
 
     def _attempt(
-        self, model: str, density: str, scores: Callable[[], Iterator[LikelihoodScore]]
+        self, model: str, density: str, scores: Callable[[], Iterable[LikelihoodScore]]
     ) -> list[LikelihoodScore]:
         try:
             return [replace(score, model=model, density=density) for score in scores()]
-        except (RunFailed, torch.linalg.LinAlgError) as error:
+        except (RunFailed, FloatingPointError, torch.linalg.LinAlgError) as error:
             reason = str(error).splitlines()[0]
             return unavailable(model, density, reason, "failed")
 
@@ -160,6 +160,7 @@ class LikelihoodScorer:
         x = self.tested.part(0, self.settings.images).x
         parts = in_batches(lambda start, stop: log_prob(x[start:stop]), len(x), EXACT_BATCH)
         value = torch.cat(parts).double()
+        check_finite(value, "exact log-likelihood")
         return log_prob_scores(value, self.dims, kind="exact", model="native")
 
     def _bounds(self, model: LatentModel, name: str = "") -> Iterator[LikelihoodScore]:

@@ -185,12 +185,7 @@ def _likelihoods(outputs: Outputs) -> Iterator[Outcome]:
     rows = LikelihoodRows(outputs, {}, Path())
     densities = rows.densities()
     for density in [NATIVE] if NATIVE in densities else densities:
-        try:
-            scores = rows.scores(density)
-        except (ValueError, LinAlgError) as error:
-            yield Outcome(density=density, reason=str(error).partition("\n")[0])
-            continue
-        for score in scores:
+        for score in rows.scores(density):
             if score.metric == LOG_PROB and score.trusted != "no":
                 yield Outcome(score.value, score.stderr, density, score.reason)
             elif score.metric == LOG_PROB:
