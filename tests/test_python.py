@@ -154,6 +154,8 @@ def test_a_model_shows_its_picture_and_scores_in_a_notebook(digits):
     assert f"<td>{scored['density'].iloc[-1]}</td>" in model._repr_html_()
 
 
+FEW = {**TINY, "batch_size": 5}
+SCORED = {"likelihood_images": 2, "likelihood_samples": 2}
 BAD = [
     (lambda x: fit("vea", x, **TINY), "Unknown objective 'vea'. Did you mean 'vae'"),
     (lambda x: fit("vae", x, latent_dim="a"), "'latent_dim' is 'a'; expected a whole number"),
@@ -170,6 +172,8 @@ BAD = [
     (lambda x: fit("vae", x.astype(str)), "expected an array of numbers"),
     (lambda x: fit("vae", x, evaluation={"metrics": ["fdd"]}), "Unknown metric 'fdd'"),
     (lambda x: fit("vae", x[:9], evaluation={"densities": ["gmm-10"]}), "takes at least"),
+    (lambda x: fit("wae-mmd", x[:15], **FEW), "there is 1 validation image; give more images"),
+    (lambda x: fit("ae", x[:15], **FEW, evaluation=SCORED), "noise of a likelihood that a density"),
     (lambda x: run("quik"), "Unknown suite 'quik'. Did you mean 'quick'"),
     (lambda x: run(Path("quick")), "'./quick' cannot be read"),
     (lambda x: run(SUITE), "'name' is ''; expected what to call the results by"),

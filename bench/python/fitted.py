@@ -25,7 +25,7 @@ from ..evaluation.outputs import Outputs
 from ..records.results import frame
 from ..runs.directory import RunDirectory
 from ..runs.dispatch import carry_out
-from ..runs.preflight import check_densities, check_evaluation
+from ..runs.preflight import check_examples, check_evaluation
 from ..runs.request import Request
 from ..runs.runner import Run
 from .given import given_array, whole_number
@@ -185,7 +185,7 @@ class Fitted:
         config = one_run({**self._settings, "evaluation": asked})
         with session():
             check_evaluation(config.evaluation, pictured=self._outputs.are_pictures)
-            check_densities(config, self.data)
+            check_examples(config, self.data)
             self._carry_out(replace(self._request, config=config))
         self._settings["evaluation"] = asked
         return self.scores

@@ -15,7 +15,7 @@ from ..data.dataset import Dataset, load_dataset
 from ..data.npz import GivenArrays
 from ..data.splits import check_split
 from ..errors import UserError
-from ..runs.preflight import check_densities, check_evaluation
+from ..runs.preflight import check_examples, check_evaluation
 from .fitted import Fitted, InMemory
 from .given import dictionary, given_array
 from .session import session
@@ -104,7 +104,7 @@ def fit(
         asked["evaluation"] = {**usual_evaluation(data), **own}
         config = one_run(asked)
         check_evaluation(config.evaluation, pictured=data.default_space == "unit")
-        check_densities(config, data)
+        check_examples(config, data)
         device = chosen_device(device)
         request = InMemory(config, Path(mkdtemp(prefix="aebench-")), device, data=data)
         return Fitted(request, asked, shape_of(images), progress=progress)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from ...metrics.extractor import build_extractor
 from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
@@ -17,6 +19,8 @@ from ..errors import UserError
 from ..evaluation.given_features import check_libraries
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
+from ..evaluation.likelihood_rows import LikelihoodRows
+from ..evaluation.outputs import Outputs
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.search import fitted_of
@@ -55,7 +59,7 @@ def check_suite(configs: Sequence[Config]) -> list[Today]:
     for evaluation in {config.evaluation for config in configs}:
         check_evaluation(evaluation, pictured=evaluation in pictured)
     for config in configs:
-        check_densities(config, dataset(config.dataset, config.split))
+        check_examples(config, dataset(config.dataset, config.split))
         _check_texts(config)
     for name in sorted(
         {config.dataset for config in configs if asks_for_texts(config.evaluation)}
@@ -139,12 +143,45 @@ def _trained(config: Config, data: Dataset) -> int:
     return min(config.training.train_images or there, there)
 
 
-def check_densities(config: Config, data: Dataset) -> None:
-    """Checks that there are training images enough for a run's densities.
+def check_examples(config: Config, data: Dataset) -> None:
+    """Checks that there are images enough for a run's densities and for its validation.
 
     Raises:
         UserError: There are not.
     """
+    _check_densities(config, data)
+    if len(data.validation) == 1:
+        _check_validation(config, data)
+
+
+def _check_validation(config: Config, data: Dataset) -> None:
+    """Checks that one validation image is enough for a run.
+
+    Raises:
+        UserError: It is not.
+    """
+    objective = Run(Request(config, Path()), data).objective
+    few = f"Run '{config.label}': there is 1 validation image; give more images"
+    outputs = Outputs(objective, data, config.evaluation, config.seed)
+    completed = any(LikelihoodRows(outputs, {}, Path()).densities())
+    if completed and objective.space.fits_noise:
+        raise UserError(
+            f"{few}, or set 'evaluation.likelihood_images' to 0: the noise of a likelihood that "
+            "a density completes is fitted to at least 2."
+        )
+    if config.is_given:
+        return
+    generator = torch.Generator().manual_seed(0)
+    prepare, first = objective.space.prepare, data.train[: config.training.batch_size]
+    try:
+        with torch.no_grad():
+            objective.initialise(prepare(first, generator), generator)
+            objective.terms(prepare(data.validation.clone(), generator), generator)
+    except ValueError as error:
+        raise UserError(f"{few}. Of one alone the loss says: {error}") from error
+
+
+def _check_densities(config: Config, data: Dataset) -> None:
     images = _trained(config, data)
     for name in config.evaluation.densities:
         density = build_density(name)
