@@ -108,7 +108,7 @@ class Outputs(RealImages):
         """Names of the wanted densities that this objective can have."""
         native = self.objective.prior
         own = self.objective.code_dim == self.objective.backbone.latent_dim
-        return [d for d in self.settings.densities if _suits(d, native, fitted_codes=own)]
+        return [d for d in self.settings.densities if suits(d, native, fitted_codes=own)]
 
     @cached_property
     def train_codes(self) -> Tensor:
@@ -296,7 +296,14 @@ def _lost(decoded: Tensor) -> Tensor:
     return (~decoded.flatten(1).isfinite().all(1)).nonzero()[:, 0]
 
 
-def _suits(density: str, native: str, *, fitted_codes: bool) -> bool:
+def suits(density: str, native: str, *, fitted_codes: bool = True) -> bool:
+    """Returns whether an objective can have a density.
+
+    Args:
+        density: Its name.
+        native: The density that the objective samples from by itself, empty if none.
+        fitted_codes: Whether densities can be fitted to its codes.
+    """
     if native == "second-stage" or density == "second-stage":
         return density == native
     return native == "prior" if density == "prior" else fitted_codes

@@ -12,6 +12,7 @@ from ...metrics.strings import string_scores
 from ...models.densities.density import build_density
 from ...models.densities.gaussian import FullGaussian
 from ...models.densities.gmm import GaussianMixtureDensity
+from ...models.objectives.objective import OBJECTIVES
 from ...models.sequences.forms import form
 from ..data.dataset import Dataset, find_source
 from ..data.sequences import CHARACTERS, GRAMMAR
@@ -20,7 +21,7 @@ from ..evaluation.given_features import check_libraries
 from ..evaluation.identity import asks_for_texts
 from ..evaluation.interpolation import KINDS
 from ..evaluation.likelihood_rows import LikelihoodRows
-from ..evaluation.outputs import Outputs
+from ..evaluation.outputs import Outputs, suits
 from ..evaluation.usual_names import find_named_metric
 from ..interruption import check_stop
 from ..optimisation.search import fitted_of
@@ -182,8 +183,10 @@ def _check_validation(config: Config, data: Dataset) -> None:
 
 
 def _check_densities(config: Config, data: Dataset) -> None:
-    images = _trained(config, data)
+    images, native = _trained(config, data), OBJECTIVES.get(config.objective).prior
     for name in config.evaluation.densities:
+        if not suits(name, native):
+            continue
         density = build_density(name)
         full = isinstance(density, FullGaussian | GaussianMixtureDensity)
         size = getattr(density, "components", 1) * config.latent_dim**2 * 8

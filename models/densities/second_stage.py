@@ -77,6 +77,7 @@ class SecondStage(Density):
 
     has_log_prob = False
     summary = "a second VAE over the codes (2sVAE)"
+    least_codes = 20
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class SecondStage(Density):
 
     def fit(self, codes: Tensor, seed: int) -> None:
         """Trains the second stage on codes (N, L), N at least 20."""
-        codes = check_codes(codes, 20, "second-stage")
+        codes = check_codes(codes, self.least_codes, "second-stage")
         self.mean = codes.mean(0)
         # A collapsed direction has deviation 0.
         self.std = codes.std(0, correction=0).clamp_min(1e-12)
