@@ -11,6 +11,7 @@ import pytest
 import torch
 from aebench.bench.evaluation.interpolation import linear, midpoints, rescaled_midpoint, spherical
 from aebench.metrics.features.quantisation import quantise
+from aebench.models import build
 from aebench.models.backbones.backbone import Backbone
 from aebench.models.densities.gaussian import RIDGE, FullGaussian
 from aebench.models.densities.gmm import GaussianMixtureDensity
@@ -466,6 +467,26 @@ def test_biased_mmd_differs_by_its_diagonals():
         biased.append(imq_mmd(q, p, scales=(scale,)) + change)
     close(torch.stack(biased), "wae_mmd_biased_per_scale")
     close(torch.stack(biased).sum(), "wae_mmd_biased")
+
+
+def test_the_released_input_noise_is_a_hundredth_of_the_range_of_grey_levels(monkeypatch):
+    shape = {"image_shape": (1, 8, 8), "latent_dim": 2}
+    objective = build("wae-mmd", backbone="tiny", **shape, preset="celeba").train()
+    seen: list[Tensor] = []
+    encode = objective.encode_raw
+
+    def spy(inputs: Tensor) -> Tensor:
+        seen.append(inputs)
+        return encode(inputs)
+
+    monkeypatch.setattr(objective, "encode_raw", spy)
+    x = torch.full((50, *objective.space.image_shape), 0.5)
+    objective.terms(x, torch.Generator().manual_seed(0))
+    # The encoder sees 2y - 1 of grey levels y.
+    noise = (seen[0] + 1) / 2 - x
+    assert float(noise.abs().max()) == pytest.approx(0.01, rel=1e-4)
+    # A normal variable is clipped at one deviation in 31.7 % of all cases.
+    assert float((noise.abs() > 0.00999).float().mean()) == pytest.approx(0.317, abs=0.03)
 
 
 def test_wae_totals_have_the_stored_values(dtype):

@@ -35,8 +35,9 @@ class WAEMMD(Objective):
         space: The coordinates of the data.
         preset: Data set whose weight is the default.
         mmd: Weight of the MMD beside the summed squared error.
-        input_noise: Standard deviation of the noise on the encoder's input while training,
-            clipped at one standard deviation.
+        input_noise: Standard deviation of the noise on the images that the encoder sees while
+            training, clipped at one standard deviation. Its unit is that of y: of grey levels in
+            [0, 1] in space ``unit``.
     """
 
     summary = "SSE + MMD of the codes to N(0, I)"
@@ -70,11 +71,11 @@ class WAEMMD(Objective):
         if len(x) < 2:
             raise ValueError("'wae-mmd' got a batch of 1; expected at least 2 images.")
         y, _ = self.space(x)
-        inputs = self.space.network_input(y)
+        seen = y
         if self.training and self.input_noise > 0:
             noise = torch.randn(x.shape, generator=generator, device=x.device).clamp(-1, 1)
-            inputs = inputs + self.input_noise * noise
-        z = self.encode_raw(inputs)
+            seen = y + self.input_noise * noise
+        z = self.code(seen)
         prior = torch.randn(z.shape, generator=generator, device=z.device)
         divergence = imq_mmd(z, prior)
         return {
