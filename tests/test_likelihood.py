@@ -271,3 +271,15 @@ def test_annealing_that_ends_below_the_bound_it_judges_is_doubted():
         assert bool(doubt_of_annealing(result, bound, path)) == doubted
     result = Annealed(noise - 2, bound.stderr, bound.ess, 0.7)
     assert "2 nats below the importance bound with 7" in doubt_of_annealing(result, bound, path)
+
+
+def test_the_referee_judges_the_bound_of_the_most_draws():
+    path = Annealing(steps=5, chains=2, leapfrog=2)
+    settings = dataclasses.replace(
+        SMALL, k_images=100, k_samples=4, annealing_images=10, simulated_images=0, annealing=path
+    )
+    scores = scores_at_truth("vae", settings)
+    each = {(s.metric, s.samples_k): s.each for s in scores if s.each is not None}
+    annealed, bound = each["log_prob_annealed", 2], each["log_prob", 200]
+    (gain,) = [s for s in scores if s.metric == "log_prob_gain_from_annealing"]
+    assert gain.value == pytest.approx(float((annealed - bound[:10]).mean()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -196,7 +197,9 @@ class LikelihoodScorer:
         settings = self.settings
         count, chains = settings.annealing_images, settings.annealing.chains
         data = self.tested.part(0, count)
-        best = deep if len(deep.value) >= count else wide
+        enough = [bound for bound in (deep, wide) if len(bound.value) >= count]
+        # More draws give a tighter bound.
+        best = max(enough, key=attrgetter("samples"), default=wide)
         ends, result, doubt = None, None, ""
         for path in settings.annealing.refined():
             if settings.simulated_images:
