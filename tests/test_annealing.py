@@ -157,3 +157,16 @@ def test_data_that_is_not_a_number_fails_with_the_image():
     broken.log_det[2] = float("nan")
     with pytest.raises(RunFailed, match="image 2 is nan; expected a finite number"):
         annealed_bound(model, broken, settings(steps=2), seeded())
+
+
+def test_the_mean_acceptance_counts_every_image_once(monkeypatch):
+    def forward(self, generator, *, adapt=False):
+        # Of parts of two, two and one image the last alone accepts.
+        return torch.zeros(2, len(self.data)), float(len(self.data) == 1)
+
+    monkeypatch.setattr(AnnealingPath, "forward", forward)
+    monkeypatch.setattr(AnnealingPath, "reverse", lambda self, z, _: torch.zeros(2, len(z)))
+    model, path = MODELS["vae"], settings(steps=2, chains=2)
+    data = observe(model.space, DATA.test[:5])
+    assert annealed_bound(model, data, path, seeded(), chunk=4).acceptance == pytest.approx(0.2)
+    assert bracket(model, 5, path, seeded(), chunk=4).acceptance == pytest.approx(0.2)

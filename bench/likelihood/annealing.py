@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -88,7 +89,7 @@ def annealed_bound(
     weights.add(torch.cat(parts, 1))
     value = weights.log_mean()
     check_finite(value, "annealing bound")
-    acceptance = sum(rates) / len(rates)
+    acceptance = _mean_rate(rates, [part.shape[1] for part in parts])
     return Annealed(value, weights.stderr(), weights.effective_size(), acceptance)
 
 
@@ -136,7 +137,14 @@ def bracket(
     ends = torch.cat(lower), torch.cat(upper)
     for end in ends:
         check_finite(end, "annealing bound")
-    return Bracket(*ends, sum(rates) / len(rates))
+    return Bracket(*ends, _mean_rate(rates, [len(part) for part in lower]))
+
+
+def _mean_rate(rates: list[float], images: list[int]) -> float:
+    """Returns the mean over images of rates that are means over parts of them."""
+    # Relative to the first, so that parts of one size have weights of 1 without rounding.
+    weights = [count / images[0] for count in images]
+    return sum(map(mul, weights, rates)) / sum(weights)
 
 
 def _log_mean(log_weights: Tensor) -> Tensor:
