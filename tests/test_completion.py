@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from aebench.bench.likelihood import proposal
 from aebench.bench.likelihood.completion import completed, fit_noise
 from aebench.bench.likelihood.importance import choose_proposal, importance_bound
 from aebench.bench.likelihood.model import Observed, observe
@@ -130,3 +131,19 @@ def test_counts_that_are_too_small_are_refused():
         fit_noise(objective, fitted, validation, seeded(), samples=0)
     with pytest.raises(ValueError, match="'images' is 1; expected at least 2"):
         fit_noise(objective, fitted, validation.part(0, 1), seeded())
+
+
+def test_noise_is_fitted_as_ever_where_memory_suffices_for_half_of_the_images(monkeypatch):
+    objective, fitted, validation = trained()
+    given = (objective, fitted, validation.part(0, 20))
+    settings = {"samples": 4, "rounds": 2, "chunk": 80}  # All images are one part.
+    whole = fit_noise(*given, seeded(), **settings)
+    information = proposal.fisher_information
+
+    def short_of_memory(model: Any, z: Tensor, y: Tensor | None = None) -> Tensor:
+        if len(z) > 10:
+            raise torch.OutOfMemoryError
+        return information(model, z, y)
+
+    monkeypatch.setattr(proposal, "fisher_information", short_of_memory)
+    torch.testing.assert_close(fit_noise(*given, seeded(), **settings), whole)

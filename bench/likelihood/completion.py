@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -89,7 +86,7 @@ def fit_noise(
         generator: Source of all noise, on the CPU.
         samples: K.
         rounds: Updates after the first, which takes the residuals of reconstructions.
-        chunk: Most rows decoded at once.
+        chunk: Most rows decoded at once; the draws depend on it.
 
     Raises:
         ValueError: A count is too small.
@@ -109,17 +106,13 @@ def fit_noise(
         # Later rounds start where the last one arrived.
         steps = 1 if number else CLIMB_STEPS
         for index, part in enumerate(parts):
-            nearby = replace(model, centre=_constant(modes[index]))
-            location, factor = laplace(nearby, part, steps, chunk=len(part) * model.latent_dim)
+            rows = len(part) * model.latent_dim
+            location, factor = laplace(model, part, steps, start=modes[index], chunk=rows)
             proposal = Defensive.around(Gaussian(location, factor), model.prior_moments)
             modes[index] = location
             moments[index] = _squared_residuals(model, part, proposal, samples, generator, chunk)
         scale = _scale_from(torch.cat(moments))
     return scale
-
-
-def _constant(z: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda x: z
 
 
 def _squared_residuals(

@@ -184,7 +184,12 @@ def _defended(model: LatentModel, sampler: Gaussian | FlowSampler) -> Sampler:
 
 @torch.no_grad()
 def laplace(
-    model: LatentModel, data: Observed, steps: int, *, chunk: int = CHUNK
+    model: LatentModel,
+    data: Observed,
+    steps: int,
+    *,
+    start: Tensor | None = None,
+    chunk: int = CHUNK,
 ) -> tuple[Tensor, Tensor]:
     """Returns a Gaussian approximation of p(z|x): locations (B, L), factors (B, L, L).
 
@@ -193,19 +198,25 @@ def laplace(
     Args:
         model: The model.
         data: The data (B, C, H, W).
-        steps: Gauss-Newton steps away from the model's own centre.
+        steps: Gauss-Newton steps.
+        start: Where they start, (B, L); at the model's own centre when not given.
         chunk: Most rows decoded at once.
     """
     # The Jacobian decodes a batch for each latent direction.
     size = max(1, chunk // model.latent_dim)
-    parts = in_batches(
-        lambda start, stop: _laplace_part(model, data.part(start, stop), steps), len(data), size
-    )
+
+    def compute(first: int, last: int) -> tuple[Tensor, Tensor]:
+        part = data.part(first, last)
+        z = model.centre(part.x) if start is None else start[first:last]
+        return _laplace_part(model, part, steps, z)
+
+    parts = in_batches(compute, len(data), size)
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def _laplace_part(model: LatentModel, data: Observed, steps: int) -> tuple[Tensor, Tensor]:
-    z = model.centre(data.x)
+def _laplace_part(
+    model: LatentModel, data: Observed, steps: int, z: Tensor
+) -> tuple[Tensor, Tensor]:
     for _ in range(steps):
         z = gauss_newton_step(model, data.y, z)
     precision = model.prior_precision + fisher_information(model, z, data.y)
