@@ -213,8 +213,7 @@ class Config:
         split: Which images train, validate and test: ``default``, or ``aef``, which holds out a
             random share as the AEF paper does.
         space: Where pixels are modelled: ``unit`` (grey levels in [0, 1]) or ``logit`` (their
-            logits, where likelihoods in bits per dimension are defined); empty for the
-            objective's own.
+            logits); bits per dimension have a column for each. Empty for the objective's own.
         options: Options of the objective, such as weights of its loss.
         backbone_options: Options of the backbone.
         training: How it is trained.
