@@ -168,7 +168,9 @@ def test_an_exact_likelihood_that_is_not_finite_is_a_failed_score(lost, monkeypa
     if lost == "a density":
         monkeypatch.setattr(model, "log_prob", lambda x: torch.full((len(x),), -torch.inf))
     else:
-        monkeypatch.setattr(model.space, "forward", lambda x: (x, torch.full((len(x),), torch.nan)))
+        monkeypatch.setattr(
+            model.space, "forward", lambda x: (x, torch.full((len(x),), torch.nan))
+        )
     outputs = Outputs(model, data, Evaluation(likelihood_images=4), 0)
     scores = LikelihoodRows(outputs, {}, Path()).scores("")
     assert [score.status for score in scores] == ["failed", "failed"]

@@ -173,7 +173,10 @@ BAD = [
     (lambda x: fit("vae", x, evaluation={"metrics": ["fdd"]}), "Unknown metric 'fdd'"),
     (lambda x: fit("vae", x[:9], evaluation={"densities": ["gmm-10"]}), "takes at least"),
     (lambda x: fit("wae-mmd", x[:15], **FEW), "there is 1 validation image; give more images"),
-    (lambda x: fit("ae", x[:15], **FEW, evaluation=SCORED), "noise of a likelihood that a density"),
+    (
+        lambda x: fit("ae", x[:15], **FEW, evaluation=SCORED),
+        "noise of a likelihood that a density",
+    ),
     (lambda x: fit("2svae", x[:21], **FEW), "'second-stage', which takes at least 20 training"),
     (lambda x: run("quik"), "Unknown suite 'quik'. Did you mean 'quick'"),
     (lambda x: run(Path("quick")), "'./quick' cannot be read"),

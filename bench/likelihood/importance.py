@@ -259,6 +259,5 @@ def check_finite(value: Tensor, kind: str) -> None:
     if bool(broken.any()):
         index = int(broken.nonzero()[0])
         raise RunFailed(
-            f"The {kind} of image {index} is {float(value[index])}; "
-            "expected a finite number."
+            f"The {kind} of image {index} is {float(value[index])}; expected a finite number."
         )

@@ -25,7 +25,7 @@ from ..evaluation.outputs import Outputs
 from ..records.results import frame
 from ..runs.directory import RunDirectory
 from ..runs.dispatch import carry_out
-from ..runs.preflight import check_examples, check_evaluation
+from ..runs.preflight import check_evaluation, check_examples
 from ..runs.request import Request
 from ..runs.runner import Run
 from .given import given_array, whole_number

@@ -15,7 +15,7 @@ from ..data.dataset import Dataset, load_dataset
 from ..data.npz import GivenArrays
 from ..data.splits import check_split
 from ..errors import UserError
-from ..runs.preflight import check_examples, check_evaluation
+from ..runs.preflight import check_evaluation, check_examples
 from .fitted import Fitted, InMemory
 from .given import dictionary, given_array
 from .session import session
