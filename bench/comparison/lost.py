@@ -80,7 +80,9 @@ def _spread_failed(rows: Rows) -> Rows:
     known = dict(scored.groupby(list(LIKE_SCORES))["metric"].unique())
     own = dict(rows.groupby(list(OWN_SCORES))["metric"].agg(set))
     at, names = [], []
-    for place, row in zip(np.flatnonzero(failed), rows[failed].to_dict("records"), strict=True):
+    for place, row in zip(
+        np.flatnonzero(failed).tolist(), rows[failed].to_dict("records"), strict=True
+    ):
         had = own[tuple(row[name] for name in OWN_SCORES)]
         like = known.get(tuple(row[name] for name in LIKE_SCORES), ())
         lacking = [name for name in like if name not in had] or [row["metric"]]
