@@ -213,3 +213,11 @@ def test_a_picture_in_256_colours_has_its_size_resolution_and_look():
     shown = np.asarray(few.convert("RGB")).astype(int)
     assert np.abs(shown[..., 0] - values).max() <= 2
     assert np.abs(shown[..., 2] - values // 2).max() <= 2
+
+
+@pytest.mark.parametrize(("space", "scored"), [("unit", "image"), ("sequence", "string")])
+def test_the_terms_of_training_are_nats_of_what_was_scored(tmp_path, space, scored):
+    rows = [make_row(objective="vae", space=space)]
+    write_runs(tmp_path, rows, arrays=False)
+    [(_, figure)] = figures_curves.training_plots(frame(rows), RunFiles(tmp_path))
+    assert f"nats per {scored}" in figure.axes[0].get_ylabel()

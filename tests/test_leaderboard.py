@@ -208,6 +208,18 @@ def test_a_score_that_no_model_of_a_board_can_have_makes_no_board():
     assert {entry["objective"] for entry in board_entries(frame(lost))} == {"vae", "2svae"}
 
 
+def test_the_markdown_board_explains_its_columns_and_signs_where_it_has_them():
+    [board] = board_tables(board_entries(frame(likelihood_rows(seeds=range(6)))))[:1]
+    caption = board.as_markdown().rpartition("\n\n")[2]
+    assert "kind: an exact likelihood or a lower bound." in caption
+    assert "outside: parameters outside it." in caption and "compute s: CPU seconds" in caption
+    rows = table_rows(objectives=("ae", "vae"), seeds=(0, 1))
+    devices = [row | {"device": "cpu" if row["seed"] else "gpu"} for row in rows]
+    board = board_tables(board_entries(frame(devices)))[0].as_markdown()
+    assert "〃: the rank of the line above." in board and "kind: an" not in board
+    assert "Seconds are those of the runs on cpu." in board
+
+
 def test_the_markdown_board_rounds_once_and_so_says_what_the_table_of_the_score_says():
     values = (548.0 - 1.06024, 548.0 + 1.06024)  # Half-width 13.4714: 13, but 13.5 is 14.
     rows = [

@@ -237,6 +237,16 @@ def test_the_grid_has_a_column_for_each_latent_size():
     assert [table.name for table in tables] == [f"bits_per_dim-d{d}" for d in (2, 8, 32)]
 
 
+def test_the_grid_says_what_was_measured():
+    rows = [
+        row
+        for size in (2, 8)
+        for row in table_rows(objectives=("vae", "ae"), seeds=(0,), latent_dim=size)
+    ]
+    notes = " ".join(next(grid_tables(frame(rows))).notes)
+    assert "Features: lite0@64:579344248a93. Images: 1000 real, 1000 scored. N: the" in notes
+
+
 def test_the_denoising_table_has_a_line_for_each_objective_and_a_column_for_each_noise():
     rows = [
         make_row(

@@ -34,6 +34,13 @@ def test_methods_within_a_factor_of_the_cheapest_of_their_class_share_a_letter()
     assert names == ["class", "compute s", "steps", "Rec", "N(0,I) / N", "GMM-10"]
 
 
+def test_the_caption_says_which_score_on_which_images_the_columns_have():
+    [table] = cost_tables(frame(priced()))
+    notes = " ".join(table.notes)
+    assert "Rec, N(0,I) / N, GMM-10: Fréchet distance ↓. FD in squared feature units." in notes
+    assert "Features: lite0@64:579344248a93. Images: 1000 real, 1000 scored. N: the" in notes
+
+
 def test_more_steps_of_a_cheap_method_stand_beside_fewer_of_a_dear_one():
     short = priced({"vae": 10.0, "ae": 40.0})
     more = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..comparison.cells import method_order
+from ..comparison.strings import is_text
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Array, Plots, legend_below, new_panels, title_above, wrapped
@@ -64,8 +65,9 @@ def training_plots(rows: Rows, runs: RunFiles) -> Plots:
                 _draw_term(axis, term, log, method, looks[method])
             axis.set_title(term)
             axis.set_xlabel("optimiser steps")
+        scored = "string" if is_text(own).all() else "image"
         for line in axes:
-            line[0].set_ylabel("terms: nats per image\n(each objective's own scale)")
+            line[0].set_ylabel(f"terms: nats per {scored}\n(each objective's own scale)")
         legend_below(figure, axes)
         note = "thick: validation, thin: training; mean over seeds"
         title_above(figure, f"Training · {title}\n{note}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..comparison.cells import method_order
 from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
-from ..comparison.costs import on_one_device
+from ..comparison.costs import device_note, on_one_device
 from ..comparison.given import given_together
 from ..comparison.labels import backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
@@ -34,6 +34,7 @@ from ..comparison.significance import (
 from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, text_table
 from ..records.results import Rows
+from .wide import COMPUTE_NOTE
 
 Entry = dict[str, Any]
 SCORES = (
@@ -62,6 +63,12 @@ BOUNDS = (
 INTERVALS = (
     "± is the half-width of Student's 95 % interval of the mean over seeds. Likelihoods add the "
     "error over test images, and with one seed have that alone; their ranks hold for these images."
+)
+SHARED_NOTE = f"{SHARED}: the rank of the line above."
+COST_NOTE = "parameters: of the backbone. outside: parameters outside it."
+KINDS = (
+    "kind: an exact likelihood or a lower bound. model: native is the trained model itself, "
+    "completed one whose density and observation noise were fitted after training."
 )
 NOTES = (
     *(RANKS, BOUNDS, INTERVALS),
@@ -102,15 +109,20 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
         boards.setdefault(entry["board"], []).append(entry)
     return [
         text_table(
-            *("leaderboard", board, HEADER, _board_lines(own)),
+            *("leaderboard", board, HEADER, lines),
             notes=(
                 f"Protocol: {own[0]['protocol']}.",
                 RANKS if len(own) <= MOST_RANKED else UNRANKED.format(count=len(own)),
                 INTERVALS,
                 *([BOUNDS] if any(entry["sign"] for entry in own) else []),
+                *([KINDS] if any(entry["kind"] for entry in own) else []),
+                *([SHARED_NOTE] if any(line[0] == SHARED for line in lines) else []),
+                *(COST_NOTE, COMPUTE_NOTE),
+                *filter(None, [own[0]["device_note"]]),
             ),
         )
         for board, own in boards.items()
+        for lines in [list(_board_lines(own))]
     ]
 
 
@@ -148,6 +160,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "images": str(first["images"]),
         "place": column.place,
         "suite": suite,
+        "device_note": device_note(column.rows),
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
     }
     entries = [

@@ -16,13 +16,14 @@ from ..comparison.cells import (
     reference_note,
 )
 from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
+from ..comparison.labels import score_title
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
 from ..comparison.scored import compute_seconds, scores_by
 from ..comparison.strings import without_texts
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
-from .wide import COMPUTE_NOTE, count_cell, in_layout
+from .wide import COMPUTE_NOTE, LIKELIHOOD_NOTE, count_cell, in_layout, measure_notes
 
 # How much dearer than the cheapest of its class a training may be.
 FACTOR = 1.25
@@ -112,7 +113,10 @@ def _cost_table(
         (name, found, ", ".join(dict.fromkeys(reasons)))
         for ((_, name), _), (found, reasons) in zip(columns, marks, strict=True)
     ]
-    notes = [CAPTION, COMPUTE_NOTE, *noise_notes(likelihood), reference_note(references)]
+    measured = without_floor(shown[shown["kind"] == ""])
+    notes = [CAPTION, *(_measured(measured) if len(measured) else [])]
+    notes += [*([LIKELIHOOD_NOTE] if len(likelihood) else []), *noise_notes(likelihood)]
+    notes += [COMPUTE_NOTE, reference_note(references)]
     notes += [*interval_notes(shown), *mark_notes(marked)]
     return Table(
         part.suffix,
@@ -122,6 +126,12 @@ def _cost_table(
         (*(("", name) for name in HEADER), *(header for header, _ in columns)),
         tuple((method, tuple(cells)) for method, cells in lines.items()),
     )
+
+
+def _measured(rows: Rows) -> list[str]:
+    """Returns the sentences of a caption on the score of images in the columns."""
+    names = ", ".join(dict.fromkeys(name for (_, name), _ in headed(columns_of(rows)[0])))
+    return [f"{names}: {score_title(rows.iloc[0].to_dict())}.", *measure_notes(rows)]
 
 
 def _marks(column: Column, classes: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[str]]:

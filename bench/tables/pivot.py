@@ -14,13 +14,14 @@ from ..comparison.columns import (
     without_floor,
     without_setting,
 )
-from ..comparison.labels import objective_order, score_title, unit_note
+from ..comparison.labels import objective_order, score_title
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.lost import without_failures
 from ..comparison.parts import Part, has_several_sizes, suite_parts
 from ..comparison.steps import longest
 from ..comparison.table import TABLES, Table, file_name
 from ..records.results import Rows
+from .wide import measure_notes
 
 DENOISING_SCORES = ("ife", "mse")
 NOISE = "Columns: standard deviation of the noise, images in [0, 1]."
@@ -83,7 +84,7 @@ def _pivot(
         splits += [f"{name}: {reason}" for reason in more]
     columns.sort(key=lambda pair: (pair[0][0], pair[1].place))
     first = trained.iloc[0].to_dict()
-    notes = (unit_note(first), note)
+    notes = (*measure_notes(trained), note)
     return score_table(part, stem, score_title(first, what), columns, rows, notes, splits)
 
 

@@ -95,7 +95,7 @@ def _wide_table(part: Part, metric: str) -> Table:
     likelihood = one_likelihood(part.rows)
     shown = join(own[is_reference(own)], join(likelihood, scored))
     columns, splits = columns_of(shown)
-    notes = [*_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
+    notes = [*measure_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
     notes += [*noise_notes(likelihood), COMPUTE_NOTE, device_note(part.rows)]
     return score_table(
         *(part, metric, score_title(scored.iloc[0].to_dict()), headed(in_layout(columns))),
@@ -117,13 +117,19 @@ def in_layout(columns: list[Column]) -> list[Column]:
     return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))
 
 
-def _notes(rows: Rows) -> list[str]:
+def measure_notes(rows: Rows) -> list[str]:
+    """Returns the sentences of a caption on what was measured: unit, features, counts and N.
+
+    Args:
+        rows: Rows of one score, without references, as `normal_column` gives them.
+    """
     features = ", ".join(sorted(set(rows["features"]) - {""}))
-    real, scored = _counts(rows["n_real"]), _counts(rows["n_generated"])
+    told = ((_counts(rows["n_real"]), "real"), (_counts(rows["n_generated"]), "scored"))
+    counts = [f"{count} {word}" for count, word in told if count]
     return [
         unit_note(rows.iloc[0].to_dict()),
         f"Features: {features}." if features else "",
-        f"Images: {real} real, {scored} scored." if real else "",
+        f"Images: {', '.join(counts)}." if counts else "",
         NORMAL_NOTE if "N" in set(rows["place"]) else "",
     ]
 
