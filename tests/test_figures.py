@@ -17,7 +17,7 @@ from aebench.bench.figures.canvas import (
     with_palette,
     wrapped,
 )
-from aebench.bench.figures.images import denoising_plots
+from aebench.bench.figures.images import denoising_plots, latent_plots
 from aebench.bench.figures.methods import looks_of, shortened
 from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.figures.sheet import picture_sheets, run_strips
@@ -213,6 +213,16 @@ def test_a_picture_in_256_colours_has_its_size_resolution_and_look():
     shown = np.asarray(few.convert("RGB")).astype(int)
     assert np.abs(shown[..., 0] - values).max() <= 2
     assert np.abs(shown[..., 2] - values // 2).max() <= 2
+
+
+def test_codes_that_are_all_one_point_are_drawn_without_contours(tmp_path):
+    rows = [make_row(objective="ae", latent_dim=2)]
+    arrays = {"codes2d": np.ones((50, 2), dtype=np.float32)}
+    folder = write_runs(tmp_path, rows, arrays=False) / "runs" / rows[0]["run"]
+    np.savez(folder / "arrays.npz", **arrays)
+    [(_, figure)] = latent_plots(frame(rows), RunFiles(tmp_path))
+    drawn = {axis.get_title(): len(axis.collections) for axis in figure.axes}
+    assert sorted(drawn.values()) == [1, 2]  # The prior, which is of the model, has contours.
 
 
 @pytest.mark.parametrize(("space", "scored"), [("unit", "image"), ("sequence", "string")])

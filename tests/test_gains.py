@@ -250,3 +250,21 @@ def test_the_difference_of_each_seed_is_that_over_the_images_that_both_have():
     scale = 1 / (784 * np.log(2))
     assert [bits.by_seed[s] for s in range(3)] == pytest.approx(-scale * expected, abs=1e-8)
     assert bits.image_error == pytest.approx(scale * found.image_error)
+
+
+def test_likelihoods_of_unknown_images_are_no_pair_instead_of_an_error():
+    rows, _ = likelihoods("a", np.ones((2, 9)))
+    unknown = ([make_row(**row | {"n_real": None}) for row in rows], {})
+    assert gain(unknown, unknown) is None and gain(unknown, (rows, {})) is None
+
+
+def test_a_warning_of_one_gain_is_no_footnote_of_its_whole_column():
+    draw = np.random.default_rng(5)
+    values = draw.normal(size=(2, IMAGES))
+    methods = [likelihoods(n, values + at) for at, n in enumerate(("vae", "maf", "aef-center"))]
+    warned = [row | {"reason": "odd"} for row in methods[1][0]]
+    rows = [*methods[0][0], *warned, *methods[2][0]]
+    arrays = {key: one for _, own in methods for key, one in own.items()}
+    [table] = gain_tables(frame(rows), arrays)
+    header = table.as_markdown().splitlines()[2]
+    assert "nats" in header and "¹" not in header

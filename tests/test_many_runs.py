@@ -16,7 +16,7 @@ from aebench.bench.comparison.cells import column_cells
 from aebench.bench.comparison.columns import columns_of
 from aebench.bench.comparison.lost import SCORE, spread_lost
 from aebench.bench.comparison.parts import table_parts
-from aebench.bench.comparison.significance import paired_p_value, paired_p_values
+from aebench.bench.comparison.significance import paired_p_values
 from aebench.bench.records.per_image import ScoreKey, read_per_image
 from aebench.bench.records.results import read_results
 from aebench.bench.records.trainings import by_run
@@ -177,7 +177,7 @@ def test_p_values_of_many_pairs_are_those_of_each_pair():
     for (first, second), p in zip(pairs, paired_p_values(pairs), strict=True):
         values = ([own[seed] for seed in sorted(first)] for own in (first, second))
         expected = scipy.stats.ttest_rel(*values).pvalue if len(first) > 2 else 1.0
-        assert p == expected == paired_p_value(first, second)
+        assert p == expected
 
 
 def test_a_diverged_run_stands_in_every_column_of_its_like():

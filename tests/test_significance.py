@@ -4,7 +4,7 @@ from aebench.bench.comparison.significance import (
     ahead_of,
     half_width,
     holm,
-    paired_p_value,
+    paired_p_values,
     rank_intervals,
     separated_from_best,
     t_interval,
@@ -25,13 +25,13 @@ def test_the_paired_test_is_paired_by_seed_not_by_order():
     a, b = seeds(1.0, start=1), seeds(1.4, start=2)
     shuffled = {seed: b[seed] for seed in reversed(sorted(b))}
     expected = ttest_rel(list(a.values()), list(b.values())).pvalue
-    assert paired_p_value(a, shuffled) == pytest.approx(expected)
+    assert paired_p_values([(a, shuffled)]) == pytest.approx([expected])
 
 
 def test_constant_differences_are_decided_without_a_variance():
     a = seeds(1.0)
-    assert paired_p_value(a, {s: v + 1 for s, v in a.items()}) == 0.0
-    assert paired_p_value(a, dict(a)) == 1.0
+    assert paired_p_values([(a, {s: v + 1 for s, v in a.items()})]) == [0.0]
+    assert paired_p_values([(a, dict(a))]) == [1.0]
 
 
 @pytest.mark.parametrize("better", ["lower", "higher"])

@@ -11,7 +11,6 @@ from aebench.bench.comparison.numbers import format_number
 from aebench.bench.comparison.table import Cell, Table, seeds_cell
 from aebench.bench.tables.boards import board_entries
 from aebench.bench.tables.likelihood import likelihood_tables
-from aebench.bench.tables.pairs import pair_tables
 from aebench.bench.tables.pivot import grid_tables, noise_tables
 from aebench.bench.tables.wide import score_tables, wide_tables
 
@@ -274,47 +273,6 @@ def test_the_denoising_table_has_a_line_for_each_objective_and_a_column_for_each
     assert [*noise_tables(frame(rows[:1]))] == []
 
 
-def prd_rows(seeds=(0,), gap=0.0):
-    pairs = (("prd_f1/8", 0.9), ("prd_f8", 0.6))
-    return [
-        make_row(
-            metric=metric,
-            value=value - at * gap + (0.02 if density == "gmm-10" else 0.0) + 0.0009 * seed,
-            unit="",
-            better="higher",
-            images="sample",
-            density=density,
-            objective=objective,
-            seed=seed,
-        )
-        for at, (objective, simple) in enumerate((("vae", "prior"), ("rae", "gaussian")))
-        for density in (simple, "gmm-10")
-        for metric, value in pairs
-        for seed in seeds
-    ]
-
-
-def test_the_pairs_of_table_2_have_precision_first_and_recall_second():
-    [table] = pair_tables(frame(prd_rows()))
-    assert [name for _, name in table.columns] == ["N(0,I) / N", "GMM-10"] and not table.splits
-    cells = cells_of(table)
-    assert cells["vae", "N(0,I) / N"].text == "0.900 / 0.600 (1)"
-    assert cells["rae", "GMM-10"].text == "0.920 / 0.620 (1)"
-    assert table.as_csv().splitlines()[1].startswith("vae,0.900 / 0.600 (1)")
-    assert "precision (largest F\\_1/8) / recall" in table.as_latex()
-
-
-def test_a_pair_is_marked_where_both_of_its_scores_are_and_spreads_are_over_seeds():
-    marks = cells_of(next(pair_tables(frame(prd_rows(range(6), gap=0.1)))))
-    assert {key[0] for key, cell in marks.items() if cell.mark == "best"} == {"vae"}
-    assert marks["vae", "GMM-10"].text == "0.922 ± 0.002 / 0.622 ± 0.002 (6)"
-    rows = [
-        row | {"value": 0.95} if (row["objective"], row["metric"]) == ("rae", "prd_f8") else row
-        for row in prd_rows(range(6), gap=0.1)
-    ]
-    assert {cell.mark for cell in cells_of(next(pair_tables(frame(rows)))).values()} == {""}
-
-
 def test_a_caption_names_the_columns_without_marks_and_says_nothing_of_those_with():
     rows = table_rows(seeds=range(6), objectives=("vae", "ae"))
     few = [row for row in rows if row["images"] != "interpolation" or row["seed"] < 3]
@@ -323,24 +281,6 @@ def test_a_caption_names_the_columns_without_marks_and_says_nothing_of_those_wit
         "Bold: best (paired t-test over seeds, Holm-corrected, 5 %). "
         "No marks in Interp: all rows share only 3 of the 5 seeds needed."
     )
-
-
-def test_a_table_of_pairs_explains_its_marks_once():
-    rows = [
-        row | {"value": 0.6 + 0.01 * row["seed"]}
-        if (row["metric"], row["density"]) == ("prd_f8", "gmm-10")
-        else row
-        for row in prd_rows(range(6), gap=0.1)
-    ]
-    [table] = pair_tables(frame(rows))
-    notes = " ".join(table.notes)
-    assert notes.count("paired t-test") == 1
-    assert notes.endswith("No marks in GMM-10: no row is marked in both scores.")
-
-
-def test_a_suite_without_both_scores_has_no_table_of_pairs():
-    half = [row for row in prd_rows() if row["metric"] == "prd_f8"]
-    assert [*pair_tables(frame(half))] == []
 
 
 def test_two_recipes_of_the_same_objective_and_seed_are_told_apart():

@@ -97,3 +97,14 @@ def test_at_equal_cost_seeds_that_ran_on_another_device_are_not_missing():
     [table] = [table for table in cost_tables(frame(rows)) if "on cpu" in table.title]
     counts = {name: cells_of(table)[name, "Rec"].rpartition("(")[2] for name in costs}
     assert counts == {"vae": "2)", "ae": "3/4)", "rae": "4)"}
+
+
+def test_where_all_values_tie_none_is_marked_also_beside_a_method_without_any():
+    rows = [
+        make_row(objective=name, seed=seed, value=10.0 + (seed * step) % 5)
+        for name, step in (("vae", 1), ("ae", 2))
+        for seed in range(5)
+    ]
+    lost = [make_row(objective="rae", seed=seed, status="diverged") for seed in range(5)]
+    notes = [" ".join(next(wide_tables(frame(own))).notes) for own in (rows, rows + lost)]
+    assert all("No best is marked" in own and "no row is separated" in own for own in notes)

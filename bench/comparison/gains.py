@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.bits_per_dim import bits_per_dim
-from ..records.per_image import PerImage, ScoreKey, nats_of, of_row
+from ..records.per_image import PerImage, ScoreKey, is_missing, nats_of, of_row
 from ..records.results import Rows
 from .numbers import fixed_text
 from .significance import NORMAL_95, half_width
@@ -44,7 +44,7 @@ class Estimate:
     Attributes:
         values: Nats per image for each seed; a lower bound is what the truth may lie above.
         images: Those of single images for each seed, as far as they were kept.
-        counts: The count of test images for each seed.
+        counts: The count of test images for each seed of which it is known.
         gap: How far the truth may lie above: 0 where exact, infinite for a mere bound, the gap
             of the bracket on simulated data where annealing gave one.
         gap_error: The gap's standard error.
@@ -165,7 +165,7 @@ def estimate_of(
     return Estimate(
         {int(row["seed"]): nats_of(row) for row in good},
         {seed: kept for seed, kept in images.items() if kept is not None},
-        {int(row["seed"]): int(row["n_real"]) for row in good},
+        {int(row["seed"]): int(row["n_real"]) for row in good if not is_missing(row["n_real"])},
         gap,
         error,
     )
@@ -185,7 +185,9 @@ def likelihood_gain(first: Estimate, second: Estimate) -> Gain | None:
         over_images = table.mean(axis=0)
         error = over_images.std(ddof=1) / math.sqrt(count) if count > 1 else None
         differences = table.mean(axis=1).tolist()
-    elif seeds and all(first.counts[s] == second.counts[s] for s in seeds):
+    elif seeds and all(
+        s in first.counts and first.counts[s] == second.counts.get(s) for s in seeds
+    ):
         differences = [second.values[s] - first.values[s] for s in seeds]
     else:
         return None

@@ -42,17 +42,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def paired_p_value(first: Seeds, second: Seeds) -> float:
-    """Returns the two-sided p-value of the paired t-test over the seeds that both have.
+def paired_p_values(pairs: Sequence[tuple[Seeds, Seeds]], least: int = 3) -> list[float]:
+    """Returns two-sided p-values of the paired t-test over the seeds that both of a pair have.
 
     Two seeds or fewer decide nothing: 1.0. Differences that are all alike have no variance:
-    0.0 where they are off zero, else 1.0.
-    """
-    return paired_p_values([(first, second)])[0]
-
-
-def paired_p_values(pairs: Sequence[tuple[Seeds, Seeds]], least: int = 3) -> list[float]:
-    """Returns `paired_p_value` of each pair; pairs of as many seeds are computed together.
+    0.0 where they are off zero, else 1.0. Pairs of as many seeds are computed together.
 
     Args:
         pairs: The values of both sides.

@@ -29,6 +29,7 @@ LATEX = str.maketrans(
     | {own: f"$^{{{at}}}$" for at, own in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {"≥": r"$\ge$", "→": r"$\to$", "≈": r"$\approx$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
+SOME_SEEDS = re.compile("[1-9]")  # What the count of seeds with a value begins with.
 FEW_NOTE = "k/n in brackets: k of n seeds have a value."
 
 
@@ -158,7 +159,7 @@ class Table:
         """The warnings of all cells, each once."""
         columns = ([line[at] for _, line in self.lines] for at in range(len(self.columns)))
         return Footnotes(
-            [c.warnings for c in column if c.warnings or (c.seeds and c.value is not None)]
+            [c.warnings for c in column if c.warnings or SOME_SEEDS.match(c.seeds)]
             for column in columns
         )
 

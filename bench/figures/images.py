@@ -148,6 +148,8 @@ def _draw_contours(axis: Axes, saved: dict[str, Array], density: str) -> None:
     elif density in ("prior", "gaussian"):
         mean = np.zeros(2) if density == "prior" else codes.mean(axis=0)
         covariance = np.eye(2) if density == "prior" else np.cov(codes.T)
+        if np.linalg.matrix_rank(covariance) < 2:
+            return  # Codes on one point or one line have no such contours.
         low, high = axis.get_xlim()
         grid = np.linspace(low, high, 120)
         points = np.stack(np.meshgrid(grid, grid), axis=-1) - mean

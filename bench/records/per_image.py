@@ -163,14 +163,14 @@ def key_of(row: Mapping[str, Any]) -> ScoreKey | None:
     if metric.startswith(f"{BRACKET}_"):
         metric, count = BRACKET, row["n_generated"]
     known = metric in ("log_prob", "log_prob_annealed", BRACKET)
-    if not known or row["status"] != "ok" or _missing(count):
+    if not known or row["status"] != "ok" or is_missing(count):
         return None
-    samples = None if _missing(row["samples_k"]) else int(row["samples_k"])
+    samples = None if is_missing(row["samples_k"]) else int(row["samples_k"])
     run, density, kind, model = (str(row[n]) for n in ("run", "density", "kind", "model"))
     return ScoreKey(run, density, metric, kind, model, samples, int(count))
 
 
-def _missing(value: Any) -> bool:  # noqa: ANN401
+def is_missing(value: Any) -> bool:  # noqa: ANN401
     """Returns whether a cell is empty: a record has None there, a data frame NA or nan."""
     return value is None or str(value) in ("<NA>", "nan")
 

@@ -158,7 +158,10 @@ def _warnings(scores: Sequence[Scored]) -> tuple[str, ...]:
 
 
 def _cell(gain: Gain | None, warnings: tuple[str, ...] = ()) -> Cell:
-    return Cell("-") if gain is None else Cell(gain.text, gain.value, warnings=warnings)
+    if gain is None:
+        return Cell("-")
+    seeds = str(len(gain.seeds))
+    return Cell(gain.text, gain.value, gain.half_width, seeds, warnings=warnings)
 
 
 def _counts(gain: Gain | None) -> str:

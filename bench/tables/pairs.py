@@ -73,9 +73,6 @@ def _pair_cell(precision: Cell, recall: Cell) -> Cell:
     marks = {precision.mark, recall.mark}
     mark = "" if "" in marks else "best" if marks == {"best"} else "tie"
     warnings = tuple(dict.fromkeys((*precision.warnings, *recall.warnings)))
-    text = f"{_number(precision)} / {_number(recall)} ({precision.seeds})"
-    return Cell(text, mark=mark, warnings=warnings)
-
-
-def _number(cell: Cell) -> str:
-    return f"{cell.value:.3f}" + ("" if cell.half_width is None else f" ± {cell.half_width:.3f}")
+    numbers = (cell.text.removesuffix(f" ({cell.seeds})") for cell in (precision, recall))
+    text, cut = f"{' / '.join(numbers)} ({precision.seeds})", precision.cut or recall.cut
+    return Cell(text, seeds=precision.seeds, mark=mark, warnings=warnings, cut=cut)
