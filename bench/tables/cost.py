@@ -44,8 +44,8 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
     """
     for part in table_parts(rows, whatever_steps=True):
         trained = without_texts(without_floor(part.rows))
-        trained = trained[trained["device"].str.startswith("cpu")]
-        groups = list(trained.groupby(["dataset", "device"], sort=True))
+        on_cpu = trained[trained["device"].str.startswith("cpu")]
+        groups = list(on_cpu.groupby(["dataset", "device"], sort=True))
         for (dataset, device), own in groups:
             costs = {m: compute_seconds(of) for m, of in scores_by(own, "method").items()}
             classes = cost_classes({m: cost for m, cost in costs.items() if cost is not None})
