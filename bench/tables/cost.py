@@ -76,14 +76,18 @@ def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
 
 
 def _expected_seeds(rows: Rows, device: str) -> dict[str, int]:
-    """Returns how many seeds each method should have on a device: those not trained elsewhere."""
-    here = rows["device"] == device
-    own, elsewhere = (
-        {str(method): set(seeds) for method, seeds in rows[same].groupby("method")["seed"]}
-        for same in (here, ~here)
-    )
-    count = rows["seed"].nunique()
-    return {m: count - len(elsewhere.get(m, set()) - seeds) for m, seeds in own.items()}
+    """Returns how many seeds each method should have on a device.
+
+    They are those of all trainings of as many steps, but for its own that ran elsewhere.
+    """
+    planned = rows.groupby("steps")["seed"].nunique()
+    expected = {}
+    for method, own in rows.groupby("method"):
+        here = own["device"] == device
+        seeds = set(own.loc[here, "seed"])
+        elsewhere = set(own.loc[~here, "seed"]) - seeds
+        expected[str(method)] = int(planned[own["steps"]].max()) - len(elsewhere)
+    return expected
 
 
 def _cost_table(
