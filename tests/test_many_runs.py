@@ -157,7 +157,8 @@ def test_a_cell_says_what_the_rows_of_its_method_say():
     own = part.rows[part.rows["metric"] == "fd"]
     own = own[own["images"] == "reconstruction"]
     [column] = columns_of(own)[0]
-    cells = column_cells(column, sorted(set(own["method"])), 5, {})
+    methods = sorted(set(own["method"]))
+    cells = column_cells(column, methods, dict.fromkeys(methods, 5), {})
     assert len(cells) == 8 and sum(cell.seeds == "4/5, 1 diverged" for cell in cells.values()) == 1
     for method, cell in cells.items():
         values = own[(own["method"] == method) & (own["status"] == "ok")]["value"]
