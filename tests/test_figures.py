@@ -10,11 +10,11 @@ from aebench.bench.comparison.labels import ORDER, axis_title
 from aebench.bench.figures import curves as figures_curves
 from aebench.bench.figures.all import write_figures
 from aebench.bench.figures.canvas import (
+    in_few_colours,
     look_of,
     new_figure,
     save_figure,
     tile,
-    with_palette,
     wrapped,
 )
 from aebench.bench.figures.images import denoising_plots, latent_plots
@@ -207,12 +207,21 @@ def test_a_picture_in_256_colours_has_its_size_resolution_and_look():
     Image.fromarray(np.stack([values, values, values // 2], -1)).save(
         stream, "PNG", dpi=(150, 150)
     )
-    few = Image.open(io.BytesIO(with_palette(stream.getvalue())))
+    few = Image.open(io.BytesIO(in_few_colours(stream.getvalue())))
     assert few.size == (64, 64) and few.mode == "P"
     assert few.info["dpi"] == pytest.approx((150, 150), abs=0.1)
     shown = np.asarray(few.convert("RGB")).astype(int)
     assert np.abs(shown[..., 0] - values).max() <= 2
     assert np.abs(shown[..., 2] - values // 2).max() <= 2
+
+
+def test_a_picture_without_colours_keeps_each_of_its_greys():
+    values = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64) * 37 % 256
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([values.astype(np.uint8)] * 3, -1)).save(stream, "PNG")
+    grey = Image.open(io.BytesIO(in_few_colours(stream.getvalue())))
+    assert grey.mode == "L"
+    assert np.array_equal(np.asarray(grey), values)
 
 
 def test_codes_that_are_all_one_point_are_drawn_without_contours(tmp_path):

@@ -136,7 +136,8 @@ def picture_table(
 def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
     """Writes a figure as PNG and PDF, with the same bytes for the same content.
 
-    The PNG has 256 colours. What shows images has no PDF, which would be larger and no sharper.
+    The PNG has 256 colours, or all greys. What shows images has no PDF, which would be larger and
+    no sharper.
     """
     import matplotlib as mpl
 
@@ -149,18 +150,23 @@ def save_figure(folder: Path, name: str, figure: Figure) -> list[Path]:
         stream = io.BytesIO()
         with mpl.rc_context(STYLE):
             figure.savefig(stream, format=ending, metadata=metadata)
-        content = with_palette(stream.getvalue()) if ending == "png" else stream.getvalue()
+        content = in_few_colours(stream.getvalue()) if ending == "png" else stream.getvalue()
         paths.append(folder / f"{name}.{ending}")
         write_atomically(paths[-1], content)
     return paths
 
 
-def with_palette(png: bytes) -> bytes:
-    """Returns a PNG in 256 colours chosen for it, which takes a third of the space."""
+def in_few_colours(png: bytes) -> bytes:
+    """Returns a PNG in 256 colours chosen for it, or in grey, which takes a third of the space."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png))
-    few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    colours = image.convert("RGB")
+    pixels = np.asarray(colours)
+    if (pixels == pixels[..., :1]).all():
+        few = colours.convert("L")
+    else:
+        few = colours.quantize(256, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     few.save(stream, "PNG", optimize=True, dpi=image.info.get("dpi", (72, 72)))
     return stream.getvalue()
