@@ -19,8 +19,10 @@ from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.data.texts import texts
 from aebench.bench.errors import UserError
+from aebench.bench.evaluation import identity
 from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped
+from aebench.bench.records import equivalence
 from aebench.bench.runs import runner
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.suites.trials import Trial, Trials, ranges_text
@@ -231,6 +233,38 @@ def test_on_another_machine_the_file_alone_is_gone_on_from(suite, tune, tmp_path
     assert not judged and (tmp_path / "out" / "tuning.csv").read_bytes() == before
     assert tune(suite(), "--trials", "4", *only)[0] == 0
     assert len(judged) == 1 and lines(tmp_path / "out") == lines(tmp_path / "straight")
+
+
+def test_trials_by_code_on_record_as_equivalent_are_gone_on_from_and_others_refused(
+    suite, tune, tmp_path, judged, monkeypatch
+):
+    def use(training: str, scoring: str) -> None:
+        monkeypatch.setattr(runner, "training_code", lambda *parts: training)
+        monkeypatch.setattr(identity, "evaluation_code", lambda *parts, **own: scoring)
+
+    def note(compared: list[str]) -> None:
+        ways = {"density": ["prior", "gaussian"], "features": ["pixels:-"], "ok": compared}
+        found = {"sample": {"kind": [""], "model": [""], "interpolation": ["spherical"], **ways}}
+        entry = {"codes": [["2-old", "2-new"]]}
+        entry["evaluations"] = [{"codes": ["e-old", "e-new"], "compared": found}]
+        record.write_text(json.dumps([entry]), encoding="utf-8")
+        equivalence.forget()
+
+    record, only = tmp_path / "equivalent.json", ("--only", "objective=vae")
+    monkeypatch.setattr(equivalence, "FILE", record)
+    use("2-old", "e-old")
+    assert tune(suite(), "--trials", "3", *only, out="straight")[0] == 0
+    assert tune(suite(), "--trials", "2", *only)[0] == 0
+    use("2-new", "e-new")
+    judged.clear()
+    for compared in ([], ["mse"]):
+        note(compared)
+        code, told = tune(suite(), "--trials", "3", *only)
+        assert code == 2 and "made under other conditions" in told and not judged
+    note(["mse", "fd"])
+    assert tune(suite(), "--trials", "3", *only)[0] == 0
+    assert len(judged) == 1 and lines(tmp_path / "out") == lines(tmp_path / "straight")
+    equivalence.forget()
 
 
 def test_trials_of_other_methods_stay_and_those_under_other_conditions_are_refused(

@@ -23,12 +23,17 @@ Compared = dict[str, dict[str, list[str]]]  # By images: the ways in which they 
 
 def same_training_code(one: str, other: str) -> bool:
     """Returns whether two digests of training code are equal or on record as equivalent."""
-    return one == other or standard_code(one) == standard_code(other)
+    return one == other or other in training_alike(one)
 
 
 def standard_code(code: str) -> str:
     """Returns one digest that stands for all that are equivalent to a digest."""
-    return min(_group(code, known_pairs()))
+    return min(training_alike(code))
+
+
+def training_alike(code: str) -> set[str]:
+    """Returns all digests of training code that are equivalent to one, itself included."""
+    return _group(code, known_pairs())
 
 
 def same_scores(
@@ -36,20 +41,31 @@ def same_scores(
 ) -> bool:
     """Returns whether two digests of evaluation code are equal or give the same rows on record.
 
-    Where the record leads from one to the other over several versions, each step has to have
-    compared a row of the same kind.
-
     Args:
         one: A digest of evaluation code.
         other: Another.
         rows: What was scored.
         settings: The settings that it was scored by.
     """
-    if one == other:
-        return True
+    return one == other or other in scoring_alike(one, rows, settings)
+
+
+def scoring_alike(
+    code: str, rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> set[str]:
+    """Returns all digests of evaluation code that give the same rows as one, itself included.
+
+    Where the record leads from one to another over several versions, each step has to have
+    compared a row of the same kind.
+
+    Args:
+        code: A digest of evaluation code.
+        rows: What was scored; without any, no other code is known to score alike.
+        settings: The settings that it was scored by.
+    """
     kinds = {json.dumps([row["images"], ways(row, settings)], sort_keys=True) for row in rows}
-    found = [_joined(one, other, *json.loads(kind)) for kind in sorted(kinds)]
-    return bool(found) and all(found)
+    found = [_scoring_alike(code, *json.loads(kind)) for kind in sorted(kinds)]
+    return set.intersection(*found) if found else {code}
 
 
 def ways(row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
@@ -127,10 +143,11 @@ def _compared(found: Mapping[str, Mapping[str, Any]]) -> Compared:
     return lists
 
 
-def _joined(one: str, other: str, images: str, row: Mapping[str, str]) -> bool:
-    """Returns whether steps that all compared such a row lead from one code to the other."""
-    pairs = [pair for pair, compared in _known()[1] if _covers(compared.get(images, {}), row)]
-    return other in _group(one, pairs)
+def _scoring_alike(code: str, images: str, row: Mapping[str, str]) -> set[str]:
+    """Returns all codes that steps which compared such a row lead to from one."""
+    return _group(
+        code, (pair for pair, compared in _known()[1] if _covers(compared.get(images, {}), row))
+    )
 
 
 def _covers(compared: Mapping[str, Sequence[str]], row: Mapping[str, str]) -> bool:

@@ -23,6 +23,7 @@ from ..evaluation.metric_lookup import compute_scores, find_metric
 from ..evaluation.outputs import Outputs
 from ..evaluation.text_outputs import TextOutputs
 from ..interruption import check_stop
+from ..records.equivalence import scoring_alike
 from ..suites.config import Config, Evaluation, Optimisation
 from ..training.engine import driven
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from ...models.objectives.objective import Objective
 
-FRECHET = "frechet"
+FRECHET, FD = "frechet", "fd"
 LOG_PROB = "log_prob"
 
 
@@ -72,6 +73,24 @@ class Criterion:
     settings: Evaluation
     fitted: int
     images: int
+
+    def scoring_codes(self, code: str) -> set[str]:
+        """Returns the digests of evaluation code under which a score is on record as the same.
+
+        The record is of the FD of features; any other score is of its own code alone.
+
+        Args:
+            code: Today's.
+        """
+        features = [_built(name, "cpu").identity for name in self.settings.features]
+        rows = [
+            {"images": "sample", "density": density, "features": name, "kind": "", "model": ""}
+            | {"metric": FD, "status": "ok"}
+            for name in features
+            for density in self.settings.densities
+        ]
+        measured = FRECHET in self.settings.metrics
+        return scoring_alike(code, rows if measured else [], self.settings.record())
 
     def data(self, data: Dataset, train_images: int) -> Dataset:
         """Returns a data set without test images: validation images stand in their place."""

@@ -54,17 +54,18 @@ class Plan:
         self.studies: list[Study] = []
         self.untunable: list[Trial] = []
         self._searches: list[Search] = []
-        lines = []
+        lines, known = [], read_known(self.path)
+        on_file = {trial.study for trial in known}
         for config in _methods(suite.configs):
-            study = Study(config, out, device, plugins=plugins, trials=trials)
-            search = Search(study)
+            search = Search(Study(config, out, device, plugins=plugins, trials=trials))
+            search.study = replace(search.study, name=search.name(on_file))
             lines.append(search.line(0, {}, Outcome()))
             if lines[-1].state == UNTUNABLE:
                 self.untunable.append(lines[-1])
                 continue
-            self.studies.append(replace(study, name=lines[-1].study))
+            self.studies.append(search.study)
             self._searches.append(search)
-        _refuse_others(lines, read_known(self.path), self.path)
+        _refuse_others(lines, known, self.path)
 
     def finished(self) -> Iterator[Trial]:
         """Yields the finished trials of all studies that no worker is busy with."""

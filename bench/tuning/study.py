@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..evaluation.text_outputs import TextOutputs
 from ..files.storage import canonical_json
 from ..interruption import check_stop
 from ..records.code import METRICS, code_digest
+from ..records.equivalence import training_alike
 from ..records.provenance import commit, device_name, now, versions
 from ..runs.runner import Request, Run
 from ..suites.trials import (
@@ -47,7 +49,7 @@ class Study(Request):
     Attributes:
         config: Of each trial, but for its options.
         trials: How many there shall be.
-        name: Digest of all conditions but the options.
+        name: Digest of all conditions but the options; `Search.name` gives it.
     """
 
     trials: int = 1
@@ -88,14 +90,25 @@ class Search:
         self.criterion: Criterion = criterion_of(self.config, self.data)
         self.code = published.training_code
 
-    @property
-    def digest(self) -> str:
-        """The name of the study: what must be alike for two trials to be compared."""
-        evaluation = evaluation_identity(self.criterion.settings, self.data.digest)
+    def name(self, on_file: Collection[str]) -> str:
+        """Returns the study's name: a digest of what makes two of its trials comparable.
+
+        Args:
+            on_file: Names of studies that there are. One of them that code made which is on
+                record as equivalent to today's is the same study.
+        """
+        code = str(self._evaluation["code"])
+        own = self._digest(self.code, code)
+        if own in on_file or not on_file:
+            return own
+        pairs = product(training_alike(self.code), self.criterion.scoring_codes(code))
+        return min({self._digest(*pair) for pair in pairs} & {*on_file}, default=own)
+
+    def _digest(self, training_code: str, scoring_code: str) -> str:
         about = {
             "training": self.config.training_record(),
-            "code": self.code,
-            "evaluation": evaluation,
+            "code": training_code,
+            "evaluation": self._evaluation | {"code": scoring_code},
             "criterion": [self.criterion.text, self.criterion.fitted, self.criterion.images],
             "densities": self.criterion.settings.densities,
             "ranges": ranges_text(self.ranges),
@@ -103,6 +116,10 @@ class Search:
             **({"texts": code_digest(TEXT_CODE, (METRICS,))} if self.data.form else {}),
         }
         return hashlib.sha256(canonical_json(about).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _evaluation(self) -> dict[str, Any]:
+        return evaluation_identity(self.criterion.settings, self.data.digest)
 
     def execute(
         self,
@@ -160,7 +177,7 @@ class Search:
             steps=config.training.steps,
             seed=config.seed,
             ranges=ranges_text(self.ranges),
-            study=self.study.name or self.digest,
+            study=self.study.name,
             reason=outcome.reason,
             device=device_name(self.study.device),
             commit=commit(),
