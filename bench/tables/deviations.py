@@ -14,6 +14,8 @@ FILE_ORDER = (
     "published with batches in file order, never shuffled",
 )
 SAMPLED = "published reconstructions decode a random code of each image; ours decode its mean"
+NOISY = "published reconstructions are of images with noise; ours are of the images"
+STABILISER = "the released code's Adam adds 1e-7 to its denominator; ours adds 1e-8"
 GREYSCALE = "published reference statistics may be of greyscale or training images"
 # Data set, objective, images and density that a note is for; empty where it is for all.
 PUBLISHED = (
@@ -23,7 +25,9 @@ PUBLISHED = (
     ("", "", "", "gaussian", "the released code drops the Gaussian's mean; ours keeps it"),
     ("", "", "", "gmm-10", "published mixture may be a Dirichlet-process one; ours is plain"),
     ("", "", "", "", "published pixels were truncated to 8 bits; ours are rounded"),
+    ("", "", "", "", STABILISER),
     ("cifar10", "", "", "", GREYSCALE),
+    ("celeba", "wae-mmd", "reconstruction", "", NOISY),
     ("celeba", "cv-vae", "", "", "released network is half as wide as the others"),
 )
 RELEASED = {

@@ -73,7 +73,9 @@ SAMPLE_NOTES = (
 CODE_NOTES = {
     "exact_strings": "exact: test strings that come back whole.",
     "symbols_right": "symbols: productions or characters that come back.",
-    "active_units": "active units: dimensions of the code whose mean moves with the string.",
+    "active_units": "active units: dimensions of the code whose mean has a variance over 0.01. A "
+    "decoder that begins with batch-norm, as that of expressions does, undoes any scale of the "
+    "code, so that this count may fall without a loss.",
     "rate": "rate: nats that the code carries of a string, the mean KL of its encoder to N(0, I).",
     "log_prob": "log p(x) in nats per string, for models of the space `sequence`: the released "
     "losses are no likelihoods. ≥ marks a lower bound.",
