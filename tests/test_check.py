@@ -154,6 +154,30 @@ def test_one_seed_that_was_not_run_for_one_model_is_missing():
     assert missing_of(rows, [row for row in rows if row["seed"] != 1]) == []
 
 
+def test_a_new_seed_that_was_not_run_for_one_model_is_missing():
+    def rows_of(seeds, *names):
+        return [make_row(seed=s, objective=name) for s in seeds for name in names]
+
+    rows = rows_of(range(5), "ae", "vae")
+    after = [*rows_of((10, 11, 12), "ae"), *rows_of((10, 11), "vae")]
+    why = "not in the results (seed 12)"
+    assert missing_of(rows, after) == [("fashion-mini vae d = 16", "reconstruction fd", why)]
+    lost = make_row(objective="ae", seed=12, status="diverged", metric="loss")
+    only_lost = [*rows_of((10, 11), "ae", "vae"), lost]
+    assert [model for model, *_ in missing_of(rows, only_lost)] == [
+        "fashion-mini ae d = 16",
+        "fashion-mini vae d = 16",
+    ]
+
+
+def test_seeds_that_the_baseline_has_of_some_models_only_are_not_expected_of_others():
+    seeds = {"ae": range(5), "vae": range(2)}
+    rows = [make_row(seed=s, objective=name) for name in seeds for s in seeds[name]]
+    assert missing_of(rows, rows) == []
+    unknown = [make_row(seed=s, objective="iwae") for s in range(9)]
+    assert missing_of(rows, [*rows, *unknown]) == []
+
+
 def test_a_score_that_no_longer_applies_or_is_no_longer_trusted_is_missing():
     score = {"metric": "bits_per_dim", "kind": "lower bound", "images": "test"}
     rows = [make_row(seed=s, **score) for s in range(2)]

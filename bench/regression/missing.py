@@ -45,15 +45,18 @@ class Search:
     def __init__(self, before: Mapping[Key, Score], after: Mapping[Key, Score]) -> None:
         self._after = list(after.values())
         self._recipes = {score.row["recipe"] for score in before.values()}
-        trained = [score for score in self._after if not score.is_floor]
-        self._seeds = {seed for score in trained for seed in (*score.values, *score.lost)}
+        self._seeds = _seeds(self._after)
+        methods = {score.method for score in before.values()}
+        known = _seeds(score for score in self._after if score.method in methods)
+        self._new_seeds = known - _seeds(before.values())
         self._diverged, self._diverged_before = _diverged(after), _diverged(before)
 
     def missing(self, old: Score, new: Score | None) -> list[Missing]:
         """Returns what the results lack of one score, one entry for each reason.
 
         Every seed that the results have of any model is expected of each model that has it in
-        the baseline; a new seed may be lost only where the baseline has lost one, too.
+        the baseline. A seed that the baseline has of no model is expected of all, once the
+        results have it of one; it may be lost only where the baseline has lost one, too.
 
         Args:
             old: The score in the baseline.
@@ -61,9 +64,10 @@ class Search:
         """
         lost = self._diverged.get(old.method, {}) | (new.lost if new else {})
         lost_before = self._diverged_before.get(old.method, {}) | old.lost
-        expected = set(old.values) if old.is_floor else self._seeds & set(old.values)
-        if not lost_before:
-            expected |= set(lost)
+        known = set(old.values)
+        expected = known if old.is_floor else self._seeds & known | self._new_seeds
+        lost_more = set(lost) - known
+        expected = expected - lost_more if lost_before else expected | lost_more
         if old.doubted:  # On the edge of trust, which side it is on is no change.
             expected -= {seed for seed, why in lost.items() if why == DISTRUSTED}
         now = new.values if new else {}
@@ -106,6 +110,12 @@ def _diverged(scores: Mapping[Key, Score]) -> dict[Key, dict[int, str]]:
         lost = {seed: why for seed, why in score.lost.items() if why == "diverged"}
         found.setdefault(score.method, {}).update(lost)
     return found
+
+
+def _seeds(scores: Iterable[Score]) -> set[int]:
+    """Returns the seeds of which trained models have a row, with a value or without."""
+    trained = [score for score in scores if not score.is_floor]
+    return {seed for score in trained for seed in (*score.values, *score.lost)}
 
 
 def _seeds_text(seeds: Iterable[int]) -> str:
