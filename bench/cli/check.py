@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..errors import UserError
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the sub-command."""
@@ -23,8 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="BASELINE",
         help="folder that `check --update` wrote",
     )
-    parser.add_argument("--update", action="store_true", help="make DIR the new baseline")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--update", action="store_true", help="make DIR the new baseline")
+    instead.add_argument(
         "--equivalent",
         action="store_true",
         help="record the code of DIR as equivalent, if it trained the same weights and gave the "
@@ -40,11 +43,17 @@ def run(args: argparse.Namespace) -> int:
         1 where something got worse or is missing, else 0.
 
     Raises:
+        UserError: A reason is given and no baseline is to be written.
         RunFailed: Code was to be recorded as equivalent and is not.
     """
     from ..regression.check import read_pair, update_baseline
     from ..regression.outcome import render_outcome, render_sight
 
+    if args.reason and not args.update:
+        raise UserError(
+            f"'--reason' is {args.reason!r} without '--update'; expected both or none. Only a new "
+            "baseline keeps a reason."
+        )
     if args.update:
         written = update_baseline(args.directory, args.against, args.reason)
         sys.stdout.write("".join(f"{path}\n" for path in written.paths))

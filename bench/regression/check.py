@@ -84,11 +84,12 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     """Writes the rows of a results folder as the new baseline, with the reason on record.
 
     Raises:
-        UserError: The reason is empty, or the folder has rows that cannot be used or that can
-            detect nothing.
+        UserError: The reason is empty, the folder has rows that cannot be used or that can
+            detect nothing, or what would be overwritten is no baseline.
     """
     if not reason.strip():
         raise UserError("A new baseline needs a reason: `--update --reason TEXT`.")
+    _check_target(baseline)
     rows = whole_results(directory).rows
     rows = rows[comparable(rows)]
     check_sight(rows, f"A baseline of '{directory}'")
@@ -101,6 +102,22 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
     written = (*paths, *more, baseline / ABOUT)
     return Written(written, compare_trained(rows, rows), tuple(notes))
+
+
+def _check_target(baseline: Path) -> None:
+    """Raises unless the path is free, a baseline, or a folder without results."""
+    if baseline.exists() and not baseline.is_dir():
+        raise UserError(
+            f"'{baseline}' is a file; expected the folder of a baseline. Name another one after "
+            "`--against`."
+        )
+    results = [name for name in ("results.csv", "runs") if (baseline / name).exists()]
+    if results and not (baseline / ABOUT).exists():
+        raise UserError(
+            f"'{baseline}' has {results[0]} but no {ABOUT}, so it holds results and is no "
+            "baseline; expected one, or a folder without results. Name another one after "
+            "`--against`."
+        )
 
 
 def _write_trainings(directory: Path, baseline: Path, runs: set[str]) -> list[Path]:

@@ -1,0 +1,66 @@
+"""Writing a baseline: what `aebench check --update` refuses, and that it then writes nothing."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aebench.bench.cli.main import main
+from aebench.bench.records.results import write_results
+from aebench.bench.regression import exact as check_exact
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+table_rows, write_runs, frame = (FACTORY[name] for name in ("table_rows", "write_runs", "frame"))
+UPDATE = ("--update", "--reason", "x")
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A results folder ``first``, and a baseline ``baseline`` of it with few exact values."""
+    monkeypatch.setattr(check_exact, "split_digests", lambda names: ({}, []))
+    write_runs(tmp_path / "first", table_rows(seeds=range(3)), arrays=False, log=False)
+    (tmp_path / "baseline").mkdir()
+    codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    np.savez(tmp_path / "baseline" / "features.npz", codes=codes)
+    assert check(tmp_path / "first", tmp_path / "baseline", *UPDATE) == 0
+    return tmp_path
+
+
+def check(directory, baseline, *words):
+    return main(["check", str(directory), "--against", str(baseline), *words])
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_update_with_the_folders_swapped_is_refused_and_the_results_are_kept(folders, capsys):
+    committed, whole = folders / "committed", folders / "first"
+    write_results(committed / "results.csv", frame(table_rows(seeds=range(4))))
+    for results, what in ((committed, "results.csv"), (whole, "runs")):
+        before = content(results)
+        assert check(folders / "baseline", results, *UPDATE) == 2
+        said = capsys.readouterr().err
+        assert f"has {what} but no baseline.json" in said and "Name another" in said
+        assert content(results) == before
+
+
+def test_a_file_in_the_place_of_a_baseline_is_bad_input(folders, capsys):
+    (folders / "file").write_text("mine")
+    assert check(folders / "first", folders / "file", *UPDATE) == 2
+    assert "is a file; expected the folder of a baseline" in capsys.readouterr().err
+    assert (folders / "file").read_text() == "mine"
+
+
+def test_update_and_equivalent_exclude_each_other(folders, capsys):
+    before = content(folders)
+    with pytest.raises(SystemExit, match="2"):
+        check(folders / "first", folders / "baseline", *UPDATE, "--equivalent")
+    assert "--equivalent: not allowed with argument --update" in capsys.readouterr().err
+    assert content(folders) == before
+
+
+@pytest.mark.parametrize("words", [(), ("--equivalent",)])
+def test_a_reason_without_an_update_is_bad_input(folders, capsys, words):
+    assert check(folders / "first", folders / "baseline", "--reason", "meant", *words) == 2
+    assert "'--reason' is 'meant' without '--update'" in capsys.readouterr().err
