@@ -64,3 +64,47 @@ def test_update_and_equivalent_exclude_each_other(folders, capsys):
 def test_a_reason_without_an_update_is_bad_input(folders, capsys, words):
     assert check(folders / "first", folders / "baseline", "--reason", "meant", *words) == 2
     assert "'--reason' is 'meant' without '--update'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged", "removed"),
+    [
+        ("baseline.json", b'{"schema": 1, "his', ("baseline.json", "results.csv")),
+        ("baseline.json", b'{"schema": 1, "history": 3}', ("baseline.json", "results.csv")),
+        ("features.npz", b"PK no archive", ("features.npz",)),
+    ],
+)
+def test_a_damaged_baseline_is_not_half_written_over_and_the_advice_on_it_helps(
+    folders, capsys, monkeypatch, name, damaged, removed
+):
+    monkeypatch.setattr(check_exact, "made_features", lambda: {"codes": np.eye(9, 3)})
+    write_runs(folders / "new", table_rows(seeds=range(4)), arrays=False, log=False)
+    baseline = folders / "baseline"
+    (baseline / name).write_bytes(damaged)
+    before = content(baseline)
+    for words in ((), UPDATE):
+        assert check(folders / "new", baseline, *words) == 2
+        said = capsys.readouterr().err
+        assert f"{baseline / name}" in said and "Restore it, or remove" in said
+        assert all(other in said for other in removed) and "--update --reason" in said
+    assert content(baseline) == before
+    for other in removed:
+        (baseline / other).unlink()
+    assert check(folders / "new", baseline, *UPDATE) == 0
+    assert check(folders / "new", baseline) == 0
+
+
+def test_a_folder_without_a_baseline_is_named_as_such(folders, capsys):
+    assert check(folders / "first", folders / "first") == 2
+    assert (
+        f"No baseline at '{folders / 'first'}'; expected a folder with" in capsys.readouterr().err
+    )
+
+
+def test_results_with_a_damaged_record_of_trainings_leave_the_baseline_as_it_is(folders, capsys):
+    write_runs(folders / "new", table_rows(seeds=range(4)), arrays=False, log=False)
+    (folders / "new" / "trainings.json").write_text('{"schema"')
+    before = content(folders / "baseline")
+    assert check(folders / "new", folders / "baseline", *UPDATE) == 2
+    assert "trainings.json is damaged" in capsys.readouterr().err
+    assert content(folders / "baseline") == before

@@ -13,8 +13,8 @@ from ..errors import UserError
 from ..files.storage import write_atomically
 from ..records.provenance import now
 from ..records.results import Results, Rows, read_results, write_results
-from ..records.trainings import COMMITTED, read_trainings, write_committed
-from .exact import ADVICE, check_exact, write_expected
+from ..records.trainings import COMMITTED, Trainings, read_trainings, write_committed
+from .exact import ADVICE, COMMAND, check_exact, write_expected
 from .outcome import Outcome
 from .scores import scores_of
 from .sight import GROSS_SPREADS, seeds_needed
@@ -93,10 +93,12 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     rows = whole_results(directory).rows
     rows = rows[comparable(rows)]
     check_sight(rows, f"A baseline of '{directory}'")
-    paths = write_results(baseline / "results.csv", rows)
-    paths += _write_trainings(directory, baseline, set(rows["run"]))
+    # What reads comes first, so that nothing is written where a file is damaged.
+    trainings = _trainings(directory, set(rows["run"]))
+    history = _about(baseline)["history"] if (baseline / ABOUT).exists() else []
     more, notes = write_expected(baseline, set(rows["dataset"] + "/" + rows["split"]))
-    history = _about(baseline).get("history", []) if (baseline / ABOUT).is_file() else []
+    paths = write_results(baseline / "results.csv", rows)
+    paths += write_committed(baseline / COMMITTED, trainings)
     entry = {"date": now(), "reason": reason.strip(), "suites": suite_titles(rows)}
     content = {"schema": SCHEMA, "history": [*history, entry]}
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
@@ -120,14 +122,13 @@ def _check_target(baseline: Path) -> None:
         )
 
 
-def _write_trainings(directory: Path, baseline: Path, runs: set[str]) -> list[Path]:
-    """Writes what `--equivalent` compares of the trainings of the runs."""
+def _trainings(directory: Path, runs: set[str]) -> Trainings:
+    """Returns what `--equivalent` compares of the trainings of the runs."""
     known = {run: o for run, o in read_trainings(directory).items() if run in runs}
     kept = (*TRAINED, "evaluation")
     found = {run: {n: o[n] for n in kept if n in o} for run, o in known.items()}
     # Real images that were scored as if they were generated have no training.
-    whole = {run: o for run, o in found.items() if {*TRAINED} <= {*o} or o.get("evaluation")}
-    return write_committed(baseline / COMMITTED, whole)
+    return {run: o for run, o in found.items() if {*TRAINED} <= {*o} or o.get("evaluation")}
 
 
 def check_sight(rows: Rows, what: str) -> None:
@@ -170,8 +171,8 @@ def check_baseline(baseline: Path) -> None:
     Raises:
         UserError: It does not.
     """
-    if not baseline.is_dir():
-        raise UserError(f"No baseline at '{baseline}'. {ADVICE}")
+    if not (baseline / ABOUT).exists():
+        raise UserError(f"No baseline at '{baseline}'; expected a folder with '{ABOUT}'. {ADVICE}")
     schema = _about(baseline).get("schema")
     if schema != SCHEMA:
         raise UserError(
@@ -181,9 +182,13 @@ def check_baseline(baseline: Path) -> None:
 
 def _about(baseline: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((baseline / ABOUT).read_text(encoding="utf-8")))
+        about = dict(json.loads((baseline / ABOUT).read_text(encoding="utf-8")))
+        return {**about, "history": list(about.get("history", []))}
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"'{baseline / ABOUT}' cannot be read: {error}. {ADVICE}") from error
+        raise UserError(
+            f"'{baseline / ABOUT}' cannot be read: {error}. Restore it, or remove it with "
+            f"'results.csv' and then use {COMMAND}."
+        ) from error
 
 
 def _check_suites(found: Rows, stored: Rows, baseline: Path) -> None:

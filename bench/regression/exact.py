@@ -130,7 +130,8 @@ def read_features(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_arrays(path)
     except UserError as error:
-        raise UserError(f"Baseline features: {error} {ADVICE}") from error
+        advice = f"Restore it, or remove it and then use {COMMAND}." if path.exists() else ADVICE
+        raise UserError(f"Baseline features: {error} {advice}") from error
 
 
 def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -149,7 +150,8 @@ def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return digests, notes
 
 
-ADVICE = "Write the baseline with `aebench check DIR --against BASELINE --update --reason TEXT`."
+COMMAND = "`aebench check DIR --against BASELINE --update --reason TEXT`"
+ADVICE = f"Write the baseline with {COMMAND}."
 
 
 def _read_expected(path: Path) -> dict[str, Any]:
