@@ -18,6 +18,7 @@ from aebench.bench.pages.report import build_report
 from aebench.bench.records.code import training_code
 from aebench.bench.records.equivalence import same_scores, same_training_code
 from aebench.bench.records.figure_file import COMMITTED, read_figures
+from aebench.bench.records.per_image import read_file, write_per_image
 from aebench.bench.records.results import read_results, records_of, write_results
 from aebench.bench.records.trainings import read_trainings, rows_by_run
 from aebench.bench.runs import runner
@@ -336,12 +337,18 @@ def test_a_run_that_diverged_is_known_as_such(clone, go_on, tmp_path, no_plots):
 
 
 def test_a_directory_that_holds_a_training_anew_leaves_the_committed_rows(study, clone, no_plots):
-    run = next(iter(read_figures(clone / COMMITTED)))
+    likelihoods = min(study[1].glob("runs/*/likelihoods.npz"))
+    run = likelihoods.parent.name
     folder = clone / "runs" / run
     folder.mkdir(parents=True)
     shutil.copy(study[1] / "runs" / run / "log.jsonl", folder)
+    scores = read_file(likelihoods).items()
+    moved = {key: dataclasses.replace(own, values=own.values - 1) for key, own in scores}
+    write_per_image(folder / "likelihoods.npz", moved)
     (folder / "config.json").write_text(json.dumps({"training_code": "another"}))
     before = read_figures(clone / COMMITTED)[run]
     build_report(clone)
     assert read_figures(clone / COMMITTED)[run].keys() == before.keys()
     assert read_trainings(clone)[run]["training_code"] != "another"
+    shutil.rmtree(clone / "runs")
+    assert KnownRows(clone).origin(run)

@@ -63,10 +63,12 @@ def test_what_is_written_is_read_whatever_the_order_and_in_the_same_bytes(tmp_pa
     assert not write_per_image(other, SCORES)
 
 
-def test_a_run_takes_the_place_of_all_that_was_committed_of_it(tmp_path):
+def test_a_run_that_has_rows_takes_the_place_of_all_that_was_committed_of_it(tmp_path):
     write_per_image(tmp_path / "arrays" / FILE, SCORES)
     newer = {VAE: PerImage(IMAGES, np.float32([4, 5, 6]), "lower bound", "yes")}
     write_per_image(tmp_path / "runs" / "a1" / FILE, newer)
+    assert as_lists(read_per_image(tmp_path)) == as_lists(SCORES)  # It has no rows yet.
+    (tmp_path / "runs" / "a1" / "result.json").touch()
     assert as_lists(read_per_image(tmp_path)) == as_lists(newer | {MAF: SCORES[MAF]})
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import UserError
 from ..files.arrays import read_arrays
 from ..files.storage import canonical_json, write_atomically
+from .figure_file import has_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,8 @@ def read_per_image(folder: Path) -> dict[ScoreKey, PerImage]:
     """Returns the per-image log-likelihoods of a results folder, as far as they were kept.
 
     Those of ``runs/*/likelihoods.npz`` take the place of all that ``arrays/likelihoods.npz``, the
-    committed file, holds of the same run. A folder without either gives none.
+    committed file, holds of the same run, once that run has rows. A folder without either gives
+    none.
 
     Args:
         folder: The results folder of one suite.
@@ -85,9 +87,13 @@ def read_per_image(folder: Path) -> dict[ScoreKey, PerImage]:
     """
     found = read_file(folder / COMMITTED)
     own: dict[ScoreKey, PerImage] = {}
+    committed = {key.run for key in found}
     replaced: set[str] = set()
     for path in sorted(folder.glob(f"runs/*/{FILE}")):
         run = path.parent.name
+        # A run that is trained anew leaves files before it has rows: they do not count yet.
+        if run in committed and not has_rows(path.parent):
+            continue
         replaced.add(run)
         own |= {k: v for k, v in read_file(path).items() if k.run == run}
     return {k: v for k, v in found.items() if k.run not in replaced} | own
