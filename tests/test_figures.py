@@ -152,6 +152,21 @@ def test_a_broken_array_file_is_named_and_the_others_are_drawn(tmp_path):
     assert len(runs.warnings) == 1 and str(broken) in runs.warnings[0]
 
 
+def test_a_broken_array_file_leaves_the_committed_pictures_of_its_run(tmp_path):
+    row = make_row(objective="vae")
+    write_runs(tmp_path, [row])
+    run = row["run"]
+    (committed,) = RunFiles(tmp_path).figures.gather([run])
+    before = committed.read_bytes()
+    broken = tmp_path / "runs" / run / "arrays.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    runs = RunFiles(tmp_path)
+    assert runs.arrays(run) and runs.log(run)
+    assert runs.figures.gather([run]) == [committed] and committed.read_bytes() == before
+    (told,) = runs.warnings
+    assert str(broken) in told and "remove it, and `aebench run` draws it again" in told
+
+
 def test_pickled_arrays_are_refused(tmp_path):
     folder = tmp_path / "runs" / "r"
     folder.mkdir(parents=True)

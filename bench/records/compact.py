@@ -28,12 +28,13 @@ LARGEST = 1e38  # Of a number of a log: what float32 holds.
 INEXACT = 1e-3  # Share of an array's range by which a picture may move a value.
 
 
-def compact_run(folder: Path, warnings: list[str]) -> Arrays | None:
+def compact_run(folder: Path, warnings: list[str], kept: Arrays | None = None) -> Arrays | None:
     """Returns what figures show of one run, none where its directory has neither arrays nor log.
 
     Args:
         folder: The run's directory.
         warnings: Gets a line for each file or line that cannot be read.
+        kept: What is committed of the run: its pictures stand for those that cannot be read.
     """
     arrays, log = folder / "arrays.npz", folder / "log.jsonl"
     if not arrays.is_file() and not log.is_file():
@@ -42,7 +43,9 @@ def compact_run(folder: Path, warnings: list[str]) -> Arrays | None:
     try:
         found = compact_arrays(read_arrays(arrays)) if arrays.is_file() else {}
     except UserError as error:
-        warnings.append(f"{error} Its pictures are left out.")
+        found = {name: own for name, own in (kept or {}).items() if not name.startswith(LOG)}
+        told = "The committed ones are shown" if found else "Its pictures are left out"
+        warnings.append(f"{error} {told}; remove it, and `aebench run` draws it again.")
     return found | (_compact_log(_entries(log, warnings)) if log.is_file() else {})
 
 

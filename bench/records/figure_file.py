@@ -70,7 +70,7 @@ class FigureFile:
         # A run that is trained anew leaves files before it has rows: they do not count yet.
         if not NAME.fullmatch(run) or (run in self.committed and not has_rows(path)):
             return None
-        return compact_run(path, self.warnings)
+        return compact_run(path, self.warnings, self.committed.get(run))
 
     def gather(self, runs: Iterable[str], *, keep: bool = False) -> list[Path]:
         """Brings the arrays of runs into the committed file.
