@@ -249,6 +249,8 @@ def test_another_evaluation_needs_the_weights(clone, go_on, tmp_path, monkeypatc
     assert "2 runs were scored by other code or settings" in told
     assert content(clone) == before and not (clone / "runs").exists()
     assert "1 trained" in go_on("--rerun-stale", "--only", "objective=ae", suite=suite)[1]
+    # References have no likelihood, so that its settings are nothing to them.
+    assert bool(list(clone.glob("runs/floor-*"))) == (change == "code")
 
 
 def test_more_scores_need_the_weights_and_fewer_do_not(clone, go_on, tmp_path):

@@ -75,6 +75,20 @@ def test_held_out_images_are_scored_whole_blurred_and_noisy(suite_file, aebench,
     assert times == {p: p.stat().st_mtime_ns for p in times}
 
 
+def test_a_part_of_a_suite_keeps_the_references_of_the_whole(suite_file, aebench, tmp_path):
+    block = 'dataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\n'
+    less = 'evaluation = {metrics = ["frechet"], likelihood_samples = 9}\n'
+    suite = suite_file(
+        ('["ae", "vae"]\n', f'"ae"\n[[runs]]\n{block}objective = "vae"\n{less}'),
+        ('["reconstruction"]', '["frechet", "kernel"]'),
+    )
+    assert aebench(suite)[0] == 0
+    files = {p: p.read_bytes() for p in (tmp_path / "out").glob("runs/floor-*/result.json")}
+    assert {"fd", "kid_full"} <= set(rows_by_name(tmp_path / "out")["floor"])
+    assert aebench(suite, "--only", "objective=vae")[0] == 0
+    assert len(files) == 3 and files == {path: path.read_bytes() for path in files}
+
+
 def test_damage_of_other_code_is_scored_again(suite_file, aebench, tmp_path, monkeypatch):
     from aebench.bench.runs import floor
 

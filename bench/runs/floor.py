@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,7 @@ from ...metrics.damage import add_noise, blur
 from ...metrics.devices import lacks_memory
 from ...models.streams import stream
 from ..comparison.labels import FLOOR
-from ..errors import RunFailed
+from ..errors import RunFailed, UserError
 from ..evaluation.evaluation import Evaluator, Item
 from ..evaluation.identity import evaluation_identity
 from ..evaluation.outputs import RealImages
@@ -27,6 +27,7 @@ from ..records.results import checksum, encode_result
 from ..records.trainings import run_origin
 from ..suites.config import Config, Evaluation
 from .known import KnownRows
+from .preflight import check_evaluation
 from .request import Request
 from .run_rows import place_columns
 from .runner import dataset
@@ -97,7 +98,6 @@ def write_floors(requests: Sequence[Request], known: KnownRows | None = None) ->
         data = dataset(config.dataset, config.split)
         if data.form:  # Real texts against real texts have no distance to compare with.
             continue
-        # Runs of one suite may ask for different metrics; one reference serves them all.
         settings = _merged([r.config.evaluation for r in group])
         for outputs in _references(data, settings):
             try:
@@ -119,23 +119,44 @@ def _references(data: Dataset, settings: Evaluation) -> Iterator[RealOutputs]:
 
 
 def _merged(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Returns the first evaluation with the metrics and extractors of all."""
+    """Returns an evaluation with the metrics and extractors of all, which one reference serves.
+
+    Nothing else that differs between them changes a reference: it has default settings there.
+    """
     metrics = dict.fromkeys(name for e in evaluations for name in e.metrics)
     features = dict.fromkeys(name for e in evaluations for name in e.features)
-    return dataclasses.replace(
-        evaluations[0], metrics=tuple(metrics), features=tuple(features), likelihood_images=0
+    return Evaluation(
+        metrics=tuple(metrics), features=tuple(features), images=evaluations[0].images
     )
 
 
+def _widened(outputs: RealOutputs, known: Mapping[str, Any]) -> RealOutputs:
+    """Returns outputs asked for what is on record, too, where all of it can be scored here.
+
+    Without it a part of a suite would leave the references with its own scores alone.
+    """
+    settings = outputs.settings
+    metrics = dict.fromkeys([*known.get("metrics", ()), *settings.metrics])
+    features = dict.fromkeys([*known.get("features", ()), *settings.features])
+    wide = dataclasses.replace(settings, metrics=tuple(metrics), features=tuple(features))
+    if wide == settings:
+        return outputs
+    try:
+        check_evaluation(wide, pictured=outputs.are_pictures)
+    except (UserError, ValueError):
+        return outputs
+    return dataclasses.replace(outputs, settings=wide)
+
+
 def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> None:
-    config, data, settings = request.config, outputs.data, outputs.settings
+    config, data = request.config, outputs.data
     key = _key(config) if outputs.name == FLOOR else [*_key(config), outputs.name]
     run = f"{FLOOR}-{checksum(key)[:16]}"
     folder = request.out / "runs" / run
-    identity = evaluation_identity(settings, data.digest)
-    identity["code"] += outputs.code
-    if known is not None and known.has_reference(run, settings, identity):
+    if known is not None and known.has_reference(run, outputs.settings, _identity(outputs)):
         return
+    outputs = _widened(outputs, (known or KnownRows(request.out)).evaluated(run))
+    settings, identity = outputs.settings, _identity(outputs)
     evaluation = {"code": identity["code"], "settings": settings.record()}
     origin = run_origin({"data": data.digest}, evaluation, "")
     recipe = reference_settings(outputs.name, config.dataset, data.split)
@@ -153,6 +174,12 @@ def _write(request: Request, outputs: RealOutputs, known: KnownRows | None) -> N
         path = folder / "result.json"
         if rows and (not path.exists() or path.read_bytes() != text.encode()):
             write_atomically(path, text)
+
+
+def _identity(outputs: RealOutputs) -> dict[str, Any]:
+    """Returns what a reference's rows depend on: the code of its damage belongs to it."""
+    identity = evaluation_identity(outputs.settings, outputs.data.digest)
+    return {**identity, "code": identity["code"] + outputs.code}
 
 
 def _key(config: Config) -> list[Any]:

@@ -22,6 +22,7 @@ from ..records.trainings import (
     Origin,
     arrays_digest,
     read_committed,
+    read_origin,
     rows_by_run,
     rows_digest,
 )
@@ -30,6 +31,7 @@ from .dispatch import Done
 from .request import Request, Today, standing
 
 KNOWN = "known by its rows"
+REFERENCE = ("metrics", "features", "images")  # All settings that a reference depends on.
 WEIGHTLESS = "stale (needs its weights)"
 
 
@@ -76,8 +78,18 @@ class KnownRows:
             return False
         # One that was scored like the runs beside it stays with them.
         same = found["data"] == identity["data"]
-        rows = self._rows[run]
-        return self.idle or (same and _is_asked_for(found, rows, settings, str(identity["code"])))
+        record, rows = settings.record(), self._rows[run]
+        asked = {name: record[name] for name in REFERENCE}
+        return self.idle or (same and _is_asked_for(found, rows, asked, str(identity["code"])))
+
+    def evaluated(self, run: str) -> Mapping[str, Any]:
+        """Returns the settings by which a run on record was scored; empty where none are known."""
+        try:
+            found = read_origin(self.out / "runs" / run) or self._trainings.get(run, {})
+        except UserError:  # The committed record is damaged.
+            return {}
+        settings: Mapping[str, Any] = found.get("evaluation", {}).get("settings", {})
+        return settings
 
     def outcome(self, request: Request, today: Today) -> str:
         """Returns how a run stands by its rows alone; empty where it has to be carried out.
@@ -99,7 +111,8 @@ class KnownRows:
             return "diverged"
         settings, rows = config.evaluation, self._rows[config.digest]
         code = str(evaluation_identity(settings, today.data)["code"])
-        return KNOWN if _is_asked_for(found, rows, settings, code) else WEIGHTLESS
+        asked = _is_asked_for(found, rows, settings.record(), code)
+        return KNOWN if asked else WEIGHTLESS
 
     def _diverged(self, run: str) -> bool:
         return any(row["status"] == "diverged" for row in self._rows[run])
@@ -154,12 +167,14 @@ def sort_out(
     return ended, rest
 
 
-def _is_asked_for(found: Origin, rows: Sequence[Record], settings: Evaluation, code: str) -> bool:
-    """Returns whether rows hold every score that an evaluation asks for, as it would give it."""
-    then, now = found["evaluation"], settings.record()
+def _is_asked_for(
+    found: Origin, rows: Sequence[Record], now: Mapping[str, Any], code: str
+) -> bool:
+    """Returns whether rows hold every score that settings ask for, as they would give it."""
+    then = found["evaluation"]
     old = then["settings"]
     values = {name for name in now if name not in CHOICES}
     same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)
-    choices = [name for name in CHOICES if isinstance(now[name], tuple)]
+    choices = [name for name in CHOICES if isinstance(now.get(name), tuple)]
     asked = same and all({*now[name]} <= {*old.get(name, ())} for name in choices)
     return asked and same_scores(then["code"], code, rows, old)
