@@ -6,9 +6,12 @@ import itertools
 import json
 
 import pytest
+from aebench.bench import interruption
 from aebench.bench.evaluation import identity as evaluation_identity
+from aebench.bench.records.figure_file import FigureFile
 from aebench.bench.runs import runner
 from aebench.bench.suites.suite import load_suite
+from aebench.bench.training.state import TrainingLog
 
 ONE = ('["ae", "vae"]', '"ae"')
 
@@ -133,6 +136,25 @@ def test_a_change_of_training_code_makes_a_run_stale_until_it_is_trained_again(
     assert "1 complete" in aebench(suite, "--rerun-stale")[1]
 
 
+def test_a_half_done_training_of_a_stale_run_waits_and_its_rows_keep_their_curves(
+    finished, aebench, monkeypatch
+):
+    suite, out, folder = finished
+    (committed,) = FigureFile(out, []).gather([folder.name])
+    curves = committed.read_bytes()
+    _another(monkeypatch, runner, "training_code")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(TrainingLog, "sync", lambda log: interruption._REQUESTED.set())
+        assert "Stopped. 0 of 1 runs" in aebench(suite, "--rerun-stale")[1]
+    states = {name: own for name, own in _files(folder).items() if name.startswith("state")}
+    assert states
+    assert "1 stale" in aebench(suite)[1]
+    assert states.items() <= _files(folder).items()
+    (folder / "log.jsonl").write_text('{"step": 4, "distortion": 1.0}\n')
+    FigureFile(out, []).gather([folder.name])
+    assert committed.read_bytes() == curves
+
+
 def test_another_data_file_than_the_run_was_trained_on_is_refused(finished, aebench, monkeypatch):
     suite, _, folder = finished
     before = _files(folder)
@@ -214,7 +236,6 @@ def test_a_full_disk_is_one_line_that_names_the_run_and_the_next_run_goes_on(
 
 
 def test_a_stop_between_scores_keeps_what_was_scored(suite_file, aebench, tmp_path, monkeypatch):
-    from aebench.bench import interruption
     from aebench.bench.evaluation.evaluation import Evaluator
 
     suite = suite_file(ONE, ('["reconstruction"]', '["reconstruction", "frechet"]'))

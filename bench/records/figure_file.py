@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COMMITTED = Path("arrays") / "figures.npz"
 # Flat arrays of numbers, by the kind that an entry of the index names.
 KINDS = ("|u1", "<i8", "<f2", "<f4")
+TRAINED_BY = ("training_code", "structure", "data")
 # What an index of another form may lead to.
 _UNREADABLE = (
     *(KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError),
@@ -98,8 +99,25 @@ class FigureFile:
 
 
 def has_rows(run: Path) -> bool:
-    """Returns whether a run's directory has rows, and not only what a training left."""
-    return (run / "result.json").is_file()
+    """Returns whether a run's directory has rows, and they are of the training that it holds.
+
+    One that is trained anew has none, or those of the former training.
+    """
+    if not (run / "result.json").is_file():
+        return False
+    origin = read_object(run / "result.json").get("origin")
+    then = origin if isinstance(origin, dict) else {}
+    now = read_object(run / "config.json")
+    return all(then.get(name, own) == own for name, own in now.items() if name in TRAINED_BY)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Returns a JSON object, empty where a file does not hold one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def figures_digest(arrays: Arrays) -> str:

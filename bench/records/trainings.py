@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import UserError
 from ..files.storage import canonical_json, write_atomically
 from .encoding import NAME, Origin, Record, checksum
-from .figure_file import FigureFile, figures_digest
+from .figure_file import FigureFile, figures_digest, read_object
 from .per_image import PerImage, ScoreKey, by_run
 
 Trainings = dict[str, Origin]  # By run.
@@ -45,8 +45,8 @@ def read_origin(run: Path) -> Origin:
 
     Runs of before it was kept say their settings in ``config.json``, and nothing of their rows.
     """
-    found = _read(run / "result.json").get("origin")
-    return found if isinstance(found, dict) else _read(run / "config.json")
+    found = read_object(run / "result.json").get("origin")
+    return found if isinstance(found, dict) else read_object(run / "config.json")
 
 
 def read_trainings(folder: Path, origins: Mapping[str, Origin] | None = None) -> Trainings:
@@ -166,11 +166,3 @@ def arrays_digest(run: str, figures: FigureFile, scores: Mapping[ScoreKey, PerIm
         for part in (score.images, score.values, score.upper):
             digest.update(b"-" if part is None else part.tobytes())
     return digest.hexdigest()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -106,7 +106,9 @@ class Run:
             stage("training")
             weights, training = self._train(watch)
             outcome = "trained"
-        SavedStates(self.directory.path, "").remove()
+        # Where a stale run stays as it is, they are those of a training that takes its place.
+        if not outcome.startswith("stale"):
+            SavedStates(self.directory.path, "").remove()
         if training.diverged:
             self._write_lost(training)
             return "diverged"
