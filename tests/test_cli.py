@@ -10,6 +10,7 @@ import pytest
 from aebench.bench.cli import progress
 from aebench.bench.cli.main import COMMANDS, main
 from aebench.bench.cli.progress import Display
+from aebench.bench.errors import RunFailed
 from aebench.bench.runs.dispatch import Done, Event
 from aebench.bench.runs.request import Request
 from aebench.bench.suites.suite import load_suite
@@ -205,8 +206,8 @@ def test_long_work_off_a_terminal_writes_a_line_now_and_then_with_the_time_left(
         return Event(digest, "training", number, 1.0, 10.0)
 
     display = Display(requests, quiet=False, clock=lambda: seconds[0])
-    assert told(29, step(15)) == ""
-    # 15 of 200 steps took 30 seconds: 185 take 370.
+    assert told(10, step(5)) == ""
+    # 10 steps took 20 seconds: 185 take 370.
     assert told(30, step(15), step(15)) == (
         f"aebench: 0 of 2 runs ended, 15 of 200 steps; now {configs[0].label}: step 15 of 100; "
         "about 6 min left.\n"
@@ -219,6 +220,34 @@ def test_long_work_off_a_terminal_writes_a_line_now_and_then_with_the_time_left(
     )
     display = Display(requests, quiet=True, clock=lambda: seconds[0])
     assert told(1000, step(50)) == ""
+
+
+def test_the_time_left_is_told_by_the_pace_of_the_steps_that_were_taken_here(
+    suite_file, tmp_path, capsys, monkeypatch
+):
+    given = {"training.steps": 10_000}
+    configs = load_suite(suite_file(), settings=given, seeds=[0, 1]).configs
+    requests = [Request(c, tmp_path, "cpu", rerun_stale=False) for c in configs]
+    seconds = [0.0]
+    display = Display(requests, quiet=False, clock=lambda: seconds[0])
+
+    def told(at, number):
+        seconds[0] = at
+        display.listen(Event(configs[2].digest, "training", number, 1.0, 10.0))
+        return capsys.readouterr().err
+
+    display.finish(Done(requests[0], "complete"))
+    display.finish(Done(requests[1], "failed", RunFailed("it broke")))
+    # The third goes on from a saved state: one step is no pace yet.
+    assert told(40, 9010).endswith(f"; now {configs[2].label}: step 9010 of 10000.\n")
+    # 600 steps in 600 seconds; 390 of this run and 10000 of the last are left.
+    assert told(640, 9610).endswith("; about 173 min left.\n")
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    with Display(requests, quiet=False) as shown:
+        shown.finish(Done(requests[0], "complete"))
+        shown.listen(Event(configs[2].digest, "training", 9010, 1.0, 10.0))
+        state = shown.bar.format_dict
+    assert (state["n"], state["initial"], state["rate"]) == (19_010, 19_010, None)
 
 
 def test_short_work_is_silent_off_a_terminal(suite_file, tmp_path, capsys, monkeypatch):

@@ -42,11 +42,13 @@ class Display:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.quiet, self.clock, self.done = quiet, clock, 0
-        self.started = clock()
-        self.next_line = self.started + FIRST_SECONDS
+        self.next_line = clock() + FIRST_SECONDS
         self.labels = {r.config.digest: r.config.label for r in requests}
         self.total = {r.config.digest: r.config.training.steps for r in requests}
         self.steps = dict.fromkeys(self.total, 0)
+        # The pace is that of steps taken here: not of those before a stop, nor of whole runs.
+        self.training: set[str] = set()
+        self.taken, self.since = 0, 0.0
         self.bar = tqdm(
             total=sum(self.total.values()),
             unit="step",
@@ -70,7 +72,7 @@ class Display:
         """Shows a stage or a step of one run."""
         label = self.labels[event.digest]
         if event.step:
-            self._advance(event.digest, event.step)
+            self._step(event.digest, event.step)
             self.bar.set_postfix_str(f"loss {event.loss:.4g}, {event.rate:.0f} examples/s")
             self.bar.set_description_str(label, refresh=False)
         else:
@@ -83,7 +85,7 @@ class Display:
     def finish(self, done: Done) -> None:
         """Counts a run as done."""
         digest = done.request.config.digest
-        self._advance(digest, self.total[digest])
+        self._pass_over(digest, self.total[digest])
         self.done += 1
 
     def _line(self, event: Event, label: str) -> str:
@@ -91,12 +93,29 @@ class Display:
         now = f"step {event.step} of {self.total[event.digest]}" if event.step else event.stage
         told = f"aebench: {self.done} of {len(self.total)} runs ended, {steps} of {total} steps"
         told += f"; now {label}: {now}"
-        if steps:
+        if self.taken > 0:
             # Scoring goes on between trainings, so its time is in the pace so far.
-            minutes = (self.clock() - self.started) * (total - steps) / steps / 60
+            minutes = (self.clock() - self.since) * (total - steps) / self.taken / 60
             told += f"; about {minutes:.0f} min left" if minutes >= 1 else "; under a minute left"
         return f"{told}.\n"
 
-    def _advance(self, digest: str, step: int) -> None:
-        self.bar.update(step - self.steps[digest])
+    def _step(self, digest: str, step: int) -> None:
+        if digest not in self.training:  # It may have gone on from a saved state.
+            self.since = self.since if self.training else self.clock()
+            self.training.add(digest)
+            self._pass_over(digest, step)
+            return
+        more = step - self.steps[digest]
+        self.bar.update(more)
+        self.taken += more
         self.steps[digest] = step
+
+    def _pass_over(self, digest: str, step: int) -> None:
+        """Goes on to a step without a part in the pace."""
+        more = step - self.steps[digest]
+        self.steps[digest] = step
+        if not self.bar.disable:
+            self.bar.initial += more
+            self.bar.last_print_n += more
+            self.bar.n += more
+            self.bar.refresh()
