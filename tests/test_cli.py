@@ -11,6 +11,7 @@ from aebench.bench.cli import progress
 from aebench.bench.cli.main import COMMANDS, main
 from aebench.bench.cli.progress import Display
 from aebench.bench.errors import RunFailed
+from aebench.bench.interruption import Stopped
 from aebench.bench.runs.dispatch import Done, Event
 from aebench.bench.runs.request import Request
 from aebench.bench.suites.suite import load_suite
@@ -292,6 +293,24 @@ def test_running_out_of_memory_is_one_line_that_names_the_run(suite_file, aebenc
     monkeypatch.setattr(Run, "execute", full)
     code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
     assert code == 1 and "run 'ae digits d=3 s=0': out of memory on cpu; use a smaller" in told
+
+
+def test_a_stop_tells_which_runs_failed_and_does_not_count_them_as_whole(
+    suite_file, aebench, monkeypatch
+):
+    from aebench.bench.runs.runner import Run
+
+    def execute(self, report, watch=None):
+        if self.config.objective == "ae":
+            raise RunFailed("it broke")
+        raise Stopped
+
+    monkeypatch.setattr(Run, "execute", execute)
+    code, told = aebench(suite_file())
+    assert code == 1 and told == (
+        "aebench: run 'ae digits d=3 s=0': it broke\n"
+        "aebench: Stopped. 0 of 2 runs are whole; the same command goes on from here.\n"
+    )
 
 
 def _aebench(*arguments, encoding="utf-8", **options):

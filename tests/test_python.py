@@ -26,7 +26,9 @@ from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.identity import weights_digest
 from aebench.bench.files.checkpoint import load_checkpoint
+from aebench.bench.interruption import Stopped
 from aebench.bench.records.rows import COLUMNS
+from aebench.bench.runs.runner import Run
 from aebench.models.objectives.objective import OBJECTIVES
 from PIL import Image
 
@@ -353,6 +355,21 @@ def test_an_interrupted_call_says_so_and_the_same_call_goes_on(tmp_path, monkeyp
             run(SUITE, **options)
     rows = run(SUITE, **options)
     assert {"ae", "vae"} <= set(rows["objective"])
+
+
+def test_an_interrupted_call_tells_of_the_runs_that_failed_before(tmp_path, monkeypatch):
+    def execute(self, report, watch=None):
+        if self.config.objective == "ae":
+            raise RunFailed("it broke")
+        raise Stopped
+
+    monkeypatch.setattr(Run, "execute", execute)
+    with pytest.raises(RunFailed) as error:
+        run(SUITE, name="a", out=tmp_path / "out", progress=False)
+    assert str(error.value) == (
+        "Stopped. 0 of 2 runs are whole; the same call goes on from here. "
+        "1 of 2 runs failed; the first: run 'ae digits d=3 s=0': it broke"
+    )
 
 
 def test_a_thread_of_its_own_can_run_a_suite(tmp_path):

@@ -187,6 +187,16 @@ def test_a_tuning_that_stopped_in_its_first_trial_goes_on(suite, tune, tmp_path,
     assert len(lines(tmp_path / "out")) == 2
 
 
+def test_a_stopped_tuning_tells_which_methods_failed(suite, tune, monkeypatch):
+    def fail_or_stop(self, objective, config, data):
+        raise MemoryError("CUDA out of memory") if config.objective == "vae" else Stopped
+
+    monkeypatch.setattr(criterion.Criterion, "judge", fail_or_stop)
+    code, told = tune(suite(old='"ae", "vae", "rae"', new='"vae", "rae"'), "--trials", "2")
+    assert code == 1 and "aebench: 'vae digits d=3 s=2147483648': out of memory on cpu" in told
+    assert told.splitlines()[-1].startswith("aebench: Stopped. 0 trials are in")
+
+
 def test_a_method_that_fails_first_does_not_keep_the_others_from_being_tuned(
     suite, tune, tmp_path, monkeypatch
 ):

@@ -194,8 +194,9 @@ def _carry_out(
                     track.close()
         lost = _lost_references(work)
     except Stopped:
+        tell_failures(work.ended, "run ")
         raise RunFailed(
-            f"Stopped. {len(work.ended)} of {work.count} runs are whole; "
+            f"Stopped. {work.whole} of {work.count} runs are whole; "
             "the same command goes on from here."
         ) from None
     code = _conclude(suite, work.ended, time.monotonic() - started)

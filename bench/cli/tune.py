@@ -102,6 +102,7 @@ def _carry_out(suite: Suite, plan: Plan, dispatcher: Dispatcher, *, quiet: bool)
             plan.write()
     except Stopped:
         made = plan.write()
+        tell_failures(ended)
         raise RunFailed(
             f"Stopped. {len(made.all)} trials are in '{plan.path}'; "
             "the same command goes on from here."

@@ -18,7 +18,6 @@ from ..interruption import Stopped, stop_on_signals
 from ..pages.report import suite_folders
 from ..records.code import source_of
 from ..records.results import joined, read_results
-from ..runs.dispatch import Done
 from ..runs.plugins import load_plugins
 from ..runs.preflight import check_suite
 from ..runs.request import Request
@@ -141,18 +140,21 @@ def _carry_out(work: SuiteWork, device: str, workers: int, progress: bool) -> No
             work.carry_out(dispatcher, [display])
             work.score_references()
     except Stopped:
-        raise RunFailed(
-            f"Stopped. {len(work.ended)} of {work.count} runs are whole; the same call goes on "
-            "from here."
-        ) from None
-    if failed := [done for done in work.ended if done.error is not None]:
-        raise _failure(failed, work.count)
+        whole = f"{work.whole} of {work.count} runs are whole"
+        told = f"Stopped. {whole}; the same call goes on from here. {_failures(work)}"
+        raise RunFailed(told.rstrip()) from None
+    if told := _failures(work):
+        errors = [done.error for done in work.ended if done.error is not None]
+        raise (UserError if all(isinstance(e, UserError) for e in errors) else RunFailed)(told)
 
 
-def _failure(failed: Sequence[Done], count: int) -> Exception:
-    kind = UserError if all(isinstance(d.error, UserError) for d in failed) else RunFailed
+def _failures(work: SuiteWork) -> str:
+    """Returns how many runs failed, and why the first did; empty where none did."""
+    failed = [done for done in work.ended if done.error is not None]
+    if not failed:
+        return ""
     first = f"run '{failed[0].request.config.label}': {failed[0].error}"
-    return kind(f"{len(failed)} of {count} runs failed; the first: {first}")
+    return f"{len(failed)} of {work.count} runs failed; the first: {first}"
 
 
 def _tell(work: SuiteWork) -> None:

@@ -61,6 +61,11 @@ class SuiteWork:
         self.doubts = self._known.doubts if self._known else {}
         self.count = len(requests)
 
+    @property
+    def whole(self) -> int:
+        """How many runs have ended and did not fail."""
+        return sum(done.error is None for done in self.ended)
+
     def carry_out(self, dispatcher: Dispatcher, listeners: Sequence[Listener]) -> None:
         """Carries out the rest; a run that fails stops no other.
 
