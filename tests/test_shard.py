@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.cli.main import main
+from aebench.bench.errors import RunFailed, UserError
+from aebench.bench.runs import work
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.shard import Shard
 from aebench.bench.suites.suite import load_suite
 
@@ -95,6 +98,38 @@ def test_shards_of_several_n_and_a_plain_run_leave_the_rows_of_one_run_and_train
     code, told = aebench(suite, "--shard", "7/7")
     assert code == 0 and "suite 'small': no run in " in told
     assert dict(_counts(aebench(suite)[1])) == {"complete": 3}
+
+
+def test_a_shard_needs_the_data_of_its_own_runs_alone(suite_file, aebench, tmp_path, rows_in):
+    # The missing file comes first: it must not keep the floors of the digits from being written.
+    elsewhere = f'[[runs]]\ndataset = "npz:{tmp_path / "elsewhere.npz"}"\nbackbone = "tiny"\n'
+    elsewhere += 'latent_dim = 3\nobjective = "ae"\n'
+    suite = suite_file(SCORED, ("[[runs]]", f"{elsewhere}[[runs]]"), ('["ae", "vae"]', '"ae"'))
+    configs = load_suite(suite).configs
+    (here,) = (i for i in (1, 2) if Shard(i, 2).of(configs)[0].dataset == "digits")
+    code, told = aebench(suite, "--shard", f"{here}/2")
+    assert code == 0 and told.count("\n") == 1 and "1 trained in" in told
+    references = [rows for name, rows in rows_in(tmp_path / "out").items() if "floor" in name]
+    assert len(references) == 3 and {r[0]["dataset"] for r in references} == {"digits"}
+
+
+@pytest.mark.parametrize(("failing", "expected"), [(False, 2), (True, 1)])
+def test_a_reference_that_cannot_be_scored_is_told_after_the_runs(
+    suite_file, aebench, monkeypatch, failing, expected
+):
+    def refuse(requests, known):
+        raise UserError("Output folder 'floor' cannot be written.")
+
+    def fail(self, report, watch=None):
+        raise RunFailed("it broke")
+
+    monkeypatch.setattr(work, "write_floors", refuse)
+    if failing:
+        monkeypatch.setattr(Run, "execute", fail)
+    code, told = aebench(suite_file(('["ae", "vae"]', '"ae"')))
+    outcome = "1 failed" if failing else "1 trained"
+    assert code == expected and told.startswith(f"aebench: suite 'small': {outcome} in ")
+    assert told.endswith("\naebench: Output folder 'floor' cannot be written.\n")
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     _tell_notes(share)
     if args.dry_run:
         return 0
-    # References serve all runs of a suite, so every shard gives them the whole suite's metrics.
+    # References serve all runs on a data set, so every shard gives them the whole suite's metrics.
     everything = [Request(c, out, own, args.rerun_stale) for c in suite.configs]
     work = SuiteWork(everything, requests, todays, retrain=args.retrain)
     _tell_doubts(work.doubts)
@@ -203,15 +203,15 @@ def _carry_out(
     if told := work.failed_scores():
         sys.stderr.write(f"aebench: {one_line(told)}\n")
     if lost:
-        raise lost
+        raise RunFailed(str(lost)) if code == 1 else lost
     return code
 
 
-def _lost_references(work: SuiteWork) -> RunFailed | None:
+def _lost_references(work: SuiteWork) -> RunFailed | UserError | None:
     """Scores the references; returns what went wrong, which is told after the runs."""
     try:
         work.score_references()
-    except RunFailed as error:
+    except (RunFailed, UserError) as error:
         return error
     return None
 

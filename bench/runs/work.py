@@ -52,7 +52,7 @@ class SuiteWork:
         *,
         retrain: bool = False,
     ) -> None:
-        self._everything = everything
+        self._everything, self._requests = everything, requests
         self._known = None if retrain else KnownRows(everything[0].out)
         self.ended: list[Done] = []
         self.rest = list(requests)
@@ -100,14 +100,18 @@ class SuiteWork:
         return told + more * (len(reasons) > 1)
 
     def score_references(self) -> None:
-        """Scores real images, whole and damaged, where that was not done.
+        """Scores real images of this share's data, whole and damaged, where that was not done.
 
         Raises:
             Stopped: A stop was asked for; what was scored is kept.
             RunFailed: Memory does not suffice, or the rows cannot be written.
+            UserError: Data or the output folder cannot be used.
         """
+        # The data sets of other shares may not be on this machine.
+        here = {(r.config.dataset, r.config.split) for r in self._requests}
+        served = [r for r in self._everything if (r.config.dataset, r.config.split) in here]
         try:
-            write_floors(self._everything, self._known)
+            write_floors(served, self._known)
         except OSError as error:
             raise RunFailed(
                 f"floor of the scores: {error.strerror or error}: '{error.filename}'."
