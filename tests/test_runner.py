@@ -8,10 +8,12 @@ import json
 import pytest
 from aebench.bench import interruption
 from aebench.bench.evaluation import identity as evaluation_identity
+from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.records.figure_file import FigureFile
 from aebench.bench.runs import runner
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.training.state import TrainingLog
+from aebench.bench.training.trainer import Trainer
 
 ONE = ('["ae", "vae"]', '"ae"')
 
@@ -191,6 +193,17 @@ def test_a_damaged_file_of_the_evaluation_is_written_again(finished, aebench, ro
     assert aebench(suite)[0] == 0
     assert rows_in(out) == rows
     assert "1 complete" in aebench(suite)[1]
+
+
+def test_a_run_names_the_commit_of_before_its_training(suite_file, aebench, tmp_path, monkeypatch):
+    commits, steps = [], []
+    monkeypatch.setattr(runner, "commit", lambda: f"commit after {len(steps)} steps")
+    step = Trainer.train_step
+    monkeypatch.setattr(Trainer, "train_step", lambda self: (steps.append(self), step(self)))
+    assert aebench(suite_file(('["ae", "vae"]', '"ae"')))[0] == 0
+    for path in (tmp_path / "out").glob("runs/*/checkpoint.safetensors"):
+        commits.append(load_checkpoint(path)[1]["commit"])
+    assert len(steps) == 8 and commits == ["commit after 0 steps"]
 
 
 def test_a_diverging_run_is_recorded_with_term_and_step_and_the_suite_goes_on(

@@ -69,6 +69,7 @@ class Run:
         self.objective.to(request.device)
         model = self.objective
         self.training_code = training_code(model, model.backbone, model.space)
+        self.commit = commit()  # Before the training, which another commit may overtake.
 
     @property
     def today(self) -> Today:
@@ -155,7 +156,7 @@ class Run:
             seconds=trainer.seconds,
             compute_seconds=trainer.clock.read(),
             device=device_name(self.request.device),
-            commit=commit(),
+            commit=self.commit,
             versions=versions(),
         )
         weights = {} if diverged else trainer.selected_weights()
@@ -174,7 +175,7 @@ class Run:
             seconds=0.0,
             compute_seconds=0.0,
             device=device_name(self.request.device),
-            commit=commit(),
+            commit=self.commit,
             versions=versions(),
         )
         self.directory.save_training({}, training)
