@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +60,22 @@ def suite_in():
 def suite_file(tmp_path, suite_in):
     """Returns a function that writes the small suite, with replacements, and returns its path."""
     return partial(suite_in, tmp_path)
+
+
+@pytest.fixture
+def lock(monkeypatch):
+    """Returns a function that closes a folder as the system does to others than root."""
+    closed: list[Path] = []
+    stat, access = os.stat, os.access
+
+    def look(path, **options):
+        if not isinstance(path, int) and not {*Path(path).parents}.isdisjoint(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", look)
+    monkeypatch.setattr(os, "access", lambda p, mode: Path(p) not in closed and access(p, mode))
+    return closed.append
 
 
 @pytest.fixture

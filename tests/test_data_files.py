@@ -66,6 +66,21 @@ def test_the_given_folder_comes_before_the_cache(root):
     assert source.where() == str(root / "mnist")
 
 
+def test_a_folder_that_one_may_not_enter_is_passed_over(root, monkeypatch, lock):
+    write_idx(places.cache_root() / "mnist")
+    (root / "mnist").mkdir()
+    (root / "MNIST" / "raw").mkdir(parents=True)
+    lock(root / "mnist")  # It can be seen, but no file in it.
+    lock(root / "MNIST")
+    source = small()
+    source.load()
+    assert source.where() == str(places.cache_root() / "mnist")
+    lock(root.parent / "private")
+    monkeypatch.setenv("AEBENCH_DATA", str(root.parent / "private" / "data"))
+    with pytest.raises(UserError, match=r"AEBENCH_DATA names '.*data'; expected an existing"):
+        small().load()
+
+
 def test_a_whole_copy_in_the_cache_serves_where_the_given_one_is_broken(root):
     write_idx(root / "mnist")
     (root / "mnist" / "train-labels-idx1-ubyte.gz").unlink()

@@ -191,6 +191,18 @@ def test_a_report_that_cannot_be_written_is_one_line(
     assert "No space left on device" in told and "README.md" in told
 
 
+def test_an_output_folder_below_one_that_may_not_be_entered_is_one_line(
+    suite_file, aebench, tmp_path, lock
+):
+    private = tmp_path / "private"
+    private.mkdir()
+    lock(private)
+    out = private / "mine" / "out"
+    code, told = aebench(suite_file(ONE), out=out)
+    assert code == 2
+    assert told == f"aebench: Output folder '{out}' cannot be written; name another with --out.\n"
+
+
 def test_no_space_for_a_lock_is_a_failure_and_not_a_wrong_folder(suite_file, aebench, monkeypatch):
     from aebench.bench.files import locking
 

@@ -171,6 +171,9 @@ def check_writable(out: Path, option: str = "--out") -> None:
     Raises:
         UserError: It cannot.
     """
-    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    # Of a folder that may not be entered, `Path.exists` raises; these say no.
+    parents = out.absolute().parents
+    nearest = next(p for p in (out, *parents) if os.path.exists(p))  # noqa: PTH110
+    usable = os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK)  # noqa: PTH112
+    if not usable:
         raise UserError(f"Output folder '{out}' cannot be written; name another with {option}.")
