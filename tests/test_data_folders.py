@@ -1,4 +1,5 @@
 import io
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.data.images import read_set
 from aebench.bench.errors import UserError
 from PIL import Image
 
@@ -161,6 +163,19 @@ def test_an_array_that_is_no_set_of_images_is_an_error(tmp_path, array, message)
     np.save(tmp_path / "x.npy", array)
     with pytest.raises(UserError, match=message):
         load_dataset(f"npz:{tmp_path / 'x.npy'}")
+
+
+@pytest.mark.parametrize("names", [("images", "labels"), ("arr_0", "arr_1"), ("train", "test")])
+@pytest.mark.parametrize("number", [np.uint8(3), np.float32(0.5)])
+def test_a_number_in_the_place_of_images_is_an_error(tmp_path, names, number):
+    given = {names[0]: number, names[1]: np.zeros((4, 4, 4), "u1")}
+    if names[0] != "train":
+        given[names[1]] = np.arange(9)
+    path = tmp_path / "x.npz"
+    np.savez(path, **given)
+    for read in (read_set, lambda path: load_dataset(f"npz:{path}")):
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            read(path)
 
 
 def test_several_arrays_without_train_and_test_are_an_error(tmp_path):

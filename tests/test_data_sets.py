@@ -132,6 +132,20 @@ def test_the_split_aef_is_the_random_tenth_of_generator_seed_3():
     assert torch.equal(data.validation, everything[list(validation)])
 
 
+@pytest.mark.parametrize(("count", "held_out"), [(2, 1), (5, 1), (6, 1), (14, 1), (16, 2)])
+def test_the_split_aef_of_a_few_images_holds_out_one_at_least(count, held_out):
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    parts = divide(Content(Part(images), Part(images)), "aef")
+    assert [len(part.images) for part in parts] == [count - held_out, held_out, count]
+    assert sorted(np.concatenate([p.images.ravel() for p in parts[:2]])) == list(range(count))
+
+
+def test_the_split_aef_of_one_image_is_refused():
+    part = Part(np.zeros((1, 1, 2, 2), np.uint8))
+    with pytest.raises(UserError, match="There are 1 training images; expected over 1"):
+        divide(Content(part, part), "aef")
+
+
 def test_an_official_validation_part_is_kept_by_either_split():
     def part(value):
         return Part(np.full((2, 1, 2, 2), value, np.uint8))

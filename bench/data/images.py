@@ -127,7 +127,7 @@ def _one_array(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
     for name, labels in LABELS.items():
         if name in arrays and arrays.keys() <= {name, labels, *UNUSED}:
             beside = arrays.get(labels)
-            if beside is None or labels == "labels" or _are_labels(beside, len(arrays[name])):
+            if beside is None or labels == "labels" or _are_labels(beside, arrays[name]):
                 return arrays[name]
     if arrays.keys() == {"mu", "sigma"}:
         raise UserError(
@@ -142,8 +142,9 @@ def _one_array(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
     return next(iter(arrays.values()))
 
 
-def _are_labels(array: np.ndarray, count: int) -> bool:
-    return array.dtype.kind in "iu" and array.shape in ((count,), (count, 1))
+def _are_labels(array: np.ndarray, images: np.ndarray) -> bool:
+    rows = images.shape[:1]
+    return array.dtype.kind in "iu" and array.shape in (rows, (*rows, 1))
 
 
 def to_bytes(array: np.ndarray, path: object) -> np.ndarray:

@@ -63,8 +63,8 @@ class Arrays(Source):
     def _split(self, arrays: dict[str, np.ndarray], origin: str) -> Content:
         arrays = _renamed(arrays)
         if arrays.keys() == {"images", "labels"}:
-            labels = _labels(arrays, "labels", len(arrays["images"]), origin)
-            return from_one(stored_images(arrays["images"], origin), origin, labels)
+            images = stored_images(arrays["images"], origin)
+            return from_one(images, origin, _labels(arrays, "labels", len(images), origin))
         if len(arrays) == 1:
             (array,) = arrays.values()
             return from_one(stored_images(array, origin), origin)

@@ -95,21 +95,26 @@ def check_split(split: str) -> None:
 
 
 def divide(content: Content, split: str) -> tuple[Part, Part, Part]:
-    """Returns training, validation and test part; an official validation part is kept."""
+    """Returns training, validation and test part; an official validation part is kept.
+
+    Raises:
+        UserError: There are too few images to hold some out.
+    """
     if content.validation is not None:
         return content.train, content.validation, content.test
-    count = len(content.train.images)
+    count, held_out = len(content.train.images), content.held_out
+    if split == "aef":
+        held_out = max(1, round(content.aef_fraction * count))
+    kept = count - held_out
+    if kept < 1:
+        raise UserError(f"There are {count} training images; expected over {held_out}.")
     if split == "aef":
         import torch
 
-        held_out = round(content.aef_fraction * count)
         generator = torch.Generator().manual_seed(AEF_SPLIT_SEED)
         # As torch's random_split has it: the first part trains, the rest is held out.
         order = torch.randperm(count, generator=generator).numpy()
-        train, validation = order[: count - held_out], order[count - held_out :]
+        train, validation = order[:kept], order[kept:]
         return content.train.take(train), content.train.take(validation), content.test
-    kept = count - content.held_out
-    if kept < 1:
-        raise UserError(f"There are {count} training images; expected over {content.held_out}.")
     train_part, validation_part = (content.train.take(s) for s in (slice(kept), slice(kept, None)))
     return train_part, validation_part, content.test
