@@ -223,6 +223,30 @@ def test_runs_held_elsewhere_come_last_and_are_waited_for_without_spinning(reque
     assert len(tried) <= 4 + 2 * 4
 
 
+def test_a_run_that_another_holds_is_told_once_with_the_file_of_its_lock(
+    requests, monkeypatch, caplog
+):
+    first, tried = requests[0], []
+
+    def carry(request, listen):
+        tried.append(request)
+        return Done(request, "busy" if request == first and tried.count(first) < 4 else "trained")
+
+    monkeypatch.setattr(dispatch, "carry_out", carry)
+    monkeypatch.setattr(dispatch, "BUSY_SECONDS", 0.0)
+    assert len([*InProcess().map(requests[:2], lambda event: None)]) == 2
+    here = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    waiting = workers.Waiting([], {})
+    assert [waiting.settle(Done(first, "busy")) for _ in range(3)] == [None] * 3
+    assert here == [record.getMessage() for record in caplog.records]
+    (told,) = here
+    assert told == (
+        f"aebench: run '{first.config.label}' waits for another process, which holds "
+        f"'{first.folder / '.lock'}'; delete this file only if no other is at work."
+    )
+
+
 def test_a_run_whose_lock_another_holds_is_busy(requests):
     with held(requests[0].folder) as mine:
         assert mine

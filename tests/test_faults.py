@@ -214,6 +214,20 @@ def test_no_space_for_a_lock_is_a_failure_and_not_a_wrong_folder(suite_file, aeb
     assert code == 1 and "No space left on device" in told
 
 
+def test_a_file_system_without_locks_is_one_line_where_filelock_has_no_other_way(
+    suite_file, aebench, monkeypatch
+):
+    from aebench.bench.files import locking
+
+    def refuse(self, timeout):  # As filelock 3.16 does.
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(locking.FileLock, "acquire", refuse)
+    code, told = aebench(suite_file(ONE))
+    assert code == 2 and "is on a file system without locks" in told
+    assert "Traceback" not in told and "pip install -U filelock" in told
+
+
 def test_a_clock_that_goes_backwards_changes_nothing_but_dates(
     suite_file, aebench, tmp_path, rows_in, monkeypatch
 ):

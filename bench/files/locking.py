@@ -26,7 +26,7 @@ def held(folder: Path) -> Iterator[bool]:
     removed here.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or knows no locks.
         OSError: The disk is full.
     """
     lock = FileLock(folder / LOCK)
@@ -36,6 +36,11 @@ def held(folder: Path) -> Iterator[bool]:
     except Timeout:
         yield False
         return
+    except NotImplementedError as error:  # Of a filelock that has no other way.
+        raise UserError(
+            f"Output folder '{folder}' is on a file system without locks; name another with "
+            "--out, or use a newer filelock: pip install -U filelock"
+        ) from error
     except OSError as error:
         if error.errno in FULL:
             raise

@@ -6,6 +6,7 @@ implement no more than `Dispatcher`.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -13,13 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import RunFailed, UserError
+from ..errors import RunFailed, UserError, one_line
+from ..files.locking import LOCK, held
 from ..interruption import check_stop
 from .plugins import failure_of_plugin
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .request import Request
 
+LOGGER = logging.getLogger("aebench")
 BUSY_SECONDS = 2.0
 DETERMINISTIC = "AEBENCH_DETERMINISTIC"
 
@@ -57,7 +62,7 @@ class InProcess:
 
     def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
         """Yields one `Done` for each request; a run that another process holds comes last."""
-        waiting = deque(requests)
+        waiting, held_up = deque(requests), HeldUp()
         refused = 0
         while waiting:
             check_stop()
@@ -68,11 +73,28 @@ class InProcess:
                 yield done
                 continue
             waiting.append(request)
+            held_up.tell(request)
             # A run that another process holds is put last; sleep once all that are left are held.
             refused += 1
             if refused >= len(waiting):  # All that is left is held elsewhere.
                 time.sleep(BUSY_SECONDS)
                 refused = 0
+
+
+class HeldUp:
+    """Tells once of each run that another process holds: its lock may be one left over."""
+
+    def __init__(self) -> None:
+        self._told: set[Path] = set()
+
+    def tell(self, request: Request) -> None:
+        """Warns, with the file of the lock."""
+        if request.folder in self._told:
+            return
+        self._told.add(request.folder)
+        told = f"run '{request.config.label}' waits for another process, which holds "
+        told += f"'{request.folder / LOCK}'; delete this file only if no other is at work."
+        LOGGER.warning("aebench: %s", one_line(told))
 
 
 def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
@@ -82,7 +104,6 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
         Stopped: A stop was asked for.
     """
     from ...metrics.devices import lacks_memory
-    from ..files.locking import held
     from .runner import Run
 
     digest = request.config.digest

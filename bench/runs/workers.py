@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RunFailed
 from ..interruption import Stopped, check_stop, install_in_worker, signals_held_back
-from .dispatch import BUSY_SECONDS, Done, Event, carry_out, set_up_torch
+from .dispatch import BUSY_SECONDS, Done, Event, HeldUp, carry_out, set_up_torch
 
 if TYPE_CHECKING:
     from .request import Request
@@ -91,7 +91,7 @@ class Waiting:
 
     def __init__(self, requests: Sequence[Request], limits: Mapping[str, Deaths]) -> None:
         self._runs = deque((0.0, request) for request in requests)
-        self._limits = limits
+        self._limits, self._held_up = limits, HeldUp()
 
     def __bool__(self) -> bool:
         return bool(self._runs)
@@ -105,6 +105,7 @@ class Waiting:
     def settle(self, done: Done) -> Done | None:
         """Returns how a run has ended; none where it waits for another try."""
         if done.outcome == "busy":
+            self._held_up.tell(done.request)
             self._runs.append((time.monotonic() + BUSY_SECONDS, done.request))
             return None
         if done.outcome not in self._limits:
