@@ -13,6 +13,8 @@ TRAINED_NOISE = (
     "completed models have theirs fitted."
 )
 STUDY = ("suite", "scale", "dataset")
+RUN = ("run", "recipe", "backbone_hash")
+MODEL = ("model", "density")
 
 
 def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
@@ -20,6 +22,14 @@ def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
 
     All of a suite, scale and data set are over one count of test images, which no other suite
     decides.
+    """
+    return likelihoods_of_models(rows, metric).drop_duplicates(RUN)
+
+
+def likelihoods_of_models(rows: Rows, metric: str = "bits_per_dim") -> Rows:
+    """Keeps one likelihood for each run and model: itself, or completed with a density.
+
+    They are in the order of preference of `one_likelihood`.
     """
     own = rows[rows["metric"] == metric].copy()
     if len(own) == 0:
@@ -33,7 +43,7 @@ def one_likelihood(rows: Rows, metric: str = "bits_per_dim") -> Rows:
         rank=own["model"].map({"native": 0}).fillna(1), k=-own["samples_k"].fillna(0)
     )
     order = order.sort_values(["rank", "k", "density"], kind="stable")
-    return own.loc[order.drop_duplicates(["run", "recipe", "backbone_hash"]).index]
+    return own.loc[order.drop_duplicates([*RUN, *MODEL]).index]
 
 
 def _image_count(rows: Rows) -> int:

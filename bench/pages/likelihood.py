@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import cast
 
 from ..comparison.cells import usable
-from ..comparison.likelihoods import bound_sign, one_likelihood
+from ..comparison.likelihoods import bound_sign, likelihoods_of_models, one_likelihood
 from ..comparison.numbers import format_number
+from ..comparison.scored import scores_by, seed_values
 from ..comparison.significance import mean
 from ..records.results import Rows
 from .aef import BITS
-from .methods import METHOD, by_method, listed, seeds_text
+from .methods import METHOD, listed, seeds_text
 
 PLACE = ["dataset", "latent_dim", "space"]
 MODELS = {
@@ -28,8 +29,8 @@ def likelihood_reading(placed: Rows) -> list[str]:
     Args:
         placed: Result rows with their place and method.
     """
-    rows = one_likelihood(placed)
-    return [*_lowest(rows), *_no_better_than_noise(usable(rows)), _annealing(placed)]
+    lowest = _lowest(likelihoods_of_models(placed))
+    return [*lowest, *_no_better_than_noise(usable(one_likelihood(placed))), _annealing(placed)]
 
 
 def _lowest(rows: Rows) -> Iterator[str]:
@@ -42,15 +43,17 @@ def _lowest(rows: Rows) -> Iterator[str]:
 
 
 def _lowest_of(model: str, rows: Rows) -> str:
-    methods = by_method(rows)
-    if len(methods) < 2:  # Nothing to be lower than.
+    ways = scores_by(rows, "method", "density")
+    seeds = {way: seed_values(own) for way, own in sorted(ways.items()) if seed_values(own)}
+    if len({method for method, _ in seeds}) < 2:  # Nothing to be lower than.
         return ""
-    best = min(methods, key=lambda method: mean(methods[method]))
-    mine = rows["method"] == best.name
+    method, density = best = min(seeds, key=lambda way: mean(seeds[way]))
+    mine = (rows["method"] == method) & (rows["density"] == density)
     first = rows[mine].iloc[0].to_dict()
-    value = bound_sign(first | {"model": ""}) + format_number(mean(methods[best]))
-    seeds = seeds_text(methods[best], rows["seed"].nunique())
-    text = f"the lowest mean {BITS} of {MODELS[model]} is {value} over {seeds}, of {best.name}."
+    value = bound_sign(first | {"model": ""}) + format_number(mean(seeds[best]))
+    count = seeds_text(seeds[best], rows["seed"].nunique())
+    name = f"{method} with {density}" if density else method
+    text = f"the lowest mean {BITS} of {MODELS[model]} is {value} over {count}, of {name}."
     if first["kind"] == "exact" and (rows.loc[~mine, "kind"] == "lower bound").any():
         text += " Others have bounds only, and their true values may be lower."
     return text
