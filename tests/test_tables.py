@@ -134,6 +134,23 @@ def test_how_well_a_likelihood_was_estimated_has_no_best_model():
     assert "ess_below_10: how well a likelihood was estimated" in " ".join(table.notes)
 
 
+def test_diagnostics_are_those_of_the_likelihood_shown_whatever_the_order_of_rows():
+    rows = []
+    ways = {("native", "", 500): 60.0, ("completed", "gmm-10", 500): 90.0}
+    ways |= {("native", "", 50): 20.0, ("completed", "prior", 500): 80.0}
+    for objective, names in (("vae", ("native", "completed")), ("ae", ("completed",))):
+        for (model, density, count), level in ways.items():
+            if model in names:
+                of = {"model": model, "density": density, "samples_k": count}
+                own = likelihood_rows(**of | {"levels": {objective: 4.0}, "space": "logit"})
+                told = {"kind": "", "trusted": "", "metric": "ess_5_percent", "unit": "samples"}
+                rows += own + [row | told | {"value": level + row["seed"]} for row in own]
+    [table], [reverse] = (score_tables(frame(own)) for own in (rows, rows[::-1]))
+    assert table.as_markdown() == reverse.as_markdown()
+    values = {label: cells[0].value for label, cells in table.lines}
+    assert values == {"vae": 61.0, "ae": 91.0}
+
+
 def test_two_scales_get_two_tables():
     rows = table_rows() + table_rows(scale="full")
     titles = [table.title for table in [*wide_tables(frame(rows))]]

@@ -46,6 +46,34 @@ def likelihoods_of_models(rows: Rows, metric: str = "bits_per_dim") -> Rows:
     return own.loc[order.drop_duplicates([*RUN, *MODEL]).index]
 
 
+def of_one_likelihood(own: Rows, rows: Rows) -> Rows:
+    """Keeps, of the diagnostics of a run's likelihoods, those of the one that tables show.
+
+    Of several counts of samples on the same images they are those of the most.
+
+    Args:
+        own: Rows of scores, of which those of a model say how its likelihood was estimated.
+        rows: All rows of the same runs.
+    """
+    likelihood = one_likelihood(rows)
+    if len(likelihood) == 0:  # There are no bits per dimension but of 8-bit images.
+        likelihood = one_likelihood(rows, "log_prob")
+    shown = set(_keys(likelihood))
+    runs = {key[: len(RUN)] for key in shown}
+    known = [
+        key in shown or not model or key[: len(RUN)] not in runs
+        for key, model in zip(_keys(own), own["model"].tolist(), strict=True)
+    ]
+    kept = own.loc[known]
+    order = kept.assign(k=-kept["samples_k"].fillna(0)).sort_values("k", kind="stable")
+    fewer = order.duplicated([*RUN, *MODEL, "metric", "n_real"]) & (order["model"] != "")
+    return kept.drop(index=order.index[fewer])
+
+
+def _keys(rows: Rows) -> list[tuple[Any, ...]]:
+    return list(zip(*(rows[name].tolist() for name in (*RUN, *MODEL)), strict=True))
+
+
 def _image_count(rows: Rows) -> int:
     """Returns how many images most estimates have; of two counts, that with the most draws."""
     draws = rows["n_real"] * rows["samples_k"].fillna(1)

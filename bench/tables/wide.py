@@ -23,7 +23,7 @@ from ..comparison.labels import (
     score_title,
     unit_note,
 )
-from ..comparison.likelihoods import noise_notes, one_likelihood
+from ..comparison.likelihoods import noise_notes, of_one_likelihood, one_likelihood
 from ..comparison.lost import without_failures
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
@@ -37,7 +37,10 @@ LIKELIHOOD_NOTE = (
     "on the likelihood, which is an upper bound on bits/dim. c marks a density and noise fitted "
     "after training."
 )
-DIAGNOSTIC_NOTE = "how well a likelihood was estimated, no property of the model and never ranked."
+DIAGNOSTIC_NOTE = (
+    "how well a likelihood was estimated, the model's own or else that of a completed one; no "
+    "property of the model and never ranked."
+)
 IMAGES = ("reconstruction", "sample", "interpolation")
 EXTRA = {
     "parameters_backbone": "parameters",
@@ -70,6 +73,7 @@ def score_tables(rows: Rows) -> Iterator[Table]:
     for part in table_parts(rows):
         own = without_texts(without_floor(part.rows))
         own = without_failures(own[(own["images"] == "test") & (own["kind"] == "")])
+        own = of_one_likelihood(own, part.rows)
         if len(own):
             diagnostic = own["metric"].str.startswith(DIAGNOSTICS)
             better = own["better"].where(~diagnostic, "")
