@@ -234,6 +234,20 @@ def test_dark_and_light_follow_the_reader(page):
     assert colours["light"][0] < colours["light"][1] and colours["dark"][0] > colours["dark"][1]
 
 
+def test_a_card_tells_its_likelihoods_apart_and_counts_no_failure_as_a_rank(driver, tmp_path):
+    make = FACTORY["likelihood_rows"]
+    rows = make(seeds=range(6), levels={"vae": 4.0, "iwae": 4.1})
+    own = {"model": "completed", "density": "gmm-10"}
+    rows += make(seeds=range(6), levels={"vae": 4.2}, trusted="no", **own)
+    FACTORY["write_runs"](tmp_path / "suite", rows, arrays=False, log=False)
+    driver.get(build_leaderboard([tmp_path / "suite"], tmp_path)[2].as_uri())
+    driver.execute_script("openCard(content.boards[0].rows.find((row) => row.model).card)")
+    told = texts(driver, "#card table.plain tbody th button")
+    assert [text.partition("space")[2] for text in told] == ["", ", completed with gmm-10"]
+    ranks = texts(driver, "#card table.plain tbody th + td + td")[:2]
+    assert ranks[0].endswith(" of 3") and ranks[1] == "6 untrusted"
+
+
 def test_thousands_of_rows_come_after_the_first_and_all_are_printed(driver, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -133,6 +133,16 @@ def test_likelihoods_carry_their_direction_on_boards_and_beside_other_scores(tmp
     assert shown["vae"]["mean"] == pytest.approx(np.mean(values), rel=1e-5)
 
 
+def test_two_likelihoods_of_one_card_are_told_apart_by_the_density_of_the_completed(tmp_path):
+    rows = likelihood_rows(levels={"vae": 4.0, "iwae": 4.1})
+    rows += likelihood_rows(levels={"vae": 4.2}, model="completed", density="gmm-10")
+    [board] = built(tmp_path, rows)["boards"]
+    own = [row for row in board["rows"] if row["name"].startswith("vae")]
+    assert len(own) == 2 and len({row["card"] for row in own}) == 1
+    found = [(row.get("model"), row.get("density")) for row in own]
+    assert found == [(None, None), ("completed", "gmm-10")]
+
+
 def test_the_sentence_and_the_chart_are_those_of_the_rows(study):
     runs = frame(study_rows())
     models = {run: type("Model", (), {"key": run}) for run in runs["run"]}

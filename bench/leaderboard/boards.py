@@ -102,6 +102,7 @@ def _row(
         "half": half,
         "seeds": entry["seeds"],
         "model": entry["model"] if entry["model"] == "completed" else "",
+        "density": entry["density"] if entry["model"] == "completed" else "",
         "seconds": entry["compute_seconds"],
         "outside": entry["parameters_outside"],
         "card": model.key,

@@ -45,8 +45,11 @@ function gallery(card) {
     el("figure", {}, el("figcaption", {}, caption), picture(key, `${caption} of ${card.name}`))));
 }
 
+// Not what went wrong, such as "1 failed", which stands in the place of a rank.
+const isRank = (text) => /^\d+( to \d+)?$/.test(text);
+
 function scores(found) {
-  const titles = found.map(([board]) => `${board.score} of ${board.of}`);
+  const titles = found.map(([board, row]) => `${board.score} of ${board.of}${row.model ? `, ${row.model} with ${row.density}` : ""}`);
   const protocols = (title) => found.filter((_, at) => titles[at] === title).map(([board]) => board.protocol);
   const told = (at) => {
     const alike = protocols(titles[at]);
@@ -58,7 +61,7 @@ function scores(found) {
     el("tbody", {}, found.map(([board, row], at) => el("tr", {},
       el("th", { scope: "row" }, el("button", { type: "button", click: () => goTo(board.key) }, told(at))),
       el("td", {}, row.mean === undefined ? "–" : `${row.sign ? `${row.sign} ` : ""}${number(row.mean)}${spread(row.half, row.mean)}`),
-      el("td", {}, row.rank ? `${row.rank.replace(" to ", "–")} of ${board.rows.length}` : "–"), el("td", {}, String(row.seeds)))))));
+      el("td", {}, row.rank ? `${row.rank.replace(" to ", "–")}${isRank(row.rank) ? ` of ${board.rows.length}` : ""}` : "–"), el("td", {}, String(row.seeds)))))));
 }
 
 function goTo(key) {
