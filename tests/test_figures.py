@@ -21,6 +21,7 @@ from aebench.bench.figures.images import denoising_plots, latent_plots
 from aebench.bench.figures.methods import looks_of, shortened
 from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.figures.sheet import picture_sheets, run_strips
+from aebench.bench.figures.sweep import latent_size_plots
 from PIL import Image
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -140,6 +141,19 @@ def test_every_kind_of_plot_is_written_from_saved_arrays(tmp_path):
     kinds = ("sheet", "prd-densities", "prd-objectives", "neighbours", "latent", "temperature")
     for kind in (*kinds, "grid", "denoising", "training", "fd-by-beta", "bits_per_dim-sizes"):
         assert any(name.startswith(kind) for name in names), kind
+
+
+def test_bits_per_dim_by_size_are_labelled_with_their_kind_and_say_what_is_left_out(tmp_path):
+    levels = {"vae": 4.0, "aef-center": 4.5, "ae": 5.0}
+    rows = likelihood_rows(sizes=(2, 8), levels=levels)
+    rows[0]["trusted"] = "no"
+    [(_, figure)] = latent_size_plots(frame(rows), RunFiles(tmp_path))
+    labels = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    assert {text.replace("\n", " ") for text in labels} == {
+        *("vae (logit), bits/dim ≤", "aef-center (logit), bits/dim =", "ae (unit), bits/dim c ≤")
+    }
+    title = figure.get_suptitle().replace("\n", " ")
+    assert "1 estimate is not trusted and not drawn." in title
 
 
 def test_a_broken_array_file_is_named_and_the_others_are_drawn(tmp_path):

@@ -47,7 +47,7 @@ def test_a_line_has_a_point_for_each_count_of_steps_at_the_mean_over_seeds(rows,
     assert list(axes) == ["samples of the better density", "reconstructions", "bits/dim, logit"]
     lines, flat = drawn(axes["reconstructions"])
     assert set(flat) == {"floor", "blur", "noise"} and flat["blur"] == 829.0
-    assert "iwae (logit)" not in lines and not any("tuned" in name for name in lines)
+    assert not any("iwae" in name or "tuned" in name for name in lines)
     own = [
         [
             r["value"]
@@ -85,7 +85,23 @@ def test_cost_has_the_seconds_of_each_count_and_of_an_objective_of_one_count(row
     lines, _ = drawn(axis)
     assert name == "cost" and axis.get_xlabel() == "CPU seconds of one training"
     assert lines["vae (unit)"][:, 0] == pytest.approx([25, 75, 250])
-    assert lines["iwae (logit)"][:, 0] == pytest.approx([252])
+    assert lines["iwae (logit), bits/dim ≤"][:, 0] == pytest.approx([252])
+
+
+@pytest.mark.parametrize("plots", [steps_plots, cost_plots])
+def test_labels_say_what_kind_a_likelihood_is_and_the_title_what_is_left_out(plots, tmp_path):
+    rows = [
+        row | {"trusted": "no"} if row["kind"] and (row["objective"], seed) == ("vae", 2) else row
+        for row in study_rows()
+        for seed in [row["seed"]]
+    ]
+    [(_, figure)] = plots(frame(rows), RunFiles(tmp_path))
+    lines, _ = drawn(panels(figure)["bits/dim, logit"])
+    signs = {"vae": "≤", "aef-linear": "≤", "aef-center": "=", "rae": "c ≤"}
+    assert {f"{name} (logit), bits/dim {sign}" for name, sign in signs.items()} <= set(lines)
+    title = figure.get_suptitle().replace("\n", " ")
+    assert "bits/dim: = exact, ≤ from a lower bound on the likelihood, c completed" in title
+    assert "3 estimates are not trusted and not drawn." in title
 
 
 def test_without_two_counts_or_without_seconds_nothing_is_drawn(rows, tmp_path):

@@ -12,6 +12,10 @@ TRAINED_NOISE = (
     "In unit space a native model keeps the pixel noise that its weights were trained with; only "
     "completed models have theirs fitted."
 )
+SIGNS = (
+    "= exact, ≤ from a lower bound on the likelihood, c completed after training with a density "
+    "and noise."
+)
 STUDY = ("suite", "scale", "dataset")
 RUN = ("run", "recipe", "backbone_hash")
 MODEL = ("model", "density")
@@ -94,6 +98,11 @@ def bound_sign(row: Mapping[Any, Any]) -> str:
     if row["kind"] != "lower bound":
         return letter
     return letter + ("≤ " if row["better"] == "lower" else "≥ ")
+
+
+def likelihood_sign(row: Mapping[Any, Any]) -> str:
+    """Returns the sign of any likelihood: that of `bound_sign`, or ``=`` where it is exact."""
+    return bound_sign(row).strip() or "="
 
 
 def noise_notes(rows: Rows) -> list[str]:

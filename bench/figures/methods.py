@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..comparison.cells import method_order
+from ..comparison.cells import is_trusted, method_order, usable
 from ..comparison.columns import (
     method_labels,
     with_places,
     without_floor,
     without_setting,
 )
-from ..comparison.labels import part_title, settings_of, variant_of
+from ..comparison.labels import metric_short, part_title, settings_of, variant_of
+from ..comparison.likelihoods import SIGNS, likelihood_sign
+from ..comparison.numbers import number_of
 from ..comparison.steps import longest
 from ..comparison.table import file_name
 from ..files.storage import canonical_json
@@ -75,6 +77,28 @@ def looks_of(rows: Rows) -> dict[str, dict[str, Any]]:
         looks[method] = look
         seen[objective] += 1
     return looks
+
+
+def signed(name: str, scores: Rows) -> str:
+    """Returns a line's label with the sign of its likelihoods, such as ``vae, bits/dim ≤``.
+
+    Args:
+        name: The label.
+        scores: What is drawn of the line; without likelihoods the label stays.
+    """
+    likelihoods = usable(scores[scores["kind"] != ""])
+    signs = dict.fromkeys(map(likelihood_sign, likelihoods.to_dict("records")))
+    return f"{name}, {metric_short('bits_per_dim')} {' / '.join(signs)}" if signs else name
+
+
+def likelihood_notes(scores: Rows) -> str:
+    """Returns what a caption says of the likelihoods among scores, empty where there are none."""
+    if not (scores["kind"] != "").any():
+        return ""
+    count = int(((scores["status"] == "ok") & ~is_trusted(scores)).sum())
+    are = "is" if count == 1 else "are"
+    left = f" {number_of(count, 'estimate')} {are} not trusted and not drawn." if count else ""
+    return f" {metric_short('bits_per_dim')}: {SIGNS}{left}"
 
 
 def first_runs(rows: Rows) -> Iterator[tuple[str, list[str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from ..comparison.steps import named_without_steps
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, look_of, new_panels, title_above, wrapped
-from .methods import looks_of, shortened
+from .methods import likelihood_notes, looks_of, shortened, signed
 from .run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -96,12 +96,15 @@ def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
     best = better_density(fd)
     for own in (better_samples(fd, best), fd[fd["place"] == RECONSTRUCTIONS]):
         panels += columns_of(join(references_of(fd), without_floor(own)))[0]
-    panels += columns_of(one_likelihood(rows))[0]
+    likelihood = one_likelihood(rows)
+    panels += columns_of(likelihood)[0]
     panels = [panel for panel in panels if len(without_floor(panel.rows))]
     figure, axes = new_panels(len(panels), (0.6, 1.3), (2.9, 2.5))
+    lines = without_floor(rows)["line"].unique()
+    names = {line: signed(line, likelihood[likelihood["line"] == line]) for line in lines}
     looks = _looks(rows)
     for axis, panel in zip(axes.flat, panels, strict=False):
-        _draw(axis, panel.rows, cost, looks)
+        _draw(axis, panel.rows, cost, names, looks)
         first = without_floor(panel.rows).iloc[0]
         _, bracket, identity = panel.group.partition(" [")
         place = PLACES.get(panel.place, panel.place)
@@ -109,7 +112,7 @@ def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
         axis.set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
         axis.set_xlabel(x)
     legend_below(figure, axes)
-    title_above(figure, f"{title}\n{CAPTION}")
+    title_above(figure, f"{title}\n{CAPTION}{likelihood_notes(likelihood)}")
     return figure
 
 
@@ -122,7 +125,13 @@ def _looks(rows: Rows) -> dict[str, dict[str, Any]]:
     return looks_of(trained.assign(method=trained["line"]))
 
 
-def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) -> None:
+def _draw(
+    axis: Axes,
+    rows: Rows,
+    cost: Cost,
+    names: Mapping[str, str],
+    looks: Mapping[str, dict[str, Any]],
+) -> None:
     trained = without_floor(rows)
     for line in method_order(trained.assign(method=trained["line"])):
         points = []
@@ -136,7 +145,8 @@ def _draw(axis: Axes, rows: Rows, cost: Cost, looks: dict[str, dict[str, Any]]) 
             first = trained.iloc[0]
             limits = limits_of(str(first["unit"]), str(first["metric"]))
             errors = bar_lengths(means, halves, limits)
-            axis.errorbar(xs, means, errors, label=line, capsize=2, lw=1, ms=4, **looks[line])
+            look = {"label": names[line], "capsize": 2, "lw": 1, "ms": 4, **looks[line]}
+            axis.errorbar(xs, means, errors, **look)
     _logarithmic(axis)
     for name, own in references_of(rows).groupby("objective", sort=True):
         look, value = look_of(str(name)), mean(seed_values(scores_in(own)))

@@ -26,7 +26,7 @@ from ..comparison.steps import longest
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, new_panels, title_above, wrapped
-from .methods import looks_of, shortened
+from .methods import likelihood_notes, looks_of, shortened, signed
 from .run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _panels(rows: Rows, title: str, sweep: Sweep | None = None) -> Figure:
     for line in axes:
         line[0].set_ylabel(axis_title(first["metric"], first["unit"], first["better"]))
     legend_below(figure, axes)
-    title_above(figure, f"{metric_short(first['metric'])} · {title}\n{CAPTION}")
+    notes = f"{CAPTION}{likelihood_notes(rows)}"
+    title_above(figure, f"{metric_short(first['metric'])} · {title}\n{notes}")
     return figure
 
 
@@ -144,8 +145,8 @@ def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
         first = own.iloc[0]
         limits = limits_of(str(first["unit"]), str(first["metric"]))
         errors = bar_lengths(means, halves, limits)
-        name = ", ".join(filter(None, (method, " / ".join(sorted(set(own["kind"]) - {""})))))
-        axis.errorbar([*groups], means, errors, label=name, capsize=2, lw=1, ms=4, **looks[method])
+        look = {"label": signed(method, own), "capsize": 2, "lw": 1, "ms": 4, **looks[method]}
+        axis.errorbar([*groups], means, errors, **look)
     _scale(axis, sorted(set(good[x])), logarithmic=sweep is None or sweep.logarithmic)
     axis.set_xlabel(sweep.title if sweep else "latent dimensions, d")
 

@@ -17,7 +17,7 @@ from ..comparison.cells import (
 from ..comparison.columns import Column, columns_of, join, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import ARROWS, metric_short
-from ..comparison.likelihoods import one_likelihood
+from ..comparison.likelihoods import SIGNS, one_likelihood
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.samples import (
@@ -54,10 +54,7 @@ PRD_NOTE = (
     "F_8 (recall) and F_1/8 (precision) are those of the samples with the lower mean FD, whose "
     "density is in the column before them."
 )
-LIKELIHOOD_NOTE = (
-    "bits/dim are those of models in logit space: = exact, ≤ from a lower bound on the "
-    "likelihood, c completed after training with a density and noise."
-)
+LIKELIHOOD_NOTE = f"bits/dim are those of models in logit space: {SIGNS}"
 
 
 @dataclass(frozen=True)
