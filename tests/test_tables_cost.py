@@ -84,6 +84,27 @@ def test_seconds_of_two_devices_are_never_compared():
     assert classes_of(tables[0])["vae"] == "A"
 
 
+def test_scores_are_of_all_seeds_and_seconds_of_those_on_the_device():
+    rows = priced(seeds=range(6))
+    away = {"device": "NVIDIA H200", "compute_seconds": 1.0}
+    mixed = [row | away if row["seed"] > 1 else row for row in rows]
+    [alone], [table] = (list(cost_tables(frame(own))) for own in (rows, mixed))
+    assert dict(table.lines) == dict(alone.lines) and table.title == alone.title
+    told = "Seconds are those of the runs on cpu, scores those of all runs."
+    assert told in table.notes and told not in alone.notes
+
+
+def test_a_reason_for_no_marks_is_said_once_with_its_classes():
+    rows = [row for row in priced() if (row["objective"], row["seed"]) != ("rae-gp", 1)]
+    [table] = cost_tables(frame([row for row in rows if row["objective"] != "rae"]))
+    all_of = "all rows share only {} of the 5 seeds needed"
+    first, second = all_of.format(2), all_of.format("1") + " ('rae-gp' has 1)"
+    assert f"seeds, Holm-corrected, 5 %): in A {first}; in B {second}." in " ".join(table.notes)
+    rows = [row for row in priced() if row["objective"] != "rae"]
+    [table] = cost_tables(frame(rows))
+    assert f"Holm-corrected, 5 %): in A, B {first}." in " ".join(table.notes)
+
+
 def test_likelihoods_stand_in_the_table_by_space():
     rows = priced() + [r | {"compute_seconds": 10.0} for r in likelihood_rows(sizes=(16,))]
     [table] = cost_tables(frame([r | {"backbone_hash": "ab" * 8} for r in rows]))

@@ -32,6 +32,7 @@ CAPTION = (
     f"{FACTOR:g} times the cheapest of them, so that their scores compare at equal cost, whatever "
     "their steps; later letters cost more. Marks are within a class."
 )
+DEVICE_NOTE = "Seconds are those of the runs on {}, scores those of all runs."
 HEADER = ("class", "compute s", "steps")
 
 
@@ -45,18 +46,25 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
     for part in table_parts(rows, whatever_steps=True):
         trained = without_texts(without_floor(part.rows))
         on_cpu = trained[trained["device"].str.startswith("cpu")]
-        groups = list(on_cpu.groupby(["dataset", "device"], sort=True))
-        for (dataset, device), own in groups:
+        groups = on_cpu[["dataset", "device"]].drop_duplicates().sort_values(["dataset", "device"])
+        for dataset, device in groups.itertuples(index=False):
+            own = trained[trained["dataset"] == dataset]
+            # Scores do not depend on the device, and are those of all runs.
+            seconds = own["compute_seconds"].where(own["device"] == device)
+            own = own.assign(compute_seconds=seconds)
             costs = {m: compute_seconds(of) for m, of in scores_by(own, "method").items()}
             classes = cost_classes({m: cost for m, cost in costs.items() if cost is not None})
+            own = own[own["method"].isin([method for of in classes for method in of])]
             if len(classes) > 1 and max(map(len, classes)) > 1:
                 name = (str(dataset), str(device)) if len(groups) > 1 else ()
                 title = f"Scores at equal cost · {dataset} on {device} · {part.title}"
                 suffix = file_name("cost", part.suffix, *name)
                 references = part.rows[is_reference(part.rows)]
                 references = references[references["dataset"] == dataset]
-                expected = _expected_seeds(trained[trained["dataset"] == dataset], str(device))
-                yield _cost_table(Part(own, title, suffix), references, classes, expected)
+                expected = _expected_seeds(trained[trained["dataset"] == dataset])
+                told = DEVICE_NOTE.format(device) if own["device"].nunique() > 1 else ""
+                priced = Part(own, title, suffix)
+                yield _cost_table(priced, references, classes, expected, told)
 
 
 def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
@@ -75,19 +83,10 @@ def cost_classes(costs: Mapping[str, float]) -> list[list[str]]:
     return classes
 
 
-def _expected_seeds(rows: Rows, device: str) -> dict[str, int]:
-    """Returns how many seeds each method should have on a device.
-
-    They are those of all trainings of as many steps, but for its own that ran elsewhere.
-    """
+def _expected_seeds(rows: Rows) -> dict[str, int]:
+    """Returns how many seeds each method should have: those of all trainings of as many steps."""
     planned = rows.groupby("steps")["seed"].nunique()
-    expected = {}
-    for method, own in rows.groupby("method"):
-        here = own["device"] == device
-        seeds = set(own.loc[here, "seed"])
-        elsewhere = set(own.loc[~here, "seed"]) - seeds
-        expected[str(method)] = int(planned[own["steps"]].max()) - len(elsewhere)
-    return expected
+    return {str(name): int(planned[own["steps"]].max()) for name, own in rows.groupby("method")}
 
 
 def _cost_table(
@@ -95,6 +94,7 @@ def _cost_table(
     references: Rows,
     classes: Sequence[Sequence[str]],
     expected: Mapping[str, int],
+    told: str,
 ) -> Table:
     rows = part.rows
     likelihood = one_likelihood(rows)
@@ -114,13 +114,13 @@ def _cost_table(
         for method, cell in column_cells(column, lines, expected, found).items():
             lines[method].append(cell)
     marked = [
-        (name, found, ", ".join(dict.fromkeys(reasons)))
-        for ((_, name), _), (found, reasons) in zip(columns, marks, strict=True)
+        (name, found, reason)
+        for ((_, name), _), (found, reason) in zip(columns, marks, strict=True)
     ]
     measured = without_floor(shown[shown["kind"] == ""])
     notes = [CAPTION, *(_measured(measured) if len(measured) else [])]
     notes += [*([LIKELIHOOD_NOTE] if len(likelihood) else []), *noise_notes(likelihood)]
-    notes += [COMPUTE_NOTE, reference_note(references)]
+    notes += [COMPUTE_NOTE, told, reference_note(references)]
     notes += [*interval_notes(shown), *mark_notes(marked)]
     return Table(
         part.suffix,
@@ -138,17 +138,18 @@ def _measured(rows: Rows) -> list[str]:
     return [f"{names}: {score_title(rows.iloc[0].to_dict())}.", *measure_notes(rows)]
 
 
-def _marks(column: Column, classes: Sequence[Sequence[str]]) -> tuple[dict[str, str], list[str]]:
-    """Returns the marks of a column within each class, and why some are missing."""
+def _marks(column: Column, classes: Sequence[Sequence[str]]) -> tuple[dict[str, str], str]:
+    """Returns the marks of a column within each class, and why which classes have none."""
     marks: dict[str, str] = {}
-    reasons = []
-    for methods in classes:
+    reasons: dict[str, list[str]] = {}
+    for at, methods in enumerate(classes):
         own = column.rows[column.rows["method"].isin(list(methods))]
         if own["method"].nunique() > 1:
             found, reason = column_marks(replace(column, rows=own))
             marks |= found
-            reasons.append(reason)
-    return marks, reasons
+            if reason:
+                reasons.setdefault(reason, []).append(_letter(at))
+    return marks, "; ".join(f"in {', '.join(own)} {reason}" for reason, own in reasons.items())
 
 
 def _letter(at: int) -> str:
