@@ -81,6 +81,22 @@ def test_decimals_end_at_the_second_digit_of_the_error(error, decimals):
     assert decimals_known(error) == decimals
 
 
+@pytest.mark.parametrize(
+    ("value", "half", "text"),
+    [
+        (0.0103127, 6e-5, "0.010313 ± 0.000060"),
+        (0.0498712, 0.000312, "0.04987 ± 0.00031"),
+        (2.67006, 0.0048, "2.6701 ± 0.0048"),
+        (0.0, 0.0004, "0.00000 ± 0.00040"),
+        (1607.3246, 0.5, "1607.32 ± 0.50"),
+        (4.2, 0.0, "4.20 ± 0.00"),
+        (4.2, 1e-12, "4.20000 ± 1e-12"),
+    ],
+)
+def test_a_mean_has_the_digits_of_its_half_width_six_at_most(value, half, text):
+    assert estimate_text(value, half) == text
+
+
 def test_a_number_has_no_digit_below_its_error():
     assert with_error(1607.32461, 36.0) == "1607"
     assert with_error(618.534, 33.8) == "619" and format_number(618.534, error=33.8) == "619"

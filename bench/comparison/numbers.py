@@ -57,13 +57,14 @@ def format_number(value: float, like: float | None = None, error: float | None =
     Args:
         value: The number.
         like: A number whose decimals are enough.
-        error: What is not known of the number; decimals end at its second digit.
+        error: What is not known of the number; decimals end at its second digit, which adds
+            some where it is small, up to six digits in all.
 
     Example:
         >>> format_number(123.456), format_number(3.14159), format_number(0.004, like=0.5)
         ('123.5', '3.14', '0.004')
-        >>> format_number(123.456, error=36.0), format_number(3.14159, error=0.25)
-        ('123', '3.14')
+        >>> format_number(123.456, error=36.0), format_number(3.14159, error=0.0025)
+        ('123', '3.1416')
     """
     size = abs(value if like is None else like)
     if size != 0 and size < 0.01:
@@ -71,7 +72,11 @@ def format_number(value: float, like: float | None = None, error: float | None =
     if not math.isfinite(size):
         return str(value)
     decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
-    return fixed_text(value, min(decimals, decimals_known(error)))
+    known = decimals_known(error)
+    if error and error < 10.0**-decimals:  # Else it would be told of digits that are not shown.
+        room = MOST_DIGITS - 1 - math.floor(math.log10(size)) if size else MOST_DIGITS
+        return fixed_text(value, max(decimals, min(known, room)))
+    return fixed_text(value, min(decimals, known))
 
 
 def mean_text(values: Sequence[float]) -> str:
