@@ -131,7 +131,7 @@ def marks_of(seeds, lower, bounds):
 def shown_of(seeds, lower):
     """The last line by another route: the shift of a noncentral t with a power of 0.8."""
     shared = sorted(set.intersection(*(set(own) for own in seeds.values())))
-    if len(shared) < 3:
+    if len(shared) < 5:
         return None
     table = {name: np.array([own[s] for s in shared]) for name, own in seeds.items()}
     best = min(table, key=lambda name: table[name].mean() * (1 if lower else -1))

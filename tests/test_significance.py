@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from aebench.bench.comparison.significance import (
     ahead_of,
+    detectable_from_best,
     half_width,
     holm,
     paired_p_values,
@@ -50,6 +51,14 @@ def test_rows_that_are_not_separated_tie():
 def test_four_seeds_mark_nothing_and_say_why():
     names, reason = separated_from_best({"a": seeds(1.0, 4), "b": seeds(9.0, 6)}, "lower")
     assert names == [] and "share only 4 of the 5 seeds needed" in reason and "'a' has 4" in reason
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_no_difference_could_be_shown_by_as_few_seeds_as_mark_nothing(better):
+    for count in (3, 4, 5):
+        scores = {"a": seeds(1.0, count, start=1), "b": seeds(9.0, count, start=2)}
+        marked = bool(separated_from_best(scores, better)[0])
+        assert (detectable_from_best(scores, better) is not None) == marked == (count == 5)
 
 
 def test_nothing_is_separated_from_a_lower_bound():

@@ -145,11 +145,11 @@ def detectable_from_best(candidates: Mapping[str, Seeds], better: str) -> float 
         better: ``higher`` or ``lower``.
 
     Returns:
-        The difference, in the unit of the values; none from fewer than three shared seeds.
+        The difference, in the unit of the values; none from fewer shared seeds than marks need.
     """
     counted = {name: seeds for name, seeds in candidates.items() if seeds}
     shared = sorted(set.intersection(*map(set, counted.values()))) if counted else []
-    if len(counted) < 2 or len(shared) < 3 or better not in ("higher", "lower"):
+    if len(counted) < 2 or len(shared) < SEEDS_NEEDED or better not in ("higher", "lower"):
         return None
     values = {name: np.array([own[seed] for seed in shared]) for name, own in counted.items()}
     sign = 1.0 if better == "lower" else -1.0

@@ -191,5 +191,5 @@ def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
     yield (
         f"Last line: the smallest difference to the best that a paired t-test over these seeds "
         f"finds in {100 * POWER:.0f} % of cases, at {100 * LEVEL:.0f} % divided by the number of "
-        f"comparisons; the median over them. Marks need {SEEDS_NEEDED} seeds."
+        f"comparisons; the median over them. It and marks need {SEEDS_NEEDED} seeds."
     )
