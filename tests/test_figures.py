@@ -253,6 +253,23 @@ def test_a_picture_without_colours_keeps_each_of_its_greys():
     assert np.array_equal(np.asarray(grey), values)
 
 
+@pytest.mark.parametrize(("classes", "palette"), [(10, "tab10"), (11, "viridis")])
+def test_codes_of_each_class_have_one_colour_and_the_title_says_so(tmp_path, classes, palette):
+    rows = [make_row(objective="ae", latent_dim=2)]
+    folder = write_runs(tmp_path, rows, arrays=False) / "runs" / rows[0]["run"]
+    codes = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    labels = 3 * (np.arange(60) % classes)
+    np.savez(folder / "arrays.npz", codes2d=codes, labels=labels)
+    [(_, figure)] = latent_plots(frame(rows), RunFiles(tmp_path))
+    points = figure.axes[0].collections[0]
+    points.update_scalarmappable()
+    shown = [tuple(colour[:3]) for colour in points.get_facecolors()]
+    pairs = set(zip(labels.tolist(), shown, strict=True))
+    assert len(pairs) == len(set(shown)) == classes
+    assert points.get_cmap().name == palette
+    assert figure.get_suptitle().endswith("; colours: classes")
+
+
 def test_codes_that_are_all_one_point_are_drawn_without_contours(tmp_path):
     rows = [make_row(objective="ae", latent_dim=2)]
     arrays = {"codes2d": np.ones((50, 2), dtype=np.float32)}

@@ -32,6 +32,7 @@ Pictures = dict[str, dict[str, Array]]
 LIMIT = 3.5
 TITLES = {"prior": "N(0, I)", "gaussian": "fitted Gaussian"}
 LEVELS = (0.5, 0.9, 0.99)
+CLASS_COLOURS, MOST_CLASSES = "tab10", 10  # Of more classes, neighbours have similar colours.
 
 
 @PLOTS.register("neighbours")
@@ -119,7 +120,9 @@ def _latent_figure(found: Pictures, title: str) -> Figure:
         line[0].set_ylabel(f"{wrapped(method, 1.8)}\nz₂")
     for axis in axes[-1]:
         axis.set_xlabel("z₁ (latent units)")
-    title_above(figure, f"Codes of test images · {title}\ncontours: 50, 90, 99 % of the mass")
+    note = "contours: 50, 90, 99 % of the mass"
+    note += "; colours: classes" * any("labels" in saved for saved in found.values())
+    title_above(figure, f"Codes of test images · {title}\n{note}")
     return figure
 
 
@@ -128,7 +131,10 @@ def _draw_codes(axis: Axes, saved: dict[str, Array]) -> None:
     labels = saved.get("labels")
     look: dict[str, Any] = {"color": "#0072B2"}
     if labels is not None:
-        look = {"c": labels[: len(codes)], "cmap": "viridis"}
+        classes, places = np.unique(labels, return_inverse=True)
+        look = {"c": places[: len(codes)], "cmap": "viridis"}
+        if len(classes) <= MOST_CLASSES:
+            look |= {"cmap": CLASS_COLOURS, "vmin": -0.5, "vmax": MOST_CLASSES - 0.5}
     axis.scatter(codes[:, 0], codes[:, 1], s=3, alpha=0.6, lw=0, **look)
     reach = max(LIMIT, float(np.quantile(np.abs(codes), 0.995)) * 1.1)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
