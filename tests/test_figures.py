@@ -1,4 +1,5 @@
 import io
+import json
 import runpy
 from itertools import combinations
 from pathlib import Path
@@ -278,6 +279,21 @@ def test_codes_that_are_all_one_point_are_drawn_without_contours(tmp_path):
     [(_, figure)] = latent_plots(frame(rows), RunFiles(tmp_path))
     drawn = {axis.get_title(): len(axis.collections) for axis in figure.axes}
     assert sorted(drawn.values()) == [1, 2]  # The prior, which is of the model, has contours.
+
+
+@pytest.mark.parametrize(("last", "drawn"), [(401, 400), (424, 400), (426, 426), (500, 500)])
+def test_a_last_mean_of_a_few_training_steps_is_not_drawn(tmp_path, last, drawn):
+    rows = [make_row(objective="ae")]
+    folder = write_runs(tmp_path, rows, arrays=False, log=False) / "runs" / rows[0]["run"]
+    entries = [
+        {"step": step, "split": split, "distortion": 9.0}
+        for step in (100, 200, 300, 400, last)
+        for split in ("train", "validation")
+    ]
+    (folder / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    [(_, figure)] = figures_curves.training_plots(frame(rows), RunFiles(tmp_path))
+    ends = {line.get_linewidth(): line.get_xdata()[-1] for line in figure.axes[0].lines}
+    assert ends == {0.5: drawn, 1.2: last}
 
 
 @pytest.mark.parametrize(("space", "scored"), [("unit", "image"), ("sequence", "string")])

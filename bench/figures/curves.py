@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
+SHORT_END = 0.25  # Of the usual steps: a mean of fewer is twice as noisy as those before it.
 Log = dict[tuple[str, str], dict[int, float]]  # For each split and term the value of each step.
 Panels = dict[str, list[tuple[str, list[Array], dict[str, Any]]]]
 
@@ -118,7 +119,7 @@ def _draw_prd(axis: Axes, label: str, curves: list[Array], look: dict[str, Any])
 def _mean_log(rows: Rows, runs: RunFiles) -> Log:
     sums: dict[tuple[str, str], dict[int, list[float]]] = {}
     for run in sorted(set(rows["run"])):
-        for entry in runs.log(run):
+        for entry in _without_short_end(runs.log(run)):
             step, split = entry.get("step"), str(entry.get("split", "train"))
             if not isinstance(step, int):
                 continue
@@ -131,6 +132,15 @@ def _mean_log(rows: Rows, runs: RunFiles) -> Log:
         # Training lines also hold the learning rate, which is no term of the loss.
         if ("validation", key[1]) in sums
     }
+
+
+def _without_short_end(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leaves out the last training means of a log if they are of far fewer steps than others."""
+    ends = [e["step"] for e in entries if e.get("split") == "train" and isinstance(e["step"], int)]
+    counts = np.diff(sorted({0, *ends}))
+    if len(counts) < 2 or counts[-1] >= SHORT_END * np.median(counts):
+        return entries
+    return [e for e in entries if e["split"] != "train" or e["step"] != max(ends)]
 
 
 def _is_finite(value: object) -> bool:
