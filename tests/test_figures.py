@@ -281,6 +281,24 @@ def test_codes_that_are_all_one_point_are_drawn_without_contours(tmp_path):
     assert sorted(drawn.values()) == [1, 2]  # The prior, which is of the model, has contours.
 
 
+def test_what_training_only_watches_is_named_as_no_term_and_not_in_nats(tmp_path):
+    rows = [make_row(objective="aef-linear")]
+    folder = write_runs(tmp_path, rows, arrays=False, log=False) / "runs" / rows[0]["run"]
+    terms = {name: 1.0 for name in ("distortion", "rate", "bits")}
+    entries = [
+        {"step": step, "split": split, **terms, **more}
+        for step in (100, 200)
+        for split, more in (("train", {}), ("validation", {"loss": 3.0, "core_rms": 0.5}))
+    ]
+    (folder / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    [(_, figure)] = figures_curves.training_plots(frame(rows), RunFiles(tmp_path))
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    titles = [axis.get_title().replace("\n", " ") for axis in shown]
+    named = "core_rms (no term: not in nats)"
+    assert titles == ["distortion", "loss", "rate", "bits", named]
+    assert "nats per image" in shown[0].get_ylabel() and not shown[4].get_ylabel()
+
+
 @pytest.mark.parametrize(("last", "drawn"), [(401, 400), (424, 400), (426, 426), (500, 500)])
 def test_a_last_mean_of_a_few_training_steps_is_not_drawn(tmp_path, last, drawn):
     rows = [make_row(objective="ae")]

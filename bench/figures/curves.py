@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DENSITY_LINES = {"prior": "-", "second-stage": ":", "gaussian": "--"}
 MOST_TERMS = 12
 FIRST_TERMS = ("loss", "distortion", "rate")
+NO_TERM = "no term: not in nats"
 SHORT_END = 0.25  # Of the usual steps: a mean of fewer is twice as noisy as those before it.
 Log = dict[tuple[str, str], dict[int, float]]  # For each split and term the value of each step.
 Panels = dict[str, list[tuple[str, list[Array], dict[str, Any]]]]
@@ -64,11 +65,13 @@ def training_plots(rows: Rows, runs: RunFiles) -> Plots:
         for axis, term in zip(axes.flat, terms, strict=False):
             for method, log in logs.items():
                 _draw_term(axis, term, log, method, looks[method])
-            axis.set_title(term)
+            watched = _is_only_watched(term, logs.values())
+            axis.set_title(wrapped(f"{term} ({NO_TERM})" if watched else term, 2.2))
             axis.set_xlabel("optimiser steps")
         scored = "string" if is_text(own).all() else "image"
-        for line in axes:
-            line[0].set_ylabel(f"terms: nats per {scored}\n(each objective's own scale)")
+        for term, axis in zip(terms[:: axes.shape[1]], axes[:, 0], strict=True):
+            if not _is_only_watched(term, logs.values()):
+                axis.set_ylabel(f"terms: nats per {scored}\n(each objective's own scale)")
         legend_below(figure, axes)
         note = "thick: validation, thin: training; mean over seeds"
         title_above(figure, f"Training · {title}\n{note}")
@@ -150,6 +153,12 @@ def _is_finite(value: object) -> bool:
 def _terms(logs: Iterable[Log]) -> list[str]:
     found = dict.fromkeys(term for log in logs for split, term in log if split == "validation")
     return sorted(found, key=lambda term: term not in FIRST_TERMS)[:MOST_TERMS]
+
+
+def _is_only_watched(term: str, logs: Iterable[Log]) -> bool:
+    """Returns whether an objective tells it of validation alone, and so does not minimise it."""
+    trained = {name for log in logs for split, name in log if split == "train"}
+    return bool(trained) and term not in {"loss", *trained}
 
 
 def _draw_term(axis: Axes, term: str, log: Log, label: str, look: dict[str, Any]) -> None:
