@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import runpy
 from pathlib import Path
 
@@ -319,6 +320,23 @@ def test_failed_diverged_and_untrusted_runs_are_counted_by_name():
     assert "1 run diverged: rae (unit) (1)." in text or "1 run diverged: rae (1)." in text
     assert "2 runs have scores that failed: ae" in text and "(2)." in text
     assert "3 runs have estimates that are not trusted: vae-iaf" in text
+
+
+def test_the_steps_of_a_comparison_are_those_of_its_two_methods():
+    objectives = ("vae", "rae", "ae", "wae-mmd")
+    rows = table_rows(objectives=objectives)
+    rows += likelihood_rows(sizes=(16,), levels={"vae": 4.0, "aef-center": 4.1, "aef-corner": 4.2})
+    short = {"vae": 700, "aef-corner": 300}
+    rows = [row | {"steps": short.get(row["objective"], 1000), "recipe": ""} for row in rows]
+    found = [f.effect for f in findings(frame([make_row(**row) for row in rows]), {})]
+    assert {"RAE i", "RAE ii", "RAE iii", "AEF"} <= {effect.claim for effect in found}
+    for effect in found:
+        words = set(re.findall(r"[a-z-]+", effect.comparison))
+        steps = {
+            short.get(n, 1000) for n in (*objectives, "aef-center", "aef-corner") if n in words
+        }
+        ends = " to ".join(f"{count:,}" for count in sorted(steps))
+        assert compared and effect.training == f"{ends} steps (own budget)", effect.comparison
 
 
 def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():

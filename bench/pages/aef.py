@@ -105,7 +105,7 @@ def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays:
         differences={},
         least=STRIKING,
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in pair if m.name in lost),
-        training=training_text(rows),
+        training=training_text(rows, *pair),
     )
     found = _gain(rows, brackets, pair, arrays)
     if found is None:

@@ -56,5 +56,5 @@ def _effect(claim: str, rows: Rows, grae: Method, rival: Method) -> Effect:
         unit=UNITS[claim],
         differences=paired(*pair),
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in (grae, rival) if m.name in lost),
-        training=training_text(rows),
+        training=training_text(rows, grae, rival),
     )

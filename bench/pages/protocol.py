@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 
 from ..comparison.columns import without_floor
 from ..comparison.labels import suite_title
@@ -11,12 +12,20 @@ from ..errors import UserError
 from ..records.results import Rows
 from ..suites.suite import load_suite
 from ..suites.suite_files import read_suite_file, suite_names
+from .methods import Method
 
 PUBLISHED = "full"
 
 
-def training_text(rows: Rows) -> str:
-    """Returns steps and what they are, such as ``800 steps (1.6 % of published)``."""
+def training_text(rows: Rows, *compared: Method) -> str:
+    """Returns steps and what they are, such as ``800 steps (1.6 % of published)``.
+
+    Args:
+        rows: Result rows.
+        compared: The methods whose steps are meant; all where none is given.
+    """
+    if compared:
+        rows = rows[rows["method"].isin([method.name for method in compared])]
     texts = []
     for (suite, _), own in without_floor(rows).groupby(["suite", "scale"], sort=True):
         published = published_steps(str(suite))
@@ -38,6 +47,7 @@ def budget_sentences(rows: Rows) -> Iterator[str]:
             yield "This is a budget of its own, since no paper published a protocol for it."
 
 
+@cache
 def published_steps(suite: str) -> int | None:
     """Returns the training steps of a suite's published protocol; None where it has none.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..comparison.cells import normal_column
 from ..comparison.columns import difference_text, without_floor
@@ -39,7 +39,6 @@ class Scores:
 
     Attributes:
         where: Data set, and whatever sets this protocol apart from the others.
-        training: What was run of the published training steps.
         rec: Of reconstructions, by method.
         normal: Of samples as the N column of the tables shows them, by method.
         density: What each method's N column was drawn from.
@@ -47,10 +46,10 @@ class Scores:
         interp: Of interpolations, by method.
         seeds: How many seeds there are.
         lost: How many seeds of a method went wrong, in words.
+        rows: The result rows with these distances.
     """
 
     where: str
-    training: str
     rec: Mapping[Method, Seeds]
     normal: Mapping[Method, Seeds]
     density: Mapping[Method, str]
@@ -58,6 +57,7 @@ class Scores:
     interp: Mapping[Method, Seeds]
     seeds: int
     lost: Mapping[str, str]
+    rows: Rows = field(repr=False, compare=False)
 
     @property
     def samples(self) -> dict[Way, Seeds]:
@@ -117,7 +117,6 @@ def _scores(rows: Rows, differing: str) -> Scores:
     seeds = by_method(normal)
     return Scores(
         where=rows["dataset"].iloc[0] + (f" ({differing})" if differing else ""),
-        training=training_text(rows),
         rec=by_method(rows[rows["place"] == "Rec"]),
         normal=seeds,
         density={method: str(density[method.name]) for method in seeds},
@@ -125,6 +124,7 @@ def _scores(rows: Rows, differing: str) -> Scores:
         interp=by_method(rows[rows["place"] == "Interp"]),
         seeds=rows["seed"].nunique(),
         lost=lost_by_method(rows),
+        rows=rows,
     )
 
 
@@ -174,7 +174,7 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
             differences={s: 1 - values[s] / others[s] for s in sorted(values.keys() & others)},
             least=-CLOSE,
             lost=_lost(scores, ae, method),
-            training=scores.training,
+            training=training_text(scores.rows, ae, method),
         )
 
 
@@ -220,7 +220,7 @@ def _better(
         differences=differences,
         lost=_lost(scores, first[0], second[0]),
         doubt="the better one beats its own reconstructions" if fooled else "",
-        training=scores.training,
+        training=training_text(scores.rows, first[0], second[0]),
     )
 
 
