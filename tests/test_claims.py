@@ -332,9 +332,8 @@ def test_the_steps_of_a_comparison_are_those_of_its_two_methods():
     assert {"RAE i", "RAE ii", "RAE iii", "AEF"} <= {effect.claim for effect in found}
     for effect in found:
         words = set(re.findall(r"[a-z-]+", effect.comparison))
-        steps = {
-            short.get(n, 1000) for n in (*objectives, "aef-center", "aef-corner") if n in words
-        }
+        compared = words & {*objectives, "aef-center", "aef-corner"}
+        steps = {short.get(name, 1000) for name in compared}
         ends = " to ".join(f"{count:,}" for count in sorted(steps))
         assert compared and effect.training == f"{ends} steps (own budget)", effect.comparison
 

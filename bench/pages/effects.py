@@ -218,7 +218,8 @@ def _verdict(effect: Effect, p: float) -> tuple[str, str]:
 def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
     verdict, count = claim_verdict(findings), len(findings)
     found = [f.verdict for f in findings]
-    training = "; ".join(dict.fromkeys(f.effect.training for f in findings if f.effect.training))
+    trainings = [f.effect.training for f in findings if f.effect.training]
+    training = " and ".join(dict.fromkeys(trainings))
     text = f"{claim} says that {meaning}. This is {verdict}{f' at {training}' * bool(training)}."
     reasons = {f.reason for f in findings}
     if all(reason.endswith(" seeds") for reason in reasons):
