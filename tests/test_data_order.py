@@ -133,7 +133,7 @@ def test_the_rows_of_a_run_name_the_shuffle_and_do_not_depend_on_the_order(
         (
             '["reconstruction"]',
             '["reconstruction", "frechet"]\nlikelihood_images = 4\n'
-            "likelihood_k_images = 0\nannealing_images = 0",
+            "likelihood_k_images = 0\nannealing_images = 0\nlikelihood_validation_images = 8",
         ),
     )
     train, test = (np.repeat(np.repeat(by_class(n), 2, 1), 2, 2)[:, :8, :8] for n in (20, 8))

@@ -21,7 +21,8 @@ from aebench.models.objectives.objective import Objective
 from torch import Tensor
 
 COUNT = 200
-LIKELIHOOD = "likelihood_images = 4\nlikelihood_samples = 4\n"
+LIKELIHOOD = "likelihood_images = 4\nlikelihood_samples = 4\nlikelihood_validation_images = 8\n"
+FLOW = 'options = {prior_flow = "maf", flow_layers = 1, flow_hidden = 8}'
 
 
 def outputs_losing(limit: float, monkeypatch: pytest.MonkeyPatch) -> Outputs:
@@ -61,9 +62,8 @@ def test_a_model_that_gives_no_finite_sample_is_told_with_its_share(monkeypatch)
 def test_models_with_a_flow_have_their_share_of_lost_draws_as_a_row(suite_file, aebench, tmp_path):
     text = Path(suite_file(('"ae", "vae"', '"vae"'))).read_text(encoding="utf-8")
     text = text.replace('["gaussian"]', '["prior"]').replace("reconstruction", "frechet")
-    flow = 'options = {prior_flow = "maf", flow_layers = 1, flow_hidden = 8}'
     text += '[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 3\nspace = "logit"\n'
-    text += f'objective = "vae-iaf"\n{flow}\n'
+    text += f'objective = "vae-iaf"\n{FLOW}\n'
     path = tmp_path / "flows.toml"
     path.write_text(text, encoding="utf-8")
     assert aebench(str(path))[0] == 0
@@ -126,7 +126,7 @@ def test_a_density_that_cannot_be_fitted_fails_its_likelihood_and_its_share_of_l
 
     monkeypatch.setattr(FullGaussian, "fit", fit)
     # Codes of two numbers have figures of their own, and a flow's draws may be lost.
-    flow = 'latent_dim = 2\nspace = "logit"\nobjective = "vae-iaf"\noptions = {prior_flow = "maf"}'
+    flow = f'latent_dim = 2\nspace = "logit"\nobjective = "vae-iaf"\n{FLOW}'
     path = suite_file(
         ("latent_dim = 3", "latent_dim = 2"),
         ('["ae", "vae"]', f'"ae"\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\n{flow}'),
