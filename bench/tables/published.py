@@ -155,11 +155,13 @@ def _published(line: Mapping[str, str]) -> Published:
 
 def _rae_lines(rows: Rows) -> Iterator[Line]:
     fd = rows[(rows["metric"] == "fd") & rows["variant"].map(is_comparable).astype(bool)]
-    views = fd["dataset"].str.removesuffix("-32")
+    places = [fd["dataset"].str.removesuffix("-32"), fd["objective"], fd["images"], fd["density"]]
+    found = dict(list(fd.groupby(places)))
     for value in published_values():
-        own = fd[(views == value.dataset) & (fd["objective"] == value.objective)]
-        own = own[(own["images"] == value.images) & (own["density"] == value.density)]
-        for _, same in own.groupby(list(ALIKE), dropna=False):
+        place = (value.dataset, value.objective, value.images, value.density)
+        if place not in found:
+            continue
+        for _, same in found[place].groupby(list(ALIKE), dropna=False):
             yield _line(value, same)
 
 
