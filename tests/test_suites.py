@@ -40,7 +40,7 @@ MEDIUM = {
     "rae-mc-samples": (5, 25_000),
     "rae-prd": (8, 80_000),
     "rae-table1-fashion-mnist": (30, 300_000),
-    "structured-expressions": (16, 16_000),
+    "structured-expressions": (32, 136_000),
     "structured-molecules": (13, 31_590),
 }
 # Runs at smoke, small and full.
@@ -231,11 +231,12 @@ def test_a_smaller_scale_is_smaller_in_every_run(name):
 
 
 @pytest.mark.parametrize("name", MEDIUM)
-def test_the_longest_runs_of_medium_are_between_those_of_small_and_of_full(name):
+def test_the_longest_runs_of_medium_are_longer_than_small_ones_and_no_longer_than_full_ones(name):
     for less, more in pairwise(expand(name, scale).configs for scale in SCALES[1:]):
         smaller, larger = longest(less), longest(more)
         shared = smaller.keys() & larger.keys()
-        assert shared and all(smaller[method] < larger[method] for method in shared)
+        assert shared and all(smaller[method] <= larger[method] for method in shared)
+        assert more[0].scale == "full" or all(smaller[m] < larger[m] for m in shared)
         assert max(c.evaluation.images for c in less) < max(c.evaluation.images for c in more) + 1
 
 
