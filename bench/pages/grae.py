@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..comparison.steps import asked_steps
 from ..comparison.strings import RELEASED, SEARCH, by_task, candidates_of
 from ..records.results import Rows
 from .effects import Effect
@@ -21,11 +22,11 @@ MEANINGS = {
 METRICS = {VALID: "validity", SCORE: "mean_score"}
 UNITS = {VALID: "share", SCORE: "score"}
 # Rows that agree in these are of one comparison.
-PLACE = ["suite", "scale", "dataset", "split", "latent_dim", "n_generated"]
+PLACE = ["suite", "scale", "dataset", "split", "latent_dim", "n_generated", "asked"]
 
 
 def grae_effects(placed: Rows) -> Iterator[Effect]:
-    """Yields, for each claim, every GRAE against the GVAE and the CVAE.
+    """Yields, for each claim, every GRAE against the GVAE and the CVAE of as many steps.
 
     The paper does not say which regulariser its GRAE has, so that each one is compared and none
     is chosen by its scores.
@@ -35,6 +36,7 @@ def grae_effects(placed: Rows) -> Iterator[Effect]:
     """
     found = candidates_of(by_task(placed))
     searched = found[(found["density"] == SEARCH) & (found["space"] == RELEASED)]
+    searched = searched.assign(asked=asked_steps(searched))
     for _, own in searched.groupby(PLACE, dropna=False, sort=True):
         for claim, metric in METRICS.items():
             scored = own[own["metric"] == metric]
