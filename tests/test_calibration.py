@@ -137,6 +137,20 @@ def test_an_error_that_repeats_show_to_be_too_small_is_enlarged_where_there_are_
     assert summary["stderr"].iloc[-1] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("lacking", ["level", "floor"])
+def test_a_set_without_spread_is_told_from_the_floor_by_the_error_of_the_other(lacking):
+    base = {"features": "-", "n": 100, "metric": "recall", "better": "higher"}
+    errors = {"floor": 0.03, "level": 0.03} | {lacking: np.nan}
+    floor = base | {"kind": "none", "severity": 0, "level": 0.0, "value": 0.9}
+    level = base | {"kind": "repeated", "severity": 1, "level": 2.0, "value": 0.0}
+    rows = [floor | {"stderr": errors["floor"]}, level | {"stderr": errors["level"]}]
+    summary = summarise(pd.DataFrame(rows))
+    # Were both sets alike, their difference would have the root of two times the error of one.
+    assert summary["z"].iloc[1] == pytest.approx(0.9 / (0.03 * 2**0.5))
+    assert summary["stderr"].isna().sum() == 1
+    assert verdicts(summary)["verdict"].tolist() == ["right"]
+
+
 def test_undamaged_sets_are_told_from_the_floor_in_one_study_of_twenty():
     draws = np.random.default_rng(0)
     base = {"features": "-", "metric": "fd", "better": "lower", "stderr": 1.0, "n": 9}

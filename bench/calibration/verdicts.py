@@ -33,7 +33,7 @@ VERDICT_MEANING = {
     "flatters": "gets better under damage that the score is not meant to see",
     "falls too": "gets worse where diversity scores are free to",
     "undecided": "only the mildest severity was scored, and it is not told from the floor",
-    "unknown": "has no standard error",
+    "unknown": "neither the damaged set nor the floor has a standard error",
 }
 CLIPPED = ("clipped_density", "clipped_coverage")
 FAILED = ("uneven", "blind", "WRONG WAY")
@@ -49,6 +49,11 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     the deviation is then no smaller than that of all sets together. Where there are no repeats it
     is the reported one, times `spread_over_reported` where that is above 1. Level and floor are
     taken as independent, although they share their real images, so ``z`` is rather too small.
+
+    A single share of exactly 0 or 1 shows no spread and has no standard error. The question is
+    whether chance alone explains its distance from the floor. If so, both sets are alike and have
+    the same error, so ``error`` takes the floor's for a level without one and the level's for a
+    floor. A share near 0 or 1 varies less than others, so ``z`` is again rather too small.
 
     Args:
         rows: Lines of ``results.csv``.
@@ -85,7 +90,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(floor, on=keys[:3], how="left")
     sign = np.where(table["better"] == "lower", 1.0, -1.0)
     table["worse"] = sign * (table["value"] - table["floor"])
-    table["error"] = np.hypot(table["stderr"], table["floor_stderr"])
+    level, floors = table["stderr"], table["floor_stderr"]
+    table["error"] = np.hypot(level.fillna(floors), floors.fillna(level))
     with np.errstate(divide="ignore", invalid="ignore"):
         table["z"] = np.where(table["worse"] == 0, 0.0, table["worse"] / table["error"])
     table["score"] = table["metric"] + " on " + table["features"]
