@@ -15,6 +15,7 @@ from aebench.bench.calibration.verdicts import (
     comparisons,
     judge,
     reading,
+    scoreboard,
     spearman,
     summarise,
     threshold,
@@ -259,8 +260,25 @@ def test_the_sentence_on_a_clipped_score_follows_from_its_verdicts():
     columns = ["metric", "score", "kind", "n", "verdict", "meant"]
     [line] = clipped_reading(pd.DataFrame(lines, columns=columns))
     assert line == (
-        "**clipped_density on pixels** can be believed for noise at every N, for blur where the "
-        "damage is strong. It is right in 4 of 6 cases, wrong or blind in 1, and moves in 0 that "
-        "it is not meant to see; density on pixels is right in 1 of 2 cases, wrong or blind in 1, "
-        "and moves in 0 that it is not meant to see."
+        "**clipped_density on pixels** can be believed at every N for noise. Where the damage is "
+        "strong, it can be believed for blur. It is right in 4 of 6 cases, wrong or blind in 1, "
+        "and moves in 0 that it is not meant to see; density on pixels is right in 1 of 2 cases, "
+        "wrong or blind in 1, and moves in 0 that it is not meant to see."
     )
+
+
+def test_a_clipped_score_that_sees_nothing_is_said_to_see_no_damage_and_nothing_more():
+    columns = ["metric", "score", "kind", "n", "verdict", "meant"]
+    blind = ("clipped_density", "clipped_density on pixels", "noise", 9, "blind", True)
+    [line] = clipped_reading(pd.DataFrame([blind], columns=columns))
+    assert line.startswith(
+        "**clipped_density on pixels** can be believed at every N for no damage. It is right in 0 "
+    )
+
+
+def test_a_score_that_is_right_wherever_it_is_meant_to_be_has_the_best_credit_there_is():
+    columns = ["metric", "score", "kind", "n", "verdict", "meant"]
+    kinds = {"dropped": "right", "repeated": "right", "blur": "still", "noise": "falls too"}
+    lines = [("recall", "recall", k, 9, word, word == "right") for k, word in kinds.items()]
+    [line] = scoreboard(pd.DataFrame(lines, columns=columns)).to_dict("records")
+    assert line["credit"] == line["best credit"] == 0.5

@@ -205,9 +205,9 @@ def scoreboard(judged: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One line for each score with its ``family``, the count of cases that it is ``meant`` to
-        see with how many are ``right``, ``late`` and ``failed``, movements ``off`` target, and
+        see with how many are ``right``, ``late`` and ``failed``, movements ``off`` target,
         ``credit``: right ones, half the late ones and minus the failed and off-target ones, over
-        all cases.
+        all cases, and ``best credit``, where all that are meant are right and none is off.
     """
     words = judged["verdict"]
     counted = judged.assign(
@@ -219,7 +219,8 @@ def scoreboard(judged: pd.DataFrame) -> pd.DataFrame:
     groups = counted.groupby(["metric", "score"], sort=False)
     table = groups[["meant", "right", "late", "failed", "off"]].sum().reset_index()
     credit = table["right"] + table["late"] / 2 - table["failed"] - table["off"]
-    table["credit"] = credit / groups.size().to_numpy()
+    cases = groups.size().to_numpy()
+    table = table.assign(**{"credit": credit / cases, "best credit": table["meant"] / cases})
     table.insert(0, "family", table.pop("metric").map(FAMILY))
     families = [own for _, own in table.groupby("family", sort=False)]
     return pd.concat(
@@ -266,10 +267,10 @@ def clipped_reading(judged: pd.DataFrame) -> list[str]:
         name = str(score).removeprefix("clipped_")
         plain = judged[judged["score"] == name]
         beside = f"; {name} is {_tally(plain)}" if len(plain) else ""
+        strong = f"Where the damage is strong, it can be believed for {', '.join(partly)}. "
         lines.append(
-            f"**{score}** can be believed for {', '.join(sure) or 'no damage'} at every N, for "
-            f"{', '.join(partly) or 'nothing else'} where the damage is strong. It is "
-            f"{_tally(own)}{beside}."
+            f"**{score}** can be believed at every N for {', '.join(sure) or 'no damage'}. "
+            f"{strong if partly else ''}It is {_tally(own)}{beside}."
         )
     return lines
 
