@@ -1,0 +1,67 @@
+"""A run's likelihood rows are those of its test images, with the counts of its settings."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.likelihood_rows import NATIVE, LikelihoodRows
+from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.likelihood.scores import LikelihoodScore
+from aebench.bench.records.per_image import key_of, read_file
+from aebench.bench.suites.config import Evaluation
+from aebench.models import build
+from aebench.models.streams import stream
+
+pytestmark = pytest.mark.sensitive
+make_row = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["make_row"]
+OF_SCORES = {"images", "date", *LikelihoodScore("log_prob", 0.0).columns()}
+BASE = {name: value for name, value in make_row().items() if name not in OF_SCORES}
+SEED = 4
+
+
+def rows_of(objective, path, **settings):
+    data = load_dataset("digits")
+    model = build(objective, backbone="tiny", image_shape=data.image_shape, latent_dim=3)
+    generator = torch.Generator().manual_seed(0)
+    model.initialise(model.space.prepare(data.train[:50], generator), generator)
+    outputs = Outputs(model, data, Evaluation(images=20, **settings), SEED)
+    return outputs, LikelihoodRows(outputs, BASE, path).rows(NATIVE)
+
+
+def test_an_exact_row_is_the_mean_log_density_of_the_first_dequantised_test_images(tmp_path):
+    path = tmp_path / "likelihoods.npz"
+    outputs, rows = rows_of("aef-center", path, likelihood_images=6)
+    stored = outputs.data.test[:6]
+    noise = torch.rand(stored.shape, generator=stream(SEED, "likelihood/test"))
+    with torch.no_grad():
+        exact = outputs.objective.log_prob((stored + noise) / 256).double()
+    (row,) = [row for row in rows if row["metric"] == "log_prob"]
+    assert (row["images"], row["kind"], row["n_real"]) == ("test", "exact", 6)
+    assert row["value"] == pytest.approx(float(exact.mean()), rel=1e-5)
+    kept = read_file(path)[key_of(row)]
+    assert kept.images.tolist() == list(range(6))
+    assert kept.values.tolist() == pytest.approx(exact.tolist(), rel=1e-5)
+
+
+def test_each_bound_has_the_images_and_the_draws_that_its_settings_name(tmp_path):
+    _, rows = rows_of(
+        *("vae", tmp_path / "likelihoods.npz"),
+        likelihood_images=7,
+        likelihood_samples=3,
+        likelihood_k_images=4,
+        likelihood_k_samples=5,
+        likelihood_validation_images=3,
+        annealing_images=2,
+        annealing_chains=9,
+        annealing_steps=4,
+    )
+    found = [(row["metric"], row["samples_k"], row["n_real"]) for row in rows]
+    assert [each for each in found if each[0] in ("log_prob", "log_prob_annealed")] == [
+        ("log_prob", 3, 7),
+        ("log_prob", 5, 4),
+        ("log_prob_annealed", 9, 2),
+    ]
