@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import runpy
 from pathlib import Path
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.evaluation import Evaluator, Item
 from aebench.bench.evaluation.figure_arrays import (
     decoded_grid,
     denoising_strip,
     flat_codes,
     neighbours,
 )
+from aebench.bench.evaluation.metric_lookup import Score
 from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.suites.config import Evaluation
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
@@ -24,6 +28,9 @@ from aebench.models.building import build
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
+make_row = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["make_row"]
+# Columns that the evaluation of an item gives; the others are of the run.
+OF_SCORES = {"density", "images", "n_real", "n_generated", "features", "date"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +41,13 @@ def outputs():
     return Outputs(model, data, settings, seed=0, noise_sigma=0.25)
 
 
+def _evaluator(outputs, folder):
+    own = {f.name for f in dataclasses.fields(Score)} | OF_SCORES
+    base = {name: value for name, value in make_row().items() if name not in own}
+    record = EvaluationRecord(folder / "evaluation.json", {})
+    return Evaluator(outputs, base, outputs.settings, record, "cpu")
+
+
 def test_noisy_images_have_the_protocols_noise_and_are_the_same_for_every_run(outputs):
     clean = outputs.real.float() / 255
     inside = (clean > 0.3) & (clean < 0.7)
@@ -42,6 +56,31 @@ def test_noisy_images_have_the_protocols_noise_and_are_the_same_for_every_run(ou
     assert float(outputs.noisy.min()) == 0 and float(outputs.noisy.max()) == 1
     other = Outputs(outputs.objective, outputs.data, outputs.settings, seed=7, noise_sigma=0.25)
     assert torch.equal(other.noisy, outputs.noisy)
+
+
+def test_denoised_images_are_decoded_from_codes_of_test_images_with_the_papers_noise(
+    outputs, monkeypatch
+):
+    # As the AEF paper's code: noise of a generator with seed 3 on grey levels in [0, 1], clamped.
+    clean = outputs.data.test[:50].double() / 255
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3)).double()
+    noisy = (clean + 0.25 * noise).clamp(0, 1)
+    torch.testing.assert_close(outputs.noisy.double(), noisy, rtol=0, atol=float32_slack(1, 3))
+    # An autoencoder that copies leaves the noise where it is.
+    monkeypatch.setattr(outputs.objective, "encode", lambda x: x.flatten(1))
+    monkeypatch.setattr(outputs.objective, "decode", lambda z: z.view(-1, 1, 8, 8))
+    copies = Outputs(outputs.objective, outputs.data, outputs.settings, 0, noise_sigma=0.25)
+    assert copies.denoised.dtype == torch.uint8
+    atol = 0.5 + 255 * float32_slack(1, 3)  # Half a grey level is what rounding takes away.
+    torch.testing.assert_close(copies.denoised.double(), 255 * noisy, rtol=0, atol=atol)
+
+
+def test_the_denoising_score_compares_denoised_with_clean_test_images(outputs, tmp_path):
+    evaluator = _evaluator(outputs, tmp_path)
+    [row] = evaluator.compute(Item("test", "denoising", features="pixels"))
+    difference = (outputs.denoised.double() - outputs.data.test[:50].double()) / 255
+    assert (row["metric"], row["n_real"]) == ("ife", 50)
+    assert row["value"] == pytest.approx(float(difference.square().mean()), rel=1e-5)
 
 
 def test_a_denoising_strip_has_noisy_denoised_and_clean_images_in_this_order(outputs):

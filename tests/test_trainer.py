@@ -30,14 +30,23 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def _trainer(folder, *, objective="vae", training=TRAINING, seed=0, seconds=1e9, identity="x"):
+def _trainer(
+    folder,
+    *,
+    objective="vae",
+    training=TRAINING,
+    seed=0,
+    seconds=1e9,
+    identity="x",
+    images=IMAGES,
+):
     model = build(objective, backbone="tiny", image_shape=(1, 8, 8), latent_dim=3, seed=seed)
     folder.mkdir(exist_ok=True)
     return Trainer(
         model,
         training,
-        train=IMAGES[:40],
-        validation=IMAGES[40:],
+        train=images[:40],
+        validation=images[40:],
         seed=seed,
         folder=folder,
         identity=identity,
@@ -385,3 +394,27 @@ def test_a_non_finite_log_determinant_is_a_divergence_with_its_step(tmp_path, mo
     monkeypatch.setattr(trainer.objective, "terms", broken)
     with pytest.raises(Diverged, match=r"'decoder scale' is inf for image 2\. Step 1\."):
         trainer.run()
+
+
+def test_images_are_trained_and_validated_on_with_noise_clamped_to_the_unit_range(tmp_path):
+    images = torch.zeros(60, 1, 8, 8, dtype=torch.uint8)
+    images[:, :, 2:6], images[:, :, 6:] = 128, 255
+    training = Training(steps=1, batch_size=40, noise_sigma=0.1)
+    trainer = _trainer(tmp_path, objective="ae", training=training, images=images)
+    seen, terms = {}, trainer.objective.terms
+
+    def watched(x, generator):
+        seen[trainer.objective.training] = x
+        return terms(x, generator)
+
+    trainer.objective.terms = watched
+    trainer.run()
+    assert set(seen) == {True, False}
+    for x in seen.values():
+        black, grey, white = x[:, :, :2], x[:, :, 2:6], x[:, :, 6:]
+        assert float(grey.std()) == pytest.approx(0.1, rel=0.1)
+        assert float(grey.mean()) == pytest.approx(128.5 / 256, abs=0.01)
+        assert float(x.min()) == 0 and float(x.max()) == 1
+        # Of what is black or white, half of the noise is cut off.
+        for share in ((black == 0), (white == 1)):
+            assert float(share.float().mean()) == pytest.approx(0.5, abs=0.1)
