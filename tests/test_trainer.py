@@ -121,6 +121,88 @@ def test_the_weights_of_the_best_validation_loss_are_selected(whole):
     assert trainer.best == {}
 
 
+def _script(trainer, losses):
+    """Gives the validation after each step the next of some losses, whatever the weights are."""
+    terms = trainer.objective.terms
+
+    def scripted(x, generator):
+        if trainer.objective.training:
+            return terms(x, generator)
+        return {"distortion": torch.full((len(x),), losses[trainer.step - 1])}
+
+    trainer.objective.terms = scripted
+
+
+@pytest.mark.parametrize(
+    ("patience", "threshold", "halvings"),
+    [
+        (0, 1e-4, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (2, 1e-4, [0, 0, 0, 0, 0, 0, 1, 1]),
+        (3, 1e-4, [0, 0, 0, 0, 0, 0, 0, 1]),
+        # Half of the decrease from 5 to 4: neither 3.9 nor 3.8 is an improvement.
+        (2, 0.5, [0, 0, 0, 0, 1, 1, 2, 2]),
+    ],
+)
+def test_steps_are_taken_at_a_rate_halved_where_patience_and_threshold_say(
+    tmp_path, patience, threshold, halvings
+):
+    training = Training(
+        **{"steps": 8, "batch_size": 8, "validate_every": 1, "learning_rate": 1e-2},
+        plateau_patience=patience,
+        plateau_threshold=threshold,
+    )
+    trainer = _trainer(tmp_path, objective="ae", training=training)
+    _script(trainer, [5.0, 4.0, 3.9, 3.8, 3.8, 3.8, 3.8, 3.8])
+    taken, step = [], trainer.optimiser.step
+
+    def noted():
+        taken.append(trainer.optimiser.param_groups[0]["lr"])
+        step()
+
+    trainer.optimiser.step = noted
+    trainer.run()
+    assert taken == [1e-2 / 2**count for count in halvings]
+    assert [line["learning_rate"] for line in _log(trainer)[::2]] == taken
+
+
+def test_the_selected_weights_are_those_of_the_first_step_with_the_best_validation(tmp_path):
+    settings = {"batch_size": 8, "validate_every": 1}
+    trainer = _trainer(tmp_path / "a", training=Training(steps=5, **settings))
+    _script(trainer, [3.0, 2.0, 1.0, 1.0, 2.0])
+    trainer.run()
+    three = _trainer(tmp_path / "b", training=Training(steps=3, **settings))
+    three.run()
+    assert trainer.best_step == 3
+    assert _same(trainer.selected_weights(), three.objective.state_dict())
+    assert not _same(trainer.selected_weights(), trainer.objective.state_dict())
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(0, 40), (16, 16)])
+def test_only_the_first_train_images_are_trained_on(tmp_path, count, wanted):
+    training = Training(steps=10, batch_size=8, train_images=count)
+    trainer = _trainer(tmp_path, objective="ae", training=training)
+    seen = set()
+    for _ in range(10):
+        trainer.train_step()
+        seen |= {tuple(image.flatten().tolist()) for image in trainer.work.pixels}
+    assert seen == {tuple(image.flatten().tolist()) for image in IMAGES[:wanted]}
+
+
+def test_the_gradient_is_clipped_to_the_norm_asked_for_before_a_step_is_taken(tmp_path):
+    def gradient(clip):
+        training = Training(steps=1, batch_size=8, gradient_clip=clip)
+        trainer = _trainer(tmp_path / str(clip), objective="ae", training=training)
+        trainer.train_step()
+        # After one step, Adam's running mean is a tenth of the gradient that it was given.
+        means = [each["exp_avg"] for each in trainer.optimiser.state.values()]
+        return 10 * torch.cat([mean.double().flatten() for mean in means])
+
+    whole = gradient(0.0)
+    norm = float(whole.norm())
+    for clip, expected in ((norm / 4, whole / 4), (2 * norm, whole)):
+        torch.testing.assert_close(gradient(clip), expected, rtol=1e-4, atol=1e-6 * norm)
+
+
 def test_the_last_weights_are_selected_when_asked_for(tmp_path):
     training = Training(steps=6, batch_size=8, validate_every=3, selection="last step")
     trainer = _trainer(tmp_path / "run", training=training)
