@@ -24,6 +24,7 @@ from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.suites.config import Evaluation
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
+from aebench.models.streams import stream
 
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
@@ -89,6 +90,52 @@ def test_a_denoising_strip_has_noisy_denoised_and_clean_images_in_this_order(out
     assert torch.equal(strip[:, 2], outputs.real[:4])
     assert torch.equal(strip[:, 1], outputs.denoised[:4])
     assert not torch.equal(strip[:, 0], strip[:, 2])
+
+
+def _codes_decoded(outputs, draw, monkeypatch):
+    """Returns the codes of each call of the decoder, whose first images are not finite."""
+    codes = []
+
+    def decode(z):
+        codes.append(z)
+        return torch.full((len(z), 1, 8, 8), torch.nan if len(codes) == 1 else 0.5)
+
+    monkeypatch.setattr(outputs.objective, "decode", decode)
+    draw()
+    return codes
+
+
+def test_samples_at_a_temperature_are_decoded_from_codes_that_many_times_as_long(
+    outputs, monkeypatch
+):
+    plain, cold = (
+        _codes_decoded(outputs, lambda t=t: outputs.sample("prior", 5, t), monkeypatch)
+        for t in (1.0, 0.25)
+    )
+    # Both are drawn again, at the same temperature, where the images were not finite.
+    assert len(plain) == len(cold) == 2
+    for first, second in zip(plain, cold, strict=True):
+        assert first.shape == (5, 2) and torch.equal(second, 0.25 * first)
+
+
+def test_the_sheet_has_samples_from_the_prior_at_each_temperature_of_the_settings(outputs):
+    settings = dataclasses.replace(
+        outputs.settings, densities=("prior",), temperatures=(0.25, 2.0)
+    )
+    model = build("vae", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2)
+    sheet = Outputs(model, outputs.data, settings, seed=0).sheet()
+    names = {name for name in sheet if name.startswith("temperature")}
+    assert names == {"temperature_0.25", "temperature_2"}
+    codes = torch.randn(4, 2, generator=stream(0, "evaluation/sample/prior"))
+    for name, temperature in (
+        ("sample_prior", 1),
+        ("temperature_0.25", 0.25),
+        ("temperature_2", 2),
+    ):
+        with torch.no_grad():
+            decoded = 255 * model.decode(temperature * codes).clamp(0, 1)
+        difference = sheet[name].float() - decoded
+        assert float(difference.abs().max()) <= 0.5 + 255 * float32_slack(1, 64)
 
 
 def test_a_mixtures_density_on_the_grid_is_that_at_the_grids_points(outputs):

@@ -1,4 +1,4 @@
-"""Interpolation towards the nearest code, and its Fréchet distance."""
+"""Points between codes: midpoints of pairs, and towards the nearest code."""
 
 from __future__ import annotations
 
@@ -95,3 +95,37 @@ def test_the_scored_points_lie_between_the_codes_of_the_held_out_images():
     points = (codes + codes[pairs.argmin(1)]) / 2
     expected = outputs.decode(points)
     assert torch.equal(outputs.images("interpolation", "nearest"), expected)
+
+
+def test_the_scored_midpoints_are_of_the_kind_that_the_settings_name(monkeypatch):
+    data = load_dataset("digits")
+    model = build("ae", backbone="tiny", image_shape=data.image_shape, latent_dim=3)
+
+    def points(kind):
+        """Returns the codes decoded for an interpolation, and those of the held-out images."""
+        outputs = Outputs(model, data, Evaluation(images=20, interpolation=kind), 0)
+        decoded = []
+        with monkeypatch.context() as patch:
+            decode = model.decode
+            patch.setattr(model, "decode", lambda z: (decoded.append(z), decode(z))[1])
+            outputs.images("interpolation")
+        return torch.cat(decoded).double(), outputs.validation_codes.double()
+
+    middle, codes = points("linear")
+    assert middle.shape == (20, 3)
+    # Each is the mean of two held-out codes, which are found by trying all pairs.
+    first, second = torch.combinations(torch.arange(len(codes))).T
+    means = (codes[first] + codes[second]) / 2
+    distance, pair = torch.cdist(middle, means).min(1)
+    near = 1e-5 * float(codes.norm(dim=1).mean())
+    assert float(distance.max()) < near
+    a, b = codes[first[pair]], codes[second[pair]]
+    norms = a.norm(dim=1), b.norm(dim=1)
+    wanted = (norms[0] + norms[1]) / 2 / middle.norm(dim=1)
+    torch.testing.assert_close(points("rescaled")[0], wanted[:, None] * middle, rtol=0, atol=near)
+    angle = torch.arccos((a * b).sum(1) / norms[0] / norms[1])
+    curved = middle / torch.cos(angle / 2)[:, None]
+    torch.testing.assert_close(points("spherical")[0], curved, rtol=0, atol=near)
+    # The kinds differ by more than what is taken for equal.
+    assert float((curved - middle).norm(dim=1).max()) > 10 * near
+    assert float((curved - wanted[:, None] * middle).norm(dim=1).max()) > 10 * near
