@@ -252,7 +252,7 @@ def test_seconds_of_two_devices_are_not_averaged_and_those_of_most_methods_are_s
     mixed = [row if row["objective"] in REFERENCES else on(row) for row in rows]
     name, values, told = costs(mixed)
     assert (name, values) == ("CPU s", {"300"})
-    assert "Seconds are those of the runs on cpu." in told
+    assert "Seconds are those of the runs on cpu, 1 of each model." in told
     # Where one objective lacks a run on the CPU, the GPU's are those that all have.
     lacking = [r for r in mixed if not (r["objective"] == "rae" and r["seed"] == 0)]
     assert costs(lacking)[:2] == ("GPU s", {"13"})

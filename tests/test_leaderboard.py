@@ -217,7 +217,7 @@ def test_the_markdown_board_explains_its_columns_and_signs_where_it_has_them():
     devices = [row | {"device": "cpu" if row["seed"] else "gpu"} for row in rows]
     board = board_tables(board_entries(frame(devices)))[0].as_markdown()
     assert "〃: the rank of the line above." in board and "kind: an" not in board
-    assert "Seconds are those of the runs on cpu." in board
+    assert "Seconds are those of the runs on cpu, 1 of each model." in board
 
 
 def test_the_markdown_board_rounds_once_and_so_says_what_the_table_of_the_score_says():

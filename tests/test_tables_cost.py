@@ -3,6 +3,8 @@
 import runpy
 from pathlib import Path
 
+from aebench.bench.comparison.columns import with_places
+from aebench.bench.comparison.costs import device_note
 from aebench.bench.tables.cost import cost_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -90,8 +92,21 @@ def test_scores_are_of_all_seeds_and_seconds_of_those_on_the_device():
     mixed = [row | away if row["seed"] > 1 else row for row in rows]
     [alone], [table] = (list(cost_tables(frame(own))) for own in (rows, mixed))
     assert dict(table.lines) == dict(alone.lines) and table.title == alone.title
-    told = "Seconds are those of the runs on cpu, scores those of all runs."
-    assert told in table.notes and told not in alone.notes
+    assert "Seconds are means over the runs on cpu, 6 of each model." in alone.notes
+    assert "Seconds are means over the runs on cpu, 2 of each model." in table.notes
+    assert "Scores are of all runs." in table.notes
+
+
+def test_a_caption_names_the_device_of_seconds_and_how_many_runs_they_are_means_over():
+    rows = priced(seeds=(0, 1, 2))
+    once = [row for row in rows if row["objective"] != "ae" or row["seed"] == 0]
+    away = [row | {"device": "cuda"} if row["objective"] == "ae" else row for row in rows]
+    told = "Seconds are means over the runs on cpu, 3 of each model."
+    assert device_note(with_places(frame(rows))) == told
+    assert device_note(with_places(frame(once))) == told.replace("3", "1 to 3")
+    without = f"{told} A model with no run there has no seconds."
+    assert device_note(with_places(frame(away))) == without
+    assert device_note(with_places(frame(priced({})))) == ""
 
 
 def test_a_reason_for_no_marks_is_said_once_with_its_classes():

@@ -25,10 +25,20 @@ def device_word(rows: Rows) -> str:
 
 
 def device_note(rows: Rows) -> str:
-    """Returns the sentence of a caption on whose seconds are shown, where there are several."""
-    if without_floor(rows)["device"].nunique() < 2:
+    """Returns the sentences of a caption on whose seconds are shown, and over how many runs."""
+    trained = without_floor(rows)
+    known = trained[trained["compute_seconds"].notna()]
+    if not len(known):
         return ""
-    return f"Seconds are those of the runs on {_common_device(rows)}."
+    device = _common_device(rows)
+    runs = known[known["device"] == device].groupby("method")["run"].nunique()
+    least, most = int(runs.min()), int(runs.max())
+    count = f"{most} of each model" if least == most else f"{least} to {most} of each model"
+    words = "means over" if most > 1 else "those of"
+    there = trained.loc[trained["device"] == device, "method"]
+    lacking = set(trained["method"]) - set(there)
+    more = " A model with no run there has no seconds." if lacking else ""
+    return f"Seconds are {words} the runs on {device}, {count}.{more}"
 
 
 def _common_device(rows: Rows) -> str:

@@ -16,6 +16,7 @@ from ..comparison.cells import (
     reference_note,
 )
 from ..comparison.columns import Column, columns_of, is_reference, join, without_floor
+from ..comparison.costs import device_note
 from ..comparison.labels import score_title
 from ..comparison.likelihoods import noise_notes, one_likelihood
 from ..comparison.parts import Part, table_parts
@@ -32,7 +33,7 @@ CAPTION = (
     f"{FACTOR:g} times the cheapest of them, so that their scores compare at equal cost, whatever "
     "their steps; later letters cost more. Marks are within a class."
 )
-DEVICE_NOTE = "Seconds are those of the runs on {}, scores those of all runs."
+ALL_RUNS = "Scores are of all runs."
 HEADER = ("class", "compute s", "steps")
 
 
@@ -62,7 +63,7 @@ def cost_tables(rows: Rows) -> Iterator[Table]:
                 references = part.rows[is_reference(part.rows)]
                 references = references[references["dataset"] == dataset]
                 expected = _expected_seeds(trained[trained["dataset"] == dataset])
-                told = DEVICE_NOTE.format(device) if own["device"].nunique() > 1 else ""
+                told = [device_note(own), *([ALL_RUNS] if own["device"].nunique() > 1 else [])]
                 priced = Part(own, title, suffix)
                 yield _cost_table(priced, references, classes, expected, told)
 
@@ -94,7 +95,7 @@ def _cost_table(
     references: Rows,
     classes: Sequence[Sequence[str]],
     expected: Mapping[str, int],
-    told: str,
+    told: Iterable[str],
 ) -> Table:
     rows = part.rows
     likelihood = one_likelihood(rows)
@@ -120,7 +121,7 @@ def _cost_table(
     measured = without_floor(shown[shown["kind"] == ""])
     notes = [CAPTION, *(_measured(measured) if len(measured) else [])]
     notes += [*([LIKELIHOOD_NOTE] if len(likelihood) else []), *noise_notes(likelihood)]
-    notes += [COMPUTE_NOTE, told, reference_note(references)]
+    notes += [COMPUTE_NOTE, *told, reference_note(references)]
     notes += [*interval_notes(shown), *mark_notes(marked)]
     return Table(
         part.suffix,
