@@ -86,6 +86,17 @@ def test_the_caption_on_codes_explains_the_columns_that_there_are():
     assert "rate: nats that the code carries" in notes and "log p(x) in nats" in notes
 
 
+def test_the_likelihood_of_strings_is_told_without_a_word_of_images():
+    rows = proper_rows("expressions", seeds=(0,))
+    known = {"unit": "nats per image", "reason": "below 10 on 57% of the images: doubtful"}
+    rows = [row | known if row["metric"] == "log_prob" else row for row in rows]
+    pages = [table.as_markdown() for table in all_tables(frame(rows), {})[0]]
+    told = [page for page in pages if "Likelihoods: ±" in page]
+    assert len(told) == 2 and not any("image" in page for page in told)
+    assert all("below 10 on 57% of the strings: doubtful." in page for page in told)
+    assert any("log p(x) in nats per string." in page for page in told)
+
+
 def test_print_has_a_spread_of_each_mean_and_three_best_scores_of_each_model():
     for task in ("expressions", "molecules"):
         for model, found in printed(task).items():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..records.results import Rows
 from .columns import method_labels, with_places, without_floor
 from .steps import longest
+from .table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,24 @@ def is_text(rows: Rows) -> pd.Series[bool]:
 def without_texts(rows: Rows) -> Rows:
     """Returns the rows that score images."""
     return rows[~is_text(rows)]
+
+
+def of_strings(table: Table, rows: Rows) -> Table:
+    """Returns the table with strings for images in its caption, if all its rows score texts.
+
+    Likelihoods of both are computed and stored alike, with units and warnings that say "image".
+    """
+    if not is_text(rows).all():
+        return table
+
+    def told(text: str) -> str:
+        return re.sub(r"\bimage(s?)\b", r"string\1", text)
+
+    lines = tuple(
+        (label, tuple(replace(c, warnings=tuple(map(told, c.warnings))) for c in cells))
+        for label, cells in table.lines
+    )
+    return replace(table, notes=tuple(map(told, table.notes)), lines=lines)
 
 
 def task_of(dataset: str) -> str:

@@ -15,7 +15,7 @@ from ..comparison.likelihoods import likelihood_places, noise_notes
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.steps import steps_note
-from ..comparison.strings import is_text
+from ..comparison.strings import is_text, of_strings
 from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 
@@ -62,7 +62,7 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     notes = tuple(
         steps if note == told else _with_plain_names(note, plain) for note in table.notes
     )
-    return replace(table, notes=notes, lines=lines)
+    return of_strings(replace(table, notes=notes, lines=lines), rows)
 
 
 def _with_plain_names(text: str, plain: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from ..comparison.strings import (
     SEARCH,
     by_task,
     is_text,
+    of_strings,
     task_of,
 )
 from ..comparison.table import TABLES, Cell, Table, file_name
@@ -261,7 +262,7 @@ def _table(
                 alone += [over] if lines[name][-1] is not cell else []
     if len({group for group, _ in headers if group}) < 2:
         headers = [("", name) for _, name in headers]
-    return Table(
+    table = Table(
         file_name(stem, part.suffix),
         f"{what} · {rows['dataset'].iloc[0]} · {part.title}",
         (*notes, *interval_notes(rows), *dict.fromkeys(alone), *mark_notes(marked_columns)),
@@ -270,6 +271,7 @@ def _table(
         tuple((name.partition("|")[0], tuple(cells)) for name, cells in lines.items()),
         tuple(dict.fromkeys(splits)),
     )
+    return of_strings(table, rows)
 
 
 def _of_one_seed(cell: Cell, scores: Sequence[Scored]) -> Cell:
