@@ -49,6 +49,16 @@ def page(tmp_path, call):
     return write
 
 
+def test_what_was_measured_is_told_in_words_and_not_by_the_name_of_its_benchmark(page):
+    record = json.loads((SCRIPTS.parents[1] / "results" / "speed" / "ratios.json").read_text())
+    text = page(*record["ratios"])
+    first = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
+    assert len(first) > len(record["ratios"])
+    assert not [name for name in first if "[" in name or "_" in name]
+    start = next(line for line in text.splitlines() if "`aebench --help`" in line)
+    assert start.endswith(" | - | - |")
+
+
 def test_the_page_says_what_is_reached_and_what_is_unmeasured(page):
     text = page(
         {"benchmark": "prd", "ratio": 1.49, "note": "a caveat"},
