@@ -95,6 +95,7 @@ def test_the_likelihood_of_strings_is_told_without_a_word_of_images():
     assert len(told) == 2 and not any("image" in page for page in told)
     assert all("below 10 on 57% of the strings: doubtful." in page for page in told)
     assert any("log p(x) in nats per string." in page for page in told)
+    assert not any("bits/dim" in page or "completed" in page for page in told)
 
 
 def test_print_has_a_spread_of_each_mean_and_three_best_scores_of_each_model():

@@ -11,7 +11,7 @@ import numpy as np
 from ..comparison.cells import headed, score_table
 from ..comparison.columns import columns_of
 from ..comparison.labels import score_title, unit_note
-from ..comparison.likelihoods import likelihood_places, noise_notes
+from ..comparison.likelihoods import likelihood_places, likelihood_sign, noise_notes
 from ..comparison.numbers import format_number
 from ..comparison.parts import Part, table_parts
 from ..comparison.steps import steps_note
@@ -20,13 +20,9 @@ from ..comparison.table import TABLES, Cell, Table
 from ..records.results import Rows
 
 CONDITIONS = ("kind", "model", "density")
-CAPTION = (
-    "≤ in bits/dim and ≥ in nats mark a lower bound on the likelihood, which holds in "
-    "expectation.",
-    "K: importance samples for each image. ESS: their median effective sample size.",
-    "completed: density and observation noise were fitted after training.",
-    "Nothing is ranked ahead of a bound, since the truth may be better than the bound.",
-)
+SAMPLES = "K: importance samples for each image. ESS: their median effective sample size."
+COMPLETED = "completed: density and observation noise were fitted after training."
+UNRANKED = "Nothing is ranked ahead of a bound, since the truth may be better than the bound."
 
 
 @TABLES.register("likelihood")
@@ -52,7 +48,7 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
     extra = _conditions(rows)
     table = score_table(
         *(part, first["metric"], score_title(first), headed(columns), rows),
-        (unit_note(first), *CAPTION, *noise_notes(rows)),
+        (unit_note(first), *_caption(rows), *noise_notes(rows)),
         splits,
         extra=extra,
     )
@@ -63,6 +59,18 @@ def _likelihood_table(part: Part, rows: Rows) -> Table:
         steps if note == told else _with_plain_names(note, plain) for note in table.notes
     )
     return of_strings(replace(table, notes=notes, lines=lines), rows)
+
+
+def _caption(rows: Rows) -> Iterator[str]:
+    """Yields the sentences on what is among the rows, of one score."""
+    bounds = rows[rows["kind"] == "lower bound"]
+    if len(bounds):
+        sign = likelihood_sign({**bounds.iloc[0].to_dict(), "model": ""})
+        yield f"{sign} marks a lower bound on the likelihood, which holds in expectation."
+        yield UNRANKED
+    yield SAMPLES
+    if (rows["model"] == "completed").any():
+        yield COMPLETED
 
 
 def _with_plain_names(text: str, plain: Mapping[str, str]) -> str:
