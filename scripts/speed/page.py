@@ -102,10 +102,11 @@ def draw(ratios: list[Record], folder: Path) -> None:
     from matplotlib import pyplot as plt
 
     wanted = {goal.benchmark: goal.least for goal in GOALS if goal.least is not None}
-    labels = [f"{r['benchmark']} / {r['peer']}" for r in ratios]
+    known = {goal.benchmark: goal.what.replace("`", "") for goal in GOALS}
+    labels = [f"{known.get(r['benchmark'], r['benchmark'])} / {r['peer']}" for r in ratios]
     values = [r["ratio"] for r in ratios]
     with plt.rc_context({"font.size": 8}):
-        figure, axes = plt.subplots(figsize=(7, 0.24 * len(ratios) + 1), layout="constrained")
+        figure, axes = plt.subplots(figsize=(8, 0.24 * len(ratios) + 1), layout="constrained")
         places = range(len(ratios))[::-1]
         axes.barh(list(places), values, color="0.6")
         for place, row in zip(places, ratios, strict=True):
