@@ -222,16 +222,30 @@ def test_the_lead_at_few_and_at_many_steps_is_among_those_that_have_both(rows, t
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
 
 
-def test_a_range_over_all_models_says_so_where_not_all_are_surely_better(rows):
-    worse = [
+def with_worse_tuning(rows):
+    """Returns rows whose one model, wae-mmd, has worse samples at its tuned settings."""
+    return [
         row | {"value": row["value"] + 60 * (row["objective"] == "wae-mmd")}
         if "tuned" in row["variant"] and row["images"] == "sample" and row["metric"] == "fd"
         else row
         for row in rows
     ]
-    text = found_text(frame(worse), {})
-    assert re.search(r"improves 5 of [^;]*; gains of all: -\d+ \(wae-mmd", text)
+
+
+def test_a_range_over_all_models_says_so_where_not_all_are_surely_better(rows):
+    text = found_text(frame(with_worse_tuning(rows)), {})
+    assert re.search(r"improves 5 of 6 models[^;]*; gains of all: -\d+ \(wae-mmd", text)
     assert "Gaussians surely improves 10 of 10 models, gaining" in text
+
+
+def test_a_model_that_tuning_surely_worsens_is_named(rows):
+    worse = with_worse_tuning(rows)
+    tuned = values(worse, "wae-mmd", "unit", "gmm-10", tuned=True)
+    loss = tuned - values(worse, "wae-mmd", "unit", "gmm-10")
+    assert 6 * stats.ttest_1samp(loss, 0).pvalue < 0.05
+    text = found_text(frame(worse), {})
+    assert "improves 5 of 6 models and surely worsens 1 (wae-mmd); gains of all" in text
+    assert "worsens" not in found_text(frame(rows), {})
 
 
 def test_a_name_that_holds_another_one_keeps_its_space(rows, text):

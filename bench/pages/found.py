@@ -160,19 +160,26 @@ def _by_mixture(scores: Scores | None) -> list[Effect]:
 
 def _improved(found: list[Effect]) -> str:
     """Returns of how many models the samples are surely better, and by how much each."""
-    all_of = _supported(found) == len(found)
-    return f"{_surely(found)}{', gaining' if all_of else '; gains of all:'} {range_text(found)}"
+    all_of = len(_judged(found, "supported")) == len(found)
+    text = f"{_surely(found)}{_worse(found, 'surely worsens')}"
+    return f"{text}{', gaining' if all_of else '; gains of all:'} {range_text(found)}"
 
 
 def _surely(found: Sequence[Effect]) -> str:
     """Returns of how many models a gain is supported by the rule of the papers' claims."""
     most = max(len(effect.differences) for effect in found)
     few = f" ({most} of the {SEEDS_NEEDED} seeds needed)" if most < SEEDS_NEEDED else ""
-    return f"{_supported(found)} of {len(found)} models{few}"
+    return f"{len(_judged(found, 'supported'))} of {len(found)} models{few}"
 
 
-def _supported(found: Sequence[Effect]) -> int:
-    return sum(finding.verdict == "supported" for finding in judge(found))
+def _worse(found: Sequence[Effect], verb: str) -> str:
+    """Returns of which models the samples are surely worse, empty where of none."""
+    worse = [method_of(effect) for effect in _judged(found, "contradicted")]
+    return f" and {verb} {len(worse)} ({listed(worse)})" if worse else ""
+
+
+def _judged(found: Sequence[Effect], verdict: str) -> list[Effect]:
+    return [finding.effect for finding in judge(found) if finding.verdict == verdict]
 
 
 def _gains(flows: Sequence[Effect]) -> Iterator[str]:
