@@ -248,6 +248,16 @@ def test_a_model_that_tuning_surely_worsens_is_named(rows):
     assert "worsens" not in found_text(frame(rows), {})
 
 
+def test_pairs_of_a_published_and_a_tuned_run_on_two_devices_are_counted(rows, text):
+    elsewhere = [
+        row | {"device": "NVIDIA H100"} if row["seed"] > 1 and not row["variant"] else row
+        for row in rows
+    ]
+    told = found_text(frame(elsewhere), {})
+    assert "18 of these 30 pairs compare runs on two devices." in told  # 6 models, 3 of 5 seeds.
+    assert "two devices" not in text
+
+
 def test_a_name_that_holds_another_one_keeps_its_space(rows, text):
     _, _, best, rival = lead_of(rows)
     assert (best, rival[0]) == (("rae", "unit"), "ae")

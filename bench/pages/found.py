@@ -10,7 +10,7 @@ from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
 from ..comparison.gains import NO_CLAIM, Arrays
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.significance import SEEDS_NEEDED
+from ..comparison.significance import SEEDS_NEEDED, Seeds
 from ..comparison.steps import named_without_steps
 from ..records.results import Rows
 from ..tables.cost import FACTOR
@@ -19,8 +19,8 @@ from .effect_words import OVER, gained, lead_in_words, method_of, range_text, to
 from .effects import Effect, judge
 from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
-from .leads import better, lead, samples_of, tuned_lead, tuning_gains
-from .methods import by_method, listed, paired
+from .leads import better, lead, samples_of, tuned_lead, tuning_gains, tuning_pairs
+from .methods import by_method, listed, paired, ran_on
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
@@ -141,11 +141,21 @@ def _tuning(study: Study) -> Iterator[str]:
     published, tuned = samples_of(study.published), samples_of(study.tuned)
     if gains := tuning_gains(published, tuned):
         yield f"Tuning surely improves {_improved(gains)}."
+        yield from _unlike(study, tuning_pairs(published, tuned))
     if edge := tuned_lead(published, tuned):
         yield (
             f"Among {len(tuned)} tuned or untunable models the lead ({edge.comparison}) is "
             f"{told(edge, len(edge.differences))}."
         )
+
+
+def _unlike(study: Study, pairs: Sequence[tuple[str, str, Seeds]]) -> Iterator[str]:
+    """How many of the pairs that a gain of tuning is a mean of ran on two devices."""
+    before, after = (ran_on(with_places(rows)) for rows in (study.published, study.tuned))
+    several = [pair for pair in pairs if len(pair[2]) > 1]
+    unlike = [before[a, seed] != after[b, seed] for a, b, gain in several for seed in gain]
+    if any(unlike):
+        yield f"{sum(unlike)} of these {len(unlike)} pairs compare runs on two devices."
 
 
 def _mixtures(study: Study) -> Iterator[str]:

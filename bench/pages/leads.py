@@ -21,14 +21,20 @@ Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sa
 
 def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     """Returns what tuning gives each model's samples, under its name at published settings."""
+    pairs = tuning_pairs(published, tuned)
+    found = [Effect("", f"{name}:", "", "FD", gain) for name, _, gain in pairs]
+    return [effect for effect in found if effect.interval]
+
+
+def tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Seeds]]:
+    """Returns each tuned model's name at published settings, its own, and each seed's gain."""
     before = {method.name: seeds for method, seeds in published.items()}
     names = _names_before_tuning(published, tuned)
-    found = [
-        Effect("", f"{name}:", "", "FD", paired(before[name], seeds))
+    return [
+        (name, method.name, paired(before[name], seeds))
         for method, seeds in tuned.items()
         if is_tuned(method.variant) and (name := names[method.name]) in before
     ]
-    return [effect for effect in found if effect.interval]
 
 
 def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:

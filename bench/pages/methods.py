@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..comparison.cells import lost_states
+from ..comparison.columns import without_floor
 from ..comparison.labels import is_tuned, settings_of
 from ..comparison.numbers import number_of
 from ..comparison.scored import counted, scores_by, seed_values
@@ -40,6 +41,13 @@ def lost_by_method(rows: Rows) -> dict[str, str]:
     lost = rows.loc[states.index].assign(state=states)
     counts = lost.drop_duplicates(["method", "run", "state"]).groupby("method")["state"]
     return {str(method): counted(own) for method, own in counts}
+
+
+def ran_on(placed: Rows) -> dict[tuple[str, int], str]:
+    """Returns the device of each run, by its method's name and its seed."""
+    trained = without_floor(placed)
+    names, seeds, devices = (trained[name].tolist() for name in ("method", "seed", "device"))
+    return dict(zip(zip(names, seeds, strict=True), devices, strict=True))
 
 
 def nearest(method: Method, others: Sequence[Method]) -> list[Method]:
