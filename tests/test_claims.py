@@ -403,6 +403,18 @@ def test_the_table_shows_each_comparison_with_interval_seeds_share_and_verdict()
     assert "supported" in text and " to +" in text
 
 
+def test_seeds_that_two_methods_have_on_two_devices_are_counted():
+    rows = table_rows(objectives=OBJECTIVES, seeds=range(6))
+    for row in rows:
+        if row["objective"] == "ae" and row["seed"] > 1:
+            row |= {"device": "NVIDIA H100"}
+    lines = claims_table(findings(frame(rows), {})).lines
+    seeds = {(claim, cells[0].text): cells[6].text for claim, cells in lines}
+    [across] = [text for (claim, _), text in seeds.items() if claim == "RAE iii"]
+    assert across == "6, 4 on two devices"
+    assert {text for (claim, _), text in seeds.items() if claim == "RAE i"} == {"6"}
+
+
 def test_a_mean_over_fewer_seeds_than_there_are_says_so():
     rows = table_rows(objectives=("ae", "vae"), seeds=range(4))
     rows = [r for r in rows if not (r["objective"] == "ae" and r["seed"] == 3)]

@@ -51,7 +51,7 @@ class Effect:
         above: By how much it may be larger.
         image_error: Standard error over test images of the mean effect, where it is known.
         images: How many images that error comes from.
-        lost: How many seeds of either side went wrong, such as ``1 diverged``.
+        lost: How many seeds of either side went wrong or ran elsewhere, such as ``1 diverged``.
         doubt: Why this comparison decides nothing, whatever its seeds say.
         training: What was run of the published training steps.
     """

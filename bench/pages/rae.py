@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..comparison.cells import normal_column
@@ -11,7 +11,7 @@ from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, nearest, paired
+from .methods import Method, by_method, lost_by_method, nearest, paired, ran_on
 from .protocol import training_text
 
 MIXTURE = "gmm-10"
@@ -166,14 +166,15 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
     )
     for space in sorted(plain.keys() & rae.keys()):
         (ae, values), (method, others) = plain[space], rae[space]
+        shared = sorted(values.keys() & others)
         yield Effect(
             claim="RAE iii",
             comparison=f"{ae.name} instead of {method.name}, both with {MIXTURE}",
             where=scores.where,
             unit="share of FD",
-            differences={s: 1 - values[s] / others[s] for s in sorted(values.keys() & others)},
+            differences={seed: 1 - values[seed] / others[seed] for seed in shared},
             least=-CLOSE,
-            lost=_lost(scores, ae, method),
+            lost=_of_seeds(scores, ae, method, shared),
             training=training_text(scores.rows, ae, method),
         )
 
@@ -218,7 +219,7 @@ def _better(
         where=scores.where,
         unit="FD",
         differences=differences,
-        lost=_lost(scores, first[0], second[0]),
+        lost=_of_seeds(scores, first[0], second[0], differences),
         doubt="the better one beats its own reconstructions" if fooled else "",
         training=training_text(scores.rows, first[0], second[0]),
     )
@@ -235,9 +236,13 @@ def _comparison(first: Way, second: Way) -> str:
     )
 
 
-def _lost(scores: Scores, first: Method, second: Method) -> str:
-    found = {m.name: scores.lost[m.name] for m in (first, second) if m.name in scores.lost}
-    return "; ".join(f"{name}: {text}" for name, text in found.items())
+def _of_seeds(scores: Scores, first: Method, second: Method, shared: Iterable[int]) -> str:
+    """Returns how many seeds of either went wrong, and how many compare runs on two devices."""
+    names = dict.fromkeys((first.name, second.name))
+    lost = [f"{name}: {scores.lost[name]}" for name in names if name in scores.lost]
+    ran = ran_on(scores.rows)
+    apart = sum(ran[first.name, seed] != ran[second.name, seed] for seed in shared)
+    return "; ".join(lost + [f"{apart} on two devices"] * bool(apart))
 
 
 def is_rae(method: Method) -> bool:
