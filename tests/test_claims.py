@@ -403,6 +403,14 @@ def test_the_table_shows_each_comparison_with_interval_seeds_share_and_verdict()
     assert "supported" in text and " to +" in text
 
 
+def test_the_table_says_by_what_the_p_value_of_a_chosen_comparison_is_multiplied():
+    values = [1.0, 2.0, 1.5, 2.5, 1.2, 1.8]
+    own = [effect_of(values, claim="RAE ii", candidates=count) for count in (21, 15)]
+    told = claims_table(judge([*own, effect_of(values)])).as_markdown()
+    assert "is multiplied by their number (RAE ii: 15 and 21)" in told
+    assert "multiplied" not in claims_table(judge([effect_of(values)])).as_markdown()
+
+
 def test_seeds_that_two_methods_have_on_two_devices_are_counted():
     rows = table_rows(objectives=OBJECTIVES, seeds=range(6))
     for row in rows:

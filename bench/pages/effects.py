@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -175,8 +175,23 @@ def claims_table(findings: Sequence[Finding]) -> Table:
         DETECTABLE,
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
         f"{number_of(count, 'comparison')}, {100 * LEVEL:.0f} %.",
+        *_choice_note(findings),
     )
     return text_table(CLAIMS, "Claims of the papers", HEADER, map(_line, findings), notes)
+
+
+def _choice_note(findings: Sequence[Finding]) -> Iterator[str]:
+    """Says by what the p-values of comparisons are multiplied that were chosen by their values."""
+    chosen: dict[str, set[int]] = {}
+    for effect in (finding.effect for finding in findings):
+        if effect.candidates > 1:
+            chosen.setdefault(effect.claim, set()).add(effect.candidates)
+    if chosen:
+        counts = (f"{c}: {' and '.join(map(str, sorted(own)))}" for c, own in chosen.items())
+        yield (
+            "The p-value of a comparison that was chosen from several by its value is multiplied "
+            f"by their number ({'; '.join(counts)}). So an interval without 0 may be undecided."
+        )
 
 
 def verdict_sentences(findings: Sequence[Finding], meanings: dict[str, str]) -> list[str]:
