@@ -34,7 +34,8 @@ HOW_TO_READ = (
     "one side is a lower bound on the likelihood. At equal cost a score between two counts of "
     "steps is taken to lie on a line over the logarithm of the seconds; a model may cost less at "
     f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest. Tuned models are "
-    "those that tuning changed: where a published setting won there is none.*"
+    "those trained again with the options of the best of their trials; the others were not trained "
+    "again. Untunable ones have nothing to tune.*"
 )
 
 
@@ -101,8 +102,8 @@ def short_text(rows: Rows) -> str:
         sentences.append(
             lead_in_words(
                 edge,
-                "Among models that tuning changed and those with nothing to tune, the best "
-                "regularised one",
+                "Among the models that were trained again at tuned settings and those with "
+                "nothing to tune, the best regularised one",
             )
         )
     return _shortened(" ".join(sentences), study.published)
