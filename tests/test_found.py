@@ -219,7 +219,7 @@ def test_the_lead_at_few_and_at_many_steps_is_among_those_that_have_both(rows, t
         for name in (n for n in FACTORY["STUDY"] if n[0] != "iwae")
     }
     means = [fall.mean() for fall in falls.values()]
-    found = re.search(rf"models gain {NUMBER} .*? to {NUMBER} \(", text)
+    found = re.search(rf"models \(5 seeds\) gain {NUMBER} .*? to {NUMBER} \(", text)
     shown = [float(number) for number in found.groups()]
     assert shown == [pytest.approx(end, abs=0.5) for end in (min(means), max(means))]
 
@@ -250,14 +250,15 @@ def test_a_model_that_tuning_surely_worsens_is_named(rows):
     assert "worsens" not in found_text(frame(rows), {})
 
 
-def test_pairs_of_a_published_and_a_tuned_run_on_two_devices_are_counted(rows, text):
+def test_pairs_of_a_published_and_a_tuned_run_on_two_devices_are_counted(rows):
     elsewhere = [
         row | {"device": "NVIDIA H100"} if row["seed"] > 1 and not row["variant"] else row
         for row in rows
     ]
-    told = found_text(frame(elsewhere), {})
-    assert "18 of these 30 pairs compare runs on two devices." in told  # 6 models, 3 of 5 seeds.
-    assert "two devices" not in text
+    told = found_paragraph(frame(elsewhere), {})
+    # 6 models, each with 3 of its 5 seeds elsewhere.
+    assert "18 of the 30 pairs of runs behind what tuning gives compare two devices.*" in told
+    assert "two devices" not in found_paragraph(frame(rows), {})
 
 
 def test_a_name_that_holds_another_one_keeps_its_space(rows, text):
@@ -274,15 +275,37 @@ def test_samples_that_get_worse_with_steps_are_told_as_a_negative_gain(rows):
         for row in rows
     ]
     text = found_text(frame(turned), {})
-    assert re.search(r"steps, models gain -\d+ \(ae", text) and "falls" not in text
+    assert re.search(r"steps, 9 models \(5 seeds\) gain -\d+ \(ae", text) and "falls" not in text
 
 
 def test_own_samples_of_a_model_without_a_density_are_not_said_to_be_from_its_own(rows):
     assert "own density" not in short_text(frame(rows))
 
 
-def test_of_likelihoods_that_move_with_steps_only_exact_ones_are_told(text):
-    assert re.search(r"models gain [^.]*\), in bits/dim 0\.0\d+ \(aef-center, \[[^]]*\]\)\.", text)
+def test_of_likelihoods_that_move_with_steps_only_exact_ones_are_told(rows, text):
+    arrays = images_of(rows)
+    own = {}
+    for row in frame(rows).to_dict("records"):
+        if (row["objective"], row["metric"]) == ("aef-center", "bits_per_dim"):
+            kept = arrays[key_of(row)]
+            noise = np.random.default_rng(row["steps"]).normal(0, 100, len(kept.values))
+            nats = kept.values + noise - noise.mean()
+            arrays[key_of(row)] = PerImage(kept.images, nats, kept.kind, "yes")
+            own[row["steps"], row["seed"]] = nats / 784 / np.log(2)
+    told = found_text(frame(rows), arrays)
+    moves = re.search(
+        rf"gain [^.]*\), in bits/dim {NUMBER} \(aef-center, \[{NUMBER}, {NUMBER}\]\)\.", told
+    )
+    gains = np.array([own[10000, seed] - own[1000, seed] for seed in range(5)])
+    over_seeds = stats.sem(gains.mean(axis=1)) * stats.t.ppf(0.975, 4)
+    count = gains.shape[1]
+    over_images = stats.sem(gains.mean(axis=0)) * stats.t.ppf(0.975, count - 1)
+    half = np.hypot(over_seeds, over_images)
+    shown = [float(moves[at]) for at in (1, 2, 3)]
+    expected = [gains.mean(), gains.mean() - half, gains.mean() + half]
+    assert shown == pytest.approx(expected, abs=6e-4)
+    assert half > 1.05 * over_seeds
+    assert not re.search(r"models \(5 seeds\) gain [^.]*bits/dim", text)
 
 
 def test_the_gain_of_the_mixture_runs_from_the_smallest_to_the_largest(rows, text):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ..comparison.gains import AT_LEAST, AT_MOST
+from ..comparison.numbers import number_of
 from ..comparison.significance import LEVEL, smallest_detectable
 from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding
 
@@ -91,6 +93,13 @@ def range_text(effects: list[Effect]) -> str:
     low, high = (f(effects, key=lambda effect: effect.value) for f in (min, max))
     ends = dict.fromkeys((_spread(low, method_of(low)), _spread(high, method_of(high))))
     return " to ".join(ends)
+
+
+def seeds_behind(effects: Sequence[Effect]) -> str:
+    """Returns how many seeds effects are means over, such as ``3 to 5 seeds``."""
+    counts = {len(effect.differences) for effect in effects}
+    few, many = min(counts), max(counts)
+    return number_of(many, "seed") if few == many else f"{few} to {many} seeds"
 
 
 def _spread(effect: Effect, name: str) -> str:

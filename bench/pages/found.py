@@ -8,24 +8,34 @@ from dataclasses import replace
 
 from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
-from ..comparison.gains import NO_CLAIM, Arrays
+from ..comparison.gains import NO_CLAIM, Arrays, estimate_of, likelihood_gain, records_in
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.significance import SEEDS_NEEDED, Seeds
+from ..comparison.numbers import number_of
+from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.steps import named_without_steps
+from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.cost import FACTOR
 from .aef import BITS, aef_effects
-from .effect_words import OVER, gained, lead_in_words, method_of, range_text, told
+from .effect_words import (
+    OVER,
+    gained,
+    lead_in_words,
+    method_of,
+    range_text,
+    seeds_behind,
+    told,
+)
 from .effects import Effect, judge
 from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
-from .leads import better, lead, samples_of, tuned_lead, tuning_gains, tuning_pairs
-from .methods import by_method, listed, paired, ran_on
+from .leads import better, lead, samples_of, tuned_elsewhere, tuned_lead, tuning_gains
+from .methods import listed, paired
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
 HOW_TO_READ = (
-    "*Leads, over the closest rival, and gains are mean paired differences over seeds, positive "
+    "Leads, over the closest rival, and gains are mean paired differences over seeds, positive "
     "for the better, in FD of samples where no other unit is named. [a, b] is their 95 % "
     "interval; that of a lead allows for the choice among methods, that of a likelihood for the "
     f"test images. Surely: by a paired t-test from {SEEDS_NEEDED} seeds on, Holm-corrected over "
@@ -34,8 +44,8 @@ HOW_TO_READ = (
     "one side is a lower bound on the likelihood. At equal cost a score between two counts of "
     "steps is taken to lie on a line over the logarithm of the seconds; a model may cost less at "
     f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest. Tuned models are "
-    "those trained again with the options of the best of their trials; the others were not trained "
-    "again. Untunable ones have nothing to tune.*"
+    "those trained again with the options of the best of their trials; the others were not "
+    "trained again. Untunable ones have nothing to tune."
 )
 
 
@@ -52,7 +62,7 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     flows = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
     bounds, lead_moves = [*_bounds(flows)], [*_lead_moves(study)]
     sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
-    sentences += [*bounds, *_moves(study), *lead_moves]
+    sentences += [*bounds, *_moves(study, arrays), *lead_moves]
     spare = {*bounds, *lead_moves}
     left = MOST_WORDS - len(_still_open(study.published).split())
     kept: dict[str, str] = {}
@@ -76,7 +86,14 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
         return ""
     first = without_floor(study.published).iloc[0]
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
-    return f"**{title}.** {text}\n\n{HOW_TO_READ}"
+    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{_devices(study)}*"
+
+
+def _devices(study: Study) -> str:
+    """Returns how many of the pairs that gains of tuning are means of compare two devices."""
+    count, of = tuned_elsewhere(study.published, study.tuned)
+    text = f" {count} of the {of} pairs of runs behind what tuning gives compare two devices."
+    return text if count else ""
 
 
 def short_text(rows: Rows) -> str:
@@ -142,21 +159,11 @@ def _tuning(study: Study) -> Iterator[str]:
     published, tuned = samples_of(study.published), samples_of(study.tuned)
     if gains := tuning_gains(published, tuned):
         yield f"Tuning surely improves {_improved(gains)}."
-        yield from _unlike(study, tuning_pairs(published, tuned))
     if edge := tuned_lead(published, tuned):
         yield (
             f"Among {len(tuned)} tuned or untunable models the lead ({edge.comparison}) is "
             f"{told(edge, len(edge.differences))}."
         )
-
-
-def _unlike(study: Study, pairs: Sequence[tuple[str, str, Seeds]]) -> Iterator[str]:
-    """How many of the pairs that a gain of tuning is a mean of ran on two devices."""
-    before, after = (ran_on(with_places(rows)) for rows in (study.published, study.tuned))
-    several = [pair for pair in pairs if len(pair[2]) > 1]
-    unlike = [before[a, seed] != after[b, seed] for a, b, gain in several for seed in gain]
-    if any(unlike):
-        yield f"{sum(unlike)} of these {len(unlike)} pairs compare runs on two devices."
 
 
 def _mixtures(study: Study) -> Iterator[str]:
@@ -211,7 +218,7 @@ def _bounds(flows: Sequence[Effect]) -> Iterator[str]:
         yield f"{listed(names)} {have}."
 
 
-def _moves(study: Study) -> Iterator[str]:
+def _moves(study: Study, arrays: Arrays) -> Iterator[str]:
     """How scores move from the fewest steps to the most."""
     found = _ends_of_steps(study)
     if found is None:
@@ -225,17 +232,29 @@ def _moves(study: Study) -> Iterator[str]:
     moved = [effect for effect in moved if effect.interval]
     if not moved:
         return
-    text = f"{steps}, models gain {range_text(moved)}"
-    # Of two bounds the difference says nothing.
-    exact = [one_likelihood(own[own["space"] == "logit"]) for own in ends]
-    bits = [by_method(own[own["kind"] == "exact"]) for own in exact]
-    gains = [
-        Effect("", f"{method.name}:", "", BITS, paired(bits[0][method], bits[1][method]))
-        for method in sorted(bits[0].keys() & bits[1].keys())
-    ]
-    if gains := [effect for effect in gains if effect.interval]:
+    text = (
+        f"{steps}, {number_of(len(moved), 'model')} ({seeds_behind(moved)}) gain "
+        f"{range_text(moved)}"
+    )
+    if gains := [effect for effect in _exact_moves(ends, arrays) if effect.interval]:
         text += f", in {BITS} {range_text(gains)}"
     yield f"{text}."
+
+
+def _exact_moves(ends: Sequence[Rows], arrays: Arrays) -> Iterator[Effect]:
+    """The gains in likelihood of models whose is exact; of two bounds the difference says nothing.
+
+    Without single images nothing is known of the error over them.
+    """
+    own = [one_likelihood(rows[rows["space"] == "logit"]) for rows in ends]
+    exact = [dict([*rows[rows["kind"] == "exact"].groupby("method")]) for rows in own]
+    for name in sorted(exact[0].keys() & exact[1].keys()):
+        after, before = (estimate_of(records_in(end[name]), arrays) for end in exact[::-1])
+        gain = likelihood_gain(after, before)
+        if gain and gain.images:
+            gain = gain.in_bits(dims_of(exact[0][name].iloc[0]))
+            errors = {"image_error": gain.image_error, "images": gain.images}
+            yield Effect("", f"{name}:", "", BITS, gain.by_seed, **errors)
 
 
 def _lead_moves(study: Study) -> Iterator[str]:

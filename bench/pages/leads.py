@@ -13,7 +13,7 @@ from ..records.results import Rows
 from .effect_words import OVER
 from .effects import Effect
 from .equal_cost import main_scores
-from .methods import Method, paired
+from .methods import Method, paired, ran_on
 from .rae import Scores, is_rae
 
 Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sample.
@@ -21,20 +21,18 @@ Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sa
 
 def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     """Returns what tuning gives each model's samples, under its name at published settings."""
-    pairs = tuning_pairs(published, tuned)
+    pairs = _tuning_pairs(published, tuned)
     found = [Effect("", f"{name}:", "", "FD", gain) for name, _, gain in pairs]
     return [effect for effect in found if effect.interval]
 
 
-def tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Seeds]]:
-    """Returns each tuned model's name at published settings, its own, and each seed's gain."""
-    before = {method.name: seeds for method, seeds in published.items()}
-    names = _names_before_tuning(published, tuned)
-    return [
-        (name, method.name, paired(before[name], seeds))
-        for method, seeds in tuned.items()
-        if is_tuned(method.variant) and (name := names[method.name]) in before
-    ]
+def tuned_elsewhere(published: Rows, tuned: Rows) -> tuple[int, int]:
+    """Returns how many pairs of runs behind `tuning_gains` had two devices, and of how many."""
+    before, after = (ran_on(with_places(rows)) for rows in (published, tuned))
+    pairs = _tuning_pairs(samples_of(published), samples_of(tuned))
+    several = [(a, b, gain) for a, b, gain in pairs if len(gain) > 1]
+    unlike = [before[a, seed] != after[b, seed] for a, b, gain in several for seed in gain]
+    return sum(unlike), len(unlike)
 
 
 def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
@@ -45,6 +43,17 @@ def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
     names = _names_before_tuning(published, tuned)
     pair = (names[name] for name in found.comparison.split(OVER))
     return replace(found, comparison=OVER.join(pair))
+
+
+def _tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Seeds]]:
+    """Returns each tuned model's name at published settings, its own, and each seed's gain."""
+    before = {method.name: seeds for method, seeds in published.items()}
+    names = _names_before_tuning(published, tuned)
+    return [
+        (name, method.name, paired(before[name], seeds))
+        for method, seeds in tuned.items()
+        if is_tuned(method.variant) and (name := names[method.name]) in before
+    ]
 
 
 def _names_before_tuning(published: Samples, tuned: Samples) -> dict[str, str]:
