@@ -4,33 +4,72 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..comparison.gains import AT_LEAST, AT_MOST
 from ..comparison.numbers import number_of
-from ..comparison.significance import LEVEL, smallest_detectable
-from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding
+from ..comparison.significance import LEVEL, SEEDS_NEEDED, smallest_detectable
+from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding, judge
+from .methods import listed
 
 OVER = " over "
 
 
 def lead_in_words(edge: Effect, opening: str) -> str:
-    """Returns a lead as a sentence for a reader who is new to the field.
+    """Returns a lead in a sentence or two for a reader who is new to the field.
 
     Args:
         edge: The lead, whose comparison names the best and its rival.
         opening: What the best one is; its name follows.
     """
     best, _, rival = edge.comparison.partition(OVER)
-    low, high = _interval(edge)
+    lower, ahead = edge.value >= 0, _turned(edge)
+    low, high = _interval(ahead)
     decimals = _decimals((high - low) / 2)
-    if edge.value < 0:
-        low, high = -high, -low
-    undecided = ", which is not told from no difference" if low <= 0 <= high else ""
-    return (
-        f"{opening}, {best}, {'trails' if edge.value < 0 else 'leads'} its closest rival, "
-        f"{rival}, by {_number(abs(edge.value), decimals)} in FD (95 % interval "
-        f"{_ends(low, high, decimals)}, {len(edge.differences)} seeds){undecided}."
+    text = (
+        f"{opening}, {best}, has an FD {_number(ahead.value, decimals)} "
+        f"{'lower' if lower else 'higher'} than its closest rival, {rival} (95 % interval of the "
+        f"difference {_number(low, decimals)} to {_number(high, decimals)}, "
+        f"{number_of(len(edge.differences), 'seed')})."
     )
+    if not low <= 0 <= high:
+        return text
+    text += " This does not decide which is better"
+    could = _detectable(edge)
+    if could is not None:
+        text += f": these seeds would show a difference of {_number(could, decimals)} in four of "
+        text += "five cases"
+    return f"{text}."
+
+
+def ahead_in_words(edge: Effect, seeds: int, of: str = "") -> str:
+    """Returns a lead as what its best does, such as ``trails wae by 35 [-5, 74]``.
+
+    Args:
+        edge: The lead, whose comparison names the best and its rival.
+        seeds: How many seeds the reader takes it to have; another count is named.
+        of: What the interval is, where it is the first.
+    """
+    rival = edge.comparison.partition(OVER)[2]
+    return f"{_verb(edge)} {rival} by {told(_turned(edge), seeds, of)}"
+
+
+def also_ahead_in_words(edge: Effect, than: Effect, seeds: int) -> str:
+    """Returns a lead beside another one, of which it repeats nothing that is the same."""
+    if (edge.comparison, _verb(edge)) == (than.comparison, _verb(than)):
+        return f"by {told(_turned(edge), seeds)}"
+    return f"{edge.comparison.partition(OVER)[0]} {ahead_in_words(edge, seeds)}"
+
+
+def _verb(edge: Effect) -> str:
+    return "leads" if edge.value >= 0 else "trails"
+
+
+def _turned(edge: Effect) -> Effect:
+    """Returns a lead as a difference that is above 0, whoever is ahead."""
+    if edge.value >= 0:
+        return edge
+    return replace(edge, differences={seed: -gap for seed, gap in edge.differences.items()})
 
 
 def told(effect: Effect, seeds: int, of: str = "") -> str:
@@ -48,14 +87,15 @@ def told(effect: Effect, seeds: int, of: str = "") -> str:
     decimals = _decimals((high - low) / 2)
     within = [f"{of}{_ends(low, high, decimals)}"]
     within += [f"{count} seeds"] if count != seeds else []
-    could = (
-        smallest_detectable(effect.error, count, LEVEL / effect.candidates)
-        if low <= 0 <= high
-        else None
-    )
+    could = _detectable(effect) if low <= 0 <= high else None
     within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
     text = _number(effect.value, decimals)
     return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
+
+
+def _detectable(effect: Effect) -> float | None:
+    """Returns what so many seeds would show in four of five cases, none from fewer than three."""
+    return smallest_detectable(effect.error, len(effect.differences), LEVEL / effect.candidates)
 
 
 def _interval(effect: Effect) -> tuple[float, float]:
@@ -86,6 +126,30 @@ def gained(finding: Finding) -> str:
     verb, value = "gains" if sign > 0 else "loses", _number(abs(effect.value), decimals)
     low, high = sorted((sign * low, sign * high))
     return f"{verb} {limit}{value} {_ends(low, high, decimals)}"
+
+
+def improved(found: list[Effect]) -> str:
+    """Returns of how many models the samples are surely better, and by how much each."""
+    all_of = len(_judged(found, "supported")) == len(found)
+    text = f"{surely(found)}{surely_worse(found, 'surely worsens')}"
+    return f"{text}{', gaining' if all_of else '; gains of all:'} {range_text(found)}"
+
+
+def surely(found: Sequence[Effect]) -> str:
+    """Returns of how many models a gain is supported by the rule of the papers' claims."""
+    most = max(len(effect.differences) for effect in found)
+    few = f" ({most} of the {SEEDS_NEEDED} seeds needed)" if most < SEEDS_NEEDED else ""
+    return f"{len(_judged(found, 'supported'))} of {len(found)} models{few}"
+
+
+def surely_worse(found: Sequence[Effect], verb: str) -> str:
+    """Returns of which models the samples are surely worse, empty where of none."""
+    worse = [method_of(effect) for effect in _judged(found, "contradicted")]
+    return f" and {verb} {len(worse)} ({listed(worse)})" if worse else ""
+
+
+def _judged(found: Sequence[Effect], verdict: str) -> list[Effect]:
+    return [finding.effect for finding in judge(found) if finding.verdict == verdict]
 
 
 def range_text(effects: list[Effect]) -> str:

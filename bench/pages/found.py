@@ -19,12 +19,16 @@ from ..tables.cost import FACTOR
 from .aef import BITS, aef_effects
 from .effect_words import (
     OVER,
+    ahead_in_words,
+    also_ahead_in_words,
     gained,
+    improved,
     lead_in_words,
     method_of,
     range_text,
     seeds_behind,
-    told,
+    surely,
+    surely_worse,
 )
 from .effects import Effect, judge
 from .equal_cost import at_equal_cost, main_scores
@@ -35,17 +39,21 @@ from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
 HOW_TO_READ = (
-    "Leads, over the closest rival, and gains are mean paired differences over seeds, positive "
-    "for the better, in FD of samples where no other unit is named. [a, b] is their 95 % "
-    "interval; that of a lead allows for the choice among methods, that of a likelihood for the "
-    f"test images. Surely: by a paired t-test from {SEEDS_NEEDED} seeds on, Holm-corrected over "
-    "the models; a mixture that beats its own model's reconstructions does not count. Undecided "
-    "below: so many seeds miss a smaller lead in more than one of five cases. At least, at most: "
-    "one side is a lower bound on the likelihood. At equal cost a score between two counts of "
-    "steps is taken to lie on a line over the logarithm of the seconds; a model may cost less at "
-    f"its most steps, and up to {100 * (FACTOR - 1):.0f} % more at its fewest. Tuned models are "
-    "those trained again with the options of the best of their trials; the others were not "
-    "trained again. Untunable ones have nothing to tune."
+    "What a model leads or trails its closest rival by, and what it gains, are mean paired "
+    "differences over seeds, in FD of samples where no other unit is named. A gain is above 0 for "
+    "the better. That of a mixture is over the model's prior or, where it has none, over one "
+    "fitted Gaussian. [a, b] is a 95 % interval; that of a lead allows for the choice among "
+    "methods, that of a likelihood for the test images. Surely: by a paired t-test from "
+    f"{SEEDS_NEEDED} seeds on, Holm-corrected over the models; a mixture that beats its own "
+    "model's reconstructions does not count. Undecided below x: these seeds would show a lead of "
+    "x in four of five cases. At least, at most: one side is a lower bound on the likelihood. At "
+    "equal seconds: every model is taken at the seconds that the best RAE's longest training "
+    "took. A model trained for several counts of steps is read off a straight line between two "
+    "of its trainings, over the logarithm of the seconds. One whose longest training took fewer "
+    "seconds is taken as it is. One whose shortest took more is taken as it is if it took at most "
+    f"{100 * (FACTOR - 1):.0f} % more, else it is left out. Tuned models are those trained again "
+    "with the options of the best of their trials; the others were not trained again. Untunable "
+    "ones have nothing to tune."
 )
 
 
@@ -107,11 +115,14 @@ def short_text(rows: Rows) -> str:
         return ""
     sentences = []
     if found := _by_mixture(main_scores(with_places(study.published))):
-        sentences.append(
-            f"Sampled from a mixture of ten Gaussians fitted to their codes, {_surely(found)} "
-            "surely make better images than from their prior or, where they have none, from one "
-            "fitted Gaussian."
-        )
+        sentences += [
+            f"For {surely(found)} at default settings, samples from a mixture of ten Gaussians "
+            "fitted to the codes are surely better than those from the model's prior or, where it "
+            f"has none, from one fitted Gaussian{surely_worse(found, 'surely worse for')}.",
+            f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}, with "
+            f"95 % intervals over {seeds_behind(found)}.",
+            "Surely: by paired t-tests, Holm-corrected over the models.",
+        ]
     published = samples_of(study.published)
     if edge := lead(published):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
@@ -143,14 +154,14 @@ def _edges(study: Study) -> Iterator[str]:
     if edge is None:
         return
     seeds = len(edge.differences)
+    best = edge.comparison.partition(OVER)[0]
     text = (
-        f"Over {seeds} seeds, the RAE's lead ({edge.comparison}) is "
-        f"{told(edge, seeds, '95 % interval ')}"
+        f"Over {number_of(seeds, 'seed')}, the best RAE, {best}, "
+        f"{ahead_in_words(edge, seeds, '95 % interval ')}"
     )
-    if equal := lead(better(at_equal_cost(study.rows, edge.comparison.partition(OVER)[0]))):
-        text += f"; at equal {device_word(study.published)} seconds"
-        text += f" ({equal.comparison})" * (equal.comparison != edge.comparison)
-        text += f" {told(equal, seeds)}"
+    if equal := lead(better(at_equal_cost(study.rows, best))):
+        text += f"; at equal {device_word(study.published)} seconds "
+        text += also_ahead_in_words(equal, edge, seeds)
     yield f"{text}."
 
 
@@ -158,46 +169,22 @@ def _tuning(study: Study) -> Iterator[str]:
     """What tuning gives each model, and by how much the RAE's samples are ahead with it."""
     published, tuned = samples_of(study.published), samples_of(study.tuned)
     if gains := tuning_gains(published, tuned):
-        yield f"Tuning surely improves {_improved(gains)}."
+        yield f"Tuning surely improves {improved(gains)}."
     if edge := tuned_lead(published, tuned):
         yield (
-            f"Among {len(tuned)} tuned or untunable models the lead ({edge.comparison}) is "
-            f"{told(edge, len(edge.differences))}."
+            f"Among {len(tuned)} tuned or untunable models, {edge.comparison.partition(OVER)[0]} "
+            f"{ahead_in_words(edge, len(edge.differences))}."
         )
 
 
 def _mixtures(study: Study) -> Iterator[str]:
     """What the mixture gives each model."""
     if found := _by_mixture(main_scores(with_places(study.published))):
-        yield f"A mixture of ten Gaussians surely improves {_improved(found)}."
+        yield f"A mixture of ten Gaussians surely improves {improved(found)}."
 
 
 def _by_mixture(scores: Scores | None) -> list[Effect]:
     return [e for e in mixture_effects(scores) if e.interval] if scores else []
-
-
-def _improved(found: list[Effect]) -> str:
-    """Returns of how many models the samples are surely better, and by how much each."""
-    all_of = len(_judged(found, "supported")) == len(found)
-    text = f"{_surely(found)}{_worse(found, 'surely worsens')}"
-    return f"{text}{', gaining' if all_of else '; gains of all:'} {range_text(found)}"
-
-
-def _surely(found: Sequence[Effect]) -> str:
-    """Returns of how many models a gain is supported by the rule of the papers' claims."""
-    most = max(len(effect.differences) for effect in found)
-    few = f" ({most} of the {SEEDS_NEEDED} seeds needed)" if most < SEEDS_NEEDED else ""
-    return f"{len(_judged(found, 'supported'))} of {len(found)} models{few}"
-
-
-def _worse(found: Sequence[Effect], verb: str) -> str:
-    """Returns of which models the samples are surely worse, empty where of none."""
-    worse = [method_of(effect) for effect in _judged(found, "contradicted")]
-    return f" and {verb} {len(worse)} ({listed(worse)})" if worse else ""
-
-
-def _judged(found: Sequence[Effect], verdict: str) -> list[Effect]:
-    return [finding.effect for finding in judge(found) if finding.verdict == verdict]
 
 
 def _gains(flows: Sequence[Effect]) -> Iterator[str]:
@@ -261,9 +248,12 @@ def _lead_moves(study: Study) -> Iterator[str]:
     """How the RAE's lead moves, among the models that are trained for the fewest steps, too."""
     found = _ends_of_steps(study)
     leads = [lead(better(main_scores(own))) for own in found[1]] if found else []
-    if found and all(leads):
-        before, after = (told(one, len(one.differences)) for one in leads if one)
-        yield f"{found[0]}, the lead among such models goes from {before} to {after}."
+    before, after = leads or (None, None)
+    if before and after:
+        yield (
+            f"Of such models, {before.comparison.partition(OVER)[0]} {ahead_in_words(before, 0)} "
+            f"after the fewest steps, and {also_ahead_in_words(after, before, 0)} after the most."
+        )
 
 
 def _ends_of_steps(study: Study) -> tuple[str, list[Rows]] | None:
