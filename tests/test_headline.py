@@ -283,6 +283,13 @@ def test_a_table_as_html_has_the_caption_and_the_groups_of_its_markdown():
     assert "n_real=50: Rec" in text and "n_real=500: Rec" in text
 
 
+def test_lines_that_are_not_tuned_are_said_to_have_defaults_of_which_not_all_are_a_papers():
+    table = Table("x", "Title", (), "objective", (("", "FD"),), (("vae (tuned)", (Cell("1"),)),))
+    text = table.as_markdown()
+    assert "All other lines have default settings" in text and "published" not in text
+    assert "else weights chosen here (docs/equal-care.md)." in text
+
+
 def test_the_table_as_html_has_every_text_escaped_and_its_marks(study):
     rows = [make_row(**{**row, "backbone": "<b>"}) for row in study_rows(seeds=range(5))]
     [table] = headline_tables(frame(rows))

@@ -107,7 +107,7 @@ def judged(monkeypatch):
     return calls
 
 
-def test_trials_are_the_same_whatever_the_workers_and_the_first_is_published(
+def test_trials_are_the_same_whatever_the_workers_and_the_first_is_the_default(
     suite, tune, tmp_path
 ):
     code, told = tune(suite(), "--trials", "2", out="one")
@@ -125,7 +125,7 @@ def test_trials_are_the_same_whatever_the_workers_and_the_first_is_published(
     (plain,) = of(tmp_path / "one", "ae")
     assert (plain["state"], plain["value"]) == ("nothing to tune", "")
     page = (tmp_path / "one" / "tuning.md").read_text()
-    assert "published: nothing to tune" in page and "was given 2 trials" in page
+    assert "default: nothing to tune" in page and "was given 2 trials" in page
     # Nothing is left of a trial but its line.
     left = {path.name for path in (tmp_path / "one").rglob("*") if path.is_file()}
     assert left <= {"tuning.csv", "tuning.md", "journal.log", ".lock"}
@@ -436,7 +436,7 @@ def test_runs_take_the_best_options_and_their_rows_say_so(suite, aebench, tmp_pa
     assert "| vae (beta=2, tuned) " in table and "tuned: the options of the best" in table
 
 
-def test_a_suite_takes_the_better_trial_and_of_equals_the_published(suite, tmp_path):
+def test_a_suite_takes_the_better_trial_and_of_equals_the_default(suite, tmp_path):
     path = suite()
     assert options_of(path, tmp_path, trial(0), trial(1, value=4.0)) == [{"beta": 2.0}]
     assert options_of(path, tmp_path, trial(1), trial(0)) == [{}]

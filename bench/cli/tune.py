@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=int,
         required=True,
         metavar="N",
-        help="of each objective; the published options are the first",
+        help="of each objective; the default options are the first",
     )
     parser.add_argument(
         "--steps", type=int, metavar="S", help="optimiser steps of a trial; default: the suite's"
@@ -68,7 +68,7 @@ def _tune(args: argparse.Namespace) -> int:
     settings = dotted_settings(args.set)
     if args.steps is not None:
         settings["tuning.steps"] = args.steps
-    # A suite's own tuned runs start from the published settings too.
+    # A suite's own tuned runs start from the default settings too.
     suite = load_suite(
         args.suite, settings={**settings, "tuned": ""}, only=key_values("--only", args.only)
     )

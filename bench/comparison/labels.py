@@ -66,7 +66,8 @@ SCORES = {
 }
 TUNED_NOTE = (
     "tuned: the options of the best of the objective's trials on validation data. All other lines "
-    "have published settings, but for options that they name."
+    "have default settings, but for options that they name: a paper's weights where it prints "
+    "some for the same loss, else weights chosen here (docs/equal-care.md)."
 )
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 

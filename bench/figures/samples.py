@@ -31,7 +31,7 @@ Kinds = list[Array | None]
 def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
     """Draws a line of samples for each objective: of its own density, of a mixture, or of both.
 
-    Test images stand above. Published settings are shown, of several counts of training steps
+    Test images stand above. Default settings are shown, of several counts of training steps
     the largest, and of several seeds the lowest.
     """
     for stem, title, own in parts_of(rows, "samples"):

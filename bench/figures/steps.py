@@ -57,7 +57,7 @@ def steps_plots(rows: Rows, runs: RunFiles) -> Plots:
 def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
     """Draws FD and bits/dim against compute seconds, where an objective has several counts.
 
-    Tuned settings, which cost what the published ones do, are left out.
+    Tuned settings, which cost what the default ones do, are left out.
     """
     for stem, title, whole in _parts(rows):
         own = whole[~whole["variant"].map(is_tuned).astype(bool)]

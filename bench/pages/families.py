@@ -25,7 +25,7 @@ class Study:
     """The rows of one comparison of families, as of one suite.
 
     Attributes:
-        rows: All at published settings, with their references.
+        rows: All at default settings, with their references.
         published: Those of the longest trainings.
         tuned: Those of the longest trainings at tuned settings, and of objectives that have
             nothing to tune; none where nothing was tuned.

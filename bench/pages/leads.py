@@ -20,7 +20,7 @@ Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sa
 
 
 def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
-    """Returns what tuning gives each model's samples, under its name at published settings."""
+    """Returns what tuning gives each model's samples, under its name at default settings."""
     pairs = _tuning_pairs(published, tuned)
     found = [Effect("", f"{name}:", "", "FD", gain) for name, _, gain in pairs]
     return [effect for effect in found if effect.interval]
@@ -46,7 +46,7 @@ def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
 
 
 def _tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Seeds]]:
-    """Returns each tuned model's name at published settings, its own, and each seed's gain."""
+    """Returns each tuned model's name at default settings, its own, and each seed's gain."""
     before = {method.name: seeds for method, seeds in published.items()}
     names = _names_before_tuning(published, tuned)
     return [
@@ -57,7 +57,7 @@ def _tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Se
 
 
 def _names_before_tuning(published: Samples, tuned: Samples) -> dict[str, str]:
-    """Returns the name at published settings of each tuned model, by its own name.
+    """Returns the name at default settings of each tuned model, by its own name.
 
     That is the model with most of its options, those that a suite sets itself; a model keeps its
     own name where there is none, or several alike.

@@ -53,7 +53,7 @@ def ran_on(placed: Rows) -> dict[tuple[str, int], str]:
 def nearest(method: Method, others: Sequence[Method]) -> list[Method]:
     """Returns those of the others whose settings differ in the fewest from a method's.
 
-    A tuned method has tuned ones beside it, one at published settings its like, where there are.
+    A tuned method has tuned ones beside it, one at default settings its like, where there are.
     """
     own, tuned = settings_of(method.variant), is_tuned(method.variant)
     alike = [other for other in others if is_tuned(other.variant) == tuned] or others

@@ -221,7 +221,7 @@ class Config:
         own_budget: Whether the suite follows no published protocol; its rows do not say ``full``.
         tuning: How `aebench tune` tunes its options.
         tuned: File of trials that `aebench tune` wrote, beside the suite: the options are those
-            of the objective's best trial. Empty for the published options.
+            of the objective's best trial. Empty for the default options.
     """
 
     suite: str

@@ -228,7 +228,7 @@ def _unique(configs: list[Config], source: str) -> tuple[Config, ...]:
 
 
 def _tuned(configs: list[Config], folder: Path) -> list[Config]:
-    """Returns runs with the options of their best trials; published ones where none is better."""
+    """Returns runs with the options of their best trials; default ones where none is better."""
     read = {file: Trials.read(folder / file) for file in {c.tuned for c in configs} if file}
 
     def resolved(config: Config) -> Config:

@@ -41,8 +41,8 @@ class Trial:
         space: The space that it was trained in.
         noise_sigma: Noise of the denoising protocol.
         given: Options that the suite sets itself, canonical JSON; they are not tuned.
-        trial: 0 for the published setting, then counted up.
-        options: The options tried, canonical JSON; none in the published setting.
+        trial: 0 for the default setting, then counted up.
+        options: The options tried, canonical JSON; none in the default setting.
         state: ``ok``; ``lost`` where it diverged or has no score; ``nothing to tune`` for the
             one line of an objective without ranges.
         value: The criterion.
@@ -156,7 +156,7 @@ class Trials:
         write_atomically(self.path, csv_text([list(COLUMNS), *map(astuple, self.all)]))
 
     def best_options(self, config: Config) -> dict[str, Any]:
-        """Returns what the best trial of a run's method sets; nothing where that is published.
+        """Returns what the best trial of a run's method sets; nothing where that is the default.
 
         Raises:
             UserError: There are no trials of it, or its ranges have changed since.
@@ -201,7 +201,7 @@ class Trials:
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """Returns the best of one method's trials; of equals the first, so the published one.
+    """Returns the best of one method's trials; of equals the first, so the default one.
 
     A lost trial is never the best.
     """

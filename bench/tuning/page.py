@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from ..suites.trials import UNTUNABLE, Trial, Trials, best_of
 
-HEAD = ("objective", "data", "d", "trials", "lost", "published", "best", "chosen", "ranges")
+HEAD = ("objective", "data", "d", "trials", "lost", "default", "best", "chosen", "ranges")
 TEXT = """# Tuning
 
 A trial is a short training from a seed that no run has. It is judged on validation data, never
-on test data. Trial 0 is the published setting, and of equals the first is chosen. What an
-objective does not declare as tunable keeps its published value. All trials are in `tuning.csv`.
+on test data. Trial 0 is the default setting, and of equals the first is chosen. What an
+objective does not declare as tunable keeps its default. All trials are in `tuning.csv`.
 
 """
 
@@ -47,12 +47,12 @@ def _cells(own: Sequence[Trial]) -> list[str]:
     first, best = own[0], best_of(own)
     start = [first.label, first.dataset, str(first.latent_dim)]
     if first.state == UNTUNABLE:
-        return [*start, "0", "0", "-", "-", "published: nothing to tune", "-"]
+        return [*start, "0", "0", "-", "-", "default: nothing to tune", "-"]
     lost = sum(trial.value is None for trial in own)
     ends = json.loads(first.ranges).items()
     ranges = ", ".join(f"{k} {low:g} to {high:g}{' (log)' * log}" for k, (low, high, log) in ends)
-    published = _value(first if first.trial == 0 else None)
-    return [*start, str(len(own)), str(lost), published, _value(best), _chosen(best), ranges]
+    default = _value(first if first.trial == 0 else None)
+    return [*start, str(len(own)), str(lost), default, _value(best), _chosen(best), ranges]
 
 
 def _value(trial: Trial | None) -> str:
@@ -64,6 +64,6 @@ def _value(trial: Trial | None) -> str:
 
 def _chosen(best: Trial | None) -> str:
     if best is None:
-        return "published: every trial was lost"
+        return "default: every trial was lost"
     options = ", ".join(f"{k}={v:g}" for k, v in json.loads(best.options).items())
-    return options or "published: no trial was better"
+    return options or "default: no trial was better"

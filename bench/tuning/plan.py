@@ -32,7 +32,7 @@ class Plan:
     """The studies of a suite, and the lines of objectives with nothing to tune.
 
     Args:
-        suite: With the published settings.
+        suite: With the default settings.
         out: The folder of its trials.
         device: ``cpu`` or ``cuda``.
         trials: How many each method shall have.

@@ -222,7 +222,7 @@ def told(trial: Trial, trials: int) -> str:
     """Returns a finished trial as a line of progress."""
     options = ", ".join(f"{k} = {v:g}" for k, v in json.loads(trial.options).items())
     found = trial.reason if trial.value is None else f"{trial.value:.5g} {trial.density}".strip()
-    return f"trial {trial.trial + 1} of {trials}, {options or 'published'}: {found}"
+    return f"trial {trial.trial + 1} of {trials}, {options or 'default'}: {found}"
 
 
 @cache
