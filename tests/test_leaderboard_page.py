@@ -23,6 +23,7 @@ from aebench.bench.records.results import write_results
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.tables.boards import SHARED, board_entries, board_tables
 from PIL import Image
+from scipy import stats
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows, study_rows, write_runs = (
@@ -171,7 +172,13 @@ def test_the_sentence_and_the_chart_are_those_of_the_rows(study):
 
 @pytest.mark.parametrize(
     ("seeds", "decided"),
-    [(range(2), "too few to put it ahead of any of the 4 others."), (range(6), "all 4 others.")],
+    [
+        (
+            range(2),
+            "2 seeds. Nothing is said of its rank: all rows share only 2 of the 5 seeds needed.",
+        ),
+        (range(6), "which put it ahead of all 4 others."),
+    ],
 )
 def test_the_sentence_says_what_the_seeds_decide(seeds, decided):
     rows = table_rows(seeds=seeds, noise=0.001)
@@ -179,6 +186,32 @@ def test_the_sentence_says_what_the_seeds_decide(seeds, decided):
     models = {row["run"]: type("Model", (), {"key": row["run"]}) for row in rows}
     sentence = opening_of(frame(rows), models).sentence
     assert "samples of rae-gp come closest" in sentence and sentence.endswith(decided)
+
+
+def test_the_sentence_is_corrected_for_the_comparisons_with_the_best_alone():
+    rows = table_rows(objectives=("rae", "ae", "vae", "wae-mmd"), seeds=range(5))
+    shape = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    p_values = {"ae": 0.04, "vae": 0.02, "wae-mmd": 0.012}
+    for row in rows:
+        row["value"] = 30.0
+        if row["objective"] in p_values:  # One more on average, with the p-value against "rae".
+            error = 1 / stats.t.isf(p_values[row["objective"]] / 2, 4)
+            scale = error * 5**0.5 / shape.std(ddof=1)
+            row["value"] += 1 + scale * shape[row["seed"]]
+    models = {row["run"]: type("Model", (), {"key": row["run"]}) for row in rows}
+    # By Holm's rule 0.036, 0.04 and 0.04; over all six pairs none would be below 0.05.
+    sentence = opening_of(frame(rows), models).sentence
+    assert "samples of rae come closest" in sentence and sentence.endswith("of all 3 others.")
+    assert sentence.startswith("Among models at default settings on fashion-mini")
+
+
+def test_seconds_are_rounded_once_in_the_table_of_the_chart():
+    rows = [row | {"compute_seconds": 363.473} for row in study_rows(seeds=range(2))]
+    models = {row["run"]: type("Model", (), {"key": row["run"]}) for row in rows}
+    opening = opening_of(frame(rows), models)
+    [at] = [i for i, (_, name) in enumerate(opening.table.columns) if name.endswith(" s")]
+    assert {cells[at].text for _, cells in opening.table.lines} == {"363"}
+    assert {f"{point['seconds']:.0f}" for point in opening.points} == {"363"}
 
 
 def test_rows_that_compare_no_families_open_with_how_much_there_is(tmp_path):

@@ -16,7 +16,7 @@ from ..comparison.numbers import estimate_text, format_number, kept_digits
 from ..comparison.ranges import AT_LEAST_0
 from ..comparison.samples import better_density, better_samples, references_of, sampled
 from ..comparison.scored import compute_seconds, scores_by, seed_values
-from ..comparison.significance import SEEDS_NEEDED, ahead_of, half_width
+from ..comparison.significance import half_width, separated_from_best
 from ..comparison.table import Table, text_table
 from ..pages.families import largest_study
 from ..records.results import Rows
@@ -33,7 +33,8 @@ OTHER = "other"
 HEADER = ("model", "family", "FD of samples ↓", "density", "{word} s", "seeds")
 CHART = (
     "Points: mean over seeds; bars: Student's 95 % interval of it. Samples are those of the "
-    "objective's own density or of a mixture of ten Gaussians, whichever has the lower mean."
+    "objective's own density or of a mixture of ten Gaussians, whichever has the lower mean. "
+    "Ahead: by paired t-tests over seeds, Holm-corrected for these comparisons."
 )
 
 
@@ -104,7 +105,7 @@ def opening_of(rows: Rows, models: Mapping[str, Model]) -> Opening:
         _sentence(column.rows, points),
         [note for note in notes if note],
         [
-            {**p, "mean": mean, "half": half}
+            {**p, "mean": mean, "half": half, "seconds": kept_digits(p["seconds"], None)[0]}
             for p, (mean, half) in zip(points, digits, strict=True)
         ],
         {"x": f"{word} seconds of one training", "y": _axis(first.to_dict()), "unit": f"{word} s"},
@@ -125,7 +126,7 @@ def _points(rows: Rows, models: Mapping[str, Model]) -> list[dict[str, Any]]:
                     "family": family_of(str(first["objective"])),
                     "mean": float(np.mean(values)),
                     "half": half,
-                    "seconds": None if seconds is None else round(seconds, 1),
+                    "seconds": seconds,
                     "density": str(first["density"]),
                     "seeds": len(values),
                     "card": models[str(first["run"])].key,
@@ -141,21 +142,22 @@ def _sentence(rows: Rows, points: list[dict[str, Any]]) -> str:
     trained, best = without_floor(rows), points[0]
     groups = scores_by(trained, "method")
     seeds = {name: seed_values(scores) for name, scores in groups.items()}
-    ahead = ahead_of(seeds, str(trained["better"].iloc[0]))
+    tied, reason = separated_from_best(seeds, str(trained["better"].iloc[0]))
     others = len(points) - 1
-    behind = sum(best["name"] in winners for winners in ahead.values())
+    behind = len(points) - len(tied)
     first = trained.iloc[0]
     told = {0: f"none of the {others} others", others: f"all {others} others"}
-    decided = f"which put it ahead of {told.get(behind, f'{behind} of the {others} others')}"
-    if best["seeds"] < SEEDS_NEEDED:
-        decided = f"too few to put it ahead of any of the {others} others"
+    decided = f", which put it ahead of {told.get(behind, f'{behind} of the {others} others')}"
+    if not tied:
+        decided = f". Nothing is said of its rank: {reason}"
     count = "1 seed" if best["seeds"] == 1 else f"{best['seeds']} seeds"
     # Isolated, a name written from right to left does not turn the sentence.
     name = best["name"] if best["name"].isascii() else f"\u2068{best['name']}\u2069"
     number = estimate_text(best["mean"], best["half"], AT_LEAST_0)
     return (
-        f"On {first['dataset']} with latent size {first['latent_dim']}, samples of "
-        f"{name} come closest to real images: FD {number} over {count}, {decided}."
+        f"Among models at default settings on {first['dataset']} with latent size "
+        f"{first['latent_dim']}, samples of {name} come closest to real images: FD {number} over "
+        f"{count}{decided}."
     )
 
 
