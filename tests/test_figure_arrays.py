@@ -1,4 +1,4 @@
-"""Arrays for figures, and the scores of the denoising protocol."""
+"""Arrays for figures, and what the scores of a run compare with what."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from aebench.bench.suites.config import Evaluation
 from aebench.metrics.prd import prd_f_beta
 from aebench.models.building import build
 from aebench.models.streams import stream
+from scipy.spatial.distance import cdist
 
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
@@ -82,6 +83,24 @@ def test_the_denoising_score_compares_denoised_with_clean_test_images(outputs, t
     difference = (outputs.denoised.double() - outputs.data.test[:50].double()) / 255
     assert (row["metric"], row["n_real"]) == ("ife", 50)
     assert row["value"] == pytest.approx(float(difference.square().mean()), rel=1e-5)
+
+
+def test_memorisation_compares_samples_and_held_out_images_with_training_images(outputs, tmp_path):
+    rows = _evaluator(outputs, tmp_path).compute(
+        Item("sample", "memorisation", "gaussian", "pixels")
+    )
+    found = {row["metric"]: row["value"] for row in rows}
+    data, samples = outputs.data, outputs.images("sample", "gaussian")
+    train, heldout, generated = (
+        images.flatten(1).double().numpy() / 255
+        for images in (data.train, data.validation[:50], samples)
+    )
+    distances = cdist(generated, train)
+    expected = np.median(distances.min(1)) / np.median(cdist(heldout, train).min(1))
+    assert found["nn_ratio"] == pytest.approx(expected, rel=1e-5)
+    others = cdist(train, train) + np.diag(np.full(len(train), np.inf))
+    farther = distances.min(1) > others.min(1)[distances.argmin(1)]
+    assert found["authpct"] == pytest.approx(float(farther.mean()))
 
 
 def test_a_denoising_strip_has_noisy_denoised_and_clean_images_in_this_order(outputs):
