@@ -113,6 +113,13 @@ def test_without_two_counts_or_without_seconds_nothing_is_drawn(rows, tmp_path):
     assert list(cost_plots(unknown, files)) == []
 
 
+@pytest.mark.parametrize("other", [{"metric": "mse"}, {"space": "sequence-released"}])
+@pytest.mark.parametrize("plots", [steps_plots, cost_plots])
+def test_of_two_counts_without_fd_or_of_strings_nothing_is_drawn(rows, plots, other, tmp_path):
+    others = frame([row | other for row in rows if row["metric"] == "fd"])
+    assert list(plots(others, RunFiles(tmp_path))) == []
+
+
 def test_the_picture_shows_samples_of_each_objective_pixel_by_pixel(tmp_path):
     rows = table_rows(objectives=("vae", "ae"), seeds=(0,))
     write_runs(tmp_path, rows, log=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison.cells import method_order
-from ..comparison.columns import columns_of, join, with_places, without_floor
+from ..comparison.columns import Column, columns_of, join, with_places, without_floor
 from ..comparison.costs import device_word, on_one_device
 from ..comparison.labels import axis_title, is_tuned
 from ..comparison.likelihoods import one_likelihood
@@ -24,6 +24,7 @@ from ..comparison.samples import (
 from ..comparison.scored import compute_seconds, scores_in, seed_values
 from ..comparison.significance import half_width, mean
 from ..comparison.steps import named_without_steps
+from ..comparison.strings import without_texts
 from ..comparison.table import file_name
 from ..records.results import Rows
 from .canvas import PLOTS, Plots, legend_below, look_of, new_panels, title_above, wrapped
@@ -48,9 +49,9 @@ def steps_plots(rows: Rows, runs: RunFiles) -> Plots:
     for stem, title, own in _parts(rows):
         counts = own.groupby("line")["asked"].transform("nunique")
         several = join(references_of(own), own[counts > 1])
-        if len(without_floor(several)):
+        if len(without_floor(several)) and (panels := _panels(several)):
             axis = ("training steps", lambda of: float(of["asked"].iloc[0]))
-            yield file_name("steps", stem), _figure(several, title, *axis)
+            yield file_name("steps", stem), _figure(several, panels, title, *axis)
 
 
 @PLOTS.register("cost")
@@ -64,18 +65,19 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
         own = on_one_device(own)
         trained = without_floor(own)
         least = trained.groupby(["line", "asked"])["compute_seconds"].min()
-        if (least > 0).all() and trained.groupby("line")["asked"].nunique().max() > 1:
+        several = trained.groupby("line")["asked"].nunique().max() > 1
+        if several and (least > 0).all() and (panels := _panels(own)):
             axis = (f"{device_word(own)} seconds of one training", _seconds)
-            yield file_name("cost", stem), _figure(own, title, *axis)
+            yield file_name("cost", stem), _figure(own, panels, title, *axis)
 
 
 def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
-    """Yields file name part, title and rows by suite, scale, data set and latent size.
+    """Yields file name part, title and rows of images by suite, scale, data set, latent size.
 
     The column ``line`` names an objective under one setting, whatever its steps, and ``asked``
     the steps that it was asked for.
     """
-    for part in suite_parts(rows):
+    for part in suite_parts(without_texts(rows)):
         trained = without_floor(part.rows)
         groups = list(trained.groupby(["dataset", "latent_dim"], sort=True))
         for key, own in groups:
@@ -90,15 +92,19 @@ def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
             yield file_name(part.suffix, *name), title, placed
 
 
-def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure:
+def _panels(rows: Rows) -> list[Column]:
+    """Returns what has a panel of its own: FD by place and extractor, likelihood by space."""
     fd = sampled(rows)
     panels = []
     best = better_density(fd)
     for own in (better_samples(fd, best), fd[fd["place"] == RECONSTRUCTIONS]):
         panels += columns_of(join(references_of(fd), without_floor(own)))[0]
+    panels += columns_of(one_likelihood(rows))[0]
+    return [panel for panel in panels if len(without_floor(panel.rows))]
+
+
+def _figure(rows: Rows, panels: Sequence[Column], title: str, x: str, cost: Cost) -> Figure:
     likelihood = one_likelihood(rows)
-    panels += columns_of(likelihood)[0]
-    panels = [panel for panel in panels if len(without_floor(panel.rows))]
     figure, axes = new_panels(len(panels), (0.6, 1.3), (2.9, 2.5))
     lines = without_floor(rows)["line"].unique()
     names = {line: signed(line, likelihood[likelihood["line"] == line]) for line in lines}
