@@ -18,7 +18,8 @@ from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages import report
 from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.overview import build_overview
-from aebench.bench.pages.report import build_report
+from aebench.bench.pages.protocol import budget_sentences
+from aebench.bench.pages.report import all_tables, build_report
 from aebench.bench.tables.boards import board_entries
 from aebench.models import form
 
@@ -57,6 +58,20 @@ def test_a_grae_is_compared_with_models_of_as_many_training_steps_alone():
             row["steps"] *= 10
     compared = {comparison for _, comparison in verdicts(rows)}
     assert len(compared) == 4 and not any("GRAE rae instead" in name for name in compared)
+
+
+def test_models_of_fewer_steps_are_named_in_captions_and_left_out_of_the_reading():
+    rows = string_rows("expressions", noise=0.0)
+    for row in rows:
+        row["steps"] = 100 if row["objective"] == "rae" else 7500
+    told = frame(rows)
+    page = reading(told, [])
+    assert "GRAE rae," not in page and "0.98" in page.partition("ours are")[2]
+    captions = {table.name: table.as_markdown() for table in all_tables(told, {})[0]}
+    noted = [stem for stem, text in captions.items() if "Steps: 7,500, but GRAE rae 100." in text]
+    assert noted == ["figure2", "strings", "codes", "grae-grid"]
+    (sentence,) = [text for text in budget_sentences(told) if "published" in text]
+    assert sentence == "This is 1.33 to 100 % of the published 7,500."
 
 
 def test_a_lower_score_is_the_better_one_for_expressions():

@@ -62,11 +62,18 @@ def published_steps(suite: str) -> int | None:
     return None
 
 
-def _steps(rows: Rows) -> str:
+def _ends(rows: Rows) -> tuple[int, int]:
+    """Returns the least and the most steps, of trainings that diverged only if all did."""
     known = rows[rows["status"] != "diverged"]
-    low, high = (int(f((known if len(known) else rows)["steps"])) for f in (min, max))
+    steps = (known if len(known) else rows)["steps"]
+    return int(steps.min()), int(steps.max())
+
+
+def _steps(rows: Rows) -> str:
+    low, high = _ends(rows)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _share(rows: Rows, published: int) -> str:
-    return f"{100 * int(rows['steps'].max()) / published:.3g} %"
+    low, high = (f"{100 * end / published:.3g}" for end in _ends(rows))
+    return f"{low} %" if low == high else f"{low} to {high} %"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..comparison.likelihoods import bound_sign, one_likelihood
 from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
+from ..comparison.steps import asked_steps
 from ..comparison.strings import (
     DRAWS,
     EXPRESSIONS,
@@ -44,7 +45,9 @@ def string_reading(placed: Rows, judged: Sequence[Finding]) -> list[str]:
     candidates = candidates_of(texts)
     candidates = candidates[candidates["space"] == RELEASED]
     sentences = []
-    for dataset, own in candidates.groupby("dataset", sort=True):
+    for dataset, whole in candidates.groupby("dataset", sort=True):
+        asked = asked_steps(whole)
+        own = whole[asked == asked.max()]  # Models of fewer steps are in the tables alone.
         of_set = [f for f in judged if f.effect.claim in METRICS and f.effect.where == dataset]
         sentences += [_beside_print(str(dataset), own), *_decided(of_set), _tie(of_set)]
         sentences += [_random(str(dataset), own), _shares(str(dataset), own)]

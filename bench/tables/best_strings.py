@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from ...metrics.expressions import expression_score
 from ..comparison.cells import method_order
 from ..comparison.columns import without_floor
-from ..comparison.parts import table_parts
+from ..comparison.parts import Part, table_parts
+from ..comparison.steps import steps_note
 from ..comparison.strings import EXPRESSIONS, by_task, candidates_of, task_of
 from ..comparison.table import Cell, Table, file_name, text_table
 from ..comparison.texts import ArraysOf, best_texts
@@ -36,26 +37,28 @@ def best_string_tables(rows: Rows, arrays_of: ArraysOf) -> Iterator[Table]:
     """
     for part in table_parts(rows):
         found = candidates_of(by_task(without_floor(part.rows)))
-        for dataset, own in found.groupby("dataset", sort=True):
+        for _, own in found.groupby("dataset", sort=True):
             lines = list(_lines(own, arrays_of))
             if lines:
                 several = found["dataset"].nunique() > 1
-                yield _table(lines, str(dataset), part.title, part.suffix, several)
+                yield _table(own, lines, part, several)
 
 
-def _table(
-    lines: list[Sequence[object]], dataset: str, title: str, suffix: str, several: bool
-) -> Table:
+def _table(rows: Rows, lines: list[Sequence[object]], part: Part, several: bool) -> Table:
+    dataset = str(rows["dataset"].iloc[0])
     task = task_of(dataset)
     is_expression = task == EXPRESSIONS
     header = ["objective", "place", "string", f"score {ARROW[is_expression]}"]
     header += ["score, legacy"] if is_expression else []
     return text_table(
-        file_name(BEST, suffix, dataset if several else ""),
-        f"The best {task} · {dataset} · {title}",
+        file_name(BEST, part.suffix, dataset if several else ""),
+        f"The best {task} · {dataset} · {part.title}",
         (*header, "printed"),
         [*lines, *_printed_lines(task)],
-        (NOTE, *((DIVISION,) if is_expression else ()), *deviations(dataset)),
+        (
+            *(NOTE, *((DIVISION,) if is_expression else ())),
+            *(steps_note(rows), *deviations(dataset)),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from ..comparison.parts import Part, table_parts
 from ..comparison.ranges import limits_of
 from ..comparison.scored import Scored, scores_by
 from ..comparison.significance import NORMAL_95
+from ..comparison.steps import steps_note
 from ..comparison.strings import (
     DRAWS,
     RELEASED,
@@ -265,7 +266,13 @@ def _table(
     table = Table(
         file_name(stem, part.suffix),
         f"{what} · {rows['dataset'].iloc[0]} · {part.title}",
-        (*notes, *interval_notes(rows), *dict.fromkeys(alone), *mark_notes(marked_columns)),
+        (
+            *notes,
+            steps_note(part.rows),
+            *interval_notes(rows),
+            *dict.fromkeys(alone),
+            *mark_notes(marked_columns),
+        ),
         "objective",
         tuple(headers),
         tuple((name.partition("|")[0], tuple(cells)) for name, cells in lines.items()),
