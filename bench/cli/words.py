@@ -126,14 +126,17 @@ def key_values(option: str, given: list[str]) -> dict[str, str]:
     """Returns the pairs of an option that takes ``KEY=VALUE``.
 
     Raises:
-        UserError: One has no key or no value.
+        UserError: One has no key or no value, or a key has two.
     """
     pairs: dict[str, str] = {}
     for text in given:
         key, separator, value = text.partition("=")
         if not separator or not key:
             raise UserError(f"'{option}' is '{text}'; expected KEY=VALUE.")
-        pairs[key] = value
+        if pairs.setdefault(key, value) != value:
+            raise UserError(
+                f"'{option}' gives '{key}' as '{pairs[key]}' and as '{value}'; expected one value."
+            )
     return pairs
 
 

@@ -240,8 +240,11 @@ def _exact_moves(ends: Sequence[Rows], arrays: Arrays) -> Iterator[Effect]:
         gain = likelihood_gain(after, before)
         if gain and gain.images:
             gain = gain.in_bits(dims_of(exact[0][name].iloc[0]))
-            errors = {"image_error": gain.image_error, "images": gain.images}
-            yield Effect("", f"{name}:", "", BITS, gain.by_seed, **errors)
+            yield Effect(
+                *("", f"{name}:", "", BITS, gain.by_seed),
+                image_error=gain.image_error,
+                images=gain.images,
+            )
 
 
 def _lead_moves(study: Study) -> Iterator[str]:

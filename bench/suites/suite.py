@@ -27,6 +27,7 @@ from .schema import FACTORS, SCALES, check, refusal
 from .suite_files import beside, is_file, read_suite, sized
 from .trials import Trials
 
+NAMES = ("dataset", "split", "backbone", "objective", "space")
 WIDTHS = {"smoke": 1 / 16, "small": 1 / 4, "medium": 1 / 2, "full": 1.0}
 MOST_RUNS = 10_000
 Values = dict[str, Any]
@@ -68,8 +69,9 @@ def load_suite(
         suite: Name of a packaged suite, path of a TOML file, or a dictionary of its keys.
         name: Name of a dictionary.
         settings: Values from the command line by dotted key, such as ``training.steps``.
-        only: Patterns by factor; a run is kept if all match. A name without wildcards that the
-            suite does not list is run under the settings of the suite's first block.
+        only: Patterns by factor; a run is kept if all match. A name without wildcards that no
+            run of the suite has, such as another objective, is run under the settings of the
+            suite's first block.
         seeds: Seeds in the place of the suite's own.
 
     Raises:
@@ -102,18 +104,37 @@ def load_suite(
         under, over = _merged(under, preset), _merged(chosen, seed)
         listed, key = preset["runs"], f"scales.{scale}.runs"
     expansion = _Expansion(source, key, found.name, scale, under, over, own_budget)
-    for blocks in (listed, [_adopted(listed[0], only)]):
-        configs = [config for config in expansion.of(blocks) if _matches(config, only)]
-        if configs:
-            for config in configs:
-                try:
-                    config.check_given()
-                except ValueError as error:
-                    raise UserError(f"{source}: {error}.") from error
-            tuned = _tuned(configs, found.folder)
-            return Suite(found.name, scale, _unique(tuned, source), own_budget)
-    patterns = ", ".join(f"{k}={v}" for k, v in only.items())
-    raise UserError(f"{source} has no run that matches {patterns}; try --dry-run.")
+    configs = _matching(expansion, listed, only)
+    for config in configs:
+        try:
+            config.check_given()
+        except ValueError as error:
+            raise UserError(f"{source}: {error}.") from error
+    return Suite(found.name, scale, _unique(_tuned(configs, found.folder), source), own_budget)
+
+
+def _matching(expansion: _Expansion, listed: list[Values], only: dict[str, str]) -> list[Config]:
+    """Returns the runs that match, those of a name that no block has under the first block.
+
+    A seed or a latent size that no run has is no such name: its run would be another recipe.
+
+    Raises:
+        UserError: Nothing is left to run.
+    """
+    configs = list(expansion.of(listed))
+    found = [config for config in configs if _matches(config, only)]
+    exact = {k: v for k, v in only.items() if k in NAMES and not set(v) & set("*?[")}
+    known = ((k, {getattr(config, k) for config in configs}) for k in exact)
+    if not found and any(exact[k] not in values for k, values in known):
+        adopted = expansion.of([_adopted(listed[0], exact)])
+        found = [config for config in adopted if _matches(config, only)]
+    if not found:
+        patterns = ", ".join(f"{k}={v}" for k, v in only.items())
+        raise UserError(
+            f"{expansion.source} has no run that matches {patterns}; --dry-run without --only "
+            "lists all, --seeds takes other seeds, --set other sizes."
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -208,9 +229,8 @@ def _nested(key: str, value: Any) -> Values:  # noqa: ANN401
     return {top: _nested(rest, value) if dot else value}
 
 
-def _adopted(block: Values, only: dict[str, str]) -> Values:
-    """Returns a block with the factors that are named without wildcards."""
-    exact = {key: _parsed(key, name) for key, name in only.items() if not set(name) & set("*?[")}
+def _adopted(block: Values, exact: dict[str, str]) -> Values:
+    """Returns a block with other names."""
     # Another objective would not know the options of the block's own.
     kept = {k: v for k, v in block.items() if k != "options" or "objective" not in exact}
     return {**kept, **exact}
