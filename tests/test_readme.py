@@ -48,6 +48,10 @@ def test_it_has_at_most_700_words_beside_its_results(readme):
     assert 300 < len(parts_of(readme)[0].split()) <= MOST_WORDS
 
 
+def test_it_says_what_was_found_in_at_most_150_words(readme):
+    assert 60 < len(parts_of(readme)[1].partition("![")[0].split()) <= 150
+
+
 def test_it_says_which_rae_is_meant(readme):
     assert "regularised autoencoder" in readme and "not the representation autoencoder" in readme
 

@@ -28,18 +28,19 @@ def lead_in_words(edge: Effect, opening: str) -> str:
     decimals = _decimals((high - low) / 2)
     text = (
         f"{opening}, {best}, has an FD {_number(ahead.value, decimals)} "
-        f"{'lower' if lower else 'higher'} than its closest rival, {rival} (95 % interval of the "
-        f"difference {_number(low, decimals)} to {_number(high, decimals)}, "
+        f"{'below' if lower else 'above'} its closest rival, {rival} (95 % interval "
+        f"{_number(low, decimals)} to {_number(high, decimals)}, "
         f"{number_of(len(edge.differences), 'seed')})."
     )
     if not low <= 0 <= high:
         return text
-    text += " This does not decide which is better"
     could = _detectable(edge)
-    if could is not None:
-        text += f": these seeds would show a difference of {_number(could, decimals)} in four of "
-        text += "five cases"
-    return f"{text}."
+    if could is None:
+        return f"{text} This is undecided."
+    return (
+        f"{text} Undecided: these seeds would show a difference of {_number(could, decimals)} in "
+        "four of five cases."
+    )
 
 
 def ahead_in_words(edge: Effect, seeds: int, of: str = "") -> str:

@@ -116,12 +116,11 @@ def short_text(rows: Rows) -> str:
     sentences = []
     if found := _by_mixture(main_scores(with_places(study.published))):
         sentences += [
-            f"For {surely(found)} at default settings, samples from a mixture of ten Gaussians "
-            "fitted to the codes are surely better than those from the model's prior or, where it "
-            f"has none, from one fitted Gaussian{surely_worse(found, 'surely worse for')}.",
-            f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}, with "
-            f"95 % intervals over {seeds_behind(found)}.",
-            "Surely: by paired t-tests, Holm-corrected over the models.",
+            f"For {surely(found)} at default settings, a mixture of ten Gaussians fitted to the "
+            "codes surely gives better samples than the prior or, where there is none, one fitted "
+            f"Gaussian{surely_worse(found, 'surely worse ones for')}.",
+            f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}: "
+            f"95 % intervals, {seeds_behind(found)}, Holm-corrected paired t-tests.",
         ]
     published = samples_of(study.published)
     if edge := lead(published):
@@ -130,8 +129,8 @@ def short_text(rows: Rows) -> str:
         sentences.append(
             lead_in_words(
                 edge,
-                "Among the models that were trained again at tuned settings and those with "
-                "nothing to tune, the best regularised one",
+                "Among models trained again at tuned settings or with nothing to tune, the best "
+                "regularised one",
             )
         )
     return _shortened(" ".join(sentences), study.published)
