@@ -71,6 +71,14 @@ def make_row(**columns):
     return row
 
 
+def run_columns():
+    """Returns the columns that all rows of one run share, without those of a score."""
+    row = make_row()
+    names = list(row)
+    of_scores = {*names[names.index("density") : names.index("reason") + 1], "date"}
+    return {name: value for name, value in row.items() if name not in of_scores}
+
+
 LEVELS = {"vae": 40.0, "wae-mmd": 35.0, "rae-gp": 30.0, "rae": 31.0, "ae": 32.0}
 PENALTY = {"": 0.0, "prior": 10.0, "gaussian": 9.0, "gmm-10": 2.0}
 

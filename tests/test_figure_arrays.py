@@ -18,7 +18,6 @@ from aebench.bench.evaluation.figure_arrays import (
     flat_codes,
     neighbours,
 )
-from aebench.bench.evaluation.metric_lookup import Score
 from aebench.bench.evaluation.outputs import Outputs
 from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.suites.config import Evaluation
@@ -30,9 +29,7 @@ from scipy.spatial.distance import cdist
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
-make_row = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["make_row"]
-# Columns that the evaluation of an item gives; the others are of the run.
-OF_SCORES = {"density", "images", "n_real", "n_generated", "features", "date"}
+BASE = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["run_columns"]()
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +41,8 @@ def outputs():
 
 
 def _evaluator(outputs, folder):
-    own = {f.name for f in dataclasses.fields(Score)} | OF_SCORES
-    base = {name: value for name, value in make_row().items() if name not in own}
     record = EvaluationRecord(folder / "evaluation.json", {})
-    return Evaluator(outputs, base, outputs.settings, record, "cpu")
+    return Evaluator(outputs, BASE, outputs.settings, record, "cpu")
 
 
 def test_noisy_images_have_the_protocols_noise_and_are_the_same_for_every_run(outputs):

@@ -10,16 +10,13 @@ import torch
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.likelihood_rows import NATIVE, LikelihoodRows
 from aebench.bench.evaluation.outputs import Outputs
-from aebench.bench.likelihood.scores import LikelihoodScore
 from aebench.bench.records.per_image import key_of, read_file
 from aebench.bench.suites.config import Evaluation
 from aebench.models import build
 from aebench.models.streams import stream
 
 pytestmark = pytest.mark.sensitive
-make_row = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["make_row"]
-OF_SCORES = {"images", "date", *LikelihoodScore("log_prob", 0.0).columns()}
-BASE = {name: value for name, value in make_row().items() if name not in OF_SCORES}
+BASE = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["run_columns"]()
 SEED = 4
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -13,8 +15,11 @@ import torch
 from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.errors import RunFailed
+from aebench.bench.evaluation.evaluation import Item
 from aebench.bench.evaluation.identity import evaluation_identity
+from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.evaluation.search_rows import Search
+from aebench.bench.evaluation.text_outputs import TextOutputs
 from aebench.bench.evaluation.texts import TextEvaluator
 from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.interruption import Stopped
@@ -25,8 +30,9 @@ from aebench.bench.runs import preflight
 from aebench.bench.suites.config import Evaluation, Optimisation
 from aebench.bench.suites.suite import load_suite
 from aebench.metrics.strings import string_scores
-from aebench.models import form
+from aebench.models import build, form
 
+BASE = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["run_columns"]()
 SUITE = """
 dataset = "expressions"
 backbone = "grammar-gru"
@@ -194,41 +200,90 @@ def test_sheets_of_texts_hold_the_test_texts_and_the_samples_that_were_scored(
     assert not (folder / "samples.png").exists()
 
 
-def test_the_share_of_exact_strings_is_that_of_decoded_codes(finished, expressions):
-    # Decoded here symbol by symbol from the logits of the saved weights, without the evaluator.
-    import torch
-    from aebench.models import build
-    from safetensors.torch import load_file
-
-    _, folder = finished
-    options = {"width": 0.2}
-    model = build(
-        "vae", backbone="grammar-gru", image_shape=(1, 15, 12), latent_dim=8,
-        form="expressions-grammar", backbone_options=options,
-    )  # fmt: skip
-    model.load_state_dict(load_file(folder / "checkpoint.safetensors"))
-    grammar, exact, right = form("expressions-grammar"), 0, []
-    stored = expressions.test[:60]
-    with torch.no_grad():
-        logits = model.eval().decode(model.encode(model.space.prepare(stored, None)))[:, 0]
-    for row, scores in zip(stored[:, 0, 0].tolist(), logits.numpy(), strict=True):
-        stack, found = ["S"], []
-        for step in scores:
-            left = stack.pop() if stack else "Nothing"
-            allowed = [rule for rule, (side, _) in enumerate(RULES) if side == left]
-            found.append(max(allowed, key=lambda rule: step[rule]))
-            stack += [s for s in reversed(RULES[found[-1]][1]) if s in "ST"]
-        text = grammar.text(found) if not stack else ""
-        exact += text == grammar.text(row)
-        right.append(np.mean(np.array(found if text else [11] * 15) == row))
-    values = {r["metric"]: r["value"] for r in rows_of(folder) if r["images"] == "reconstruction"}
-    assert values["exact_strings"] == pytest.approx(exact / 60)
-
-
 RULES = [
     ("S", "S+T"), ("S", "S*T"), ("S", "S/T"), ("S", "T"), ("T", "(S)"), ("T", "sS)"),
     ("T", "eS)"), ("T", "x"), ("T", "1"), ("T", "2"), ("T", "3"), ("Nothing", ""),
 ]  # fmt: skip
+
+
+def decoded_by_hand(logits):
+    """Returns the productions of each text, chosen one by one; 11 is nothing."""
+    found = []
+    for scores in logits.numpy():
+        stack, text = ["S"], []
+        for step in scores:
+            left = stack.pop() if stack else "Nothing"
+            allowed = [rule for rule, (side, _) in enumerate(RULES) if side == left]
+            text.append(max(allowed, key=lambda rule: step[rule]))
+            stack += [s for s in reversed(RULES[text[-1]][1]) if s in "ST"]
+        found.append([11] * 15 if stack else text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def linear(expressions):
+    """Returns the outputs of an autoencoder that gives some texts back; others never end."""
+    data = dataclasses.replace(expressions, train=expressions.train[:1000])
+    model = build(
+        "vae", backbone="grammar-gru", image_shape=(1, 15, 12), latent_dim=14,
+        form="expressions-grammar", backbone_options={"width": 0.2},
+    )  # fmt: skip
+    vectors = model.space.prepare(data.train, None).flatten(1)
+    mean = vectors.mean(0)
+    # The principal components, the one with the least variance first.
+    axes = torch.linalg.svd(vectors - mean, full_matrices=False)[2][:14].flip(0)
+
+    def decode(z):
+        logits = (z @ axes + mean).view(-1, 1, 15, 12)
+        logits[z[:, -1] > 0.8, :, :, 4] = 9.0  # The production of another pair of brackets.
+        return logits
+
+    model.encode, model.decode = lambda x: (x.flatten(1) - mean) @ axes.T, decode
+    return TextOutputs(model, data, Evaluation(images=60, densities=()), 0)
+
+
+def test_scores_of_reconstructions_and_the_rate_are_those_counted_by_hand(linear, tmp_path):
+    model, stored = linear.objective, linear.data.test[:60]
+    record = EvaluationRecord(tmp_path / "evaluation.json", {"weights": "", "data": ""})
+    evaluator = TextEvaluator(linear, BASE, linear.settings, record, "cpu")
+
+    def score(images, metric):
+        [row] = evaluator.compute(Item(images, metric))
+        return row["value"]
+
+    with torch.no_grad():
+        x = model.space.prepare(stored, None)
+        found = decoded_by_hand(model.decode(model.encode(x))[:, 0])
+        mean, log_sigma = model.posterior(x)
+    exact, shares = 0, []
+    for text, row in zip(found, stored[:, 0, 0].tolist(), strict=True):
+        exact += text == row
+        places = [(a, b) for a, b in zip(text, row, strict=True) if not a == b == 11]
+        shares.append(sum(a == b for a, b in places) / len(places))
+    assert 0 < exact < 60 and any(text == [11] * 15 for text in found)
+    assert score("reconstruction", "exact-strings") == pytest.approx(exact / 60)
+    assert score("reconstruction", "symbols-right") == pytest.approx(sum(shares) / 60)
+    posterior = torch.distributions.Normal(mean.double(), log_sigma.double().exp())
+    kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
+    assert score("test", "rate") == pytest.approx(float(kl.sum(1).mean()), rel=1e-5)
+
+
+def test_neighbours_of_the_first_test_text_are_one_deviation_off_where_codes_vary_most(
+    linear, monkeypatch
+):
+    model, prepare = linear.objective, linear.objective.space.prepare
+    first = model.encode(prepare(linear.data.test[:1], None))[0].numpy()
+    deviations = model.encode(prepare(linear.data.train, None)).numpy().std(0, ddof=1)
+    moved = [first]
+    for place in sorted(range(14), key=lambda place: -deviations[place])[:12]:
+        moved.append(first.copy())
+        moved[-1][place] += deviations[place]
+    seen, decode = [], model.decode
+    monkeypatch.setattr(model, "decode", lambda z: (seen.append(z), decode(z))[1])
+    shown = linear.sheet()["texts_neighbours"]
+    codes = seen[-1]
+    np.testing.assert_allclose(codes.numpy(), np.array(moved), rtol=0, atol=1e-5)
+    assert shown.tolist() == decoded_by_hand(decode(codes)[:, 0])
 
 
 def test_a_stopped_search_goes_on_with_the_same_rows(finished, aebench, tmp_path, rows_in):
