@@ -156,6 +156,26 @@ def test_a_bad_suite_file_is_one_line_and_exit_2(suite_file, aebench, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("backbone_options.batch_norm=False", "is 'False'; expected true or false"),
+        ("backbone_options.width=abc", "is 'abc'; expected a number"),
+        ("options.beta=abc", "is 'abc'; expected a number"),
+        ("options.beta=true", "is True; expected a number"),
+        ("options.samples=1.5", "is 1.5; expected a whole number"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_named(suite_file, aebench, given, message):
+    code, told = aebench(suite_file(), "--only", "objective=vae", "--set", given, "--dry-run")
+    assert code == 2 and f"'{given.partition('=')[0]}' {message}" in told
+
+
+def test_a_whole_number_is_taken_where_an_option_is_a_real_one(suite_file, aebench):
+    words = ["--only", "objective=aef-linear", "space=logit", "--set", "options.decoder_rho=0"]
+    assert aebench(suite_file(), *words, "--dry-run")[0] == 0
+
+
 def test_a_gpu_that_is_not_there_is_told(suite_file, tmp_path, capsys, monkeypatch):
     import torch
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ...models.backbones.backbone import BACKBONES
 from ...models.backbones.pretrained import PretrainedBackbone, pretrained_backbone
 from ...models.building import build
 from ...models.objectives.objective import OBJECTIVES
@@ -33,6 +34,7 @@ from ..training.term_sums import Diverged
 from ..training.trainer import Progress, Trainer
 from .directory import RunDirectory, TrainingRecord
 from .objective_form import check_built, lacking
+from .option_kinds import of_declared_kinds
 from .request import Outcome as Outcome
 from .request import Request as Request
 from .request import Today, standing
@@ -280,13 +282,18 @@ def _build(config: Config, data: Dataset) -> Objective:
         ValueError: A size, an option or the objective's constructor does not fit, or there are
             too few images for a batch.
     """
-    if told := lacking(OBJECTIVES.get(config.objective)):
+    kind = OBJECTIVES.get(config.objective)
+    if told := lacking(kind):
         raise ValueError(told)
     config.check_given()
+    options = of_declared_kinds(kind, config.options, "options")
+    network = config.backbone_options
     backbone: str | PretrainedBackbone = config.backbone
     if config.is_given:
         sizes = (data.image_shape, config.latent_dim)
-        backbone = pretrained_backbone(config.backbone, *sizes, config.backbone_options)
+        backbone = pretrained_backbone(config.backbone, *sizes, network)
+    else:
+        network = of_declared_kinds(BACKBONES.get(config.backbone), network, "backbone_options")
     objective = build(
         config.objective,
         backbone=backbone,
@@ -297,8 +304,8 @@ def _build(config: Config, data: Dataset) -> Objective:
         form=data.form,
         preset=data.preset,
         alpha=data.alpha,
-        backbone_options=config.backbone_options,
-        **config.options,
+        backbone_options=network,
+        **options,
     )
     check_built(objective)
     if config.is_given:
