@@ -39,9 +39,9 @@ def test_one_data_set_has_its_row_alone(capsys, root):
     assert "fashion" not in out.splitlines()[1]
 
 
-def test_a_broken_data_set_says_what_is_wrong(capsys, root):
+def test_a_broken_data_set_says_what_is_wrong_and_ends_with_2(capsys, root):
     (root / "mnist").mkdir()
-    assert call("mnist") == 0
+    assert call("mnist") == 2
     row = capsys.readouterr().out.splitlines()[1]
     assert "broken" in row
     assert "lacks train-images-idx3-ubyte.gz and 3 more" in row

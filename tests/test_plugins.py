@@ -497,6 +497,18 @@ def test_terms_that_change_their_images_are_tried_on_a_copy(tmp_path):
     assert bool((vectors == 1).all())
 
 
+def test_terms_with_noise_of_torchs_own_are_refused_since_no_run_could_be_repeated(tmp_path):
+    text = OBJECTIVE.format(name="own_noise", factor=1).replace(
+        "        errors", "        x = x + torch.randn_like(x)\n        errors"
+    )
+    load_plugins([written(tmp_path, "own_noise.py", f"import torch\n{text}")])
+    sizes = {"backbone": "mlp", "image_shape": (1, 1, 5), "latent_dim": 2, "space": "real"}
+    with pytest.raises(
+        ValueError, match=r"'terms' of '\w+' draws from torch's own random numbers"
+    ):
+        check_terms(build("own_noise", **sizes), torch.ones(3, 1, 1, 5))
+
+
 def test_every_objective_of_the_project_has_the_form():
     for _, named in OBJECTIVES.items():
         assert {lacking(named.in_space(space)) for space in named.spaces} == {""}

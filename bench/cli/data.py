@@ -31,6 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes a table of one or all data sets to stdout; returns the exit code.
 
+    It is 2 where the one that was asked for is broken.
+
     Raises:
         UnknownName: There is no such data set.
         UserError: A download of everything, or of what has no download, was asked for.
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [row(source, verbose=args.dataset is not None) for source in sources]
     table = tabulate(rows, HEADER, tablefmt="plain", disable_numparse=True)
     sys.stdout.write(f"{table}\nlooked in: {', '.join(map(str, roots()))}\n")
-    return 0
+    return 2 if args.dataset is not None and rows[0][2] == "broken" else 0
 
 
 def download(source: Source) -> None:

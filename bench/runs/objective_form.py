@@ -61,6 +61,8 @@ def check_built(objective: object) -> None:
 def check_terms(objective: Objective, stored: torch.Tensor) -> None:
     """Checks, on a copy, that each term of the loss is a number for each image, and trains.
 
+    Noise has to come from the generator that is handed in, or no run could be repeated.
+
     Those of the project's own objectives are tested, so they are not asked here.
 
     Args:
@@ -75,7 +77,13 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
     own, generator = copy.deepcopy(objective), torch.Generator().manual_seed(0)
     x = own.space.prepare(stored.clone(), generator)  # The terms may change it in place.
     own.initialise(x, generator)
-    name, terms = type(objective).__name__, own.terms(x, generator)
+    name, before = type(objective).__name__, torch.get_rng_state()
+    terms = own.terms(x, generator)
+    if not torch.equal(before, torch.get_rng_state()):
+        raise ValueError(
+            f"'terms' of '{name}' draws from torch's own random numbers, so that no run could be "
+            "repeated; expected noise from its generator: torch.randn(shape, generator=generator)."
+        )
     if not isinstance(terms, Mapping) or not terms:
         raise ValueError(
             f"'terms' of '{name}' returns {terms if terms == {} else type(terms).__name__}; "
