@@ -497,6 +497,32 @@ def test_terms_that_change_their_images_are_tried_on_a_copy(tmp_path):
     assert bool((vectors == 1).all())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "class Own(Objective)",
+            "class Own",
+            "objective 'own_form' by 'Own'; expected a class th",
+        ),
+        ('"own_form"', '"own\\nform"', "objective 'own\\nform'; expected a name"),
+        (
+            '"own_form"',
+            '""',
+            "objective ''; expected a name",
+        ),
+    ],
+)
+def test_what_cannot_be_an_objective_is_refused_when_its_file_is_read(
+    old, new, told, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES._entries))
+    text = OBJECTIVE.format(name="own_form", factor=1).replace(old, new)
+    with pytest.raises(UserError, match=re.escape(told)):
+        load_plugins([written(tmp_path, "own_form.py", text)])
+    sys.modules.pop("own_form")
+
+
 def test_terms_with_noise_of_torchs_own_are_refused_since_no_run_could_be_repeated(tmp_path):
     text = OBJECTIVE.format(name="own_noise", factor=1).replace(
         "        errors", "        x = x + torch.randn_like(x)\n        errors"

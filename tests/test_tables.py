@@ -320,7 +320,7 @@ def test_latex_uses_booktabs_and_csv_has_full_numbers():
     latex = table.as_latex()
     assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
     bounds = next(likelihood_tables(frame(likelihood_rows()))).as_latex()
-    assert r"$\ge$" in bounds and not {"≤", "≥"} & set(bounds)
+    assert r"$\le$" in bounds and not {"≤", "≥"} & set(bounds)
     lines = list(csv.DictReader(table.as_csv().splitlines()))
     assert float(lines[1]["fashion-mini Rec"]) == cells_of(table)["vae", "Rec"].value
     assert lines[1]["fashion-mini Rec seeds"] == "3"

@@ -52,8 +52,8 @@ class Plugin:
         """Imports the file; nothing happens where this process has it.
 
         Raises:
-            UserError: It fails, registers nothing or a name that is taken, bears the name of an
-                installed module, or has changed since the command began.
+            UserError: It fails, registers nothing, a name that is taken or what is unfit, bears
+                the name of an installed module, or has changed since the command began.
         """
         known = _LOADED.get(self.module)
         if known == self:
@@ -86,13 +86,9 @@ class Plugin:
                 f"Plug-in '{self.path}' registers nothing; expected a decorator such as "
                 '@OBJECTIVES.register("name") (docs/extending.md).'
             )
-        for (kind, name), entry in after.items():
-            better = getattr(entry, "better", "none")
-            if kind == "metric" and better not in get_args(Better):
-                raise UserError(
-                    f"Plug-in '{self.path}' registers metric '{name}' with better='{better}'; "
-                    f"expected one of: {', '.join(get_args(Better))}."
-                )
+        for kind, name in sorted(after.keys() - before.keys()):
+            if told := _unfit(kind, name, after[kind, name]):
+                raise UserError(f"Plug-in '{self.path}' registers {kind} {told}.")
         _LOADED[self.module] = self
         code_digest([self.module], ())  # Kept from here on: of what was loaded, not of later code.
 
@@ -154,6 +150,23 @@ def failure_of_plugin(error: BaseException) -> str:
     if isinstance(error, Stopped):
         return ""
     return next((p.failure(error) for p in _LOADED.values() if p.lines_of(error)), "")
+
+
+def _unfit(kind: str, name: str, entry: object) -> str:
+    """Returns why what was registered cannot be used, in words; empty where it can."""
+    from ...models.backbones.backbone import Backbone
+    from ...models.objectives.objective import Objective
+
+    if not re.fullmatch(r"\w[\w.+@-]*", name):
+        return f"{name!r}; expected a name of letters, digits and any of _ . + @ -"
+    base = {"objective": Objective, "backbone": Backbone}.get(kind)
+    if base and not (isinstance(entry, type) and issubclass(entry, base)):
+        own = getattr(entry, "__name__", type(entry).__name__)
+        return f"'{name}' by '{own}'; expected a class that inherits from {base.__name__}"
+    better = getattr(entry, "better", "none")
+    if kind == "metric" and better not in get_args(Better):
+        return f"'{name}' with better='{better}'; expected one of: {', '.join(get_args(Better))}"
+    return ""
 
 
 def _content(path: Path) -> bytes:
