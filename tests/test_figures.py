@@ -144,6 +144,29 @@ def test_every_kind_of_plot_is_written_from_saved_arrays(tmp_path):
         assert any(name.startswith(kind) for name in names), kind
 
 
+def test_precision_and_recall_are_drawn_along_the_axes_that_name_them(tmp_path):
+    rows = [make_row(objective="ae", seed=seed) for seed in (0, 1)]
+    # Saved as precision, then recall: these samples are good and miss most modes.
+    precision, recall = np.linspace(0.6, 0.9, 50), np.linspace(0.2, 0.05, 50)
+    for row, share in zip(rows, (0.9, 1.1), strict=True):
+        folder = tmp_path / "runs" / row["run"]
+        folder.mkdir(parents=True)
+        np.savez(folder / "arrays.npz", prd_gaussian=share * np.stack([precision, recall]))
+    figures = dict(figures_curves.prd_plots(frame(rows), RunFiles(tmp_path)))
+    assert len(figures) == 2
+    for figure in figures.values():
+        axis = figure.axes[0]
+        assert axis.get_xlabel().startswith("recall")
+        assert axis.get_ylabel().startswith("precision")
+        [line], [band] = axis.lines, axis.patches
+        near = 2e-3  # Arrays for figures are kept in half precision.
+        assert line.get_xdata() == pytest.approx(recall, rel=near)
+        assert line.get_ydata() == pytest.approx(precision, rel=near)
+        corners = band.get_xy()
+        assert corners.max(0) == pytest.approx([1.1 * 0.2, 1.1 * 0.9], rel=near)
+        assert corners.min(0) == pytest.approx([0.9 * 0.05, 0.9 * 0.6], rel=near)
+
+
 def test_bits_per_dim_by_size_are_labelled_with_their_kind_and_say_what_is_left_out(tmp_path):
     levels = {"vae": 4.0, "aef-center": 4.5, "ae": 5.0}
     rows = likelihood_rows(sizes=(2, 8), levels=levels)
