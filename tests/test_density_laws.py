@@ -199,6 +199,36 @@ def test_second_stage_learns_to_decode_its_own_codes():
     assert errors[1] < 0.2 < 0.9 < errors[0]
 
 
+# Held-out losses of the first epochs, at a level of 10: an improvement by a ten-thousandth is one,
+# one by less is none, whatever the level.
+EPOCHS = [10, 9.99995, 9.99994, 9.99993, 9, 9, 8.9998, 8.9998, 8.9998, 8.9998, 8.9998]
+HALVINGS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2]
+
+
+def test_second_stage_halves_its_rate_after_three_epochs_without_an_improvement():
+    rates, held_out = [], []
+
+    def drive(body, network, optimiser, generator):
+        def loss(values, draw, beta):
+            held_out.append(values)
+            epoch = min(len(held_out), len(EPOCHS)) - 1
+            return torch.full((len(values),), EPOCHS[epoch], dtype=torch.float64)
+
+        network.loss = loss
+        return lambda: rates.append(optimiser.param_groups[0]["lr"])
+
+    density = build_density("second-stage", hidden=4, drive=drive)
+    values = codes(count=142)
+    density.fit(values, seed=0)
+    # 128 of the codes are trained on, in two batches of 64; the last 14 are held out.
+    assert len(rates) == 2 * 100 and len(held_out) == 100
+    expected = [1e-4 / 2**count for count in HALVINGS for _ in range(2)]
+    assert rates[: len(expected)] == pytest.approx(expected)
+    last = (values[-14:] - values.mean(0)) / values.std(0, correction=0)
+    for each in held_out:
+        torch.testing.assert_close(each, last, rtol=0, atol=1e-5)
+
+
 def test_second_stage_without_a_fit_says_so():
     with pytest.raises(ValueError, match="'second-stage' is not fitted; call 'fit' first"):
         build_density("second-stage").sample(1, noise(0))
