@@ -159,12 +159,20 @@ def test_a_folder_with_files_is_not_added_to(project, tmp_path, capsys):
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_a_tree_that_passes_is_built_from_its_commit(project, tmp_path, capsys):
-    assert main(["--out", str(tmp_path / "dist")], project) == 1
-    out, err = capsys.readouterr()
-    assert out.count("ok  ") == 4 and (tmp_path / "checked").exists()
-    # It has no packages, which the look at the archives tells.
-    assert "No release: " in err and err.count("\n") == 1
+def test_a_tree_that_passes_is_built_from_its_commit_and_refused_for_what_that_lacks(
+    project, tmp_path, capsys
+):
+    (project / ".git" / "info" / "exclude").write_text("litter.py\n")
+    (project / "litter.py").touch()  # Of the folder, and of no commit.
+    out = tmp_path / "dist"
+    assert main(["--out", str(out)], project) == 1
+    told, refused = capsys.readouterr()
+    assert told.count("ok  ") == 4 and (tmp_path / "checked").exists()
+    archive = "aebench-0.2.0.tar.gz"
+    assert refused == f"No release: {archive} lacks 4 files, such as 'CHANGELOG.md'.\n"
+    assert {file.name for file in out.iterdir()} == {archive, "aebench-0.2.0-py3-none-any.whl"}
+    with tarfile.open(out / archive) as built:
+        assert not [name for name in built.getnames() if "litter" in name]
 
 
 def test_the_script_is_a_command():
