@@ -8,6 +8,7 @@ import json
 import pytest
 from aebench.bench import interruption
 from aebench.bench.evaluation import identity as evaluation_identity
+from aebench.bench.evaluation.evaluation import Evaluator
 from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.records.figure_file import FigureFile
 from aebench.bench.runs import runner
@@ -67,42 +68,55 @@ def _rows(out):
     return json.loads((_only_run(out) / "result.json").read_text())["rows"]
 
 
-def test_a_new_density_or_metric_computes_only_what_is_missing(
-    finished, aebench, suite_file, monkeypatch
-):
-    from aebench.bench.evaluation.evaluation import Evaluator
+@pytest.fixture
+def computed(monkeypatch):
+    """Returns a list of what is scored from now on: kind of evaluator, metric, images, density."""
+    found, compute = [], Evaluator.compute
 
+    def noted(self, item):
+        found.append((type(self).__name__, item.metric, item.images, item.density))
+        return compute(self, item)
+
+    monkeypatch.setattr(Evaluator, "compute", noted)
+    return found
+
+
+def test_a_new_density_or_metric_computes_only_what_is_missing(
+    finished, aebench, suite_file, computed
+):
     _, out, folder = finished
     trained = _files(folder)["checkpoint.safetensors"]
     old = {(r["metric"], r["images"], r["density"]): r for r in _rows(out)}
-    computed = []
-    compute = Evaluator.compute
-    monkeypatch.setattr(
-        Evaluator, "compute", lambda self, item: (computed.append(item), compute(self, item))[1]
-    )
     more = suite_file(
         ONE, ('["reconstruction"]', '["reconstruction", "frechet"]'), ('["g', '["gmm-2", "g')
     )
     code, told = aebench(more)
     assert code == 0 and "1 evaluated" in told
     assert _files(folder)["checkpoint.safetensors"] == trained
-    of_run = [i for i in computed if i.density or i.images != "reconstruction"]
-    assert {(i.metric, i.density) for i in of_run} == {
-        ("frechet", ""),
-        ("frechet", "gmm-2"),
-        ("frechet", "gaussian"),
-    }
+    assert [item for kind, *item in computed if kind == "Evaluator"] == [
+        ["frechet", "reconstruction", ""],
+        ["frechet", "sample", "gmm-2"],
+        ["frechet", "sample", "gaussian"],
+        ["frechet", "interpolation", ""],
+    ]
     new = {(r["metric"], r["images"], r["density"]): r for r in _rows(out)}
     assert old.items() <= new.items() and len(new) > len(old)
 
 
-def test_more_pictures_are_made_without_training_or_scoring(finished, aebench, suite_file):
+def test_more_pictures_are_made_without_training_or_scoring(
+    finished, aebench, suite_file, computed
+):
     import numpy as np
 
-    folder = finished[2]
+    _, out, folder = finished
+    before, rows = _files(folder), _rows(out)
     aebench(suite_file(ONE, ("sheet_images = 4", "sheet_images = 6")))
+    after = _files(folder)
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         assert len(arrays["test"]) == 6
+    assert computed == [] and _rows(out) == rows
+    trained = ("checkpoint.safetensors", "log.jsonl")
+    assert [after[name] for name in trained] == [before[name] for name in trained]
 
 
 def _another(monkeypatch, owner, name):
@@ -249,8 +263,6 @@ def test_a_full_disk_is_one_line_that_names_the_run_and_the_next_run_goes_on(
 
 
 def test_a_stop_between_scores_keeps_what_was_scored(suite_file, aebench, tmp_path, monkeypatch):
-    from aebench.bench.evaluation.evaluation import Evaluator
-
     suite = suite_file(ONE, ('["reconstruction"]', '["reconstruction", "frechet"]'))
     calls = itertools.count()
     compute = Evaluator.compute
