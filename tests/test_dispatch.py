@@ -310,7 +310,8 @@ class Deadly(Request):
 @dataclass(frozen=True)
 class Broken(Request):
     def opened(self):
-        raise LookupError("a bug of its own")
+        import torch
+        raise LookupError(f"a bug of its own in {torch.get_num_threads()} threads")
 """
 
 
@@ -364,9 +365,12 @@ def test_an_idle_worker_that_was_killed_is_replaced(requests):
     assert {event.digest for event in told} == {r.config.digest for r in requests[:2]}
 
 
-def test_a_bug_in_a_worker_is_raised_with_its_traceback(requests, unlucky):
+def test_one_of_several_workers_computes_in_the_threads_of_the_run_and_raises_its_bug(
+    requests, unlucky, monkeypatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     broken = unlucky.Broken(requests[0].config, requests[0].out)
-    with pytest.raises(LookupError, match="a bug of its own") as caught:
+    with pytest.raises(LookupError, match="a bug of its own in 1 threads") as caught:
         list(workers.Processes(2).map([broken], lambda event: None))
     assert "in opened" in caught.value.__notes__[0]
     assert not multiprocessing.active_children()
@@ -382,7 +386,7 @@ def test_signals_are_requests_inside_the_block_only():
         assert not stop_requested()
 
 
-def test_threads_do_not_depend_on_the_count_of_workers(monkeypatch):
+def test_a_run_has_the_threads_that_the_environment_names_or_one(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert dispatch.threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
