@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison.cells import method_order
-from ..comparison.columns import Column, columns_of, join, with_places, without_floor
+from ..comparison.columns import columns_of, join, with_places, without_floor
 from ..comparison.costs import device_word, on_one_device
 from ..comparison.labels import axis_title, is_tuned
 from ..comparison.likelihoods import one_likelihood
@@ -49,9 +49,10 @@ def steps_plots(rows: Rows, runs: RunFiles) -> Plots:
     for stem, title, own in _parts(rows):
         counts = own.groupby("line")["asked"].transform("nunique")
         several = join(references_of(own), own[counts > 1])
-        if len(without_floor(several)) and (panels := _panels(several)):
+        if len(without_floor(several)):
             axis = ("training steps", lambda of: float(of["asked"].iloc[0]))
-            yield file_name("steps", stem), _figure(several, panels, title, *axis)
+            if figure := _figure(several, title, *axis):
+                yield file_name("steps", stem), figure
 
 
 @PLOTS.register("cost")
@@ -66,9 +67,10 @@ def cost_plots(rows: Rows, runs: RunFiles) -> Plots:
         trained = without_floor(own)
         least = trained.groupby(["line", "asked"])["compute_seconds"].min()
         several = trained.groupby("line")["asked"].nunique().max() > 1
-        if several and (least > 0).all() and (panels := _panels(own)):
+        if several and (least > 0).all():
             axis = (f"{device_word(own)} seconds of one training", _seconds)
-            yield file_name("cost", stem), _figure(own, panels, title, *axis)
+            if figure := _figure(own, title, *axis):
+                yield file_name("cost", stem), figure
 
 
 def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
@@ -92,19 +94,18 @@ def _parts(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
             yield file_name(part.suffix, *name), title, placed
 
 
-def _panels(rows: Rows) -> list[Column]:
-    """Returns what has a panel of its own: FD by place and extractor, likelihood by space."""
+def _figure(rows: Rows, title: str, x: str, cost: Cost) -> Figure | None:
+    """Returns a panel for FD by place and extractor and one for likelihood by space, if any."""
     fd = sampled(rows)
     panels = []
     best = better_density(fd)
     for own in (better_samples(fd, best), fd[fd["place"] == RECONSTRUCTIONS]):
         panels += columns_of(join(references_of(fd), without_floor(own)))[0]
-    panels += columns_of(one_likelihood(rows))[0]
-    return [panel for panel in panels if len(without_floor(panel.rows))]
-
-
-def _figure(rows: Rows, panels: Sequence[Column], title: str, x: str, cost: Cost) -> Figure:
     likelihood = one_likelihood(rows)
+    panels += columns_of(likelihood)[0]
+    panels = [panel for panel in panels if len(without_floor(panel.rows))]
+    if not panels:
+        return None
     figure, axes = new_panels(len(panels), (0.6, 1.3), (2.9, 2.5))
     lines = without_floor(rows)["line"].unique()
     names = {line: signed(line, likelihood[likelihood["line"] == line]) for line in lines}

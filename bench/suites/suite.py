@@ -124,8 +124,8 @@ def _matching(expansion: _Expansion, listed: list[Values], only: dict[str, str])
     configs = list(expansion.of(listed))
     found = [config for config in configs if _matches(config, only)]
     exact = {k: v for k, v in only.items() if k in NAMES and not set(v) & set("*?[")}
-    known = ((k, {getattr(config, k) for config in configs}) for k in exact)
-    if not found and any(exact[k] not in values for k, values in known):
+    new = any(v not in {getattr(config, k) for config in configs} for k, v in exact.items())
+    if new and not found:
         adopted = expansion.of([_adopted(listed[0], exact)])
         found = [config for config in adopted if _matches(config, only)]
     if not found:
