@@ -253,6 +253,36 @@ def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_pat
     assert 'expected __init__(self, backbone, space, *, preset="mnist"' in told
 
 
+OPTIONS = {
+    ("{'widht': Range(0.1, 1.0)}", "0.5"): "Unknown option 'widht'. Did you mean 'width'? Known: w",
+    ("{'width': (0.1, 1.0)}", "0.5"): "has (0.1, 1.0) for 'width'; expected a Range",
+    ("['width']", "0.5"): "'tunable' of 'Own' is ['width']; expected a Range for each option",
+    ("{'width': Range(0.1, 1.0)}", "None"): "is None, and 'tunable' names it; expected a number",
+    ("{}", "frozenset()"): "Option 'width' of 'Own' is frozenset(); expected what the record",
+    ("{}", "float('inf')"): "Option 'width' of 'Own' is inf; expected what the record",
+}
+
+
+@pytest.mark.parametrize(("tunable", "default"), OPTIONS)
+def test_options_that_cannot_be_tuned_or_recorded_are_refused_before_any_step(
+    tunable, default, tmp_path, capsys
+):
+    text = OBJECTIVE.format(name="own", factor=1).replace("Objective\n", "Objective, Range\n")
+    constructor = f"def __init__(self, backbone, space, *, preset='mnist', width={default})"
+    text = text.replace(
+        "    def terms",
+        f"    tunable = {tunable}\n\n    {constructor}:\n"
+        "        super().__init__(backbone, space, preset=preset)\n\n    def terms",
+    )
+    path = written(tmp_path, "own_options.py", text)
+    words = ["tune", "quick", "--trials", "2", "--workers", "1", "--quiet", "--plugin", str(path)]
+    words += ["--only", "objective=own", "--out", str(tmp_path / "out"), "--set", *SMALL]
+    assert main([*words, 'evaluation.features=["pixels"]', "objective=own"]) == 2
+    told = capsys.readouterr().err
+    assert OPTIONS[tunable, default] in told and told.count("\n") == 1
+    assert not (tmp_path / "out" / "tuning").exists()
+
+
 ERRORS = "(x - self.mean(self.code(x))).square()"
 TERMS = {
     f"{{'d': {ERRORS}.mean()}}": r"Term 'd' of 'Own' is \(\) for 3 images; expected shape \(3,\)",

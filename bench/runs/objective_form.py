@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 import inspect
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+
+from ...models.options import Range, option_defaults
+from ...models.registry import unknown_name
+from ..files.storage import canonical_json
 
 if TYPE_CHECKING:
     from ...models.objectives.objective import Objective
@@ -18,8 +23,8 @@ FORM = (
 )
 
 
-def lacking(kind: type) -> str:
-    """Returns what the constructor of an objective lacks; empty where it has the form.
+def lacking(kind: type[Objective]) -> str:
+    """Returns what an objective's constructor, or else its ranges, lack; empty where nothing.
 
     Args:
         kind: A subclass of `Objective`.
@@ -39,23 +44,49 @@ def lacking(kind: type) -> str:
     if len(plain) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         found.append("not both 'backbone' and 'space'")
     found += [f"'{name}' before the '*'" for name in plain[2:]]
-    return (
-        f"The constructor of '{owner.__name__}' has {', and '.join(found)}; {FORM}."
-        if found
-        else ""
-    )
+    if found:
+        return f"The constructor of '{owner.__name__}' has {', and '.join(found)}; {FORM}."
+    return _lacking_ranges(kind)
 
 
-def check_built(objective: object) -> None:
-    """Checks that an objective's constructor has called that of its parent.
+def _lacking_ranges(kind: type[Objective]) -> str:
+    """Returns what `aebench tune` could not use of an objective's ranges; empty where it can."""
+    tunable, known = kind.tunable, sorted(option_defaults(kind))
+    where = f"'tunable' of '{kind.__name__}'"
+    if not isinstance(tunable, Mapping):
+        return f"{where} is {reprlib.repr(tunable)}; expected a Range for each option by name."
+    for name, own in tunable.items():
+        if name not in known:
+            return f"{where}: {unknown_name('option', name, known)}"
+        if not isinstance(own, Range):
+            return f"{where} has {reprlib.repr(own)} for '{name}'; expected a Range."
+    return ""
+
+
+def check_built(objective: Objective) -> None:
+    """Checks that a constructor has called its parent's, and that its options can be recorded.
 
     Raises:
-        ValueError: It has not.
+        ValueError: It has not, an option is no JSON, or one that is to be tuned is no number.
     """
     if not hasattr(objective, "backbone"):
         raise ValueError(
             f"The constructor of '{type(objective).__name__}' does not call its parent's; {FORM}."
         )
+    for name, value in objective.hyperparameters.items():
+        told = f"Option '{name}' of '{type(objective).__name__}' is {reprlib.repr(value)}"
+        try:
+            canonical_json(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{told}; expected what the record of a run can hold: a finite number, text, "
+                "true, false, none, or a list of these."
+            ) from None
+        if name in type(objective).tunable and not isinstance(value, int | float):
+            raise ValueError(
+                f"{told}, and 'tunable' names it; expected a number as the default, or one from "
+                "self.settle (docs/extending.md)."
+            )
 
 
 def check_terms(objective: Objective, stored: torch.Tensor) -> None:

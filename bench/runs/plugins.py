@@ -156,6 +156,7 @@ def _unfit(kind: str, name: str, entry: object) -> str:
     """Returns why what was registered cannot be used, in words; empty where it can."""
     from ...models.backbones.backbone import Backbone
     from ...models.objectives.objective import Objective
+    from .objective_form import lacking
 
     if not re.fullmatch(r"\w[\w.+@-]*", name):
         return f"{name!r}; expected a name of letters, digits and any of _ . + @ -"
@@ -163,6 +164,8 @@ def _unfit(kind: str, name: str, entry: object) -> str:
     if base and not (isinstance(entry, type) and issubclass(entry, base)):
         own = getattr(entry, "__name__", type(entry).__name__)
         return f"'{name}' by '{own}'; expected a class that inherits from {base.__name__}"
+    if isinstance(entry, type) and issubclass(entry, Objective) and (told := lacking(entry)):
+        return f"'{name}': {told.rstrip('.')}"
     better = getattr(entry, "better", "none")
     if kind == "metric" and better not in get_args(Better):
         return f"'{name}' with better='{better}'; expected one of: {', '.join(get_args(Better))}"
