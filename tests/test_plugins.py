@@ -19,6 +19,7 @@ from aebench.bench import UserError, run
 from aebench.bench.cli.main import main
 from aebench.bench.comparison.plot import PLOTS
 from aebench.bench.comparison.table import TABLES
+from aebench.bench.data.dataset import DATASETS
 from aebench.bench.evaluation.metric_lookup import metrics as known_metrics
 from aebench.bench.figures.all import write_figures
 from aebench.bench.figures.run_files import RunFiles
@@ -35,7 +36,7 @@ from aebench.bench.runs.workers import Processes
 from aebench.bench.suites.suite import load_suite
 from aebench.metrics import extractor
 from aebench.metrics.registry import METRICS
-from aebench.models import OBJECTIVES, build
+from aebench.models import AUTOENCODERS, DENSITIES, OBJECTIVES, SPACES, build
 from aebench.models.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -254,7 +255,7 @@ def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_pat
 
 
 OPTIONS = {
-    ("{'widht': Range(0.1, 1.0)}", "0.5"): "Unknown option 'widht'. Did you mean 'width'? Known: w",
+    ("{'widht': Range(0.1, 1.0)}", "0.5"): "Unknown option 'widht'. Did you mean 'width'?",
     ("{'width': (0.1, 1.0)}", "0.5"): "has (0.1, 1.0) for 'width'; expected a Range",
     ("['width']", "0.5"): "'tunable' of 'Own' is ['width']; expected a Range for each option",
     ("{'width': Range(0.1, 1.0)}", "None"): "is None, and 'tunable' names it; expected a number",
@@ -551,6 +552,73 @@ def test_what_cannot_be_an_objective_is_refused_when_its_file_is_read(
     with pytest.raises(UserError, match=re.escape(told)):
         load_plugins([written(tmp_path, "own_form.py", text)])
     sys.modules.pop("own_form")
+
+
+UNFIT = {
+    "from aebench.models import DENSITIES\n@DENSITIES.register('own')\ndef own(): ...": (
+        "density 'own' by 'own'; expected a class that inherits from Density"
+    ),
+    "from aebench.models import DENSITIES, Density\n@DENSITIES.register('own')\n"
+    "class Own(Density):\n    def fit(self, codes, seed): ...": (
+        "density 'own' by 'Own', which lacks sample; expected it defined"
+    ),
+    "from aebench.models import DENSITIES, Density\n@DENSITIES.register('own')\n"
+    "class Own(Density):\n    def __init__(self, count): ...\n"
+    "    def fit(self, codes, seed): ...\n    def sample(self, count, generator): ...": (
+        "density 'own' by 'Own'; expected a call Own() to work: missing a required"
+    ),
+    "from aebench.models import SPACES\n@SPACES.register('own')\nclass Own: ...": (
+        "space 'own' by 'Own'; expected a class that inherits from Space"
+    ),
+    "from aebench.bench.data.dataset import DATASETS\n@DATASETS.register('own')\ndef own(): ...": (
+        "data set 'own' by 'own'; expected an object of a class that inherits from Source"
+    ),
+    "from aebench.bench.data.dataset import Source, register\n@register\n"
+    "class Own(Source):\n    name = 'own'\n    def read(self): ...": (
+        "data set 'own' by 'Own'; expected an object of a class that inherits from Source"
+    ),
+    "from aebench.metrics.extractor import register_extractor\n@register_extractor('own')\n"
+    "class Own: ...": "extractor 'own' by 'Own'; expected a class that inherits from Extractor",
+    "from aebench.models import AUTOENCODERS\nAUTOENCODERS.register('own')(3)": (
+        "autoencoder 'own' by 'int'; expected a call int() to work: 3 is not a call"
+    ),
+    "from aebench.bench.comparison.table import TABLES\n@TABLES.register('own')\ndef own(): ...": (
+        "table 'own' by 'own'; expected a call own(rows) to work: too many"
+    ),
+    "from aebench.bench.figures.canvas import PLOTS\n@PLOTS.register('own')\ndef own(rows): ...": (
+        "plot 'own' by 'own'; expected a call own(rows, runs) to work: too many positional"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_what_is_not_of_its_kind_is_refused_in_one_line_when_its_file_is_read(
+    text, tmp_path, capsys, monkeypatch
+):
+    for registry in (AUTOENCODERS, DATASETS, DENSITIES, SPACES):
+        registry.names()
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
+    path = written(tmp_path, "own_unfit.py", f"{text}\n")
+    assert main(["list", "suites", "--plugin", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert f"'{path}' registers {UNFIT[text]}" in told and told.count("\n") == 1
+
+
+def test_what_is_of_its_kind_is_taken_with_options_of_its_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(DENSITIES, "_entries", dict(DENSITIES._entries))
+    text = """
+from aebench.models import DENSITIES, Density
+
+@DENSITIES.register("own-K")
+class Own(Density):
+    def __init__(self, count, *, shrinkage=0.0): ...
+    def fit(self, codes, seed): ...
+    def sample(self, count, generator): ...
+"""
+    path = written(tmp_path, "own_density.py", text)
+    assert main(["list", "densities", "--plugin", str(path)]) == 0
+    assert re.search("^own-K", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_terms_with_noise_of_torchs_own_are_refused_since_no_run_could_be_repeated(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -131,6 +132,16 @@ class Plugin:
 
 
 _LOADED: dict[str, Plugin] = {}
+# How the project calls what is registered; of an objective more is asked, see `lacking`.
+CALLS = {
+    "backbone": ("image_shape", "latent_dim"),
+    "space": ("image_shape", "alpha=...", "trainable=..."),
+    "density": (),
+    "extractor": ("resolution", "weights=...", "device=...", "download=..."),
+    "autoencoder": (),
+    "table": ("rows",),
+    "plot": ("rows", "runs"),
+}
 
 
 def load_plugins(paths: Iterable[Path]) -> tuple[Plugin, ...]:
@@ -154,21 +165,44 @@ def failure_of_plugin(error: BaseException) -> str:
 
 def _unfit(kind: str, name: str, entry: object) -> str:
     """Returns why what was registered cannot be used, in words; empty where it can."""
+    from ...metrics.extractor import Extractor
     from ...models.backbones.backbone import Backbone
+    from ...models.densities.density import Density
     from ...models.objectives.objective import Objective
+    from ...models.spaces.space import Space
+    from ..data.dataset import Source
     from .objective_form import lacking
 
     if not re.fullmatch(r"\w[\w.+@-]*", name):
         return f"{name!r}; expected a name of letters, digits and any of _ . + @ -"
-    base = {"objective": Objective, "backbone": Backbone}.get(kind)
+    own = getattr(entry, "__name__", type(entry).__name__)
+    bases: dict[str, type] = {"objective": Objective, "backbone": Backbone, "space": Space}
+    base = (bases | {"density": Density, "extractor": Extractor}).get(kind)
     if base and not (isinstance(entry, type) and issubclass(entry, base)):
-        own = getattr(entry, "__name__", type(entry).__name__)
         return f"'{name}' by '{own}'; expected a class that inherits from {base.__name__}"
+    if base and (absent := sorted(getattr(entry, "__abstractmethods__", ()))):
+        return f"'{name}' by '{own}', which lacks {', '.join(absent)}; expected it defined"
+    if kind == "data set" and not isinstance(entry, Source):
+        return f"'{name}' by '{own}'; expected an object of a class that inherits from Source"
+    takes = ("K",) if kind == "density" and name.endswith("-K") else CALLS.get(kind)
+    if takes is not None and (told := _uncallable(entry, takes)):
+        return f"'{name}' by '{own}'; expected a call {own}({', '.join(takes)}) to work: {told}"
     if isinstance(entry, type) and issubclass(entry, Objective) and (told := lacking(entry)):
         return f"'{name}': {told.rstrip('.')}"
     better = getattr(entry, "better", "none")
     if kind == "metric" and better not in get_args(Better):
         return f"'{name}' with better='{better}'; expected one of: {', '.join(get_args(Better))}"
+    return ""
+
+
+def _uncallable(entry: object, takes: tuple[str, ...]) -> str:
+    """Returns why something cannot be called with arguments of these names; empty where it can."""
+    given = [word for word in takes if "=" not in word]
+    named = {word.partition("=")[0]: None for word in takes if "=" in word}
+    try:
+        inspect.signature(entry).bind(*given, **named)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        return str(error)
     return ""
 
 
