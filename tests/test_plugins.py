@@ -621,14 +621,26 @@ class Own(Density):
     assert re.search("^own-K", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_terms_with_noise_of_torchs_own_are_refused_since_no_run_could_be_repeated(tmp_path):
+@pytest.mark.parametrize(
+    ("noise", "owner"),
+    [
+        ("torch.randn_like(x)", "torch"),
+        ("np.random.rand()", "NumPy"),
+        ("np.random.normal()", "NumPy"),
+        ("random.random()", "Python"),
+    ],
+)
+def test_terms_with_noise_of_a_librarys_own_are_refused_since_no_run_could_be_repeated(
+    noise, owner, tmp_path
+):
     text = OBJECTIVE.format(name="own_noise", factor=1).replace(
-        "        errors", "        x = x + torch.randn_like(x)\n        errors"
+        "        errors", f"        x = x + {noise}\n        errors"
     )
-    load_plugins([written(tmp_path, "own_noise.py", f"import torch\n{text}")])
+    imports = "import random\nimport numpy as np\nimport torch\n"
+    load_plugins([written(tmp_path, "own_noise.py", f"{imports}{text}")])
     sizes = {"backbone": "mlp", "image_shape": (1, 1, 5), "latent_dim": 2, "space": "real"}
     with pytest.raises(
-        ValueError, match=r"'terms' of '\w+' draws from torch's own random numbers"
+        ValueError, match=rf"'terms' of '\w+' draws from {owner}'s own random numbers"
     ):
         check_terms(build("own_noise", **sizes), torch.ones(3, 1, 1, 5))
 

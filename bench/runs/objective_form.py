@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import random
 import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ...models.options import Range, option_defaults
@@ -108,11 +110,11 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
     own, generator = copy.deepcopy(objective), torch.Generator().manual_seed(0)
     x = own.space.prepare(stored.clone(), generator)  # The terms may change it in place.
     own.initialise(x, generator)
-    name, before = type(objective).__name__, torch.get_rng_state()
+    name, before = type(objective).__name__, _shared_states()
     terms = own.terms(x, generator)
-    if not torch.equal(before, torch.get_rng_state()):
+    if drawn := [of for of, state in _shared_states().items() if state != before[of]]:
         raise ValueError(
-            f"'terms' of '{name}' draws from torch's own random numbers, so that no run could be "
+            f"'terms' of '{name}' draws from {drawn[0]}'s own random numbers, so no run could be "
             "repeated; expected noise from its generator: torch.randn(shape, generator=generator)."
         )
     if not isinstance(terms, Mapping) or not terms:
@@ -129,3 +131,12 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
             )
     if not own.total(dict(terms)).requires_grad:
         raise ValueError(f"No term of '{name}' depends on a parameter: nothing would be trained.")
+
+
+def _shared_states() -> dict[str, str]:
+    """Returns the states of the random numbers that all code of the process shares, by owner."""
+    return {
+        "torch": str(torch.get_rng_state().tolist()),
+        "NumPy": str(np.random.get_state(legacy=False)),
+        "Python": str(random.getstate()),
+    }
