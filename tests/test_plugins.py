@@ -254,6 +254,55 @@ def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_pat
     assert 'expected __init__(self, backbone, space, *, preset="mnist"' in told
 
 
+OWN_ERROR = """
+class OwnError(Exception):
+    def __init__(self, what, where):
+        super().__init__(f"{what} at {where}")
+"""
+RAISES = "raise OwnError('lost', 3)"
+RAISING = {
+    "when it is made": (
+        "    def __init__(self, backbone, space, *, preset='mnist'):\n"
+        f"        super().__init__(backbone, space, preset=preset)\n        {RAISES}"
+    ),
+    "at the trial of its terms": f"    def total(self, terms):\n        {RAISES}",
+    "in training": (
+        "    def total(self, terms):\n        if len(terms['distortion']) > 3:\n"
+        f"            {RAISES}\n        return super().total(terms)"
+    ),
+    "when its codes are decoded": f"    def decode(self, z):\n        {RAISES}",
+}
+
+
+@pytest.mark.parametrize("case", RAISING)
+def test_an_error_of_an_objectives_own_kind_is_one_line_and_exit_code_2(case, tmp_path, capsys):
+    text = f"{OWN_ERROR}{OBJECTIVE.format(name='own', factor=1)}\n{RAISING[case]}\n"
+    path = written(tmp_path, "own_raising.py", text)
+    words = ["run", "quick", "--workers", "1", "--quiet", "--plugin", str(path)]
+    words += ["--only", "objective=own", "--out", str(tmp_path / "out"), "--set", *SMALL]
+    words += ["objective=own", 'evaluation.features=["pixels"]']
+    assert main([*words, 'evaluation.densities=["gaussian"]']) == 2
+    told = capsys.readouterr().err
+    found = [line for line in told.splitlines() if "OwnError" in line]
+    assert found and "Traceback" not in told
+    assert re.search(r"own_raising\.py', line \d+: OwnError: lost at 3$", found[0])
+
+
+def test_an_installed_package_that_fails_to_load_is_one_line_with_its_place(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    written(tmp_path, "own_package.py", f"{OWN_ERROR}{RAISES}\n")
+    information = tmp_path / "own_package-1.0.dist-info"
+    information.mkdir()
+    written(information, "METADATA", "Name: own-package\nVersion: 1.0\n")
+    written(information, "entry_points.txt", "[aebench.models]\nany = own_package\n")
+    monkeypatch.setattr(OBJECTIVES, "_scanned", False)
+    assert main(["list", "objectives"]) == 2
+    told = capsys.readouterr().err
+    assert told == "aebench: Module 'own_package', line 5: OwnError: lost at 3\n"
+
+
 OPTIONS = {
     ("{'widht': Range(0.1, 1.0)}", "0.5"): "Unknown option 'widht'. Did you mean 'width'?",
     ("{'width': (0.1, 1.0)}", "0.5"): "has (0.1, 1.0) for 'width'; expected a Range",

@@ -124,12 +124,12 @@ def carry_out(request: Request, listen: Callable[[Event], None]) -> Done:
         where = f" '{error.filename}'" if error.filename else ""
         return Done(request, "failed", RunFailed(f"{error.strerror or error}{where}."))
     except Exception as error:
-        told = failure_of_plugin(error)
         if isinstance(error, RuntimeError | MemoryError) and lacks_memory(error):
             told = f"out of memory on {request.device}; use a smaller batch or fewer workers."
-        if not told:
-            raise
-        return Done(request, "failed", RunFailed(told))
+            return Done(request, "failed", RunFailed(told))
+        if told := failure_of_plugin(error):
+            return Done(request, "failed", UserError(told))
+        raise
 
 
 def set_up_torch() -> None:

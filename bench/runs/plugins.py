@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import get_args
 
@@ -157,10 +158,23 @@ def load_plugins(paths: Iterable[Path]) -> tuple[Plugin, ...]:
 
 
 def failure_of_plugin(error: BaseException) -> str:
-    """Returns which line of which plug-in an error came from; empty where it is of none."""
+    """Returns which line of which plug-in or package an error came from; empty where of none."""
     if isinstance(error, Stopped):
         return ""
-    return next((p.failure(error) for p in _LOADED.values() if p.lines_of(error)), "")
+    told = (p.failure(error) for p in _LOADED.values() if p.lines_of(error))
+    return next(told, "") or _failure_of_package(error)
+
+
+def _failure_of_package(error: BaseException) -> str:
+    """Returns which line of an installed package that registers something an error came from."""
+    entries = (e for d in distributions() for e in d.entry_points)
+    packages = {e.module.partition(".")[0] for e in entries if e.group.startswith("aebench.")}
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [(str(frame.f_globals.get("__name__")), line) for frame, line in frames]
+    own = [line for line in lines if line[0].partition(".")[0] in packages - {"aebench"}]
+    if not own:
+        return ""
+    return f"Module '{own[-1][0]}', line {own[-1][1]}: {type(error).__name__}: {error}"
 
 
 def _unfit(kind: str, name: str, entry: object) -> str:
