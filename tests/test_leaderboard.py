@@ -188,6 +188,24 @@ def test_ranks_are_intervals_over_all_places_below_five_seeds():
     assert {e["rank"] for e in entries if e not in shared} == {"-"}  # Nothing to be ahead of.
 
 
+def test_a_row_whose_seeds_two_versions_of_the_code_trained_says_so_in_all_forms(tmp_path):
+    rows = [make_row(objective=name, seed=seed) for name in ("own", "ae") for seed in (0, 1)]
+    write_runs(tmp_path / "s", rows, arrays=False, log=False)
+    for row, code in zip(rows, ("of before", "of now", "of now", "of now"), strict=True):
+        record = {"config": {}, "training_code": code}
+        (tmp_path / "s" / "runs" / row["run"] / "config.json").write_text(json.dumps(record))
+    table, text, page = build_leaderboard([tmp_path / "s"], tmp_path)
+    told = "its runs were trained by 2 versions of the training code; --rerun-stale trains the"
+    found = {r["objective"]: r["warnings"] for r in csv.DictReader(table.read_text().splitlines())}
+    assert told in found["own"] and found["ae"] == ""
+    assert f"¹ {told}" in text.read_text()
+    scripts = Scripts()
+    scripts.feed(page.read_text())
+    [board] = json.loads(scripts.found[0][1])["boards"]
+    assert {row["name"]: row.get("notes") for row in board["rows"]} == {"own": [1], "ae": None}
+    assert board["notes"][0].startswith(told)
+
+
 def test_suites_that_compare_all_families_come_first(tmp_path):
     names = ("aef-grid-mnist", "families-mnist", "rae-prd")
     for name in names:

@@ -17,6 +17,7 @@ from ..pages.found import found_paragraph
 from ..records.per_image import read_those_of
 from ..records.results import Rows, csv_text, joined, read_results, records_of
 from ..tables.boards import Entry, board_entries, board_tables
+from .cards import models_of
 from .page import leaderboard_html
 
 PAGE = "leaderboard.html"
@@ -25,6 +26,11 @@ SHOWN = (
     *("sign", "mean", "half_width"),
     *("seeds", "kind", "model", "parameters_backbone", "parameters_outside"),
     *("compute_seconds", "suite", "protocol", "run", "sheet"),
+)
+# What a row's mean over seeds is then not of one method.
+VERSIONS = (
+    "its runs were trained by {count} versions of the training code; --rerun-stale trains the "
+    "older ones again"
 )
 
 
@@ -52,8 +58,12 @@ def build_leaderboard(directories: Sequence[Path], out: Path) -> list[Path]:
     entries.sort(key=lambda entry: not str(entry["suite"]).startswith("families-"))
     # Of a run that lies in two folders, the first one's files count.
     folders = {str(run): files[d] for d in reversed(directories) for run in rows[d]["run"]}
+    models = models_of(whole, folders)
+    for entry in entries:
+        if (count := models[entry["run"]].versions) > 1:
+            entry["warnings"] = (*entry["warnings"], VERSIONS.format(count=count))
     paragraph = found_paragraph(whole, read_those_of(directories, records_of(whole)))
-    page = leaderboard_html(whole, entries, folders, headline, paragraph)
+    page = leaderboard_html(whole, entries, models, headline, paragraph)
     contents = {
         "leaderboard.csv": _csv(entries),
         "leaderboard.md": _markdown(entries, headline),

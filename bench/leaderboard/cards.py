@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..comparison.table import file_name
 from ..figures.run_files import RunFiles
 from ..pages.cards import model_facts, training_settings
 from ..records.compact import LOG
+from ..records.equivalence import standard_code
 from ..records.results import Rows, checksum
 from .commands import Commands
 from .pictures import Pictures, array_names
@@ -59,6 +61,12 @@ class Model:
     def settings(self) -> Mapping[str, Any]:
         """What is on record of the first of its trainings of which anything is."""
         return next(filter(None, (files.record(run) for run, files in self.runs)), {})
+
+    @cached_property
+    def versions(self) -> int:
+        """How many versions of the training code trained its runs, as far as is on record."""
+        codes = (files.record(run).get("training_code") for run, files in self.runs)
+        return len({standard_code(str(code)) for code in codes if code})
 
 
 def models_of(rows: Rows, files: Mapping[str, RunFiles]) -> dict[str, Model]:

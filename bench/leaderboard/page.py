@@ -10,11 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from ..comparison.table import Table
-from ..figures.run_files import RunFiles
 from ..records.results import Rows
 from ..tables.boards import NOTES, Entry
 from .boards import boards_of, first_board
-from .cards import card_of, likelihoods, models_of
+from .cards import Model, card_of, likelihoods
 from .commands import Commands
 from .html import as_html
 from .pictures import Pictures
@@ -32,7 +31,7 @@ _PAGE_SAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'":
 def leaderboard_html(
     rows: Rows,
     entries: Sequence[Entry],
-    folders: Mapping[str, RunFiles],
+    models: Mapping[str, Model],
     headline: Iterable[Table] = (),
     findings: str = "",
 ) -> str:
@@ -41,11 +40,11 @@ def leaderboard_html(
     Args:
         rows: Result rows of any number of suites.
         entries: What is ranked.
-        folders: For each run the files of the folder that it lies in.
+        models: The model of each run.
         headline: Tables of all scores of the study.
         findings: What the study found, in full.
     """
-    models, pictures, commands = models_of(rows, folders), Pictures(), Commands()
+    pictures, commands = Pictures(), Commands()
     opening = opening_of(rows, models)
     boards = boards_of(entries, models, pictures)
     names: dict[str, str] = {}
