@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .devices import in_batches, products_in
-from .registry import import_plugins
+from .registry import import_plugins, refuse_second
 
 Progress = Callable[[int], object]
 
@@ -161,9 +161,15 @@ EXTRACTORS: dict[str, type[Extractor]] = {}
 
 
 def register_extractor(name: str) -> Callable[[E], E]:
-    """Returns a decorator that files an extractor class under ``name``."""
+    """Returns a decorator that files an extractor class under ``name``.
+
+    Raises:
+        ValueError: The name is taken by a class defined elsewhere.
+    """
 
     def file(extractor: E) -> E:
+        if name in EXTRACTORS:
+            refuse_second("Extractor", name, EXTRACTORS[name], extractor)
         extractor.base_name = name
         EXTRACTORS[name] = extractor
         return extractor

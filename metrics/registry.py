@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .arrays import Floats
@@ -92,7 +92,7 @@ def register(
     """Returns a decorator that files a metric under ``name``.
 
     Raises:
-        ValueError: The function takes positional parameters.
+        ValueError: The function takes positional parameters, or the name is taken.
     """
 
     def file(function: Callable[..., Scores]) -> Callable[..., Scores]:
@@ -102,10 +102,26 @@ def register(
                 f"Metric '{name}' takes positional parameters; expected keyword-only."
             )
         needs = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
+        if name in METRICS:
+            refuse_second("Metric", name, METRICS[name].function, function)
         METRICS[name] = Metric(name, function, unit, better, needs)
         return function
 
     return file
+
+
+def refuse_second(kind: str, name: str, known: Any, new: Any) -> None:  # noqa: ANN401
+    """Checks that what is registered under a taken name is the same again, as a reload gives.
+
+    Raises:
+        ValueError: It is defined elsewhere: scores would be taken for those of the other one.
+    """
+    origins = [
+        f"{entry.__module__}.{getattr(entry, '__qualname__', type(entry).__qualname__)}"
+        for entry in (known, new)
+    ]
+    if origins[0] != origins[1]:
+        raise ValueError(f"{kind} '{name}' is registered twice: by {' and by '.join(origins)}.")
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench import UserError, evaluate
+from aebench.bench.evaluation.given_features import choose_extractor
 from aebench.metrics.extractor import (
     MissingWeights,
     UnknownExtractor,
@@ -125,6 +126,14 @@ def test_missing_weights_of_torch_fidelitys_networks_are_said(monkeypatch, tmp_p
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(MissingWeights, match=f"'{name}' are missing; put the file into"):
         _ = build_extractor(name).identity
+
+
+def test_a_file_that_torchs_hub_would_not_read_is_refused(tmp_path):
+    # Its digest would be in the identity, and the features those of the hub's own file.
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"weights")
+    with pytest.raises(UserError, match=r"takes no other weights, got '.*other\.pth'; expected "):
+        choose_extractor("dinov2-vit-s-14", other, "cpu", False)
 
 
 def test_another_file_under_the_published_name_is_refused(monkeypatch, tmp_path, images):

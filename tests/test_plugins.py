@@ -211,7 +211,7 @@ BAD = {
     ),
     "metric": (
         *("own.py", METRIC.format(name="frechet")),
-        "registers metric 'frechet', which is there already; give yours another name",
+        "line 4: ValueError: Metric 'frechet' is registered twice: by aebench.metrics",
     ),
     "direction": (
         *("own.py", METRIC.format(name="own").replace("higher", "best")),

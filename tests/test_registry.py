@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from aebench.bench.cli.main import main
+from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.metrics.extractor import EXTRACTORS, scan_extractors
+from aebench.metrics.registry import METRICS, import_plugins
 from aebench.models.registry import Registry, UnknownName, unknown_name
 
 DROPPED_IN = '''
@@ -129,6 +133,50 @@ def test_a_module_of_another_distribution_is_found_by_its_entry_point(importable
 
     assert THINGS.names() == ["one", "two"]
     assert THINGS.get("two") == "second"
+
+
+EXTRACTOR = """
+from aebench.metrics.extractor import Extractor, register_extractor
+
+@register_extractor("pixels")
+class Pixels(Extractor):
+    pass
+"""
+METRIC = """
+from aebench.metrics.registry import register
+
+@register("frechet", unit="", better="lower")
+def frechet(*, real, generated):
+    return {"fd": 0.0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "code", "expected"),
+    [
+        ("metrics", METRIC, ", line 4: ValueError: Metric 'frechet' is registered twice: by "),
+        ("extractors", EXTRACTOR, ", line 4: ValueError: Extractor 'pixels' is registered twice"),
+        ("metrics", "def (:", " cannot be loaded: SyntaxError: "),
+    ],
+    ids=["our metric's name", "our extractor's name", "no Python"],
+)
+def test_an_installed_package_that_cannot_be_loaded_is_one_line_and_replaces_nothing(
+    group, code, expected, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scan_extractors()
+    before = metrics(), dict(EXTRACTORS)
+    (tmp_path / "broken_package.py").write_text(code)
+    information = tmp_path / "broken_package-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: broken-package\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[aebench.{group}]\nany = broken_package\n")
+    import_plugins.cache_clear()
+    assert main(["list", "metrics" if group == "metrics" else "features"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"aebench: Module 'broken_package'{expected}")
+    assert told.count("\n") == 1
+    assert (dict(sorted(METRICS.items())), EXTRACTORS) == before
 
 
 def test_a_broken_plug_in_is_an_error_each_time_and_not_only_once(importable):

@@ -12,7 +12,6 @@ from ..errors import RunFailed
 from ..files.storage import canonical_json
 from ..optimisation.candidates import Candidates, Problem
 from ..optimisation.merits import best_strings, merits
-from ..optimisation.search import search, search_at_random
 from ..records.code import search_code
 from .metric_lookup import Score
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from .text_outputs import TextOutputs
 
-WAYS = {"bayesian": search, "random": search_at_random}
+WAYS = ("bayesian", "random")
 SHARES = frozenset({"validity", "single_validity", "training_share"})
 UNITS = {"expressions": "log(1 + squared error)", "smiles": "penalised logP"}
 TRAINING_SHARE = "training_share"
@@ -65,8 +64,12 @@ class Search:
             RunFailed: The codes cannot be searched, or a surrogate is not finite.
             Stopped: A stop was asked for; finished rounds are saved.
         """
+        # Not above: every run would wait for scipy.optimize, which this one alone needs.
+        from ..optimisation.search import search, search_at_random
+
+        find = search if way == "bayesian" else search_at_random
         settings, seed = self.outputs.settings.optimisation, self.outputs.seed
-        return WAYS[way](self._problem, settings, seed=seed, folder=self.folder, report=report)
+        return find(self._problem, settings, seed=seed, folder=self.folder, report=report)
 
     def scores(self, way: str, report: Report) -> list[Score]:
         """Returns what is reported of the trials; a search that failed says why."""

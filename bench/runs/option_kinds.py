@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
+
+from ...models.options import keyword_options
 
 WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
 
@@ -21,7 +22,8 @@ def of_declared_kinds(kind: type, given: Mapping[str, Any], key: str) -> dict[st
     Raises:
         ValueError: A value is of another kind.
     """
-    declared = _annotations(kind)
+    annotations = {name: p.annotation for name, p in keyword_options(kind).items()}
+    declared = {name: getattr(a, "__name__", str(a)) for name, a in annotations.items()}
     found = dict(given)
     for name, value in given.items():
         wanted = declared.get(name, "").removesuffix(" | None")
@@ -29,17 +31,4 @@ def of_declared_kinds(kind: type, given: Mapping[str, Any], key: str) -> dict[st
             if (wanted, type(value)) != ("float", int):
                 raise ValueError(f"'{key}.{name}' is {value!r}; expected {WORDS[wanted]}")
             found[name] = float(value)
-    return found
-
-
-def _annotations(kind: type) -> dict[str, str]:
-    """Returns the annotations of a class's keyword options, with those of its parents."""
-    found: dict[str, str] = {}
-    for owner in kind.__mro__:
-        if "__init__" in vars(owner):
-            parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-            own = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
-            found = {name: getattr(a, "__name__", str(a)) for name, a in own.items()} | found
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                break
     return found

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import get_args
 
@@ -77,12 +77,6 @@ class Plugin:
         before = _registered()
         self._execute(content)
         after = _registered()
-        for (kind, name), entry in before.items():
-            if after[kind, name] is not entry:
-                raise UserError(
-                    f"Plug-in '{self.path}' registers {kind} '{name}', which is there already; "
-                    "give yours another name."
-                )
         if len(after) == len(before):
             raise UserError(
                 f"Plug-in '{self.path}' registers nothing; expected a decorator such as "
@@ -166,15 +160,21 @@ def failure_of_plugin(error: BaseException) -> str:
 
 
 def _failure_of_package(error: BaseException) -> str:
-    """Returns which line of an installed package that registers something an error came from."""
-    entries = (e for d in distributions() for e in d.entry_points)
-    packages = {e.module.partition(".")[0] for e in entries if e.group.startswith("aebench.")}
-    frames = traceback.walk_tb(error.__traceback__)
+    """Returns in which line an installed package failed, or that it cannot be loaded at all."""
+    told = f"{type(error).__name__}: {error}"
+    entries = (e for d in distributions() for e in d.entry_points if _is_ours(e))
+    packages = {e.module.partition(".")[0] for e in entries}
+    frames = list(traceback.walk_tb(error.__traceback__))
     lines = [(str(frame.f_globals.get("__name__")), line) for frame, line in frames]
-    own = [line for line in lines if line[0].partition(".")[0] in packages - {"aebench"}]
-    if not own:
-        return ""
-    return f"Module '{own[-1][0]}', line {own[-1][1]}: {type(error).__name__}: {error}"
+    if own := [line for line in lines if line[0].partition(".")[0] in packages - {"aebench"}]:
+        return f"Module '{own[-1][0]}', line {own[-1][1]}: {told}"
+    points = (frame.f_locals.get("self") for frame, _ in frames)
+    absent = (p.module for p in points if isinstance(p, EntryPoint) and _is_ours(p))
+    return next((f"Module '{name}' cannot be loaded: {told}" for name in absent), "")
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.group.startswith("aebench.")
 
 
 def _unfit(kind: str, name: str, entry: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..extractor import MissingWeights, NetworkExtractor, register_extractor
+from ..extractor import MissingWeights, NetworkExtractor, UnknownExtractor, register_extractor
 from ..weights import WeightsFile, hub_folder
 
 DINOV2_DIMS = {"s": 384, "b": 768, "l": 1024, "g": 1536}
@@ -63,12 +63,27 @@ class Clip(Fidelity):
 class DinoV2(Fidelity):
     """Features of DINOv2.
 
-    Its code comes from torch's hub as well: the folder ``facebookresearch_dinov2_main``.
+    Its code comes from torch's hub as well: the folder ``facebookresearch_dinov2_main``. The
+    code takes the weights from the hub's folder alone.
 
     References:
         DINOv2: Learning Robust Visual Features without Supervision (Oquab et al., 2023),
         arXiv:2304.07193.
     """
+
+    def find_weights(self) -> Path:
+        """Returns the weights file in the hub's folder.
+
+        Raises:
+            UnknownExtractor: Another file was asked for.
+            MissingWeights: It is nowhere, and downloading was not asked for.
+        """
+        if self.weights is not None:
+            raise UnknownExtractor(
+                f"Extractor '{self.name}' takes no other weights, got '{self.weights}'; expected "
+                f"{self.weights_file.name} in {hub_folder() / 'checkpoints'}."
+            )
+        return super().find_weights()
 
     def build_network(self) -> nn.Module:
         """Builds the network from torch's hub.
