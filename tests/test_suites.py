@@ -74,8 +74,8 @@ COUNTS = {
         for dataset in ("mnist", "fashion-mnist", "cifar10", "celeba")
     },
 }
-WITH_LIKELIHOODS = ("families-fashion-mini", pytest.param("likelihood", marks=pytest.mark.long))
-OTHERS = [name for name in COUNTS if name not in ("families-fashion-mini", "likelihood")]
+WITH_LIKELIHOODS = ("families-fashion-mini", "likelihood")
+OTHERS = [name for name in COUNTS if name not in WITH_LIKELIHOODS]
 TITLES = {name: read_suite_file(name)[1]["title"] for name in COUNTS}
 
 
@@ -351,10 +351,11 @@ def missing_data(name: str) -> str:
     return ""
 
 
-def run_smoke(name, aebench, tmp_path):
-    suite = expand(name, "smoke")
+def run_smoke(name, aebench, tmp_path, objective="*"):
+    suite = load_suite(name, settings={"scale": "smoke"}, only={"objective": objective})
     out = tmp_path / folder_name(suite)
-    code, told = aebench(name, "--set", "scale=smoke", "--quiet", out=out)
+    chosen = ("--set", "scale=smoke", "--only", f"objective={objective}")
+    code, told = aebench(name, *chosen, "--quiet", out=out)
     absent = missing_data(name)
     if absent:
         assert code == 2 and not out.exists()
@@ -372,11 +373,25 @@ def run_smoke(name, aebench, tmp_path):
     return rows
 
 
-@pytest.mark.parametrize("name", WITH_LIKELIHOODS)
-def test_a_suite_runs_from_end_to_end_at_smoke(name, aebench, tmp_path):
-    rows = run_smoke(name, aebench, tmp_path)
+def check_likelihoods(rows):
     kinds = {row["kind"] for row in rows if row["metric"] == "bits_per_dim"}
     assert kinds >= {"exact", "lower bound"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", WITH_LIKELIHOODS)
+def test_a_suite_runs_from_end_to_end_at_smoke(name, aebench, tmp_path):
+    check_likelihoods(run_smoke(name, aebench, tmp_path))
+
+
+def test_objectives_of_each_kind_run_from_end_to_end_at_smoke(aebench, tmp_path):
+    # A lower bound or none in both spaces, completed or not; and an exact likelihood.
+    chosen = ("[rv]ae", "aef-center")
+    runs = [run_smoke("families-fashion-mini", aebench, tmp_path, name) for name in chosen]
+    rows = [row for own in runs for row in own]
+    check_likelihoods(rows)
+    trained = {(row["objective"], row["space"]) for row in rows if row["backbone"]}
+    assert len(trained) == 5
 
 
 def test_a_suite_of_texts_runs_and_reports_from_end_to_end_at_smoke(aebench, tmp_path):
