@@ -74,7 +74,8 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
 ):
     torch_fidelity = pytest.importorskip("torch_fidelity")
     # In float64, so that the peer's rounding does not add to that of the features here.
-    torch_fidelity.register_feature_extractor(EXACT, exact_inception())
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    torch_fidelity.register_feature_extractor(EXACT, exact_inception(seen))
     common = {
         "feature_extractor": EXACT,
         "feature_extractor_weights_path": str(random_inception),
@@ -103,7 +104,9 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
     assert command_evaluate.run(parsed) == 0
     scores = {s["metric"]: s for s in json.loads(capsys.readouterr().out)["scores"]}
     assert scores["fd"]["label"] == "FD"
-    sets = [features_in_both(random_inception, path) for path in folders.values()]
+    network = load_inception(random_inception)
+    generated, real = (with_rounding(network, *each) for each in seen)
+    sets = [real, generated]
     pairs = {
         "fd": ("frechet_inception_distance", frechet_slack(sets)),
         "kid_full": ("kernel_inception_distance_mean", kernel_slack(sets)),
@@ -115,8 +118,11 @@ def test_evaluate_equals_torch_fidelity_on_folders_of_png_files(
         assert scores[ours]["value"] == pytest.approx(expected[theirs], rel=0, abs=slack), ours
 
 
-def exact_inception():
-    """Returns the peer's network in float64: its option for that is of no effect in 0.4."""
+def exact_inception(seen):
+    """Returns the peer's network in float64: its option for that is of no effect in 0.4.
+
+    It notes the images that it is given, and their features.
+    """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     class Exact(FeatureExtractorInceptionV3):
@@ -126,18 +132,17 @@ def exact_inception():
             self.double()
 
         def forward(self, x):
-            return tuple(features.double() for features in super().forward(x))
+            found = tuple(features.double() for features in super().forward(x))
+            seen.append((x, *found))
+            return found
 
     return Exact
 
 
-def features_in_both(weights: Path, folder: Path) -> tuple[torch.Tensor, float]:
-    """Returns the peer's features by float64, and how far float32 rounds a row of them off."""
-    arrays = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.iterdir())]
-    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-    network = exact_inception()(EXACT, ["2048"], feature_extractor_weights_path=str(weights))
-    exact = network(images)[0]
-    single = load_inception(weights)(images)[0].double()
+def with_rounding(network, images, exact) -> tuple[torch.Tensor, float]:
+    """Returns features by float64, and how far float32 rounds a row of them off."""
+    assert exact.shape == (COUNT, 2048)
+    single = network(images)[0].double()
     return exact, float((single - exact).square().sum(1).mean().sqrt())
 
 
