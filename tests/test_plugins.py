@@ -29,6 +29,7 @@ from aebench.bench.records.code import training_code
 from aebench.bench.records.results import read_results
 from aebench.bench.runs import plugins
 from aebench.bench.runs.asked import write_asked
+from aebench.bench.runs.dispatch import carry_out
 from aebench.bench.runs.objective_form import check_terms, lacking
 from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
@@ -135,7 +136,12 @@ def test_every_command_of_the_page_does_what_it_says(page, capsys):
 
 def test_a_worker_process_loads_the_file_as_the_command_did(page):
     loaded = load_plugins([page / "huber.py"])
+    # Not digits, for which the worker would import scikit-learn.
+    draw, sizes = np.random.default_rng(0), {"train": 100, "validation": 30, "test": 30}
+    images = {k: draw.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
+    np.savez(page / "images.npz", **images)
     settings = dict(pair.split("=") for pair in SMALL)
+    settings |= {"dataset": f"npz:{page / 'images.npz'}"}
     settings = {k: int(v) if v.isdigit() else v for k, v in settings.items()}
     settings |= {"evaluation.metrics": ["reconstruction"], "evaluation.densities": []}
     suite = load_suite("mine.toml", settings=settings, only={"objective": "huber"})
@@ -145,7 +151,8 @@ def test_a_worker_process_loads_the_file_as_the_command_did(page):
     assert (done.outcome, done.error) == ("trained", None)
     # Of another text than the command had loaded, nothing is trained.
     (page / "huber.py").write_text("x = 1\n", encoding="utf-8")
-    [done] = Processes(1).map([replace(request, out=page / "other")], lambda event: None)
+    plugins._LOADED.clear()  # As in a process that has just begun.
+    done = carry_out(replace(request, out=page / "other"), lambda event: None)
     assert "has changed since the command began" in str(done.error)
 
 
@@ -443,7 +450,12 @@ def test_scores_may_be_numbers_of_any_library_and_are_kept_as_plain_ones(page, c
 
 
 def small_run(**given):
+    # Not digits, for which the worker would import scikit-learn.
+    draw, sizes = np.random.default_rng(0), {"train": 100, "validation": 30, "test": 30}
+    images = {k: draw.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
+    np.savez(page / "images.npz", **images)
     settings = dict(pair.split("=") for pair in SMALL)
+    settings |= {"dataset": f"npz:{page / 'images.npz'}"}
     settings = {k: int(v) if v.isdigit() else v for k, v in settings.items()}
     settings |= {"evaluation.densities": ["gaussian"], "evaluation.features": ["pixels"]}
     return run("mine.toml", settings=settings | given.pop("settings", {}), progress=False, **given)
