@@ -16,6 +16,7 @@ import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aebench.bench.runs import ray_cluster, ray_engine
 from aebench.bench.runs.asked import write_asked
@@ -227,7 +228,9 @@ def test_local_runs_do_not_import_ray(suite_file, tmp_path):
         "import sys; from aebench.bench.cli.main import main\n"
         "code = main(sys.argv[1:]); print(code, 'ray' in sys.modules)"
     )
-    words = ["run", suite_file(), "--out", str(tmp_path / "out"), "--dry-run"]
+    np.savez(tmp_path / "images.npz", np.zeros((200, 1, 8, 8), np.uint8))  # Without scikit-learn.
+    suite = suite_file(('"digits"', f'"npz:{tmp_path / "images.npz"}"'))
+    words = ["run", suite, "--out", str(tmp_path / "out"), "--dry-run"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
     )
