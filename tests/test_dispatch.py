@@ -28,17 +28,22 @@ from aebench.bench.suites.suite import load_suite
 SECONDS = 120
 
 
-def _long(tmp_path, steps):
-    """Returns changes that make the suite last, on data that need no scikit-learn."""
+def _images(tmp_path):
+    """Returns the change to data that need no scikit-learn, which each process would import."""
     generator = np.random.default_rng(0)
     path = tmp_path / "images.npz"
     sizes = {"train": 100, "validation": 30, "test": 30}
     images = {k: generator.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
     np.savez(path, **images)
+    return ('"digits"', f'"npz:{path}"')
+
+
+def _long(tmp_path, steps):
+    """Returns changes that make the suite last."""
     return (
         ("steps = 8", f"steps = {steps}"),
         ("validate_every = 4", "validate_every = 10"),
-        ('"digits"', f'"npz:{path}"'),
+        _images(tmp_path),
     )
 
 
@@ -89,7 +94,7 @@ def _logs(out):
 def whole(suite_in, rows_in, tmp_path_factory):
     """The suite with its rows and logs when nothing happens to it."""
     folder = tmp_path_factory.mktemp("whole")
-    suite, out = suite_in(folder, *_long(folder, 500)), folder / "out"
+    suite, out = suite_in(folder, *_long(folder, 300)), folder / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         words = ("--device", "cpu", "--workers", "1", "--quiet")
@@ -104,6 +109,8 @@ def undisturbed(whole, monkeypatch):
     return whole
 
 
+# Of forked commands, test_torture.py shows the same in a few seconds.
+@pytest.mark.long
 def test_kill_9_and_a_stop_by_signal_end_with_the_rows_and_logs_of_an_undisturbed_run(
     undisturbed, aebench, tmp_path, rows_in
 ):
@@ -199,7 +206,7 @@ def test_two_commands_on_one_folder_share_the_work_and_do_no_run_twice(
 
 @pytest.fixture
 def requests(suite_file, tmp_path):
-    configs = load_suite(suite_file(), seeds=[0, 1]).configs
+    configs = load_suite(suite_file(_images(tmp_path)), seeds=[0, 1]).configs
     return [Request(config, tmp_path / "out") for config in configs]
 
 
@@ -311,7 +318,8 @@ class Deadly(Request):
 class Broken(Request):
     def opened(self):
         import torch
-        raise LookupError(f"a bug of its own in {torch.get_num_threads()} threads")
+        sure = torch.are_deterministic_algorithms_enabled()
+        raise LookupError(f"a bug of its own, {torch.get_num_threads()} threads, {sure}")
 """
 
 
@@ -328,13 +336,13 @@ def test_a_run_that_kills_its_process_each_time_fails_after_three_and_changes_no
     requests, unlucky, capsys, rows_in, tmp_path
 ):
     deadly = unlucky.Deadly(requests[1].config, requests[1].out)
-    given = [requests[0], deadly, *requests[2:]]
+    given = [requests[0], deadly, requests[2]]
     ended = list(workers.Processes(2).map(given, lambda event: None))
     failed = [done for done in ended if done.request == deadly]
     assert (deadly.folder / "deaths").read_text() == "xxx"
     told = "its process died 3 times, perhaps for lack of memory."
     assert [done.outcome for done in failed] == ["failed"]
-    assert sorted(done.outcome for done in ended) == ["failed", "trained", "trained", "trained"]
+    assert sorted(done.outcome for done in ended) == ["failed", "trained", "trained"]
     assert tell_failures(ended, "run ") == 1
     assert capsys.readouterr().err == f"aebench: run '{deadly.config.label}': {told}\n"
     assert not multiprocessing.active_children()
@@ -365,12 +373,15 @@ def test_an_idle_worker_that_was_killed_is_replaced(requests):
     assert {event.digest for event in told} == {r.config.digest for r in requests[:2]}
 
 
-def test_one_of_several_workers_computes_in_the_threads_of_the_run_and_raises_its_bug(
+def test_one_of_several_workers_has_the_threads_and_determinism_of_the_run_and_raises_its_bug(
     requests, unlucky, monkeypatch
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in (dispatch.DETERMINISTIC, "CUBLAS_WORKSPACE_CONFIG"):
+        monkeypatch.setenv(name, "")  # So that what is set now is gone afterwards.
+    dispatch.ask_for_determinism()
     broken = unlucky.Broken(requests[0].config, requests[0].out)
-    with pytest.raises(LookupError, match="a bug of its own in 1 threads") as caught:
+    with pytest.raises(LookupError, match="a bug of its own, 1 threads, True") as caught:
         list(workers.Processes(2).map([broken], lambda event: None))
     assert "in opened" in caught.value.__notes__[0]
     assert not multiprocessing.active_children()
@@ -395,32 +406,71 @@ def test_a_run_has_the_threads_that_the_environment_names_or_one(monkeypatch):
     assert dispatch.threads() == 1
 
 
-@pytest.mark.parametrize(
-    "inside",
-    [
-        "from aebench.bench.runs.dispatch import set_up_torch; set_up_torch(); show()",
-        "from aebench.bench.python.session import session\nwith session(): show()",
-    ],
-    ids=["command", "Python"],
-)
-def test_every_library_computes_in_the_threads_of_the_run(inside):
-    # The pools of a library are as large as the machine where nothing says otherwise, and their
-    # size changes last digits. numpy is loaded before, scipy and scikit-learn perhaps afterwards.
-    command = (
-        "import numpy, torch\n"
-        "from threadpoolctl import threadpool_info\n"
-        "def show():\n"
-        "    import scipy.linalg, sklearn.cluster\n"
-        "    print(*{pool['num_threads'] for pool in threadpool_info()})\n"
-    )
+FORKED = """
+import os, sys
+import numpy, torch
+from threadpoolctl import threadpool_info
+from aebench.bench.python.session import session
+from aebench.bench.runs import dispatch
+
+assert not {"scipy.linalg", "sklearn"} & sys.modules.keys()
+
+def of_libraries():
+    import scipy.linalg, sklearn.cluster
+    print(*{pool["num_threads"] for pool in threadpool_info()})
+
+def command():
+    dispatch.set_up_torch()
+    of_libraries()
+
+def python():
+    with session():
+        of_libraries()
+
+def determinism():
+    for asked in ({}, {dispatch.DETERMINISTIC: "1"}):
+        os.environ.update(asked)
+        dispatch.set_up_torch()
+        print(
+            torch.are_deterministic_algorithms_enabled(),
+            os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+            torch.cuda.is_initialized(),
+        )
+
+for work in (command, python, determinism):
+    print(work.__name__, flush=True)
+    if os.fork() == 0:
+        work()
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.wait()[1] == 0, work
+"""
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """Returns the lines that each kind of process wrote; they share the import of torch alone."""
     done = subprocess.run(
-        [sys.executable, "-c", command + inside],
-        env={k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")},
+        [sys.executable, "-c", FORKED],
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if not name.endswith("_NUM_THREADS")
+            and name not in ("CUBLAS_WORKSPACE_CONFIG", dispatch.DETERMINISTIC)
+        },
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "1\n"
+    words = re.split("(command|python|determinism)\n", done.stdout)
+    return dict(zip(words[1::2], words[2::2], strict=True))
+
+
+@pytest.mark.parametrize("inside", ["command", "python"])
+def test_every_library_computes_in_the_threads_of_the_run(inside, forked):
+    # The pools of a library are as large as the machine where nothing says otherwise, and their
+    # size changes last digits. numpy is loaded before, scipy and scikit-learn perhaps afterwards.
+    assert forked[inside] == "1\n"
 
 
 def test_the_result_file_is_whole_at_every_moment(requests):
@@ -436,43 +486,7 @@ def test_the_result_file_is_whole_at_every_moment(requests):
     assert json.loads(result.read_text())["rows"]
 
 
-def test_asking_for_determinism_by_the_variable_alone_sets_what_cublas_needs():
-    command = (
-        "import os, torch; from aebench.bench.runs import dispatch\n"
-        "for asked in ({}, {dispatch.DETERMINISTIC: '1'}):\n"
-        "    os.environ.update(asked)\n"
-        "    dispatch.set_up_torch()\n"
-        "    print(torch.are_deterministic_algorithms_enabled(),"
-        " os.environ.get('CUBLAS_WORKSPACE_CONFIG'), torch.cuda.is_initialized())\n"
-    )
-    left_out = ("CUBLAS_WORKSPACE_CONFIG", dispatch.DETERMINISTIC)
-    done = subprocess.run(
-        [sys.executable, "-c", command],
-        env={k: v for k, v in os.environ.items() if k not in left_out},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = [line.split() for line in done.stdout.splitlines()]
+def test_asking_for_determinism_by_the_variable_alone_sets_what_cublas_needs(forked):
+    found = [line.split() for line in forked["determinism"].splitlines()]
     # Either of the two values in which cuBLAS repeats its results; it is read when CUDA starts.
     assert found == [["False", "None", "False"], ["True", ":4096:8", "False"]]
-
-
-def test_deterministic_algorithms_are_on_in_workers_where_they_were_asked_for(tmp_path):
-    command = (
-        "import multiprocessing as m; from aebench.bench.runs import dispatch\n"
-        "def show(q):\n"
-        "    import torch; dispatch.set_up_torch()\n"
-        "    q.put(torch.are_deterministic_algorithms_enabled())\n"
-        "if __name__ == '__main__':\n"
-        "    c = m.get_context('spawn'); dispatch.ask_for_determinism()\n"
-        "    q = c.Queue(); p = c.Process(target=show, args=(q,)); p.start()\n"
-        "    print(q.get(timeout=100)); p.join()\n"
-    )
-    script = tmp_path / "ask.py"
-    script.write_text(command)
-    environment = {k: v for k, v in os.environ.items() if k != dispatch.DETERMINISTIC}
-    done = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "True"
