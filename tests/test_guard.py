@@ -18,7 +18,7 @@ from aebench.bench.regression.check import update_baseline
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "examples" / "github-actions"
 SUITE = """
-dataset = "digits"
+dataset = "npz:FOLDER/images.npz"
 backbone = "tiny"
 latent_dim = 3
 [training]
@@ -62,7 +62,11 @@ def test_worse(aebench_guard):
 def repository(tmp_path_factory):
     """A folder with a suite, its baseline of two seeds, and tests that use the fixture."""
     folder = tmp_path_factory.mktemp("repository")
-    (folder / "suite.toml").write_text(SUITE, encoding="utf-8")
+    # Not digits, for which each process would import scikit-learn.
+    draw, sizes = np.random.default_rng(1), {"train": 100, "validation": 30, "test": 30}
+    images = {k: draw.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
+    np.savez(folder / "images.npz", **images)
+    (folder / "suite.toml").write_text(SUITE.replace("FOLDER", str(folder)), encoding="utf-8")
     (folder / "test_guard.py").write_text(TESTS, encoding="utf-8")
     # Few of the exact values, which are tested elsewhere and take seconds.
     (folder / "baseline").mkdir()
@@ -104,7 +108,7 @@ def test_the_script_fails_where_a_model_got_worse_and_its_summary_says_which(rep
     done, summary = guard(repository, *words, WORSE="yes")
     assert done.returncode == 1
     assert "## Regression check: FAILED" in summary and "Scores that got worse" in summary
-    assert "digits ae d = 3 test mse" in summary
+    assert "images.npz ae d = 3 test mse" in summary
 
 
 def test_the_script_passes_on_what_the_user_gave_wrong(repository):
