@@ -109,7 +109,7 @@ def undisturbed(whole, monkeypatch):
     return whole
 
 
-# Of forked commands, test_torture.py shows the same in a few seconds.
+# Of forked commands, test_torture.py shows the same.
 @pytest.mark.long
 def test_kill_9_and_a_stop_by_signal_end_with_the_rows_and_logs_of_an_undisturbed_run(
     undisturbed, aebench, tmp_path, rows_in
