@@ -67,6 +67,9 @@ def test_models_of_fewer_steps_are_named_in_captions_and_left_out_of_the_reading
     told = frame(rows)
     page = reading(told, [])
     assert "GRAE rae," not in page and "0.98" in page.partition("ours are")[2]
+    assert page.count("search on expressions, of the models of 7,500 steps,") == 1
+    assert page.count("On expressions, of the models of 7,500 steps,") == 2
+    assert "of the models" not in reading(frame(string_rows("expressions", noise=0.0)), [])
     captions = {table.name: table.as_markdown() for table in all_tables(told, {})[0]}
     noted = [stem for stem, text in captions.items() if "Steps: 7,500, but GRAE rae 100." in text]
     assert noted == ["figure2", "strings", "codes", "grae-grid"]

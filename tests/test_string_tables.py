@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from aebench.bench.comparison.texts import best_texts
-from aebench.bench.pages.report import all_tables
+from aebench.bench.pages.report import all_tables, missing_runs
 from aebench.bench.records.compact import compact_arrays
 from aebench.bench.records.figure_file import encode_figures
 from aebench.bench.tables.best_strings import best_string_tables
@@ -24,6 +24,7 @@ string_rows, proper_rows, text_arrays = (
 )
 frame, table_rows = (FACTORY["ROWS"][name] for name in ("frame", "table_rows"))
 FIVE = (0, 1, 2, 3, 4)
+LESS, FEW = '{"l2":1e-07}', "GRAE rae-l2 (l2=1e-07)"
 
 
 def tables_of(rows):
@@ -161,6 +162,27 @@ def test_marks_are_among_the_searches_and_the_better_direction_is_the_tasks():
     table = tables_of(rows)["figure2"]
     marks = {label: cells[1].mark for label, cells in table.lines if cells[1].mark}
     assert set(marks) == {"GRAE rae-l2 (l2=1e-06)", "GRAE rae-l2 (l2=1e-07)"}
+
+
+def test_the_tables_of_a_count_of_steps_have_every_method_of_that_count():
+    rows = string_rows("expressions", seeds=(0, 1, 2), steps=1000)
+    rows = [row for row in rows if row["variant"] != LESS or row["seed"] == 0]
+    rows += proper_rows("expressions", seeds=(0,), steps=1000)
+    longer = string_rows("expressions", seeds=(0,), steps=7500)
+    rows += [row | {"run": f"long {row['run']}"} for row in longer if row["variant"] != LESS]
+    told, warnings = all_tables(frame(rows), {})[0], missing_runs(frame(rows))
+    tables = {table.name: table for table in told}
+    short, main = tables["figure2-steps-1000"], tables["figure2"]
+    grid = tables["grae-grid-steps-1000"]
+    for table, *seeds in ((short, "1/3", "3"), (main, "1", "1"), (grid, "1/3", "3")):
+        found = [cells_of(table, name)[0]["average score"].seeds for name in (FEW, "GRAE rae")]
+        assert found == seeds, table.name
+    assert cells_of(tables["codes-steps-1000"], "GVAE (proper)")
+    assert not any("Steps:" in note for note in short.notes)
+    assert f"Steps: 7,500, but {FEW} 1,000." in main.notes
+    # All of it stands in the main one.
+    assert "log_prob" in tables and "log_prob-steps-1000" not in tables
+    assert not any("l2=1e-07" in text for text in warnings)
 
 
 def test_uniqueness_falls_with_the_count_of_valid_strings_and_is_not_marked():

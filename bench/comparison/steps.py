@@ -1,4 +1,4 @@
-"""Methods that were trained for several counts of steps: told apart, never in one table."""
+"""Methods that were trained for several counts of steps: one table has each of them once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ LIKE = (
     *("suite", "scale", "dataset", "split", "image_shape", "space", "backbone_hash"),
     *("objective", "variant", "latent_dim", "selection"),
 )
+# Rows that agree in these can stand in one column.
+SCORED = ("suite", "scale", "dataset", "split", "image_shape", "latent_dim", "metric")
 
 
 def asked_steps(rows: Rows) -> pd.Series[int]:
@@ -44,15 +46,19 @@ def longest(rows: Rows) -> Rows:
 def by_steps(rows: Rows) -> Iterator[tuple[int | None, Rows]]:
     """Yields the rows of the longest trainings, with none, then those of each smaller count.
 
+    A count has every method that was trained for it, its longest training or not, in the scores
+    that any of the shorter trainings has: what none of them has would repeat the first alone.
     Rows that are no training, such as those of the floor, go with each.
     """
     yield None, longest(rows)
     trained = without_floor(rows)
     others = rows[is_reference(rows)]
-    less = trained[_is_shorter(trained)]
-    steps = asked_steps(less)
-    for count in sorted(set(steps), reverse=True):
-        yield count, join(others, less[steps == count])
+    shorter, steps = _is_shorter(trained), asked_steps(trained)
+    for count in sorted(set(steps[shorter]), reverse=True):
+        own = trained[steps == count]
+        scored = [own[name] for name in SCORED]
+        beside = shorter[own.index].groupby(scored, dropna=False).transform("any")
+        yield count, join(others, own[beside])
 
 
 def _is_shorter(trained: Rows) -> pd.Series[bool]:

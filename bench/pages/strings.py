@@ -48,15 +48,17 @@ def string_reading(placed: Rows, judged: Sequence[Finding]) -> list[str]:
     for dataset, whole in candidates.groupby("dataset", sort=True):
         asked = asked_steps(whole)
         own = whole[asked == asked.max()]  # Models of fewer steps are in the tables alone.
+        those = f", of the models of {asked.max():,} steps," if len(own) < len(whole) else ""
+        where = f"{dataset}{those}"
         of_set = [f for f in judged if f.effect.claim in METRICS and f.effect.where == dataset]
-        sentences += [_beside_print(str(dataset), own), *_decided(of_set), _tie(of_set)]
-        sentences += [_random(str(dataset), own), _shares(str(dataset), own)]
+        sentences += [_beside_print(where, own), *_decided(of_set), _tie(of_set)]
+        sentences += [_random(where, own), _shares(where, own)]
     return [text for text in (*sentences, _likelihood(texts)) if text]
 
 
-def _beside_print(dataset: str, rows: Rows) -> str:
+def _beside_print(where: str, rows: Rows) -> str:
     """Says what is printed for each model, and what the searches of ours found."""
-    task = task_of(dataset)
+    task = task_of(where)
     shown = [
         f"{one.scores['validity'][0]:.2f} and {one.scores['mean_score'][0]:.2f} for the {model}"
         for model, one in printed(task).items()
@@ -71,7 +73,7 @@ def _beside_print(dataset: str, rows: Rows) -> str:
         return ""
     return (
         f"Of {task} the RAE paper prints these shares of valid candidates and average scores: "
-        f"{listed(shown)}. On {dataset} ours are {listed(sorted(found))}."
+        f"{listed(shown)}. On {where} ours are {listed(sorted(found))}."
     )
 
 
@@ -114,7 +116,7 @@ def _tie(judged: Sequence[Finding]) -> str:
     return ""
 
 
-def _random(dataset: str, rows: Rows) -> str:
+def _random(where: str, rows: Rows) -> str:
     """Says what as many random draws find, so that the search is not mistaken for the space."""
     best = {kind: _means(rows[rows["density"] == kind], "best_1") for kind in (SEARCH, DRAWS)}
     shared = [name for name in best[SEARCH] if name in best[DRAWS]]
@@ -124,12 +126,12 @@ def _random(dataset: str, rows: Rows) -> str:
         f"{name} {_text(best[SEARCH], name)} and {_text(best[DRAWS], name)}" for name in shared
     ]
     return (
-        f"On {dataset} the best scores of the search, and of as many random draws from a Gaussian "
+        f"On {where} the best scores of the search, and of as many random draws from a Gaussian "
         f"fitted to the codes, are {listed(pairs)}."
     )
 
 
-def _shares(dataset: str, rows: Rows) -> str:
+def _shares(where: str, rows: Rows) -> str:
     """Says how many candidates are training strings, and valid at a single decoding."""
     searched = rows[rows["density"] == SEARCH]
     found = _range(_means(searched, "training_share"))
@@ -139,7 +141,7 @@ def _shares(dataset: str, rows: Rows) -> str:
     many, once = (_range(_means(searched, name)) for name in ("validity", "single_validity"))
     if many and once:
         shares += [f"{many} are valid", f"{once} are valid at a single decoding"]
-    return f"Of the candidates of the search on {dataset}, {listed(shares)}."
+    return f"Of the candidates of the search on {where.rstrip(',')}, {listed(shares)}."
 
 
 def _likelihood(texts: Rows) -> str:
