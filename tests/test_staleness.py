@@ -1,9 +1,11 @@
 import dataclasses
 import json
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
+from aebench.bench.cli.main import build_parser
 from aebench.bench.pages import report
 from aebench.bench.pages.report import build_report
 from aebench.bench.pages.staleness import staleness
@@ -13,6 +15,13 @@ FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, write_runs = (
     FACTORY[name] for name in ("frame", "make_row", "table_rows", "write_runs")
 )
+
+
+def parsed(note):
+    """Returns what the command line makes of a note's first command."""
+    words = shlex.split(note.split("`")[1])
+    assert words[0] == "aebench"
+    return build_parser().parse_args(words[1:])
 
 
 def suite_rows(configs, **columns):
@@ -36,7 +45,7 @@ def test_a_run_that_is_no_longer_part_of_the_suite_is_named_with_what_to_do(tmp_
     other = dataclasses.replace(quick[0], latent_dim=quick[0].latent_dim + 1)
     (note,) = staleness(tmp_path, frame(suite_rows([*quick, other])))
     assert f"1 of {len(quick) + 1} runs are not among" in note
-    assert f"{other.objective} {other.digest[:12]}" in note and "`aebench run quick`" in note
+    assert f"{other.objective} {other.digest[:12]}" in note and parsed(note).suite == "quick"
 
 
 def test_another_seed_of_a_listed_run_is_part_of_the_suite(tmp_path, quick):
@@ -48,6 +57,29 @@ def test_a_missing_run_is_named_by_its_label(tmp_path, quick):
     (note,) = staleness(tmp_path, frame(suite_rows(quick[1:])))
     assert f"1 of the suite's {len(quick)} runs have no rows" in note
     assert quick[0].label in note and "goes on" in note
+
+
+@pytest.mark.parametrize(
+    ("folder", "out"),
+    [("structured-expressions-medium", None), ("structured-expressions", Path("DIR"))],
+)
+def test_the_command_that_goes_on_is_that_of_the_pages_own_scale_and_folder(tmp_path, folder, out):
+    medium = load_suite("structured-expressions", settings={"scale": "medium"}).configs
+    rows = suite_rows(medium[2:], commit="aaaaaaa") + suite_rows(medium[1:2], commit="bbbbbbb")
+    lost, commits = staleness(tmp_path / folder, frame(rows))
+    for note, again in ((lost, False), (commits, True)):
+        asked = parsed(note)
+        assert (asked.suite, asked.set) == ("structured-expressions", ["scale=medium"])
+        assert (asked.out, asked.rerun_stale) == (out, again)
+        assert ("(DIR: this folder)" in note) == (out is not None)
+
+
+def test_the_command_for_a_suite_of_the_users_own_names_its_file(tmp_path):
+    rows = [make_row(suite="mine", seed=seed, commit=str(seed)) for seed in (0, 1)]
+    (note,) = staleness(tmp_path / "mine-small", frame(rows))
+    asked = parsed(note)
+    assert (asked.suite, asked.set, asked.out) == ("mine.toml", ["scale=small"], None)
+    assert asked.rerun_stale
 
 
 def test_rows_of_two_commits_and_of_a_changed_tree_are_named(tmp_path, quick):

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from aebench.bench.cli.run import folder_name
 from aebench.bench.data.dataset import DATASETS, find_source, load_dataset
 from aebench.bench.errors import UserError
 from aebench.bench.evaluation.identity import CHOICES
@@ -20,6 +19,7 @@ from aebench.bench.evaluation.metric_lookup import metrics
 from aebench.bench.pages.report import build_report
 from aebench.bench.runs.preflight import check_suite
 from aebench.bench.runs.run_rows import place_columns
+from aebench.bench.suites.command import folder_name
 from aebench.bench.suites.suite import WIDTHS, load_suite
 from aebench.bench.suites.suite_files import read_suite_file, suite_names
 from aebench.metrics.extractor import EXTRACTORS, scan_extractors
@@ -353,7 +353,7 @@ def missing_data(name: str) -> str:
 
 def run_smoke(name, aebench, tmp_path, objective="*"):
     suite = load_suite(name, settings={"scale": "smoke"}, only={"objective": objective})
-    out = tmp_path / folder_name(suite)
+    out = tmp_path / folder_name(suite.name, suite.scale)
     chosen = ("--set", "scale=smoke", "--only", f"objective={objective}")
     code, told = aebench(name, *chosen, "--quiet", out=out)
     absent = missing_data(name)

@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ..suites.command import folder_name
     from ..suites.shard import Shard
     from ..suites.suite import load_suite
 
@@ -109,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"'--workers' is {args.workers}; expected at least 1.")
-    out = args.out or Path("results") / folder_name(suite)
+    out = args.out or Path("results") / folder_name(suite.name, suite.scale)
     check_writable(out)
     cluster = _cluster(args)
     own = chosen_device("auto" if cluster else args.device)
@@ -165,11 +166,6 @@ def _cluster(args: argparse.Namespace) -> Cluster | None:
     from ..runs.ray_cluster import Cluster
 
     return Cluster(args.address, args.gpu_share)
-
-
-def folder_name(suite: Suite) -> str:
-    """Returns the results folder of a suite at a scale."""
-    return suite.name if suite.scale == "full" else f"{suite.name}-{suite.scale}"
 
 
 def _carry_out(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError, one_line
-from .run import folder_name
 from .words import (
     add_common_words,
     check_writable,
@@ -59,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tune(args: argparse.Namespace) -> int:
+    from ..suites.command import folder_name
     from ..suites.suite import load_suite
 
     for name, count in (("trials", args.trials), ("workers", args.workers), ("steps", args.steps)):
@@ -77,7 +77,7 @@ def _tune(args: argparse.Namespace) -> int:
     from ..tuning.plan import Plan
 
     device = chosen_device(args.device)
-    out = args.out or Path("results") / folder_name(suite)
+    out = args.out or Path("results") / folder_name(suite.name, suite.scale)
     check_writable(out)
     set_up_torch()
     check_suite(suite.configs)

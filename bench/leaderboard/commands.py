@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError
+from ..suites.command import run_command
 from ..suites.config import Config
 from ..suites.suite import Suite, load_suite
 from ..suites.suite_files import suite_names
@@ -37,11 +37,8 @@ class Commands:
         made = {dataclasses.replace(config, seed=seed).digest for seed in seeds}
         if not {str(run["run"]) for run in runs} <= made:
             return ""
-        words = ["aebench", "run", suite.name]
-        words += ["--set", f"scale={suite.scale}"]
-        words += ["--only", *self._only(suite, config)]
-        words += ["--seeds", ",".join(map(str, seeds))]
-        return shlex.join(words)
+        words = ["--only", *self._only(suite, config), "--seeds", ",".join(map(str, seeds))]
+        return run_command(suite.name, suite.scale, *words)
 
     def _suite(self, name: str, scale: str) -> tuple[Suite | None, dict[str, Config]]:
         if (name, scale) not in self._suites:

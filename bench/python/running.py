@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ...models.backbones.backbone import BACKBONES
 from ...models.objectives.objective import OBJECTIVES
 from ..cli.progress import Display
-from ..cli.run import folder_name
 from ..cli.words import check_writable, chosen_device, dispatcher_for
 from ..comparison.labels import REFERENCES
 from ..errors import RunFailed, UserError
@@ -22,6 +21,7 @@ from ..runs.plugins import load_plugins
 from ..runs.preflight import check_suite
 from ..runs.request import Request
 from ..runs.work import SuiteWork
+from ..suites.command import folder_name
 from ..suites.config import Config
 from ..suites.suite import load_suite
 from .given import dictionary, whole_number
@@ -85,7 +85,7 @@ def run(
         seeds=None if seeds is None else _distinct(seeds),
     )
     workers = whole_number(workers, "workers", 1)
-    folder = Path("results") / folder_name(chosen) if out is None else Path(out)
+    folder = Path("results") / folder_name(chosen.name, chosen.scale) if out is None else Path(out)
     check_writable(folder)
     device = chosen_device(device)
     requests = [Request(c, folder, device, rerun_stale, loaded) for c in chosen.configs]
