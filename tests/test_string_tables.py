@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import runpy
@@ -14,9 +15,10 @@ from aebench.bench.comparison.texts import best_texts
 from aebench.bench.pages.report import all_tables, missing_runs
 from aebench.bench.records.compact import compact_arrays
 from aebench.bench.records.figure_file import encode_figures
+from aebench.bench.suites.suite import load_suite
 from aebench.bench.tables.best_strings import best_string_tables
-from aebench.bench.tables.printed_strings import printed
-from aebench.bench.tables.strings import _searches, string_tables
+from aebench.bench.tables.printed_strings import printed, search_notes
+from aebench.bench.tables.strings import string_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("string_factory.py")))
 string_rows, proper_rows, text_arrays = (
@@ -221,7 +223,62 @@ def test_the_caption_says_of_what_one_seeds_errors_are_where_there_are_such():
 def test_one_search_of_one_round_is_told_in_the_singular():
     asked = {"evaluation": {"optimisation": {"trials": 1, "rounds": 1, "batch": 2}}}
     rows = frame(string_rows(seeds=(0,))).assign(settings=json.dumps(asked))
-    assert list(_searches(rows)) == ["Ours: for each seed 1 search of 1 round of 2 candidates."]
+    assert list(search_notes(rows)) == ["Ours: for each seed 1 search of 1 round of 2 candidates."]
+
+
+@pytest.mark.parametrize(
+    ("suite", "scale", "told"),
+    [
+        (
+            "expressions",
+            "medium",
+            "each decoded 25 times (published: 25); surrogate on 18,000 codes (published: 90,000) "
+            "with 200 inducing points (published: 500).",
+        ),
+        (
+            "molecules",
+            "medium",
+            "each decoded 100 times (published: 500); surrogate on 8,100 codes (published: "
+            "224,510) with 200 inducing points (published: 500). "
+            "Dense and recurrent layers of ours are 0.2555 times as wide as published.",
+        ),
+        (
+            "molecules",
+            "full",
+            "each decoded 500 times (published: 500); surrogate on all codes but the tenth that "
+            "judges it (published: 224,510) with 500 inducing points (published: 500).",
+        ),
+    ],
+)
+def test_the_caption_says_how_candidates_are_decoded_and_scored_beside_print(suite, scale, told):
+    config = load_suite(f"structured-{suite}", settings={"scale": scale}).configs[0]
+    rows = frame(string_rows(suite, seeds=(0,))).assign(
+        settings=json.dumps(settings_of_run(config))
+    )
+    [table] = [table for table in string_tables(rows) if table.name == "figure2"]
+    text = " ".join(table.notes)
+    assert f"50 candidates, {told}" in text
+    assert ("times as wide" in text) == (scale == "medium" and suite == "molecules")
+
+
+def settings_of_run(config):
+    """Returns what a row's recipe stands for, as results folders keep it."""
+    return {
+        "backbone_options": dict(config.backbone_options),
+        "evaluation": {"optimisation": dataclasses.asdict(config.evaluation.optimisation)},
+    }
+
+
+def test_the_grid_says_that_no_regulariser_was_chosen_unless_one_was_tuned():
+    rows = string_rows(seeds=(0,))
+    tuned = [
+        row | {"variant": '{"l2":1e-05,"tuned":true}'} for row in rows if row["variant"] == LESS
+    ]
+    told = [
+        "No regulariser was chosen" in " ".join(tables_of(own)["grae-grid"].notes)
+        for own in (rows, rows + [row | {"run": "t" * 16, "recipe": "t" * 16} for row in tuned])
+    ]
+    assert told == [True, False]
 
 
 def test_scores_of_texts_are_in_no_table_of_images():

@@ -1,14 +1,16 @@
-"""What Figure 2 of the RAE paper prints of expressions and molecules."""
+"""What Figure 2 of the RAE paper prints of expressions and molecules, and what differs from it."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
+from ..comparison.labels import settings_of
 from ..comparison.strings import task_of
+from ..records.results import Rows
 from .published import VALUES
 
 FIGURE = "Figure 2"
@@ -22,6 +24,10 @@ EXPRESSIONS = (
     "The released code uses all 100,000 strings, the last tenth in file order to validate. Ours "
     "are shuffled, and validation and test strings are held out.",
 )
+ASKED = ("trials", "rounds", "batch", "decodes", "codes", "inducing")
+# How often the released code decodes a candidate, and how many codes its surrogate is fitted to.
+PUBLISHED_SEARCH = {"expressions": (25, 90_000), "molecules": (500, 224_510)}
+INDUCING = 500
 SURROGATE = (
     "Our surrogate is a variational Gaussian process with Adam at a rate of 0.05 that falls to 0, "
     "on codes of training strings; the released one has expectation propagation and a rate of "
@@ -50,6 +56,50 @@ def deviations(dataset: str) -> tuple[str, ...]:
     if dataset.startswith("zinc250k"):
         return (f"{ZINC}.", SURROGATE)
     return (MOSES if dataset.startswith("moses") else OTHERS, CONSTANTS, SURROGATE)
+
+
+def search_notes(rows: Rows) -> Iterator[str]:
+    """Yields the sentences on how our searches were made, where that is known.
+
+    Args:
+        rows: Candidates of one data set.
+    """
+    found, widths = set(), set()
+    for text in set(rows["settings"]):
+        known = settings_of(text)
+        evaluation = known.get("evaluation", {})
+        asked = evaluation.get("optimisation") if isinstance(evaluation, dict) else None
+        if isinstance(asked, dict):
+            found.add(tuple(int(asked.get(name, 0)) for name in ASKED))
+            options = known.get("backbone_options")
+            widths.add(float(options.get("width", 1.0)) if isinstance(options, dict) else 1.0)
+    dataset = str(rows["dataset"].iloc[0])
+    for trials, rounds, batch, *others in sorted(found):
+        yield (
+            f"Ours: for each seed {_counted(trials, 'search', 'es')} of "
+            f"{_counted(rounds, 'round')} of {_counted(batch, 'candidate')}"
+            f"{_beside_published(dataset, *others)}."
+        )
+    if narrow := sorted(widths - {1.0}):
+        times = " or ".join(f"{width:g}" for width in narrow)
+        yield f"Dense and recurrent layers of ours are {times} times as wide as published."
+
+
+def _beside_published(dataset: str, decodes: int, codes: int, inducing: int) -> str:
+    """Returns how candidates are decoded and scores predicted, empty where that is not known."""
+    if not decodes:
+        return ""
+    times, count = PUBLISHED_SEARCH[task_of(dataset)]
+    on = f"{codes:,} codes" if codes else "all codes but the tenth that judges it"
+    return (
+        f", each decoded {_counted(decodes, 'time')} (published: {times}); surrogate on {on} "
+        f"(published: {count:,}) with {_counted(inducing, 'inducing point')} "
+        f"(published: {INDUCING})"
+    )
+
+
+def _counted(count: int, word: str, ending: str = "s") -> str:
+    return f"{count} {word}{'' if count == 1 else ending}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..comparison.cells import (
     method_order,
 )
 from ..comparison.columns import columns_of, join, without_floor
-from ..comparison.labels import ARROWS, metric_short, settings_of
+from ..comparison.labels import ARROWS, is_tuned, metric_short
 from ..comparison.likelihoods import one_likelihood
 from ..comparison.numbers import estimate_text, is_cut
 from ..comparison.parts import Part, table_parts
@@ -33,7 +33,7 @@ from ..comparison.strings import (
 )
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
-from .printed_strings import TRIALS, Printed, deviations, printed
+from .printed_strings import TRIALS, Printed, deviations, printed, search_notes
 
 CANDIDATES, SAMPLES, CODES, GRID = "figure2", "strings", "codes", "grae-grid"
 FIGURE_SCORES = (
@@ -50,8 +50,9 @@ LINE = "line"
 FIGURE_NOTES = (
     "Search: Bayesian optimisation in the latent space. Random draws: as many codes from a "
     "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
-    "valid: of each candidate the most frequent valid string of many decodings counts; valid at "
-    "once: a single decoding. Average score: of the candidates that score better than the worst.",
+    "valid: of each candidate the most frequent valid string of many decodings counts, so that "
+    "more decodings make more valid; valid at once: a single decoding. Average score: of the "
+    "candidates that score better than the worst.",
     "1st to 3rd: the best distinct scores. In training data: candidates that are training "
     "strings.",
     "Marks are among the searches.",
@@ -71,6 +72,10 @@ SAMPLE_NOTES = (
     "the valid ones that differ. It falls with the count of valid strings, so that it compares "
     "at equal counts only and is not marked. novel: share of the different ones that are no "
     "training strings. Average score: of the valid ones.",
+)
+GRID_NOTE = "Average score: of the candidates of the search."
+UNCHOSEN = (
+    "No regulariser was chosen: all that were tried are shown, and exact is of test strings."
 )
 CODE_NOTES = {
     "exact_strings": "exact: test strings that come back whole.",
@@ -111,7 +116,7 @@ def _candidates(part: Part, dataset: str) -> Iterator[Table]:
         *(CANDIDATES, f"Best {task} found in the latent space"),
         words=("candidates from",),
         metrics=FIGURE_SCORES,
-        notes=(*FIGURE_NOTES, *_surrogate(own), *_searches(own)),
+        notes=(*FIGURE_NOTES, *_surrogate(own), *search_notes(own)),
         marked=SEARCH,
     )
     names = [name for _, name in table.columns]
@@ -140,25 +145,6 @@ def _word(header: str) -> str:
 def _surrogate(rows: Rows) -> list[str]:
     """Returns the sentence of a caption on surrogates, where there are scores of them."""
     return [SURROGATE] if rows["metric"].str.startswith("surrogate_").any() else []
-
-
-def _searches(rows: Rows) -> Iterator[str]:
-    """Yields the sentence of a caption on how many searches there were, where that is known."""
-    found = set()
-    for text in set(rows["settings"]):
-        evaluation = settings_of(text).get("evaluation", {})
-        asked = evaluation.get("optimisation") if isinstance(evaluation, dict) else None
-        if isinstance(asked, dict):
-            found.add(tuple(int(asked.get(name, 0)) for name in ("trials", "rounds", "batch")))
-    for trials, rounds, batch in sorted(found):
-        yield (
-            f"Ours: for each seed {_counted(trials, 'search', 'es')} of "
-            f"{_counted(rounds, 'round')} of {_counted(batch, 'candidate')}."
-        )
-
-
-def _counted(count: int, word: str, ending: str = "s") -> str:
-    return f"{count} {word}{'' if count == 1 else ending}"
 
 
 def _samples(part: Part) -> Iterator[Table]:
@@ -209,7 +195,7 @@ def _grid(part: Part) -> Iterator[Table]:
             replace(part, rows=shown),
             *(GRID, "Regularisers of the GRAE"),
             metrics=("exact_strings", "valid, gaussian", "valid, gmm-10", "mean_score"),
-            notes=("Average score: of the candidates of the search.",),
+            notes=(GRID_NOTE, *([] if part.rows["variant"].map(is_tuned).any() else [UNCHOSEN])),
         )
 
 
