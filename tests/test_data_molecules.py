@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import lzma
 import runpy
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -194,6 +195,16 @@ def test_the_state_of_zinc_comes_from_its_first_lines(root):
 def test_without_the_file_of_zinc_one_line_says_how_to_get_it():
     with pytest.raises(UserError, match=f"'zinc250k' is missing: .* Put {FILE}, which came"):
         load_dataset("zinc250k")
+
+
+def test_the_command_that_gets_zinc_writes_the_file_where_it_is_looked_for():
+    before, _, command = Zinc250k.advice.partition("Get it there with: ")
+    words = shlex.split(command)
+    assert words[0] == "curl" and words[words.index("-o") + 1] == f"zinc250k/{FILE}"
+    assert words[-1].startswith("https://") and words[-1].endswith(
+        f"/grammarVAE/master/data/{FILE}"
+    )
+    assert "AEBENCH_DATA" in before
 
 
 def smi(*molecules):

@@ -15,6 +15,7 @@ from .source import Content
 from .text_files import Lines, read_lines
 
 FILE = "250k_rndm_zinc_drugs_clean.smi"
+ADDRESS = f"https://raw.githubusercontent.com/mkusner/grammarVAE/master/data/{FILE}"
 LOOKED_AT = 100
 
 
@@ -35,7 +36,7 @@ class Zinc250k(TextSource, FolderSource):
     folders = ("zinc250k",)
     advice = (
         f"Put {FILE}, which came with the code of the Grammar VAE, into a folder zinc250k/ in "
-        "AEBENCH_DATA"
+        f"AEBENCH_DATA. Get it there with: curl -fL --create-dirs -o zinc250k/{FILE} {ADDRESS}"
     )
     count, test = 249_456, 5_000
 
