@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from aebench.bench.cli import progress
 from aebench.bench.cli.main import COMMANDS, main
 from aebench.bench.cli.progress import Display
+from aebench.bench.cli.run import folder_name
 from aebench.bench.errors import RunFailed
 from aebench.bench.interruption import Stopped
 from aebench.bench.runs.dispatch import Done, Event
@@ -54,6 +56,19 @@ def test_every_command_explains_itself(capsys):
             main([name, "--help"])
         assert ended.value.code == 0
         assert f"aebench {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["run", "tune"])
+def test_the_help_names_the_folder_of_a_scale(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    told = re.sub(r"\s+", " ", capsys.readouterr().out)
+    found = re.search(r"default: (\S+), at another scale than full (\S+)", told)
+    at_full, at_another = found.groups()
+    for scale, text in (("full", at_full), ("smoke", at_another)):
+        folder = folder_name(load_suite("families-fashion-mnist", settings={"scale": scale}))
+        shown = text.replace("SUITE", "families-fashion-mnist").replace("SCALE", scale)
+        assert shown == f"results/{folder}"
 
 
 @pytest.mark.parametrize("kind", ["objectives", "backbones", "datasets", "densities", "metrics"])

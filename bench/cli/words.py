@@ -22,7 +22,12 @@ DEVICES = ("auto", "cpu", "cuda")
 def add_common_words(parser: argparse.ArgumentParser) -> None:
     """Adds what both commands take: a suite, a part of it, where to write and on what."""
     parser.add_argument("suite", help="name of a packaged suite, or path of a TOML file")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/SUITE")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="default: results/SUITE, at another scale than full results/SUITE-SCALE",
+    )
     parser.add_argument(
         "--only",
         nargs="+",

@@ -56,7 +56,8 @@ def run(
         suite: Name of a packaged suite, path of a TOML file, or a dictionary of such a file's
             keys, in which relative paths start at the present folder.
         name: What the results of a dictionary are called by.
-        out: Results folder; ``results/SUITE`` when not given.
+        out: Results folder; ``results/SUITE`` when not given, at another scale than full
+            ``results/SUITE-SCALE``.
         settings: Values by dotted key, such as ``{"training.steps": 500}``.
         only: Patterns by factor, such as ``{"objective": "rae*"}``.
         seeds: Seeds in the place of the suite's own.
