@@ -138,6 +138,22 @@ def test_it_has_at_most_150_words_and_says_what_is_open(text):
     assert text.endswith("Still open: the published scale, colour and Inception features.")
 
 
+@pytest.mark.parametrize(
+    ("suite", "scale", "open_still"),
+    [
+        ("rae-table1-fashion-mnist", "full", False),
+        ("rae-table1-fashion-mnist", "medium", True),
+        ("likelihood", "full", True),  # A budget of its own: 1,200 steps.
+    ],
+)
+def test_the_published_scale_is_open_where_no_suite_with_a_published_protocol_ran_it(
+    rows, suite, scale, open_still
+):
+    text = found_text(frame([row | {"suite": suite, "scale": scale} for row in rows]), {})
+    assert ("Still open: the published scale" in text) == open_still
+    assert text.endswith("colour and Inception features.")
+
+
 def test_the_lead_its_interval_and_what_could_have_been_told_follow_from_the_rows(rows, text):
     differences, candidates, best, rival = lead_of(rows)
     low, high = interval_of(differences, candidates)

@@ -35,6 +35,7 @@ from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
 from .leads import better, lead, samples_of, tuned_elsewhere, tuned_lead, tuning_gains
 from .methods import listed, paired
+from .protocol import PUBLISHED, published_steps
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
@@ -273,7 +274,9 @@ def _ends_of_steps(study: Study) -> tuple[str, list[Rows]] | None:
 
 def _still_open(rows: Rows) -> str:
     trained = without_floor(rows)
-    lacking = ["the published scale"] if "full" not in set(trained["scale"]) else []
+    whole = trained.loc[trained["scale"] == PUBLISHED, "suite"].unique()
+    # A suite with a budget of its own is at no published scale, whatever its scale is called.
+    lacking = [] if any(map(published_steps, whole)) else ["the published scale"]
     if trained["image_shape"].str.startswith("1x").all():
         lacking.append("colour")
     if not trained["features"].str.startswith("inception").any():
