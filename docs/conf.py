@@ -24,6 +24,7 @@ include_patterns = [
     "results/*.md",
     "results/*/README.md",
     "results/*/tables/*.md",
+    "results/*/tuning.md",
     "examples/*/README.md",
 ]
 exclude_patterns = [".tox", "build", "**/runs"]

@@ -250,16 +250,17 @@ def take_in(app: Sphinx, name: str, source: list[str]) -> None:
 def open_results(app: Sphinx, name: str, source: list[str]) -> None:
     """Gives a page that a report wrote a title, and makes text of its links to folders.
 
-    Tables that a page links to stand in no list of pages.
+    Tables and trials that a page links to stand in no list of pages.
     """
     if not name.startswith("results/"):
         return
     text = re.sub(r"\[([^\]]+)\]\([\w./-]+/\)", r"\1", source[0])
     if "/tables/" in name:
         text = re.sub(r"\A\*\*(.*)\*\*$", r"# \1", text, count=1, flags=re.MULTILINE)
-        text = f"---\norphan: true\n---\n\n{text}"
     elif not text.startswith("# "):
         text = f"# {name.rpartition('/')[2].capitalize()}\n\n{text}"
+    if "/tables/" in name or name.endswith("/tuning"):
+        text = f"---\norphan: true\n---\n\n{text}"
     source[0] = text
 
 

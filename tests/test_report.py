@@ -169,3 +169,12 @@ def test_a_failure_names_the_score_that_failed():
     row = make_row(metric="fd", status="failed", reason="Images have nan values.", images="sample")
     [note] = missing_runs(frame([row]))
     assert note.startswith("'ae' (seed 0, run ") and "fd failed: Images have nan values." in note
+
+
+def test_the_page_links_to_the_page_of_trials_beside_it(tmp_path, no_plots):
+    write_runs(tmp_path, table_rows(objectives=("vae",), seeds=(0,)), arrays=False, log=False)
+    build_report(tmp_path)
+    assert "tuning.md" not in (tmp_path / "README.md").read_text()
+    (tmp_path / "tuning.md").write_text("# Tuning\n")
+    build_report(tmp_path)
+    assert "[tuning](tuning.md)" in (tmp_path / "README.md").read_text()

@@ -137,6 +137,31 @@ def test_trials_are_the_same_whatever_the_workers_and_the_first_is_the_default(
     assert left <= {"tuning.csv", "tuning.md", "journal.log", ".lock"}
 
 
+def test_the_page_names_the_methods_of_the_suite_that_have_ranges_and_no_trial(
+    suite, tune, tmp_path
+):
+    logit = """
+[[runs]]
+dataset = "digits"
+backbone = "tiny"
+latent_dim = 3
+objective = "rae-l2"
+space = "logit"
+"""
+
+    def told():
+        return (tmp_path / "out" / "tuning.md").read_text()
+
+    assert tune(suite(logit), "--trials", "1", "--only", "objective=rae")[0] == 0
+    # All that an ae has to tune is nothing.
+    assert "although they have ranges: vae, rae-l2 (logit) (digits, d = 3)." in told()
+    assert "Each objective listed here that has ranges was given 1 trials." in told()
+    assert tune(suite(logit), "--trials", "1", "--only", "objective=rae-l2")[0] == 0
+    assert "although they have ranges: vae (digits, d = 3)." in told()
+    assert tune(suite(logit), "--trials", "1")[0] == 0
+    assert "Without a trial" not in told()
+
+
 def test_a_trial_never_has_a_seed_of_the_suite_nor_sees_a_test_image(
     suite, tune, tmp_path, monkeypatch
 ):

@@ -69,9 +69,9 @@ def _tune(args: argparse.Namespace) -> int:
     if args.steps is not None:
         settings["tuning.steps"] = args.steps
     # A suite's own tuned runs start from the default settings too.
-    suite = load_suite(
-        args.suite, settings={**settings, "tuned": ""}, only=key_values("--only", args.only)
-    )
+    settings["tuned"] = ""
+    suite = load_suite(args.suite, settings=settings, only=key_values("--only", args.only))
+    whole = load_suite(args.suite, settings=settings).configs
     from ..runs.dispatch import set_up_torch
     from ..runs.preflight import check_suite
     from ..tuning.plan import Plan
@@ -81,7 +81,7 @@ def _tune(args: argparse.Namespace) -> int:
     check_writable(out)
     set_up_torch()
     check_suite(suite.configs)
-    plan = Plan(suite, out, device, args.trials, plugins)
+    plan = Plan(suite, out, device, args.trials, plugins, whole)
     dispatcher = dispatcher_for(args.workers, device, len(plan.studies))
     return _carry_out(suite, plan, dispatcher, quiet=args.quiet)
 

@@ -28,6 +28,7 @@ from ..records.results import (
     write_results,
 )
 from ..records.trainings import write_trainings
+from ..suites.trials import PAGE
 from ..tables.best_strings import BEST, best_string_tables
 from ..tables.gains import gain_tables
 from ..tables.headline import HEADLINE
@@ -85,7 +86,8 @@ def build_report(directory: Path, *, cards: bool = False) -> list[Path]:
     shown = write_cards(directory, results.rows) if cards or (directory / CARDS).is_dir() else []
     opening = (found_paragraph(results.rows, arrays), anchor_paragraph(results.rows, arrays))
     found = "\n\n".join(filter(None, opening))
-    page = render_page(results, judged, tables, plots, warnings, shown, found, arrays)
+    tuning = [PAGE] if (directory / PAGE).is_file() else []
+    page = render_page(results, judged, tables, plots, warnings, shown, found, arrays, tuning)
     write_atomically(directory / "README.md", page)
     listed = update_list(directory, [*made, *shown])
     files = [*written, *made, *plots, *shown, directory / "README.md", listed]
@@ -184,6 +186,7 @@ def render_page(
     cards: Iterable[Path] = (),
     found: str = "",
     arrays: Arrays | None = None,
+    tuning: Sequence[str] = (),
 ) -> str:
     """Returns the report's page in Markdown; it opens with what was found."""
     rows = results.rows
@@ -203,6 +206,7 @@ def render_page(
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
         _links("Tables", [f"tables/{table.name}.md" for table in tables]),
         _links("Plots", [f"plots/{n}" for n in pictures if n not in (*sheets, *shown)]),
+        _links("Trials of settings", tuning),
         _links("Model cards", [f"{CARDS}/{path.name}" for path in cards]),
         missing,
         "## Provenance\n\n" + provenance_block(rows),
@@ -256,6 +260,6 @@ def _text(text: str) -> str:
     return text.replace("<", "\\<")  # A name must not become an element of the page.
 
 
-def _links(heading: str, paths: list[str]) -> str:
+def _links(heading: str, paths: Sequence[str]) -> str:
     links = [f"[{Path(path).stem}]({path})" for path in paths]
     return f"{heading}: {' · '.join(links)}" if links else ""

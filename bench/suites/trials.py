@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 OK, LOST, UNTUNABLE = STATES = ("ok", "lost", "nothing to tune")
 # Of a run that names no space, data that are no images decide, before the objective.
 DATA_SPACES = ("real", "sequence")
+PAGE = "tuning.md"  # What is written beside a file of trials, for readers.
 RUN_TUNE = "Trials come from `aebench tune SUITE --trials N`"
 
 
@@ -176,6 +178,23 @@ class Trials:
             )
         best = best_of(own)
         return json.loads(best.options) if best is not None else {}
+
+    def untried(self, configs: Iterable[Config]) -> list[str]:
+        """Returns the methods that have ranges and no trial, in order, with data and code size.
+
+        Args:
+            configs: Runs of a suite; one whose objective is not known here is passed over.
+        """
+        found: dict[str, dict[str, None]] = {}
+        for config in configs:
+            with suppress(UserError, ValueError):
+                kind, default = _objective(config)
+                if kind.ranges(config.options) and not self._of(config, default):
+                    given = f" {canonical_json(config.options)}" if config.options else ""
+                    space = f" ({config.space})" if config.space else ""
+                    place = f"{config.dataset}, d = {config.latent_dim}"
+                    found.setdefault(place, {})[f"{config.objective}{space}{given}"] = None
+        return [f"{', '.join(names)} ({place})" for place, names in found.items()]
 
     def _lacking(self, config: Config, space: str) -> UserError:
         """Returns the error that says which trials are missing, and which are there."""

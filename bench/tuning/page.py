@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from ..suites.config import Config
 from ..suites.trials import UNTUNABLE, Trial, Trials, best_of
 
 HEAD = ("objective", "data", "d", "trials", "lost", "default", "best", "chosen", "ranges")
@@ -17,12 +18,19 @@ objective does not declare as tunable keeps its default. All trials are in `tuni
 """
 
 
-def page_text(trials: Trials) -> str:
-    """Returns the page as Markdown."""
+def page_text(trials: Trials, configs: Iterable[Config]) -> str:
+    """Returns the page as Markdown.
+
+    Args:
+        trials: All trials there are.
+        configs: The runs of the suite, of which some may have no trial.
+    """
     methods = [_cells(own) for own in trials.methods.values()]
     lines = [HEAD, ["---"] * len(HEAD), *methods]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{TEXT}{_conditions(trials)}\n\n{table}\n"
+    untried = trials.untried(configs)
+    told = f" Without a trial, although they have ranges: {'; '.join(untried)}." if untried else ""
+    return f"{TEXT}{_conditions(trials)}{told}\n\n{table}\n"
 
 
 def _conditions(trials: Trials) -> str:
@@ -38,8 +46,8 @@ def _conditions(trials: Trials) -> str:
     if not counts:
         some = "what is listed has nothing to tune" if trials.all else "none has been made yet"
         return f"There are no trials: {some}."
-    equal = f"Each objective that has ranges was given {counts[0]} trials."
-    unequal = f"Objectives were given from {counts[0]} to {counts[-1]} trials: not equal yet."
+    equal = f"Each objective listed here that has ranges was given {counts[0]} trials."
+    unequal = f"Objectives listed here were given from {counts[0]} to {counts[-1]} trials: not equal yet."
     return f"Criterion: {' | '.join(texts)}. {equal if len(counts) == 1 else unequal}"
 
 

@@ -15,13 +15,12 @@ from ..files.storage import canonical_json, write_atomically
 from ..runs.plugins import Plugin
 from ..suites.config import Config
 from ..suites.suite import Suite
-from ..suites.trials import UNTUNABLE, Trial, Trials, read_known
+from ..suites.trials import PAGE, UNTUNABLE, Trial, Trials, read_known
 from .criterion import Outcome
 from .journal import Journal
 from .page import page_text
 from .study import FILE, FOLDER, Search, Study
 
-PAGE = "tuning.md"
 # Far from the seeds that suites have, so that no trial sees what a run of the study is made of.
 APART = 2**31
 # Where two lines of one method differ if they cannot be compared, as far as a reader can see it.
@@ -37,6 +36,7 @@ class Plan:
         device: ``cpu`` or ``cuda``.
         trials: How many each method shall have.
         plugins: What a worker loads first.
+        whole: All runs of the suite, where only a part of them is tuned now.
 
     Raises:
         UserError: A run cannot be built or judged, or there are trials under other conditions.
@@ -49,8 +49,10 @@ class Plan:
         device: str,
         trials: int,
         plugins: tuple[Plugin, ...] = (),
+        whole: Sequence[Config] = (),
     ) -> None:
         self.out, self.path = out, out / FILE
+        self._whole = whole or suite.configs
         self.studies: list[Study] = []
         self.untunable: list[Trial] = []
         self._searches: list[Search] = []
@@ -88,7 +90,7 @@ class Plan:
             kept = {(t.method, t.trial): t for t in self.untunable} | kept
             trials = Trials(self.path, kept.values())
             trials.write()
-            write_atomically(self.out / PAGE, page_text(trials))
+            write_atomically(self.out / PAGE, page_text(trials, self._whole))
         return trials
 
 
