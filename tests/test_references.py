@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.staleness import staleness
 from aebench.bench.regression.trained import compare_trained
 from aebench.bench.runs import runner
-from aebench.bench.tables.boards import board_entries
+from aebench.bench.tables.boards import board_entries, board_tables
 from aebench.bench.tables.cost import cost_tables
 from aebench.bench.tables.paired import paired_scores, with_methods
 from aebench.bench.tables.pivot import grid_tables
@@ -184,7 +185,9 @@ def test_tables_over_latent_sizes_and_at_equal_cost_have_the_lines_of_real_image
 def test_real_images_are_no_methods_to_boards_claims_and_checks(tmp_path):
     rows = table_rows(seeds=range(6), metrics=("fd", "kid")) + likelihood_rows(seeds=range(6))
     more = rows + damaged()
-    assert board_entries(frame(more)) == board_entries(frame(rows))
+    boards = [board_entries(frame(own)) for own in (rows, more)]
+    alone, beside = ([{**e, "references": ""} for e in entries] for entries in boards)
+    assert alone == beside
     assert findings(frame(more), {}) == findings(frame(rows), {})
     told = [reading(frame(own), findings(frame(own), {})) for own in (rows, more)]
     assert told[0] == told[1]
@@ -196,6 +199,19 @@ def test_real_images_are_no_methods_to_boards_claims_and_checks(tmp_path):
         p_values.append({s.row["method"]: s.p_value for s in paired_scores(*pair)})
     assert all(p_values[1][name] == 1.0 for name in REFERENCES)
     assert {n: p for n, p in p_values[1].items() if n not in LEVELS} == p_values[0]
+
+
+def test_a_board_says_what_real_images_have_at_its_counts_and_a_board_of_other_counts_does_not():
+    rows = table_rows() + damaged() + likelihood_rows()
+    rows += [make_row(objective="ae", n_real=50, n_generated=50, suite="other")]
+    tables = {t.title: t.as_markdown() for t in board_tables(board_entries(frame(rows)))}
+    told = re.compile(
+        r"not ranked: floor \(as they are\) 0\.8\S*, blur \(with one pixel of blur\) 33\S*, noise "
+        r"\(with noise of 20 of 255 grey levels\) 41\.5\d*\."
+    )
+    assert len(tables) > 4
+    for title, text in tables.items():
+        assert bool(told.search(text)) == ("Fréchet" in title and "other" not in title), title
 
 
 def test_a_check_holds_damaged_images_to_their_value_as_it_does_the_floor():

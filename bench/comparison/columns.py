@@ -136,7 +136,7 @@ def columns_of(rows: Rows) -> tuple[list[Column], list[str]]:
                 own = backbone_rows[backbone_rows["place"] == place]
                 for detail, same in _split_identities(own, f"{dataset}, {place}", notes):
                     group = f"{dataset}{suffix}{detail}"
-                    columns.append(Column(group, place, join(_references(part, same), same)))
+                    columns.append(Column(group, place, join(references_beside(part, same), same)))
     return columns, notes
 
 
@@ -249,7 +249,7 @@ def _split_identities(rows: Rows, where: str, notes: list[str]) -> list[tuple[st
     return parts
 
 
-def _references(rows: Rows, column: Rows) -> Rows:
+def references_beside(rows: Rows, column: Rows) -> Rows:
     """Returns the references that were scored as the rows of a column were."""
     found = rows[is_reference(rows)]
     for name in ("metric", "split", "image_shape", "features", "n_real", "n_generated"):

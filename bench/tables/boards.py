@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..comparison.cells import method_order
-from ..comparison.columns import IDENTITY, Column, columns_of, with_places, without_floor
+from ..comparison.columns import (
+    IDENTITY,
+    Column,
+    columns_of,
+    is_reference,
+    references_beside,
+    with_places,
+    without_floor,
+)
 from ..comparison.costs import device_note, on_one_device
 from ..comparison.given import given_together
-from ..comparison.labels import backbone_text, score_title
+from ..comparison.labels import REFERENCES, backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
-from ..comparison.numbers import estimate_text, is_cut
+from ..comparison.numbers import estimate_text, format_number, is_cut
 from ..comparison.parts import steps_parts, suite_parts
 from ..comparison.ranges import interval_within, limits_of
 from ..comparison.scored import (
@@ -28,6 +36,7 @@ from ..comparison.scored import (
 from ..comparison.significance import (
     ahead_of,
     half_width,
+    mean,
     rank_intervals,
     unseparated_groups,
 )
@@ -85,6 +94,7 @@ def board_entries(rows: Rows) -> list[Entry]:
     A board is a column of comparable rows: suite, scale, data set, backbone, score and protocol.
     """
     entries: list[Entry] = []
+    references = rows[is_reference(rows)]
     parts = (same for own in suite_parts(without_floor(rows)) for same in steps_parts(own))
     for part in parts:
         placed = given_together(by_task(with_places(part.rows)))
@@ -98,7 +108,7 @@ def board_entries(rows: Rows) -> list[Entry]:
                 for column in columns_of(own)[0]:
                     # A score that none of its models can have makes no board.
                     if (column.rows["status"] != "not applicable").any():
-                        entries += _column_entries(column, part.title)
+                        entries += _column_entries(column, part.title, references)
     return entries
 
 
@@ -118,7 +128,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
                 *([KINDS] if any(entry["kind"] for entry in own) else []),
                 *([SHARED_NOTE] if any(line[0] == SHARED for line in lines) else []),
                 *(COST_NOTE, COMPUTE_NOTE),
-                *filter(None, [own[0]["device_note"]]),
+                *filter(None, [own[0]["device_note"], own[0]["references"]]),
             ),
         )
         for board, own in boards.items()
@@ -126,7 +136,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
     ]
 
 
-def _column_entries(column: Column, suite: str) -> list[Entry]:
+def _column_entries(column: Column, suite: str, references: Rows) -> list[Entry]:
     rows = on_one_device(column.rows)
     first = rows.iloc[0]
     if first["kind"]:  # A likelihood may be that of a model completed with a density.
@@ -161,6 +171,7 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
         "place": column.place,
         "suite": suite,
         "device_note": device_note(column.rows),
+        "references": _reference_text(references, rows),
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),
     }
     entries = [
@@ -172,6 +183,20 @@ def _column_entries(column: Column, suite: str) -> list[Entry]:
     entries.sort(key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
     places = unseparated_groups((entry["objective"] for entry in entries), ahead)
     return [{**entry, "group": at} for entry, at in zip(entries, places, strict=True)]
+
+
+def _reference_text(references: Rows, scored: Rows) -> str:
+    """Returns a sentence on real images that were scored as a board's rows; empty without any."""
+    own = references_beside(references, scored)
+    for name in ("suite", "scale", "dataset"):
+        own = own[own[name].isin(scored[name].unique())]
+    seeds = {name: seed_values(scores) for name, scores in scores_by(own, "objective").items()}
+    told = [
+        f"{name} ({how}) {format_number(mean(seeds[name]))}"
+        for name, how in REFERENCES.items()
+        if seeds.get(name)
+    ]
+    return f"Held-out real images, scored alike and not ranked: {', '.join(told)}." if told else ""
 
 
 def _entry(
