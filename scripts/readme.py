@@ -10,7 +10,8 @@ from aebench.bench.comparison.table import Cell, Table
 from aebench.bench.pages.families import headline_of, largest_study, study_folder
 from aebench.bench.pages.found import short_text
 from aebench.bench.pages.report import suite_folders
-from aebench.bench.records.results import joined, read_results
+from aebench.bench.records.per_image import read_those_of
+from aebench.bench.records.results import joined, read_results, records_of
 from aebench.bench.tables.headline import SHOWN
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,7 @@ def results_block(results: Path) -> str:
     home = f"{results.name}/{folder.name}"
     return "\n\n".join(
         [
-            short_text(rows),
+            short_text(rows, read_those_of(found, records_of(rows))),
             f"![samples of each model](<{home}/plots/samples.png>)",
             *(in_short(table).as_markdown().rstrip() for table in headline_of(rows)),
             f"All conditions, tables and pictures: [the study's page]({home}/README.md).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from ..comparison.columns import with_places, without_floor
@@ -68,21 +68,11 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
     study = largest_study(rows)
     if study is None:
         return ""
-    flows = [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
+    flows = _flows(study, arrays)
     bounds, lead_moves = [*_bounds(flows)], [*_lead_moves(study)]
     sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
     sentences += [*bounds, *_moves(study, arrays), *lead_moves]
-    spare = {*bounds, *lead_moves}
-    left = MOST_WORDS - len(_still_open(study.published).split())
-    kept: dict[str, str] = {}
-    # Where words are short, those that say least are the first to go.
-    for sentence in sorted(sentences, key=lambda sentence: sentence in spare):
-        text = _shortened(sentence, study.published)
-        if len(text.split()) <= left:
-            kept[sentence] = text
-            left -= len(text.split())
-    shown = [kept[sentence] for sentence in sentences if sentence in kept]
-    return " ".join([*shown, _still_open(study.published)]).strip() if shown else ""
+    return _fitting(sentences, {*bounds, *lead_moves}, study)
 
 
 def found_paragraph(rows: Rows, arrays: Arrays) -> str:
@@ -105,11 +95,15 @@ def _devices(study: Study) -> str:
     return text if count else ""
 
 
-def short_text(rows: Rows) -> str:
+def short_text(rows: Rows, arrays: Arrays) -> str:
     """Returns what the rows found in a few sentences for a reader who is new to the field.
 
     Empty where the rows compare no families. The lead is there from two seeds on, that among tuned
-    models where there are any.
+    models where there are any, and how scores move with steps where words are left.
+
+    Args:
+        rows: Result rows, of one suite or of several.
+        arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     study = largest_study(rows)
     if study is None:
@@ -126,15 +120,41 @@ def short_text(rows: Rows) -> str:
     published = samples_of(study.published)
     if edge := lead(published):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
+    spare = []
     if edge := tuned_lead(published, samples_of(study.tuned)):
-        sentences.append(
-            lead_in_words(
-                edge,
-                "Among models trained again at tuned settings or with nothing to tune, the best "
-                "regularised one",
-            )
+        spare.append(
+            "Among models trained again at tuned settings or with nothing to tune, "
+            f"{edge.comparison.partition(OVER)[0]} "
+            f"{ahead_in_words(edge, len(edge.differences))}."
         )
-    return _shortened(" ".join(sentences), study.published)
+    moves = [*_moves(study, arrays)]
+    sentences += [*spare, *_gains(_flows(study, arrays)), *moves]
+    return _fitting(sentences, {*spare, *moves}, study)
+
+
+def _flows(study: Study, arrays: Arrays) -> list[Effect]:
+    """Returns the gain of each flow over its network's VAE, where two seeds or more know it."""
+    return [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
+
+
+def _fitting(sentences: Sequence[str], spare: Collection[str], study: Study) -> str:
+    """Returns as many sentences as the words allow, and what is still open; empty if none do.
+
+    Args:
+        sentences: In the order of the text.
+        spare: Those that say least, which are the first to go where words are short.
+        study: Whose models are named.
+    """
+    still_open = _still_open(study.published)
+    left = MOST_WORDS - len(still_open.split())
+    kept: dict[str, str] = {}
+    for sentence in sorted(sentences, key=lambda sentence: sentence in spare):
+        text = _shortened(sentence, study.published)
+        if len(text.split()) <= left:
+            kept[sentence] = text
+            left -= len(text.split())
+    shown = [kept[sentence] for sentence in sentences if sentence in kept]
+    return " ".join([*shown, still_open]).strip() if shown else ""
 
 
 def _shortened(text: str, rows: Rows) -> str:
