@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from aebench.bench.comparison.cells import WORSE_THAN_REAL
 from aebench.bench.comparison.footnotes import UNTRUSTED
+from aebench.bench.comparison.labels import FLOOR
 from aebench.bench.comparison.table import Cell, Table
 from aebench.bench.pages.families import headline_of, largest_study, study_folder
 from aebench.bench.pages.found import short_text
@@ -17,8 +20,8 @@ from aebench.bench.tables.headline import SHOWN
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 COLUMNS = ("FD", "bits/dim", "CPU s", "GPU s")  # What the names of columns begin with.
-KEPT_NOTES = ("Features:", "Steps:", "Bold:", "Italic:")
-LEFT_OUT = ("noise", SHOWN)
+KEPT_NOTES = ("Features:", "Steps:", "Bold:", "Italic:", "Likelihoods:", FLOOR)
+LEFT_OUT = (SHOWN,)
 LEGEND = (
     "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "
     "prior or second stage, or from one fitted Gaussian if it has none (own), and from a mixture "
@@ -26,7 +29,6 @@ LEGEND = (
     "bits/dim: = exact, ≤ a bound, c completed after training.",
     "CPU s: seconds of one training.",
     "± half-width of the 95 % interval over seeds (count of seeds).",
-    "floor: held-out real images; blur: the same, blurred by one pixel.",
 )
 
 
@@ -42,13 +44,15 @@ def results_block(results: Path) -> str:
     if study is None:
         return ""
     folder = study_folder(study, found)
+    tables = headline_of(rows)
     home = f"{results.name}/{folder.name}"
     return "\n\n".join(
         [
             short_text(rows, read_those_of(found, records_of(rows))),
             f"![samples of each model](<{home}/plots/samples.png>)",
-            *(in_short(table).as_markdown().rstrip() for table in headline_of(rows)),
-            f"All conditions, tables and pictures: [the study's page]({home}/README.md).",
+            *(in_short(table).as_markdown().rstrip() for table in tables),
+            f"Left out here, but on [the study's page]({home}/README.md): "
+            f"{', '.join(left_out(tables))}, further notes, tables and pictures.",
         ]
     )
 
@@ -68,9 +72,18 @@ def in_short(table: Table) -> Table:
     return replace(table, columns=columns, lines=tuple(lines), notes=notes)
 
 
+def left_out(tables: Iterable[Table]) -> list[str]:
+    """Returns which columns and lines of headlines are left out."""
+    names = [name.rstrip(" ↑↓") for table in tables for _, name in table.columns]
+    gone = dict.fromkeys(name for name in names if not name.startswith(COLUMNS))
+    told = {"outside": "parameters outside the backbone"}
+    return [*(told.get(name, name) for name in gone), *LEFT_OUT]
+
+
 def without_notes(cell: Cell) -> Cell:
-    """Returns a cell that says of its number only whether it is trusted."""
-    return replace(cell, warnings=tuple(text for text in cell.warnings if text == UNTRUSTED))
+    """Returns a cell that says of its number whether it is trusted, and what it loses to."""
+    kept = (text for text in cell.warnings if text.startswith((UNTRUSTED, WORSE_THAN_REAL)))
+    return replace(cell, warnings=tuple(kept))
 
 
 def with_block(readme: str, block: str) -> str:

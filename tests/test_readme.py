@@ -8,9 +8,11 @@ import runpy
 from pathlib import Path
 
 import pytest
+from aebench.bench.pages.families import headline_of
 
 README = Path(__file__).parent.parent / "README.md"
 RESULTS = README.parent / "results"
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 SCRIPT = runpy.run_path(str(README.parent / "scripts" / "readme.py"))
 MOST_WORDS = 700
 
@@ -75,6 +77,48 @@ def test_every_number_of_its_table_is_in_the_same_place_of_the_committed_page(re
             assert ("†" in cell) == ("†" in page[label][column]), (label, column)
     left_out = page.keys() - shown.keys()
     assert left_out == set(SCRIPT["LEFT_OUT"])
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Returns the headline of a study, whole and in short."""
+    (whole,) = headline_of(FACTORY["frame"](FACTORY["study_rows"]()))
+    return whole, SCRIPT["in_short"](whole)
+
+
+def test_its_table_says_that_the_interval_of_a_likelihood_covers_test_images_too(tables):
+    assert "Likelihoods: ± covers the error over test images too" in tables[1].as_markdown()
+
+
+def test_its_table_has_real_images_with_noise_and_marks_what_loses_to_them(tables):
+    whole, short = (dict(table.lines) for table in tables)
+    own = [name for _, name in tables[0].columns].index("FD own ↓")
+    blurred = "worse than real images with one pixel of blur"
+    noisy = "worse than real images with noise of 20 of 255 grey levels"
+    assert short["noise"][own].text == whole["noise"][own].text == "1446 (1)"
+    assert short["vae (logit)"][own].warnings == (blurred, noisy)  # 1500, of 829 and 1446.
+    assert short["rae (unit)"][own].warnings == (blurred,)  # 1050.
+    page = tables[1].as_markdown()
+    assert f"¹ {blurred}. ² {noisy}." in page
+    assert "floor, blur, noise: held-out real images as they are, with" in page
+
+
+def test_what_its_table_leaves_out_is_named(tables):
+    names = [{name for _, name in table.columns} for table in tables]
+    labels = [{label for label, _ in table.lines} for table in tables]
+    gone = {name.rstrip(" ↑↓") for name in names[0] - names[1]} | (labels[0] - labels[1])
+    told = set(SCRIPT["left_out"]([tables[0]]))
+    assert told - gone == {"parameters outside the backbone"} and gone - told == {"outside"}
+    assert {"F_8", "F_1/8", "steps"} < told
+
+
+def test_whether_flows_reach_higher_likelihoods_leads_to_the_study_that_decides_it(readme):
+    page = re.search(r"\[flows reach higher likelihoods than VAEs\]\((.+?)\)", readme)[1]
+    found = (README.parent / page).read_text(encoding="utf-8").split("\n\n")[1]
+    assert (
+        "In bits/dim against the VAE" in found
+        and "undecided (" not in (found.partition("against the VAE")[2].partition(". ")[0])
+    )
 
 
 def test_every_link_leads_to_a_file(readme):

@@ -37,6 +37,7 @@ NORMAL_NOTE = "N: the objective's own prior or second stage, or a fitted Gaussia
 TEST = "paired t-test over seeds, Holm-corrected, 5 %"
 MARKS = {"best": "Bold: best", "tie": "Italic: not separated from the best"}
 OVER_SEEDS = "Mean ± half-width of Student's 95 % interval over seeds (count of seeds)."
+WORSE_THAN_REAL = "worse than real images"  # Then how these are damaged.
 OVER_IMAGES = (
     "Likelihoods: ± covers the error over test images too, with one seed that alone; marks hold "
     "for these images."
@@ -148,7 +149,7 @@ def _losses(column: Column) -> dict[str, tuple[str, ...]]:
     means = {name: sign * mean(own) for name, own in seeds_by_method(column.rows).items()}
     return {
         str(name): tuple(
-            f"worse than real images {how}"
+            f"{WORSE_THAN_REAL} {how}"
             for reference, how in damaged.items()
             if means[name] > means[reference]
         )
