@@ -47,7 +47,7 @@ def _conditions(trials: Trials) -> str:
         some = "what is listed has nothing to tune" if trials.all else "none has been made yet"
         return f"There are no trials: {some}."
     equal = f"Each objective listed here that has ranges was given {counts[0]} trials."
-    unequal = f"Objectives listed here were given from {counts[0]} to {counts[-1]} trials: not equal yet."
+    unequal = f"Those listed were given from {counts[0]} to {counts[-1]} trials: not equal yet."
     return f"Criterion: {' | '.join(texts)}. {equal if len(counts) == 1 else unequal}"
 
 
