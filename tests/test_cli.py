@@ -11,11 +11,11 @@ import pytest
 from aebench.bench.cli import progress
 from aebench.bench.cli.main import COMMANDS, main
 from aebench.bench.cli.progress import Display
-from aebench.bench.cli.run import folder_name
 from aebench.bench.errors import RunFailed
 from aebench.bench.interruption import Stopped
 from aebench.bench.runs.dispatch import Done, Event
 from aebench.bench.runs.request import Request
+from aebench.bench.suites.command import folder_name
 from aebench.bench.suites.suite import load_suite
 
 HEAVY = ("torch", "sklearn", "matplotlib", "pandas", "scipy", "torchvision", "timm")
@@ -66,7 +66,7 @@ def test_the_help_names_the_folder_of_a_scale(name, capsys):
     found = re.search(r"default: (\S+), at another scale than full (\S+)", told)
     at_full, at_another = found.groups()
     for scale, text in (("full", at_full), ("smoke", at_another)):
-        folder = folder_name(load_suite("families-fashion-mnist", settings={"scale": scale}))
+        folder = folder_name("families-fashion-mnist", scale)
         shown = text.replace("SUITE", "families-fashion-mnist").replace("SCALE", scale)
         assert shown == f"results/{folder}"
 
