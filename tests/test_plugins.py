@@ -450,12 +450,7 @@ def test_scores_may_be_numbers_of_any_library_and_are_kept_as_plain_ones(page, c
 
 
 def small_run(**given):
-    # Not digits, for which the worker would import scikit-learn.
-    draw, sizes = np.random.default_rng(0), {"train": 100, "validation": 30, "test": 30}
-    images = {k: draw.integers(0, 256, (n, 1, 8, 8), np.uint8) for k, n in sizes.items()}
-    np.savez(page / "images.npz", **images)
     settings = dict(pair.split("=") for pair in SMALL)
-    settings |= {"dataset": f"npz:{page / 'images.npz'}"}
     settings = {k: int(v) if v.isdigit() else v for k, v in settings.items()}
     settings |= {"evaluation.densities": ["gaussian"], "evaluation.features": ["pixels"]}
     return run("mine.toml", settings=settings | given.pop("settings", {}), progress=False, **given)
