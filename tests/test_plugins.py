@@ -80,10 +80,13 @@ class Own(Extractor):
 @pytest.fixture(autouse=True)
 def forgotten(tmp_path, monkeypatch):
     """Forgets after each test what plug-ins have registered."""
-    for registry in (OBJECTIVES, TABLES, PLOTS):
+    # Folders are scanned once, so before the names are kept.
+    for registry in (OBJECTIVES, DENSITIES, SPACES, AUTOENCODERS, DATASETS, TABLES, PLOTS):
         registry.names()
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    known_metrics()  # Folders are scanned once, so before the names are kept.
+    extractor.scan_extractors()
+    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
+    known_metrics()
     monkeypatch.setattr(plugins, "_LOADED", {})
     metrics, modules = dict(METRICS), set(sys.modules)
     yield
@@ -544,9 +547,8 @@ def test_a_table_or_a_plot_of_ones_own_that_makes_none_is_told_by_its_name(
 
 @pytest.mark.parametrize("returned", ["[1.0]", "images.mean()", "None"])
 def test_an_extractor_of_ones_own_that_gives_no_features_is_told_by_its_name(
-    returned, page, capsys, monkeypatch
+    returned, page, capsys
 ):
-    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
     path = written(page, "own_extractor.py", EXTRACTOR.format(returned=returned))
     words = ["evaluate", "real.npy", "generated.npy", "--features", "own", "--plugin", str(path)]
     assert main(words) == 2
@@ -649,20 +651,15 @@ UNFIT = {
 
 @pytest.mark.parametrize("text", UNFIT)
 def test_what_is_not_of_its_kind_is_refused_in_one_line_when_its_file_is_read(
-    text, tmp_path, capsys, monkeypatch
+    text, tmp_path, capsys
 ):
-    for registry in (AUTOENCODERS, DATASETS, DENSITIES, SPACES):
-        registry.names()
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    monkeypatch.setattr(extractor, "EXTRACTORS", dict(extractor.EXTRACTORS))
     path = written(tmp_path, "own_unfit.py", f"{text}\n")
     assert main(["list", "suites", "--plugin", str(path)]) == 2
     told = capsys.readouterr().err
     assert f"'{path}' registers {UNFIT[text]}" in told and told.count("\n") == 1
 
 
-def test_what_is_of_its_kind_is_taken_with_options_of_its_own(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(DENSITIES, "_entries", dict(DENSITIES._entries))
+def test_what_is_of_its_kind_is_taken_with_options_of_its_own(tmp_path, capsys):
     text = """
 from aebench.models import DENSITIES, Density
 
