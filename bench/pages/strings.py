@@ -49,16 +49,15 @@ def string_reading(placed: Rows, judged: Sequence[Finding]) -> list[str]:
         asked = asked_steps(whole)
         own = whole[asked == asked.max()]  # Models of fewer steps are in the tables alone.
         those = f", of the models of {asked.max():,} steps," if len(own) < len(whole) else ""
-        where = f"{dataset}{those}"
+        task, where = task_of(str(dataset)), f"{dataset}{those}"
         of_set = [f for f in judged if f.effect.claim in METRICS and f.effect.where == dataset]
-        sentences += [_beside_print(where, own), *_decided(of_set), _tie(of_set)]
+        sentences += [_beside_print(task, where, own), *_decided(of_set), _tie(of_set)]
         sentences += [_random(where, own), _shares(where, own)]
     return [text for text in (*sentences, _likelihood(texts)) if text]
 
 
-def _beside_print(where: str, rows: Rows) -> str:
+def _beside_print(task: str, where: str, rows: Rows) -> str:
     """Says what is printed for each model, and what the searches of ours found."""
-    task = task_of(where)
     shown = [
         f"{one.scores['validity'][0]:.2f} and {one.scores['mean_score'][0]:.2f} for the {model}"
         for model, one in printed(task).items()

@@ -190,8 +190,14 @@ def _unfit(kind: str, name: str, entry: object) -> str:
     if not re.fullmatch(r"\w[\w.+@-]*", name):
         return f"{name!r}; expected a name of letters, digits and any of _ . + @ -"
     own = getattr(entry, "__name__", type(entry).__name__)
-    bases: dict[str, type] = {"objective": Objective, "backbone": Backbone, "space": Space}
-    base = (bases | {"density": Density, "extractor": Extractor}).get(kind)
+    bases: dict[str, type] = {
+        "objective": Objective,
+        "backbone": Backbone,
+        "space": Space,
+        "density": Density,
+        "extractor": Extractor,
+    }
+    base = bases.get(kind)
     if base and not (isinstance(entry, type) and issubclass(entry, base)):
         return f"'{name}' by '{own}'; expected a class that inherits from {base.__name__}"
     if base and (absent := sorted(getattr(entry, "__abstractmethods__", ()))):
