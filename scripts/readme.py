@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from aebench.bench.comparison.cells import WORSE_THAN_REAL
+from aebench.bench.comparison.cells import OWN_DENSITY, WORSE_THAN_REAL
 from aebench.bench.comparison.footnotes import UNTRUSTED
 from aebench.bench.comparison.labels import FLOOR
 from aebench.bench.comparison.table import Cell, Table
@@ -24,8 +24,8 @@ KEPT_NOTES = ("Features:", "Steps:", "Bold:", "Italic:", "Likelihoods:", FLOOR)
 LEFT_OUT = (SHOWN,)
 LEGEND = (
     "FD: Fréchet distance to real images, of reconstructions (rec), of samples from the model's "
-    "prior or second stage, or from one fitted Gaussian if it has none (own), and from a mixture "
-    "of ten Gaussians fitted to its codes (GMM-10).",
+    "own density (own), and from a mixture of ten Gaussians fitted to its codes (GMM-10).",
+    f"own: {OWN_DENSITY}.",
     "bits/dim: = exact, ≤ a bound, c completed after training.",
     "CPU s: seconds of one training.",
     "± half-width of the 95 % interval over seeds (count of seeds).",

@@ -108,9 +108,9 @@ def test_interpolations_show_both_ends_of_the_first_pair():
     paths = np.zeros((2, 9, 1, 2, 2), np.uint8)
     paths[0, :] = (np.arange(9, dtype=np.uint8) * 10)[:, None, None, None]
     paths[1] = 255
-    strip = run_strips({"interpolation": paths}, wide=3)["interpolations"]
+    strip = run_strips({"interpolation": paths}, "vae", wide=3)["interpolations"]
     assert [int(strip[0, x, 0]) for x in (0, 3, 6)] == [0, 40, 80]
-    assert run_strips({"interpolation": paths[:0]}) == {}
+    assert run_strips({"interpolation": paths[:0]}, "vae") == {}
 
 
 def test_the_sheet_has_a_block_for_each_kind_and_repeats_to_the_byte(tmp_path):

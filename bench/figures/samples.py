@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison.cells import NORMAL
+from ..comparison.cells import own_densities
 from ..comparison.labels import is_tuned
 from ..records.results import Rows
 from .canvas import PLOTS, STYLE, Array, Plots, hide_axis, new_figure, tile
@@ -39,7 +39,8 @@ def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
         test = None
         for row in one_run_each(own):
             saved = runs.arrays(str(row["run"]))
-            found = [_own_samples(saved), saved.get(f"sample_{MIXTURE}")]
+            own_samples = saved.get(own_array(str(row["objective"]), saved))
+            found = [own_samples, saved.get(f"sample_{MIXTURE}")]
             if is_tuned(str(row["variant"])) or all(images is None for images in found):
                 continue
             test = saved.get("test") if test is None else test
@@ -52,9 +53,15 @@ def sample_pictures(rows: Rows, runs: RunFiles) -> Plots:
             yield stem, _figure(lines, [*compress(TITLES, there)], title)
 
 
-def _own_samples(saved: Mapping[str, Array]) -> Array | None:
-    """Returns the samples that the column of own samples scores, none where there are none."""
-    return next((saved[f"sample_{name}"] for name in NORMAL if f"sample_{name}" in saved), None)
+def own_array(objective: str, names: Container[str]) -> str:
+    """Returns the name of the array of the samples that the column of own samples scores.
+
+    Args:
+        objective: The objective.
+        names: The names of the arrays that there are; empty is returned where none is of them.
+    """
+    own = (f"sample_{name}" for name in own_densities(objective))
+    return next((name for name in own if name in names), "")
 
 
 def _figure(lines: Mapping[str, Kinds], kinds: Sequence[str], title: str) -> Figure:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..comparison.cells import NORMAL_HEADER
 from ..records.results import Rows
 from .canvas import PLOTS, Array, Plots, evenly, picture_table, tile
 from .methods import one_run_each, parts_of
 from .run_files import RunFiles
+from .samples import own_array
 
 WIDE = 6
+OWN_SAMPLES = f"samples, {NORMAL_HEADER}"
 Strips = dict[str, Array]
 
 
@@ -26,14 +29,13 @@ def sheet_names(rows: Rows) -> dict[str, str]:
     return {str(run): stem for stem, _, own in parts_of(rows, "sheet") for run in set(own["run"])}
 
 
-def run_strips(arrays: Mapping[str, Array], wide: int = WIDE) -> Strips:
+def run_strips(arrays: Mapping[str, Array], objective: str, wide: int = WIDE) -> Strips:
     """Returns the pictures of one run as strips, by the heading that they stand under."""
     strips: Strips = {}
     if "reconstruction" in arrays:
         strips["reconstructions"] = tile(arrays["reconstruction"], wide)
-    normal = [n for n in ("second-stage", "prior", "gaussian") if f"sample_{n}" in arrays]
-    if normal:
-        strips["samples, N(0,I) / N"] = tile(arrays[f"sample_{normal[0]}"], wide)
+    if own := own_array(objective, arrays):
+        strips[OWN_SAMPLES] = tile(arrays[own], wide)
     for name in sorted(n for n in arrays if n.startswith("sample_gmm-")):
         strips[f"samples, {name.removeprefix('sample_').upper()}"] = tile(arrays[name], wide)
     if len(arrays.get("interpolation", ())):
@@ -50,7 +52,7 @@ def _sheet(rows: Rows, runs: RunFiles) -> dict[str, Strips | str]:
         saved = runs.arrays(str(row["run"]))
         if "test" in saved and not sheet:
             sheet["test images"] = {"reconstructions": tile(saved["test"], WIDE)}
-        strips = run_strips(saved)
+        strips = run_strips(saved, str(row["objective"]))
         label = f"{row['method']}"
         if strips:
             sheet[label] = strips
@@ -63,7 +65,7 @@ def _headings(sheet: Mapping[str, Strips | str]) -> list[str]:
     found = {name for strips in sheet.values() if isinstance(strips, dict) for name in strips}
 
     def rank(name: str) -> tuple[int, str]:
-        ends = {"reconstructions": 0, "samples, N(0,I) / N": 1, "interpolations": 3}
+        ends = {"reconstructions": 0, OWN_SAMPLES: 1, "interpolations": 3}
         return ends.get(name, 2), name
 
     return sorted(found, key=rank)

@@ -13,12 +13,11 @@ import numpy as np
 from ..comparison.texts import read_texts
 from ..figures.canvas import Array, as_pixels
 from ..figures.run_files import RunFiles
+from ..figures.samples import own_array
 
 WIDE = 8  # Images of a strip.
 GAP = 1
 WIDEST, MOST_LINES = 300, 2  # Pixels of a strip, and its lines where fewer fit into one.
-# Where a model's own samples come from, the first that there is.
-DENSITIES = ("second-stage", "prior", "gaussian")
 Shown = dict[str, Any]
 Runs = Iterable[tuple[str, RunFiles]]
 
@@ -83,9 +82,8 @@ def array_of(entry: Mapping[str, Any], arrays: Iterable[str]) -> str:
         return str(entry["images"])
     if entry["density"]:
         return f"sample_{entry['density']}"
-    known = set(arrays)
-    own = [f"sample_{name}" for name in DENSITIES]
-    return next((name for name in own if name in known), "reconstruction")
+    objective = str(entry["objective"]).partition(" ")[0]
+    return own_array(objective, set(arrays)) or "reconstruction"
 
 
 def array_names(runs: Runs) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from ..comparison.cells import FITTED
 from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
 from ..comparison.gains import NO_CLAIM, Arrays, estimate_of, likelihood_gain, records_in
@@ -42,19 +43,19 @@ MOST_WORDS = 150
 HOW_TO_READ = (
     "What a model leads or trails its closest rival by, and what it gains, are mean paired "
     "differences over seeds, in FD of samples where no other unit is named. A gain is above 0 for "
-    "the better. That of a mixture is over the model's prior or, where it has none, over one "
-    "fitted Gaussian. [a, b] is a 95 % interval; that of a lead allows for the choice among "
-    "methods, that of a likelihood for the test images. Surely: by a paired t-test from "
-    f"{SEEDS_NEEDED} seeds on, Holm-corrected over the models; a mixture that beats its own "
-    "model's reconstructions does not count. Undecided below x: these seeds would show a lead of "
-    "x in four of five cases. At least, at most: one side is a lower bound on the likelihood. At "
-    "equal seconds: every model is taken at the seconds that the best RAE's longest training "
-    "took. A model trained for several counts of steps is read off a straight line between two "
-    "of its trainings, over the logarithm of the seconds. One whose longest training took fewer "
-    "seconds is taken as it is. One whose shortest took more is taken as it is if it took at most "
-    f"{100 * (FACTOR - 1):.0f} % more, else it is left out. Tuned models are those trained again "
-    "with the options of the best of their trials; the others were not trained again. Untunable "
-    "ones have nothing to tune."
+    "the better. That of a mixture is over the model's prior or, where it has none and for "
+    f"{FITTED}, over one fitted Gaussian. [a, b] is a 95 % interval; that of a lead allows for "
+    "the choice among methods, that of a likelihood for the test images. Surely: by a paired "
+    f"t-test from {SEEDS_NEEDED} seeds on, Holm-corrected over the models; a mixture that beats "
+    "its own model's reconstructions does not count. Undecided below x: these seeds would show a "
+    "lead of x in four of five cases. At least, at most: one side is a lower bound on the "
+    "likelihood. At equal seconds: every model is taken at the seconds that the best RAE's "
+    "longest training took. A model trained for several counts of steps is read off a straight "
+    "line between two of its trainings, over the logarithm of the seconds. One whose longest "
+    "training took fewer seconds is taken as it is. One whose shortest took more is taken as it "
+    f"is if it took at most {100 * (FACTOR - 1):.0f} % more, else it is left out. Tuned models "
+    "are those trained again with the options of the best of their trials; the others were not "
+    "trained again. Untunable ones have nothing to tune."
 )
 
 
@@ -112,8 +113,8 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
     if found := _by_mixture(main_scores(with_places(study.published))):
         sentences += [
             f"For {surely(found)} at default settings, a mixture of ten Gaussians fitted to the "
-            "codes surely gives better samples than the prior or, where there is none, one fitted "
-            f"Gaussian{surely_worse(found, 'surely worse ones for')}.",
+            "codes surely gives better samples than the prior or, where there is none and for "
+            f"{FITTED}, one fitted Gaussian{surely_worse(found, 'surely worse ones for')}.",
             f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}: "
             f"95 % intervals, {seeds_behind(found)}, Holm-corrected paired t-tests.",
         ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..comparison.cells import (
+    OWN_DENSITY,
     column_cells,
     column_marks,
     interval_notes,
@@ -47,8 +48,8 @@ PRECISION_AND_RECALL = ("prd_f8", "prd_f1/8")
 SHOWN = "smallest difference that could be shown"
 NOTE = (
     "FD: Fréchet distance of reconstructions (rec), of samples from the objective's own density "
-    f"(own) and from a mixture of ten Gaussians fitted to the codes ({MIXTURE}). own: its prior "
-    "or second stage, or a fitted Gaussian if it has none."
+    f"(own) and from a mixture of ten Gaussians fitted to the codes ({MIXTURE}). "
+    f"own: {OWN_DENSITY}."
 )
 PRD_NOTE = (
     "F_8 (recall) and F_1/8 (precision) are those of the samples with the lower mean FD, whose "
