@@ -449,21 +449,25 @@ def test_bounds_beside_an_exact_best_may_be_better_and_that_is_said():
 @pytest.mark.parametrize(
     ("suite", "steps", "sentence", "training"),
     [
-        (  # Its file says 50,000 steps at the published scale.
-            *("rae-table1-mnist", 800, "This is 1.6 % of the published 50,000."),
-            "800 steps (1.6 % of published)",
+        (  # Its file says 50,000 steps of 100 images at the published scale.
+            *("rae-table1-mnist", 800),
+            "Counted in examples seen, steps times batch size, this is 0.8 % of the published "
+            "training as the suite's full scale has it.",
+            "800 steps (0.8 % of published, by examples seen)",
         ),
         ("quick", 900, "This is a budget of its own, since", "900 steps (own budget)"),
         ("somebodys-own", 900, "Runs of somebodys-own (scale: small) had 900", "900 steps"),
     ],
 )
-def test_pages_say_the_share_of_the_published_steps_or_the_budget(
+def test_pages_say_the_share_of_the_published_training_or_the_budget(
     suite, steps, sentence, training
 ):
-    rows = table_rows(objectives=OBJECTIVES, suite=suite, steps=steps)
-    text = text_of(rows)
+    rows = frame(table_rows(objectives=OBJECTIVES, suite=suite, steps=steps))
+    rows = rows.assign(settings='{"training":{"batch_size":50}}')
+    judged = findings(rows, {})
+    text = reading(rows, judged)
     assert sentence in text and f"This is undecided at {training}." in text
-    assert {f.effect.training for f in findings(frame(rows), {})} == {training}
+    assert {f.effect.training for f in judged} == {training}
     if suite == "somebodys-own":
         assert "published" not in text and "budget" not in text
 

@@ -36,7 +36,7 @@ from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
 from .leads import better, lead, samples_of, tuned_elsewhere, tuned_lead, tuning_gains
 from .methods import listed, paired
-from .protocol import PUBLISHED, published_steps
+from .protocol import PUBLISHED, published_runs
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
@@ -297,7 +297,7 @@ def _still_open(rows: Rows) -> str:
     trained = without_floor(rows)
     whole = trained.loc[trained["scale"] == PUBLISHED, "suite"].unique()
     # A suite with a budget of its own is at no published scale, whatever its scale is called.
-    lacking = [] if any(map(published_steps, whole)) else ["the published scale"]
+    lacking = [] if any(map(published_runs, whole)) else ["the published scale"]
     if trained["image_shape"].str.startswith("1x").all():
         lacking.append("colour")
     if not trained["features"].str.startswith("inception").any():
