@@ -79,8 +79,10 @@ def _anchor_text(anchor: Anchor) -> str:
     text = (
         f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
         f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
-        f"K = {first['samples_k']}. The same estimate is {anchor.ours:.3f}{spread} here, over "
-        f"{number_of(seeds, 'seed')} and {first['n_real']:,} test images."
+        f"K = {first['samples_k']}. A like estimate, but not the same, is "
+        f"{anchor.ours:.3f}{spread} here, over {number_of(seeds, 'seed')} and "
+        f"{first['n_real']:,} test images. Published: {anchor.conditions}. "
+        f"Ours: {anchor.our_conditions}."
     )
     if anchor.is_loose:
         text += f" {LOOSE[0].upper()}{LOOSE[1:]}."

@@ -1,4 +1,4 @@
-"""Published likelihoods of models that rows of ours estimate in the same way."""
+"""Published likelihoods of models of which rows of ours have a like estimate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOSE = "with so few samples neither is trusted as a likelihood"
 
 @dataclass(frozen=True)
 class Anchor:
-    """A published likelihood, and our rows for the same model and estimator.
+    """A published likelihood, and our rows for the same model and as many samples.
 
     Ours count whether or not they are trusted as likelihoods: with as few samples the printed
     value is as loose.
@@ -34,6 +34,7 @@ class Anchor:
         place: Where in it, or beside it, the value is printed.
         value: As printed.
         images: How many test images it is the mean of.
+        conditions: How it was come by, where ours was come by in another way.
         rows: Ours, of one method, a row a seed.
         image_error: Standard error over test images of our mean over seeds, where it is known.
     """
@@ -42,6 +43,7 @@ class Anchor:
     place: str
     value: float
     images: int
+    conditions: str
     rows: Rows
     image_error: float | None
 
@@ -60,6 +62,17 @@ class Anchor:
     def is_loose(self) -> bool:
         """Whether ours is not trusted as a likelihood, and so neither is the printed value."""
         return bool((self.rows["trusted"] == "no").any())
+
+    @property
+    def our_conditions(self) -> str:
+        """How ours was come by, where the published one was come by in another way."""
+        first = self.rows.iloc[0].to_dict()
+        training = settings_of(first["settings"]).get("training", {})
+        clip = training.get("gradient_clip", 0)
+        told = ["samples from a proposal that was chosen on validation images"]
+        told += [f"gradients clipped at a norm of {clip:g}"] if clip else []
+        told += [f"the split '{first['split']}'", f"weights of the {first['selection']}"]
+        return ", ".join(told)
 
     @property
     def half_width(self) -> float | None:
@@ -104,7 +117,8 @@ def anchors(placed: Rows, arrays: Arrays | None = None) -> Iterator[Anchor]:
         for _, same in own.groupby(["method", "n_real"], sort=True):
             value, count = float(line["value"]), int(line["images"])
             error = _image_error(same, arrays or {})
-            yield Anchor(line["paper"], line["place"], value, count, same, error)
+            paper, place, conditions = (line[n] for n in ("paper", "place", "conditions"))
+            yield Anchor(paper, place, value, count, conditions, same, error)
 
 
 def _image_error(rows: Rows, arrays: Arrays) -> float | None:

@@ -234,6 +234,8 @@ def _anchor_lines(rows: Rows, arrays: Arrays) -> Iterator[Line]:
 def _anchor_notes(anchor: Anchor, images: int) -> Iterator[str]:
     if images != anchor.images:
         yield f"published: {anchor.images:,} images, ours {images:,}"
+    yield f"published: {anchor.conditions}"
+    yield f"ours: {anchor.our_conditions}"
     if anchor.is_loose:
         yield LOOSE
     if anchor.image_error is None and anchor.half_width is not None:
