@@ -26,9 +26,12 @@ MEANINGS = {
     "RAE ii": "the best samples are those of a RAE variant with the mixture",
     "RAE iii": "a plain autoencoder with the mixture comes close to the RAE, which is read as "
     f"within {100 * CLOSE:.0f} % of its FD",
-    "RAE iv": "interpolations of RAE variants are better than those of VAEs",
+    "RAE iv": "interpolations of RAE variants are better than those of VAEs, on other data than "
+    "CelebA: there the paper's own table has two RAE variants behind the VAE, so that nothing is "
+    "judged on CelebA",
     "RAE v": "more Monte-Carlo samples improve a VAE's reconstructions",
 }
+NOT_INTERPOLATED = "celeba"  # RAE-GP has 47.00 and RAE-L2 45.98 in Table 1, the VAE 44.49.
 RECONSTRUCTION, INTERPOLATION = "reconstruction", "interpolation"
 Way = tuple[Method, str]
 
@@ -180,6 +183,8 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
 
 
 def _interpolations(scores: Scores) -> Iterator[Effect]:
+    if scores.rows["dataset"].iloc[0] == NOT_INTERPOLATED:
+        return
     images = {(method, INTERPOLATION): v for method, v in scores.interp.items()}
     for method in filter(is_rae, scores.interp):
         for objective in ("vae", "cv-vae"):
