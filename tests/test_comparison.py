@@ -86,6 +86,15 @@ def test_what_is_known_of_published_images_stands_only_beside_what_it_is_of():
     assert len(lines) == 3 and all("truncated to 8 bits" in notes for notes in lines.values())
 
 
+def test_our_weight_of_the_gradient_penalty_is_said_to_be_chosen_here_and_a_released_one_not():
+    own = make_row(objective="rae-gp", **PAPER)
+    released = make_row(objective="rae-gp", variant='{"penalty":"released"}', **PAPER)
+    lines = lines_of([own, released]).items()
+    told = {what: "weight 0.0001 chosen here" in line[4] for what, line in lines}
+    assert sorted(told.values()) == [False, True]
+    assert not told["Table 1: mnist-32, rae-gp (penalty=released), reconstruction"]
+
+
 def test_our_own_settings_name_where_the_released_code_differs():
     cells = lines_of([make_row(objective="rae-gp", dataset="cifar10", **LARGE)])
     (notes,) = [line[4] for line in cells.values()]

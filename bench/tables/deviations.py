@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...models.objectives.gradient_penalty import DEFAULT as GP_WEIGHT
 from ..comparison.labels import backbone_text, settings_of
 
 LATENT_DIMS = {"mnist": 16, "cifar10": 128, "celeba": 64}
@@ -35,7 +36,11 @@ RELEASED = {
     "l2_kernels": "as released: weight decay on some decoder kernels only",
 }
 OURS = {
-    "rae-gp": ("penalty", "ours penalises the Jacobian's norm, the released code does not"),
+    "rae-gp": (
+        "penalty",
+        f"ours penalises the Jacobian's norm with weight {GP_WEIGHT:g} chosen here, "
+        "the released code another quantity",
+    ),
     "rae-l2": ("l2_kernels", "ours decays all decoder kernels, the released code only some"),
     "ae-l2": ("l2_kernels", "ours decays all decoder kernels, the released code only some"),
 }
