@@ -24,6 +24,7 @@ PAPER = {
     "backbone": "rae-32",
 }
 LARGE = {key: value for key, value in PAPER.items() if key != "dataset"} | {"latent_dim": 128}
+FACES = PAPER | {"dataset": "celeba", "backbone": "rae-64", "latent_dim": 64}
 
 
 def lines_of(rows):
@@ -84,6 +85,12 @@ def test_what_is_known_of_published_images_stands_only_beside_what_it_is_of():
     told = {what for what, notes in lines.items() if "Dirichlet" in notes}
     assert told == {"vae, sample gmm-10"}
     assert len(lines) == 3 and all("truncated to 8 bits" in notes for notes in lines.values())
+
+
+def test_the_encoders_input_is_said_to_differ_on_celeba_alone():
+    rows = [make_row(objective="ae", **place) for place in (PAPER, FACES)]
+    told = ["encoder sees pixels in [0, 1]" in line[4] for line in lines_of(rows).values()]
+    assert sorted(told) == [False, True]
 
 
 def test_our_weight_of_the_gradient_penalty_is_said_to_be_chosen_here_and_a_released_one_not():

@@ -16,6 +16,7 @@ FILE_ORDER = (
 )
 SAMPLED = "published reconstructions decode a random code of each image; ours decode its mean"
 NOISY = "published reconstructions are of images with noise; ours are of the images"
+INPUT = "published encoder sees pixels in [0, 1]; in unit space ours sees them in [-1, 1]"
 STABILISER = "the released code's Adam adds 1e-7 to its denominator; ours adds 1e-8"
 GREYSCALE = "published reference statistics may be of greyscale or training images"
 # Data set, objective, images and density that a note is for; empty where it is for all.
@@ -28,6 +29,7 @@ PUBLISHED = (
     ("", "", "", "", "published pixels were truncated to 8 bits; ours are rounded"),
     ("", "", "", "", STABILISER),
     ("cifar10", "", "", "", GREYSCALE),
+    ("celeba", "", "", "", INPUT),
     ("celeba", "wae-mmd", "reconstruction", "", NOISY),
     ("celeba", "cv-vae", "", "", "released network is half as wide as the others"),
 )
