@@ -87,6 +87,14 @@ def test_what_is_known_of_published_images_stands_only_beside_what_it_is_of():
     assert len(lines) == 3 and all("truncated to 8 bits" in notes for notes in lines.values())
 
 
+def test_reconstructions_of_the_2svae_are_said_to_draw_the_second_stages_code_in_print():
+    rows = [make_row(objective=name, **PAPER) for name in ("vae", "2svae")]
+    rows += [make_row(objective="2svae", **PAPER, images="sample", density="second-stage")]
+    lines = {what.partition("mnist-32, ")[2]: line[4] for what, line in lines_of(rows).items()}
+    told = {what for what, notes in lines.items() if "draw the second stage's code" in notes}
+    assert told == {"2svae, reconstruction"} and len(lines) == 3
+
+
 def test_the_encoders_input_is_said_to_differ_on_celeba_alone():
     rows = [make_row(objective="ae", **place) for place in (PAPER, FACES)]
     told = ["encoder sees pixels in [0, 1]" in line[4] for line in lines_of(rows).values()]

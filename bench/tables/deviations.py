@@ -15,6 +15,7 @@ FILE_ORDER = (
     "published with batches in file order, never shuffled",
 )
 SAMPLED = "published reconstructions decode a random code of each image; ours decode its mean"
+SECOND_STAGE = "published reconstructions draw the second stage's code; ours take its mean"
 NOISY = "published reconstructions are of images with noise; ours are of the images"
 INPUT = "published encoder sees pixels in [0, 1]; in unit space ours sees them in [-1, 1]"
 STABILISER = "the released code's Adam adds 1e-7 to its denominator; ours adds 1e-8"
@@ -24,6 +25,7 @@ PUBLISHED = (
     *((name, "", "", "", text) for name in ("mnist", "cifar10") for text in FILE_ORDER),
     ("", "vae", "reconstruction", "", SAMPLED),
     ("", "cv-vae", "reconstruction", "", SAMPLED),
+    ("", "2svae", "reconstruction", "", SECOND_STAGE),
     ("", "", "", "gaussian", "the released code drops the Gaussian's mean; ours keeps it"),
     ("", "", "", "gmm-10", "published mixture may be a Dirichlet-process one; ours is plain"),
     ("", "", "", "", "published pixels were truncated to 8 bits; ours are rounded"),
