@@ -26,7 +26,7 @@ PUBLISHED = (
     ("", "vae", "reconstruction", "", SAMPLED),
     ("", "cv-vae", "reconstruction", "", SAMPLED),
     ("", "2svae", "reconstruction", "", SECOND_STAGE),
-    ("", "", "", "gaussian", "the released code drops the Gaussian's mean; ours keeps it"),
+    ("", "", "", "gaussian", "published Gaussian may lack the codes' mean; ours has it"),
     ("", "", "", "gmm-10", "published mixture may be a Dirichlet-process one; ours is plain"),
     ("", "", "", "", "published pixels were truncated to 8 bits; ours are rounded"),
     ("", "", "", "", STABILISER),
