@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import asdict, replace
 from functools import cache
 from itertools import pairwise
@@ -129,6 +130,27 @@ def test_a_suite_says_what_it_shows_and_its_title_is_its_own(name):
     assert about["title"] and about["description"].endswith(".")
     assert list(TITLES.values()).count(about["title"]) == 1
     assert about["paper"] or name.startswith(("families-", "precision-"))
+
+
+def test_a_suite_that_calls_its_weights_published_names_the_objective_whose_weight_is_not():
+    told = {name: read_suite_file(name)[1]["description"] for name in COUNTS}
+    claims = {name for name, text in told.items() if "weights of the loss as published" in text}
+    assert claims
+    for name in claims:
+        options = {c.objective: c.options for c in expand(name, "full").configs}
+        # Only the released penalty has a published weight.
+        assert "penalty" not in options["rae-gp"] and "but for rae-gp" in told[name]
+
+
+def test_a_suite_says_where_the_published_scores_of_its_tables_and_curves_are_of_other_images():
+    # Only Inception's features are those of the papers.
+    known = [n for n in COUNTS if "inception" in expand(n, "full").configs[0].evaluation.features]
+    papers = {name: read_suite_file(name)[1] for name in known}
+    rounded = [n for n, own in papers.items() if re.search("AEF.* curves", own["paper"])]
+    references = [n for n, own in papers.items() if "Table 2" in own["paper"]]
+    assert rounded and references
+    assert all("rounded to eight bits" in papers[name]["description"] for name in rounded)
+    assert all("PRD is against test images" in papers[n]["description"] for n in references)
 
 
 @pytest.mark.parametrize("name", suite_names())
