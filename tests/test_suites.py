@@ -241,6 +241,17 @@ def test_objectives_differ_in_training_only_where_the_title_says_so():
             assert min(sigmas) > 0 and len(objectives) == 3 * len(sigmas)
 
 
+@pytest.mark.parametrize("name", [name for name in COUNTS if "denoising" in name])
+def test_the_denoising_autoencoder_is_not_clipped_since_its_published_loss_never_is(name):
+    for scale in scales_of(name):
+        configs = expand(name, scale).configs
+        clips = {(c.objective == "ae", c.training.gradient_clip) for c in configs}
+        assert clips == {(True, 0.0), (False, 200.0)}
+    # What is not in the suite is clipped as the paper's other models are.
+    (other, *_) = load_suite(name, only={"objective": "iwae"}).configs
+    assert other.training.gradient_clip == 200.0
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_smaller_scale_is_smaller_in_every_run(name):
     smoke, small, full = (expand(name, scale).configs for scale in SCALES if scale != "medium")
