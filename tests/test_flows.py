@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aebench.models.flows.actnorm import ActNorm
+from aebench.models.flows.actnorm import EPSILON, ActNorm
 from aebench.models.flows.autoregressive import AutoregressiveLayer
 from aebench.models.flows.flow_gaussian import FlowGaussian
 from aebench.models.flows.flows import FlowStack, build_flow
@@ -72,6 +72,16 @@ def test_actnorm_has_the_stored_values(case):
     back, negative = norm.scale(y) if image else norm.normalise(y)
     close(back, x)
     close(negative, -log_det)
+    assert float(stored(f"{case}__eps")) == EPSILON
+
+
+def test_the_log_determinant_of_scales_by_feature_is_not_that_of_the_released_code():
+    released = stored("actnorm2d_perfeature__logdet_reference_wrong")
+    features = stored("actnorm2d_perfeature__x").shape[1]
+    log_scale, shift = (stored(f"actnorm2d_perfeature__{key}") for key in ("log_scale", "shift"))
+    norm = load_norm(ActNorm(features), log_scale, shift)
+    log_det = norm.scale(stored("actnorm2d_perfeature__x"))[1]
+    close(features * log_det, released)
 
 
 def test_actnorm_is_initialised_to_the_stored_mean_and_deviation_of_the_first_batch():

@@ -1,4 +1,4 @@
-"""Every expected value of the golden metrics file, by the public functions."""
+"""The expected values of the golden metrics file, by the public functions."""
 
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from aebench.metrics import (
 from aebench.metrics.frechet_inf import extrapolate
 from aebench.metrics.prd import curve_from_labels
 from aebench.metrics.reconstruction import psnr, reconstruction, squared_errors
+from aebench.models.spaces.logit import LogitSpace
 
 pytestmark = pytest.mark.sensitive
 GOLDEN = dict(np.load(Path(__file__).parent / "golden" / "metrics.npz"))
+BIJECTORS = np.load(Path(__file__).parent / "golden" / "bijectors.npz")
 X, Y = GOLDEN["feat_x"], GOLDEN["feat_y"]
 DEFAULT = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -35,6 +37,14 @@ def test_frechet_distance_of_features_is_golden():
     near(frechet_distance(real=X, generated=Y), "fd_xy", rtol=1e-9)
     split = int(GOLDEN["fd_halves_split"])
     near(frechet_distance(real=X[:split], generated=X[split:]), "fd_halves", rtol=1e-8)
+
+
+def test_frechet_distance_is_golden_in_means_and_in_covariances_alone():
+    own = moments_of(X, Y)
+    same_cov = own | {"cov_generated": own["cov_real"]}
+    near(frechet_distance_from_moments(**same_cov), "fd_xy_mean_term", rtol=1e-9)
+    same_mean = own | {"mean_generated": own["mean_real"]}
+    near(frechet_distance_from_moments(**same_mean), "fd_xy_cov_term", rtol=1e-9)
 
 
 def test_frechet_distance_of_a_shift_is_its_squared_length():
@@ -54,9 +64,9 @@ def test_frechet_distance_without_full_rank_is_golden():
 
 @pytest.mark.parametrize(("case", "rtol"), [("ga", 1e-7), ("gb", 1e-10), ("gc", 1e-10)])
 def test_frechet_distance_of_moments_is_golden(case, rtol):
-    names = {"mean_real": "mu1", "cov_real": "s1", "mean_generated": "mu2", "cov_generated": "s2"}
-    given = {name: GOLDEN[f"{case}_{key}"] for name, key in names.items()}
-    near(frechet_distance_from_moments(**given), f"{case}_fd", rtol=rtol)
+    real = {"mean_real": GOLDEN[f"{case}_mu1"], "cov_real": GOLDEN[f"{case}_s1"]}
+    generated = {"mean_generated": GOLDEN[f"{case}_mu2"], "cov_generated": GOLDEN[f"{case}_s2"]}
+    near(frechet_distance_from_moments(**real, **generated), f"{case}_fd", rtol=rtol)
 
 
 def test_kernel_distance_of_given_subsets_and_of_all_rows_is_golden():
@@ -125,11 +135,17 @@ def test_neighbour_metrics_with_ties_are_golden(k, strict, rule):
 
 @pytest.mark.parametrize(
     ("key", "scale"),
-    [("0_256", 1), ("unit_interval", 256), ("minus1_1", 128), ("scale255", 255)],
+    [("bpd_0_256", 1), ("bpd_unit_interval", 256), ("bpd_minus1_1", 128), ("bpd_scale255", 255)],
 )
 def test_bits_per_dim_is_golden_in_every_data_space(key, scale):
     dims = int(GOLDEN["bpd_dim"])
-    near(bits_per_dim(GOLDEN["bpd_nll_nats"], dims=dims, scale=scale), f"bpd_{key}")
+    near(bits_per_dim(GOLDEN["bpd_nll_nats"], dims=dims, scale=scale), key)
+
+
+def test_bits_per_dim_is_golden_for_images_of_every_size():
+    stored = (BIJECTORS[key] for key in ("bpd__nll_nats", "bpd__D", "bpd__bpd"))
+    for nats, dims, bits in zip(*stored, strict=True):
+        assert bits_per_dim(nats, dims=int(dims)) == pytest.approx(bits, rel=1e-12)
 
 
 def test_bits_per_dim_of_dequantised_images_is_golden():
@@ -137,21 +153,29 @@ def test_bits_per_dim_of_dequantised_images_is_golden():
     mu, sigma = GOLDEN["deq_gauss_mu_sigma"]
     log_prob = gaussian(x, mu, sigma).sum(1)
     near(bits_per_dim(-log_prob, dims=x.shape[1]), "deq_gauss_bpd")
-    alpha, base = GOLDEN["deq_logit_alpha"], GOLDEN["deq_logit_base_sigma"]
-    t = alpha + (1 - 2 * alpha) * x
-    log_prob = gaussian(np.log(t / (1 - t)), 0.0, base).sum(1) + GOLDEN["deq_logit_logdet"]
+    space = LogitSpace((1, 7, 7), alpha=float(GOLDEN["deq_logit_alpha"]))
+    logits, log_det = (part.numpy() for part in space.logit(torch.from_numpy(x).view(-1, 1, 7, 7)))
+    near(log_det, "deq_logit_logdet")
+    log_prob = gaussian(logits, 0.0, GOLDEN["deq_logit_base_sigma"]).sum((1, 2, 3)) + log_det
     near(bits_per_dim(-log_prob, dims=x.shape[1]), "deq_logit_bpd")
 
 
 def test_sums_of_importance_weights_are_golden():
+    log_weights = torch.from_numpy(GOLDEN["iw_logw"]).T
     weights = WeightSum()
-    for draws in torch.from_numpy(GOLDEN["iw_logw"]).T.split(3):
+    for draws in log_weights.split(3):
         weights.add(draws)
     near(weights.log_mean().numpy(), "iw_bound")
     near(weights.effective_size().numpy(), "iw_ess")
     # Its square is a difference of two numbers of at most 1, each with a few roundings.
     squares = weights.stderr().square().numpy()
     np.testing.assert_allclose(squares, GOLDEN["iw_se"] ** 2, rtol=1e-9, atol=16 * 2**-52)
+    # The bound of one draw is its log weight, so that the mean of these bounds is the ELBO.
+    near(np.mean([bound_of(one) for one in log_weights[:, None]], axis=0), "iw_elbo")
+    count = len(log_weights)
+    rests = [torch.cat([log_weights[:i], log_weights[i + 1 :]]) for i in range(count)]
+    lower = np.mean([bound_of(rest) for rest in rests], axis=0)
+    near(count * bound_of(log_weights) - (count - 1) * lower, "iw_jackknife", rtol=1e-9, atol=1e-9)
 
 
 def test_reconstruction_errors_are_golden():
@@ -170,6 +194,12 @@ def test_extrapolated_distance_is_golden():
     intercept, slope = extrapolate(GOLDEN["inf_n"], GOLDEN["inf_fd"])
     near(intercept, "inf_intercept", rtol=1e-8)
     near(slope, "inf_slope", rtol=1e-8)
+
+
+def bound_of(log_weights):
+    weights = WeightSum()
+    weights.add(log_weights)
+    return weights.log_mean().numpy()
 
 
 def moments_of(real, generated):

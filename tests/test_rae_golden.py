@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 from pathlib import Path
 
@@ -620,7 +619,7 @@ def test_second_stage_standardises_and_weighs_as_stored():
     close(GivenCodeVAE().loss(inputs, noise, density.beta).mean(), "stage2_total")
 
 
-# Quantisation and the file itself
+# Quantisation
 
 
 def test_images_are_rounded_as_stored():
@@ -630,10 +629,3 @@ def test_images_are_rounded_as_stored():
     # The released code truncates, which is a level lower wherever the fraction is a half or more.
     fraction = np.clip(ARRAYS["quant_in"], 0, 1) * 255 - truncated
     assert (levels - truncated == (fraction >= 0.5)).all() and (levels != truncated).any()
-
-
-def test_every_stored_value_is_used_here():
-    source = Path(__file__).read_text()
-    composed = {"sn_conv", "sn_convT"}
-    unused = {key for key in ARRAYS.files if not re.search(rf'"{key}"', source)}
-    assert unused - composed == set()
