@@ -113,8 +113,8 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
     if found := _by_mixture(main_scores(with_places(study.published))):
         sentences += [
             f"For {surely(found)} at default settings, a mixture of ten Gaussians fitted to the "
-            "codes surely gives better samples than the prior or, where there is none and for "
-            f"{FITTED}, one fitted Gaussian{surely_worse(found, 'surely worse ones for')}.",
+            "codes surely gives better samples than the model's prior or one fitted "
+            f"Gaussian{surely_worse(found, 'surely worse ones for')}.",
             f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}: "
             f"95 % intervals, {seeds_behind(found)}, Holm-corrected paired t-tests.",
         ]
