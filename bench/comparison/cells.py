@@ -35,8 +35,8 @@ NORMAL = ("second-stage", "prior", "gaussian")
 # It has a prior, but the RAE paper draws its samples from one Gaussian fitted to its codes.
 FITTED = "cv-vae"
 OWN_DENSITY = (
-    "its prior or second stage, or one Gaussian fitted to its codes: if it has neither, and for "
-    f"{FITTED}, as in the RAE paper, where such samples were scored"
+    f"its prior or second stage; without either, and for {FITTED} as in the RAE paper, one "
+    "Gaussian fitted to its codes, where its samples were scored"
 )
 NORMAL_HEADER = "N(0,I) / N"
 NORMAL_NOTE = f"N: the objective's own samples, drawn from {OWN_DENSITY}."
