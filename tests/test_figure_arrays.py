@@ -72,6 +72,20 @@ def test_denoised_images_are_decoded_from_codes_of_test_images_with_the_papers_n
     torch.testing.assert_close(copies.denoised.double(), 255 * noisy, rtol=0, atol=atol)
 
 
+def test_reconstructions_for_sets_are_of_validation_images_and_for_pairs_of_test_images(
+    outputs, monkeypatch
+):
+    # What copies its input tells which images it was given.
+    monkeypatch.setattr(outputs.objective, "encode", lambda x: x.flatten(1))
+    monkeypatch.setattr(outputs.objective, "decode", lambda z: z.view(-1, 1, 8, 8))
+    copies = Outputs(outputs.objective, outputs.data, outputs.settings, seed=0)
+    assert not torch.equal(outputs.data.validation[:50], outputs.data.test[:50])
+    assert torch.equal(copies.images("reconstruction"), outputs.data.validation[:50])
+    test = torch.from_numpy(outputs.data.test[:50].numpy().astype(np.float32) / 255)
+    atol = float32_slack(1)
+    torch.testing.assert_close(copies.test_reconstructions, test, rtol=0, atol=atol)
+
+
 def test_the_denoising_score_compares_denoised_with_clean_test_images(outputs, tmp_path):
     evaluator = _evaluator(outputs, tmp_path)
     [row] = evaluator.compute(Item("test", "denoising", features="pixels"))
