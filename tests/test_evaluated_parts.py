@@ -1,4 +1,4 @@
-"""Which part of the data is fitted to, and which is scored."""
+"""Which part of the data a density is fitted to."""
 
 from __future__ import annotations
 
