@@ -1,3 +1,6 @@
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from aebench.bench.comparison.significance import (
@@ -10,12 +13,23 @@ from aebench.bench.comparison.significance import (
     separated_from_best,
     t_interval,
 )
-from scipy.stats import t, ttest_rel
+from aebench.bench.tables.paired import paired_scores, with_methods
+from scipy.stats import t, ttest_1samp, ttest_rel
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 
 
 def seeds(level, count=6, noise=0.1, start=0):
     draw = np.random.default_rng(start)
     return {seed: level + noise * float(draw.normal()) for seed in range(count)}
+
+
+def differences(p_value):
+    """Returns the differences of five seeds, 1 on average, with this p-value in a t-test."""
+    shape = np.arange(-2.0, 3.0)
+    found = 1 + 5**0.5 / t.isf(p_value / 2, 4) * shape / shape.std(ddof=1)
+    assert ttest_1samp(found, 0).pvalue == pytest.approx(p_value)
+    return found
 
 
 def test_holm_gives_the_values_of_the_published_example():
@@ -73,6 +87,32 @@ def test_rank_intervals_overlap_exactly_where_the_test_does_not_decide():
     assert rank_intervals(ahead_of(scores, "higher"))["c"] == (1, 1)
     few = {name: {0: values[0]} for name, values in scores.items()}
     assert set(rank_intervals(ahead_of(few, "lower")).values()) == {(1, 3)}
+
+
+def test_ranks_are_corrected_for_all_pairs():
+    scores = {"best": dict.fromkeys(range(5), 30.0)}
+    for name, p_value in {"a": 0.04, "b": 0.02, "c": 0.012}.items():
+        scores[name] = dict(enumerate(30 + differences(p_value)))
+    # Among a, b and c no difference; by Holm's rule over six pairs 0.012 becomes 0.072.
+    assert rank_intervals(ahead_of(scores, "lower")) == dict.fromkeys(scores, (1, 4))
+
+
+def test_verdicts_on_two_result_sets_are_corrected_for_all_scores():
+    p_values = {"ae": 0.02, "vae": 0.03, "rae": 0.04}
+    first, second = (
+        FACTORY["frame"](
+            [
+                FACTORY["make_row"](objective=name, seed=seed, value=30 + moved * change)
+                for name, p_value in p_values.items()
+                for seed, change in enumerate(differences(p_value))
+            ]
+        )
+        for moved in (0, 1)
+    )
+    scores = paired_scores(*with_methods([first, second]))
+    # By Holm's rule 0.02 becomes 0.06, and neither 0.03 nor 0.04 becomes less.
+    assert [score.p_value for score in scores] == pytest.approx([0.06] * 3)
+    assert [score.verdict for score in scores] == ["no difference seen"] * 3
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
