@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import runpy
 from pathlib import Path
 
@@ -20,8 +21,8 @@ BASE = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))["run_colu
 SEED = 4
 
 
-def rows_of(objective, path, **settings):
-    data = load_dataset("digits")
+def rows_of(objective, path, dataset="digits", **settings):
+    data = load_dataset(dataset)
     model = build(objective, backbone="tiny", image_shape=data.image_shape, latent_dim=3)
     generator = torch.Generator().manual_seed(0)
     model.initialise(model.space.prepare(data.train[:50], generator), generator)
@@ -62,3 +63,18 @@ def test_each_bound_has_the_images_and_the_draws_that_its_settings_name(tmp_path
         ("log_prob", 5, 4),
         ("log_prob_annealed", 9, 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "has_bits"), [("fashion-mini", True), ("fashion-mini-32", False)]
+)
+def test_a_padded_view_has_nats_alone_and_its_native_view_bits_per_dimension_too(tmp_path, dataset, has_bits):
+    _, rows = rows_of("aef-center", tmp_path / "l.npz", dataset, likelihood_images=2)
+    found = {row["metric"]: row for row in rows}
+    nats, bits = found["log_prob"], found["bits_per_dim"]
+    assert nats["status"] == "ok" and nats["value"] is not None
+    if has_bits:  # Of 28 x 28 pixels with values from 0 to 255.
+        assert bits["value"] == pytest.approx(8 - nats["value"] / (784 * math.log(2)))
+    else:
+        assert (bits["status"], bits["value"]) == ("not applicable", None)
+        assert "native view only" in bits["reason"]
