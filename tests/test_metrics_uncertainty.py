@@ -8,8 +8,11 @@ from aebench.metrics import (
     frechet_distance_infinite,
     kernel_distance,
 )
+from aebench.metrics.density_coverage import score_density_coverage
 from aebench.metrics.frechet import frechet, moment_standard_errors, moments
 from aebench.metrics.kernel import kernel, kernel_distance_jackknife
+from aebench.metrics.latent import latent_prior
+from aebench.metrics.precision_recall import score_precision_recall
 from scipy.stats import t as student
 
 pytestmark = pytest.mark.sensitive
@@ -106,10 +109,42 @@ def test_kernel_scores_carry_standard_errors_and_leave_out_subsets_that_do_not_f
     assert set(kernel(**draw(0))) == {"kid_full"}
 
 
+# The balls are taken as given, so that only the set whose rows are judged is drawn anew.
+def test_the_stated_error_of_density_is_its_spread_over_fresh_generated_sets():
+    real = draw(0)["real"]
+    scores = [
+        score_density_coverage(real=real, generated=draw(seed, m=60)["generated"])["density"]
+        for seed in range(1, 201)
+    ]
+    assert_stated_error_is_spread(scores)
+
+
+@pytest.mark.parametrize(("name", "fresh"), [("precision", "generated"), ("recall", "real")])
+def test_the_stated_error_of_a_share_is_its_spread_over_fresh_rows(name, fresh):
+    given = draw(0, m=60)
+    scores = [
+        score_precision_recall(**{**given, fresh: draw(seed, m=60)[fresh]})[name]
+        for seed in range(1, 201)
+    ]
+    assert_stated_error_is_spread(scores)
+
+
+def test_the_stated_error_of_the_distance_from_the_prior_is_its_spread_over_fresh_codes():
+    draws = np.random.default_rng(0)
+    scores = [latent_prior(codes=1.5 * draws.normal(size=(200, 2)))["mmd"] for _ in range(200)]
+    assert_stated_error_is_spread(scores)
+
+
 def test_a_singular_covariance_gives_a_distance_without_standard_error():
     score = frechet(real=draw(0)["real"][:4], generated=draw(0)["generated"])["fd"]
     assert score.stderr is None
     assert "fewer rows than features" in score.reason
+
+
+def assert_stated_error_is_spread(scores):
+    spread = np.std([score.value for score in scores], ddof=1)
+    # That of 200 values is itself known to 5 %.
+    assert 0.8 < spread / np.mean([score.stderr for score in scores]) < 1.25
 
 
 def jackknife(statistic, *, real, generated, groups):
