@@ -119,8 +119,3 @@ def test_loss_is_minus_the_likelihood_and_has_no_noise(name):
     first, second = (model.loss(x, torch.Generator().manual_seed(s)) for s in (1, 2))
     assert torch.equal(first, second)
     torch.testing.assert_close(-first, model.log_prob(x))
-
-
-def test_likelihood_method_is_there_exactly_where_it_is_exact():
-    for name, kind in OBJECTIVES.items():
-        assert hasattr(kind, "log_prob") == (kind.likelihood == "exact"), name
