@@ -68,7 +68,7 @@ def test_each_bound_has_the_images_and_the_draws_that_its_settings_name(tmp_path
 @pytest.mark.parametrize(
     ("dataset", "has_bits"), [("fashion-mini", True), ("fashion-mini-32", False)]
 )
-def test_a_padded_view_has_nats_alone_and_its_native_view_bits_per_dimension_too(tmp_path, dataset, has_bits):
+def test_a_padded_view_has_nats_alone_and_its_native_view_bits_too(tmp_path, dataset, has_bits):
     _, rows = rows_of("aef-center", tmp_path / "l.npz", dataset, likelihood_images=2)
     found = {row["metric"]: row for row in rows}
     nats, bits = found["log_prob"], found["bits_per_dim"]
