@@ -39,6 +39,16 @@ def own_cache(tmp_path_factory):
     patch.undo()
 
 
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """Returns the one folder in which data are looked for: empty, in the test's own folder."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("AEBENCH_DATA", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def suite_in():
     """Returns a function that writes the small suite into a folder, and returns its path."""

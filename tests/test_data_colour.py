@@ -11,14 +11,7 @@ from aebench.bench.data.imagenet import ImageNet32
 from aebench.bench.errors import UserError
 from PIL import Image
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("AEBENCH_DATA", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def write_cifar(folder, count=20):

@@ -6,12 +6,7 @@ from aebench.bench.data.dataset import DATASETS
 from aebench.bench.errors import RunFailed, UserError
 from aebench.models.registry import UnknownName
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEBENCH_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def call(*arguments):

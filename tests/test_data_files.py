@@ -7,14 +7,7 @@ from aebench.bench.data.dataset import load_dataset
 from aebench.bench.data.idx import IdxSource, download
 from aebench.bench.errors import RunFailed, UserError
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("AEBENCH_DATA", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 def idx(array):

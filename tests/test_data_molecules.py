@@ -25,6 +25,7 @@ from aebench.models.sequences.forms import form
 
 lines = runpy.run_path(str(Path(__file__).with_name("input_files.py")))["lines"]
 
+pytestmark = pytest.mark.usefixtures("root")
 PARTS = ("train", "validation", "test")
 MOLECULES = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "Cl", "=O", "c1ccccc1")]
 UNWRITABLE = ["[H]C", "[2H]C", "C" * 65]
@@ -32,13 +33,6 @@ UNWRITABLE = ["[H]C", "[2H]C", "C" * 65]
 
 def texts_of(data, part):
     return texts(form(data.form), getattr(data, part))
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEBENCH_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
 
 
 def table(molecules):

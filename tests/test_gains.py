@@ -15,7 +15,6 @@ from scipy.stats import t
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row = FACTORY["frame"], FACTORY["make_row"]
 IMAGES = 40
-LEVELS = (("a", 0.0), ("b", 90.0))
 
 
 def likelihoods(name, values, kind="exact", metric="log_prob", **columns):

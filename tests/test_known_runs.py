@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,10 @@ def no_plots(monkeypatch):
     monkeypatch.setattr(report, "write_figures", lambda rows, runs, folder: [])
 
 
-def altered(tmp_path, *replacements: tuple[str, str]) -> str:
-    text = SUITE
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    (tmp_path / "study.toml").write_text(text)
-    return str(tmp_path / "study.toml")
+@pytest.fixture
+def altered(suite_in, tmp_path):
+    """Returns a function that writes the study's suite with replacements, and returns its path."""
+    return partial(suite_in, tmp_path, name="study", text=SUITE)
 
 
 def test_a_clone_without_runs_trains_nothing_and_makes_no_directory(clone, go_on):
@@ -125,9 +123,9 @@ def test_arrays_that_are_lost_on_one_machine_draw_no_figure(study, clone):
 
 
 def test_what_is_missing_is_trained_and_a_report_joins_both(
-    study, clone, go_on, tmp_path, no_plots
+    study, clone, go_on, altered, no_plots
 ):
-    more = altered(tmp_path, ('["ae", "vae"]', '["ae", "vae", "rae-l2"]'))
+    more = altered(('["ae", "vae"]', '["ae", "vae", "rae-l2"]'))
     code, told = go_on(suite=more)
     assert code == 0 and "2 known by their rows, 1 trained" in told
     build_report(clone)
@@ -233,10 +231,10 @@ def test_other_data_are_refused_until_it_is_trained_again(clone, go_on, monkeypa
 
 
 @pytest.mark.parametrize("change", ["settings", "code"])
-def test_another_evaluation_needs_the_weights(clone, go_on, tmp_path, monkeypatch, change):
+def test_another_evaluation_needs_the_weights(clone, go_on, altered, monkeypatch, change):
     before, suite = content(clone), None
     if change == "settings":
-        suite = altered(tmp_path, ("likelihood_samples = 4", "likelihood_samples = 5"))
+        suite = altered(("likelihood_samples = 4", "likelihood_samples = 5"))
     else:
         own = evaluation_identity.evaluation_code
         monkeypatch.setattr(
@@ -253,10 +251,10 @@ def test_another_evaluation_needs_the_weights(clone, go_on, tmp_path, monkeypatc
     assert bool(list(clone.glob("runs/floor-*"))) == (change == "code")
 
 
-def test_more_scores_need_the_weights_and_fewer_do_not(clone, go_on, tmp_path):
-    fewer = altered(tmp_path, ('["reconstruction", "prd"]', '["prd"]'))
+def test_more_scores_need_the_weights_and_fewer_do_not(go_on, altered):
+    fewer = altered(('["reconstruction", "prd"]', '["prd"]'))
     assert "2 known by their rows" in go_on(suite=fewer)[1]
-    more = altered(tmp_path, ('"prd"]', '"prd", "frechet"]'))
+    more = altered(('"prd"]', '"prd", "frechet"]'))
     assert "2 stale (needs their weights)" in go_on(suite=more)[1]
 
 
@@ -326,10 +324,10 @@ def test_the_command_tells_of_damage_in_one_line_and_trains_again(clone, go_on):
     assert told.count("have rows, but are not known by them") == 1
 
 
-def test_a_run_that_diverged_is_known_as_such(clone, go_on, tmp_path, no_plots):
+def test_a_run_that_diverged_is_known_as_such(clone, go_on, altered, no_plots):
     wild = '"ae"\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 2\n'
     wild += 'objective = "rae-l2"\ntraining = {learning_rate = 1e30}\n'
-    suite = altered(tmp_path, ('["ae", "vae"]', wild))
+    suite = altered(('["ae", "vae"]', wild))
     assert "1 diverged, 1 known by its rows" in go_on(suite=suite)[1]
     build_report(clone)
     shutil.rmtree(clone / "runs")

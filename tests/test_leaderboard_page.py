@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import re
 import runpy
 import shlex
 from pathlib import Path
@@ -32,12 +30,8 @@ frame, make_row, table_rows, likelihood_rows, study_rows, write_runs = (
         *("frame", "make_row", "table_rows", "likelihood_rows", "study_rows", "write_runs"),
     )
 )
+content_of = runpy.run_path(str(Path(__file__).with_name("shown.py")))["content_of"]
 GOLDEN = Path(__file__).parent / "golden" / "schema-1" / "results"
-
-
-def content_of(path):
-    (text,) = re.findall(r'id="content">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
-    return json.loads(text)
 
 
 def built(folder, rows, **files):

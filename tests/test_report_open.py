@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import runpy
 import webbrowser
 from pathlib import Path
@@ -16,11 +14,7 @@ from aebench.bench.pages.report import build_report
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 make_row, write_runs = FACTORY["make_row"], FACTORY["write_runs"]
-
-
-def content_of(path):
-    (text,) = re.findall(r'id="content">(.*?)</script>', path.read_text(encoding="utf-8"), re.S)
-    return json.loads(text)
+content_of = runpy.run_path(str(Path(__file__).with_name("shown.py")))["content_of"]
 
 
 @pytest.fixture

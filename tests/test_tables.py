@@ -18,14 +18,7 @@ FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows, likelihood_rows = (
     FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows")
 )
-
-
-def cells_of(table):
-    return {
-        (label, name): cell
-        for label, cells in table.lines
-        for (_, name), cell in zip(table.columns, cells, strict=True)
-    }
+cells_of = runpy.run_path(str(Path(__file__).with_name("shown.py")))["cells_of"]
 
 
 def test_the_wide_table_has_the_columns_and_row_order_of_table_1():

@@ -10,14 +10,7 @@ from aebench.bench.tables.wide import score_tables, wide_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, table_rows = (FACTORY[name] for name in ("frame", "make_row", "table_rows"))
-
-
-def cells_of(table):
-    return {
-        (label, name): cell.text
-        for label, cells in table.lines
-        for (_, name), cell in zip(table.columns, cells, strict=True)
-    }
+cells_of = runpy.run_path(str(Path(__file__).with_name("shown.py")))["cells_of"]
 
 
 def failing(rows, metric, scores, **where):
@@ -32,7 +25,7 @@ def test_a_metric_that_failed_is_counted_in_the_column_of_its_score():
     rows = table_rows(objectives=("vae", "ae"), seeds=(0, 1), noise=0)
     rows = failing(rows, "frechet", {"fd"}, objective="ae", seed=1, images="reconstruction")
     [table] = wide_tables(frame(rows))
-    assert cells_of(table)["ae", "Rec"] == "32.00 (1/2, 1 failed)"
+    assert cells_of(table)["ae", "Rec"].text == "32.00 (1/2, 1 failed)"
     [entry] = [
         entry
         for entry in board_entries(frame(rows))
@@ -54,7 +47,7 @@ def test_a_metric_of_two_scores_that_failed_stands_in_both_and_in_no_column_of_i
     rows = failing(rows, "reconstruction", {"mse", "mae"}, objective="ae", seed=0)
     [table] = score_tables(frame(rows))
     assert [name for _, name in table.columns] == ["mae ↓", "mse ↓"]
-    assert {cells_of(table)["ae", name] for name in ("mae ↓", "mse ↓")} == {"1.00 (1/2, 1 failed)"}
+    assert {cells_of(table)["ae", n].text for n in ("mae ↓", "mse ↓")} == {"1.00 (1/2, 1 failed)"}
 
 
 def test_a_metric_that_failed_at_one_latent_size_makes_no_grid_of_failures():
@@ -65,7 +58,7 @@ def test_a_metric_that_failed_at_one_latent_size_makes_no_grid_of_failures():
     ]
     rows = failing(rows, "frechet", {"fd"}, objective="vae", latent_dim=8, density="prior")
     [table] = grid_tables(frame(rows))
-    assert cells_of(table)["vae", "d = 8"] == "- (0/1, 1 failed)"
+    assert cells_of(table)["vae", "d = 8"].text == "- (0/1, 1 failed)"
 
 
 def test_a_seed_that_no_method_of_a_column_has_is_not_counted_as_missing():
@@ -73,11 +66,11 @@ def test_a_seed_that_no_method_of_a_column_has_is_not_counted_as_missing():
     rows += table_rows(objectives=("vae", "ae"), seeds=(0, 1), latent_dim=8)
     one_each = [row for row in rows if (row["objective"], row["density"]) != ("vae", "gmm-10")]
     [table] = grid_tables(frame([r for r in one_each if r["objective"] != "floor"]))
-    assert cells_of(table)["vae", "d = 2"].endswith("(1)")
+    assert cells_of(table)["vae", "d = 2"].text.endswith("(1)")
     assert "k/n" not in table.as_markdown()
     less = [r for r in one_each if (r["objective"], r["seed"]) != ("vae", 1)]
     [table] = grid_tables(frame(less))
-    assert cells_of(table)["vae", "d = 8"].endswith("(1/2)")
+    assert cells_of(table)["vae", "d = 8"].text.endswith("(1/2)")
     assert "k/n in brackets: k of n seeds have a value." in table.as_markdown()
 
 
@@ -103,7 +96,7 @@ def test_at_equal_cost_seeds_that_ran_on_another_device_are_not_missing():
     ]
     [table] = [table for table in cost_tables(frame(rows)) if "on cpu" in table.title]
     counts = {
-        name.partition(" (")[0]: cells_of(table)[name, "Rec"].rpartition("(")[2]
+        name.partition(" (")[0]: cells_of(table)[name, "Rec"].text.rpartition("(")[2]
         for name in (line for line, _ in table.lines)
         if name.partition(" (")[0] in (*costs, "wae-mmd")
     }

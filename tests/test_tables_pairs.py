@@ -7,14 +7,7 @@ from aebench.bench.tables.pairs import pair_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row = FACTORY["frame"], FACTORY["make_row"]
-
-
-def cells_of(table):
-    return {
-        (label, name): cell
-        for label, cells in table.lines
-        for (_, name), cell in zip(table.columns, cells, strict=True)
-    }
+cells_of = runpy.run_path(str(Path(__file__).with_name("shown.py")))["cells_of"]
 
 
 def prd_rows(seeds=(0,), gap=0.0):
