@@ -37,6 +37,22 @@ LEGEND = {
 }
 
 
+def direction_of(below: float, above: float) -> str:
+    """Returns what a difference says of the true one: a key of `LEGEND`.
+
+    Exact minus a lower bound is an upper limit of a gain, a lower bound minus exact a lower.
+
+    Args:
+        below: By how much the true difference may be smaller; infinite where nothing limits it.
+        above: By how much it may be larger.
+    """
+    if below == above == 0:
+        return EXACT
+    if math.isinf(below):
+        return NO_CLAIM if math.isinf(above) else AT_MOST
+    return AT_LEAST if math.isinf(above) else BETWEEN
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The log-likelihood of one method.
@@ -84,15 +100,8 @@ class Gain:
 
     @property
     def direction(self) -> str:
-        """What the difference says of the true one: a key of `LEGEND`.
-
-        Exact minus a lower bound is an upper limit of a gain, a lower bound minus exact a lower.
-        """
-        if self.below == self.above == 0:
-            return EXACT
-        if math.isinf(self.below):
-            return NO_CLAIM if math.isinf(self.above) else AT_MOST
-        return AT_LEAST if math.isinf(self.above) else BETWEEN
+        """What the difference says of the true one: a key of `LEGEND`."""
+        return direction_of(self.below, self.above)
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..files.storage import canonical_json
+from ..records.recipe import value_text
 from ..records.results import Rows
 from ..records.rows import TUNED
 
@@ -130,7 +131,7 @@ def variant_text(variant: str) -> str:
     """Returns a row's variant as ``name=value, name=value``."""
     settings = settings_of(variant)
     texts = [
-        f"{name}={_value_text(value)}" if name else str(value)
+        f"{name}={value_text(value)}" if name else str(value)
         for name, value in sorted(settings.items())
         if name != TUNED
     ]
@@ -176,5 +177,6 @@ def is_reference(rows: Rows) -> pd.Series[bool]:
     return rows["objective"].isin(REFERENCES)
 
 
-def _value_text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def named(names: Sequence[str], most: int = 5) -> str:
+    """Returns the first of names as a list."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -79,6 +79,12 @@ def format_number(value: float, like: float | None = None, error: float | None =
     return fixed_text(value, min(decimals, known))
 
 
+def with_sign(value: float) -> str:
+    """Returns a number as `format_number` does, with ``+`` where it is not negative."""
+    text = format_number(value)
+    return text if text.startswith("-") else f"+{text}"
+
+
 def mean_text(values: Sequence[float]) -> str:
     """Returns the mean over seeds with the digits that their scatter allows."""
     return format_number(float(np.mean(values)), error=half_width(values))

@@ -17,7 +17,7 @@ from ..comparison.scored import image_error, scores_by, seed_values
 from ..comparison.significance import half_width
 from ..comparison.table import file_name
 from ..figures.run_files import RunFiles
-from ..pages.cards import model_facts, training_settings
+from ..pages.cards import distinct_text, model_facts, training_settings
 from ..records.compact import LOG
 from ..records.equivalence import standard_code
 from ..records.results import Rows, checksum
@@ -156,15 +156,15 @@ def likelihoods(rows: Rows, models: Mapping[str, Model]) -> dict[str, dict[str, 
 
 def _training(model: Model) -> dict[str, object]:
     known = training_settings(model.settings)
-    known |= {"steps taken": _listed(f"{row['steps']:,}" for row in model.rows)}
-    known["selection"] = _listed(row["selection"] for row in model.rows)
+    known |= {"steps taken": distinct_text(f"{row['steps']:,}" for row in model.rows)}
+    known["selection"] = distinct_text(row["selection"] for row in model.rows)
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
 def _provenance(model: Model) -> dict[str, object]:
     dates = sorted(row["date"] for row in model.rows if row["date"])
     return {
-        "commit of the code": _listed(row["commit"] for row in model.rows),
+        "commit of the code": distinct_text(row["commit"] for row in model.rows),
         "versions": "; ".join(sorted({variant_text(row["versions"]) for row in model.rows})),
         "scored": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
     }
@@ -207,7 +207,3 @@ def _caption(name: str) -> str:
 
 def _texts(facts: Mapping[str, object]) -> list[list[str]]:
     return [[name, str(value)] for name, value in facts.items() if str(value)]
-
-
-def _listed(values: Any) -> str:  # noqa: ANN401
-    return ", ".join(sorted({str(value) for value in values if str(value)}))

@@ -126,11 +126,14 @@ def model_facts(first: Mapping[Any, Any], settings: Mapping[str, Any]) -> dict[s
 def _training(rows: Rows, settings: Mapping[str, Any]) -> dict[str, object]:
     known = training_settings(settings)
     runs = rows.drop_duplicates("run")
-    known |= {"steps taken": _listed(runs["steps"]), "selection": _listed(rows["selection"])}
+    known |= {
+        "steps taken": distinct_text(runs["steps"]),
+        "selection": distinct_text(rows["selection"]),
+    }
     seconds = compute_seconds(scores_in(on_one_device(rows)))
     known["compute seconds of a run"] = "" if seconds is None else format_number(seconds)
     known["wall seconds of a run"] = format_number(float(runs["train_seconds"].mean()))
-    known["device"] = _listed(runs["device"])
+    known["device"] = distinct_text(runs["device"])
     return {name.replace("_", " "): value for name, value in known.items()}
 
 
@@ -202,7 +205,7 @@ def _provenance(rows: Rows) -> dict[str, object]:
     dates = sorted(date for date in rows["date"] if date)
     return {
         "suite": suite_title(rows.iloc[0].to_dict()),
-        "commit of the code": _listed(rows["commit"]),
+        "commit of the code": distinct_text(rows["commit"]),
         "versions": "; ".join(variant_text(text) for text in sorted(set(rows["versions"]))),
         "scored": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "",
     }
@@ -213,7 +216,8 @@ def _facts(title: str, facts: Mapping[str, object]) -> str:
     return text_table(title.lower(), title, ("what", "value"), lines).as_markdown()
 
 
-def _listed(column: Iterable[object]) -> str:
+def distinct_text(column: Iterable[object]) -> str:
+    """Returns each value of a column once, sorted, without empty ones."""
     return ", ".join(sorted({str(value) for value in column if str(value)}))
 
 

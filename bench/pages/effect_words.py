@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..comparison.gains import AT_LEAST, AT_MOST
-from ..comparison.numbers import number_of
+from ..comparison.numbers import fixed_text, number_of
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, smallest_detectable
 from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding, judge
 from .methods import listed
@@ -27,9 +27,9 @@ def lead_in_words(edge: Effect, opening: str) -> str:
     low, high = _interval(ahead)
     decimals = _decimals((high - low) / 2)
     text = (
-        f"{opening}, {best}, has an FD {_number(ahead.value, decimals)} "
+        f"{opening}, {best}, has an FD {fixed_text(ahead.value, decimals)} "
         f"{'below' if lower else 'above'} its closest rival, {rival} (95 % interval "
-        f"{_number(low, decimals)} to {_number(high, decimals)}, "
+        f"{fixed_text(low, decimals)} to {fixed_text(high, decimals)}, "
         f"{number_of(len(edge.differences), 'seed')})."
     )
     if not low <= 0 <= high:
@@ -38,8 +38,8 @@ def lead_in_words(edge: Effect, opening: str) -> str:
     if could is None:
         return f"{text} This is undecided."
     return (
-        f"{text} Undecided: these seeds would show a difference of {_number(could, decimals)} in "
-        "four of five cases."
+        f"{text} Undecided: these seeds would show a difference of {fixed_text(could, decimals)} "
+        "in four of five cases."
     )
 
 
@@ -89,8 +89,8 @@ def told(effect: Effect, seeds: int, of: str = "") -> str:
     within = [f"{of}{_ends(low, high, decimals)}"]
     within += [f"{count} seeds"] if count != seeds else []
     could = _detectable(effect) if low <= 0 <= high else None
-    within += [f"undecided below {_number(could, decimals)}"] if could is not None else []
-    text = _number(effect.value, decimals)
+    within += [f"undecided below {fixed_text(could, decimals)}"] if could is not None else []
+    text = fixed_text(effect.value, decimals)
     return f"{text} ({'; '.join(within)})" if of or len(within) > 1 else f"{text} {within[0]}"
 
 
@@ -124,7 +124,7 @@ def gained(finding: Finding) -> str:
         return f"is undecided {_ends(low, high, decimals)}"
     limits = {AT_MOST: ("at most ", "at least "), AT_LEAST: ("at least ", "at most ")}
     limit = limits.get(effect.direction, ("", ""))[sign < 0]
-    verb, value = "gains" if sign > 0 else "loses", _number(abs(effect.value), decimals)
+    verb, value = "gains" if sign > 0 else "loses", fixed_text(abs(effect.value), decimals)
     low, high = sorted((sign * low, sign * high))
     return f"{verb} {limit}{value} {_ends(low, high, decimals)}"
 
@@ -171,7 +171,7 @@ def _spread(effect: Effect, name: str) -> str:
     interval = effect.interval
     decimals = _decimals(math.nan if interval is None else (interval[1] - interval[0]) / 2)
     ends = _ends(*interval, decimals) if interval else "one seed"
-    return f"{_number(effect.value, decimals)} ({name}, {ends})"
+    return f"{fixed_text(effect.value, decimals)} ({name}, {ends})"
 
 
 def _decimals(half: float) -> int:
@@ -182,11 +182,7 @@ def _decimals(half: float) -> int:
 
 
 def _ends(low: float, high: float, decimals: int) -> str:
-    return f"[{_number(low, decimals)}, {_number(high, decimals)}]"
-
-
-def _number(value: float, decimals: int) -> str:
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # No -0.
+    return f"[{fixed_text(low, decimals)}, {fixed_text(high, decimals)}]"
 
 
 def method_of(effect: Effect) -> str:

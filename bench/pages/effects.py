@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..comparison.gains import AT_LEAST, AT_MOST, BETWEEN, LEGEND, NO_CLAIM
-from ..comparison.numbers import format_number, number_of
+from ..comparison.gains import BETWEEN, EXACT, LEGEND, direction_of
+from ..comparison.numbers import format_number, number_of, with_sign
 from ..comparison.significance import (
     LEVEL,
     POWER,
@@ -79,11 +79,8 @@ class Effect:
     @property
     def direction(self) -> str:
         """What the effect says of the true one, a key of ``LEGEND``; empty where all."""
-        if self.below == self.above == 0:
-            return ""
-        if math.isinf(self.below):
-            return NO_CLAIM if math.isinf(self.above) else AT_MOST
-        return AT_LEAST if math.isinf(self.above) else BETWEEN
+        found = direction_of(self.below, self.above)
+        return "" if found == EXACT else found
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -255,23 +252,18 @@ def _shown(effect: Effect) -> Cell:
         return Cell("-")
     sign, value = effect.direction, effect.value
     if sign == BETWEEN:
-        ends = (_signed(value - effect.below), _signed(value + effect.above))
+        ends = (with_sign(value - effect.below), with_sign(value + effect.above))
         return Cell(f"{ends[0]} to {ends[1]}", value)
-    return Cell(f"{sign} {_signed(value)}".strip(), value)
+    return Cell(f"{sign} {with_sign(value)}".strip(), value)
 
 
 def _line(finding: Finding) -> tuple[object, ...]:
     effect = finding.effect
     interval = effect.interval
-    bounds = "-" if interval is None else f"{_signed(interval[0])} to {_signed(interval[1])}"
-    least = f" (more than {_signed(effect.least)} is claimed)" if effect.least else ""
+    bounds = "-" if interval is None else " to ".join(map(with_sign, interval))
+    least = f" (more than {with_sign(effect.least)} is claimed)" if effect.least else ""
     smallest = "-" if finding.detectable is None else format_number(finding.detectable)
     seeds = f"{len(effect.differences)}{f', {effect.lost}' if effect.lost else ''}"
     verdict = f"{finding.verdict}{f' ({finding.reason})' if finding.reason else ''}"
     start = (effect.claim, f"{effect.comparison}{least}", effect.where, _shown(effect), bounds)
     return (*start, smallest, effect.unit, seeds, effect.training or "-", verdict)
-
-
-def _signed(value: float) -> str:
-    text = format_number(value)
-    return text if text.startswith("-") else f"+{text}"

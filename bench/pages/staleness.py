@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..comparison.columns import without_floor
+from ..comparison.labels import named
 from ..errors import UserError
 from ..figures.run_files import RunFiles
 from ..records.equivalence import standard_code
@@ -15,7 +16,6 @@ from ..suites.command import folder_name, run_command
 from ..suites.suite import Suite, load_suite
 from ..suites.suite_files import suite_names
 
-MOST_NAMED = 5
 # In the place of paths, which a page that is moved cannot know.
 HERE, OTHER = "DIR", "OTHER"
 
@@ -60,7 +60,7 @@ def _against_suite(suite: Suite, rows: Rows, directory: Path) -> list[str]:
     if strange := list(others["objective"] + " " + others["run"].str[:12]):
         notes.append(
             f"{where}: {len(strange)} of {len(found)} runs are not among the suite's runs as it "
-            f"is now ({_some(strange)}). They have other settings or are of an older definition. "
+            f"is now ({named(strange)}). They have other settings or are of an older definition. "
             f"Their rows are reported. `{run_command(suite.name, suite.scale, '--out', OTHER)}` "
             "gives the suite as it is, in another folder."
         )
@@ -68,7 +68,7 @@ def _against_suite(suite: Suite, rows: Rows, directory: Path) -> list[str]:
     if lost and found & listed.keys():
         notes.append(
             f"{where}: {len(lost)} of the suite's {len(listed)} runs have no rows "
-            f"({_some(lost)}). {_command(suite.name, suite.scale, directory)} goes on from here."
+            f"({named(lost)}). {_command(suite.name, suite.scale, directory)} goes on from here."
         )
     return notes
 
@@ -78,13 +78,13 @@ def _commits(runs: Rows, directory: Path) -> list[str]:
     notes = []
     if len(commits) > 1:
         notes.append(
-            f"Runs come from {len(commits)} commits ({_some(commits)}). Where training code "
+            f"Runs come from {len(commits)} commits ({named(commits)}). Where training code "
             f"changed in between, {_again(runs, directory)} trains the older ones again."
         )
     changed = [commit for commit in commits if commit.endswith("+")]
     if changed:
         notes.append(
-            f"Runs were made from a tree with uncommitted changes ({_some(changed)}), so no "
+            f"Runs were made from a tree with uncommitted changes ({named(changed)}), so no "
             "commit reproduces them. Commit, then "
             f"{_again(runs[runs['commit'].isin(changed)], directory)}."
         )
@@ -101,7 +101,7 @@ def _training_code(files: RunFiles, runs: Rows, directory: Path) -> list[str]:
             codes.setdefault(key, {})[run] = standard_code(str(record["training_code"]))
     return [
         f"'{objective}' ({backbone}) was trained by {len(set(own.values()))} versions of the "
-        f"training code (runs {_some(list(own))}). "
+        f"training code (runs {named(list(own))}). "
         f"{_again(runs[runs['run'].isin(list(own))], directory)} trains the older ones again."
         for (objective, backbone, _), own in codes.items()
         if len(set(own.values())) > 1
@@ -120,8 +120,3 @@ def _command(name: str, scale: str, directory: Path, *words: str) -> str:
     if directory.resolve().name == folder_name(name, scale):
         return f"`{run_command(file, scale, *words)}`"
     return f"`{run_command(file, scale, *words, '--out', HERE)}` ({HERE}: this folder)"
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    return f"{shown}, ..." if len(names) > MOST_NAMED else shown

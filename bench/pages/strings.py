@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ..comparison.likelihoods import bound_sign, one_likelihood
-from ..comparison.numbers import format_number
+from ..comparison.numbers import format_number, with_sign
 from ..comparison.significance import Seeds, mean
 from ..comparison.steps import asked_steps
 from ..comparison.strings import (
@@ -84,10 +84,10 @@ def _decided(judged: Sequence[Finding]) -> Iterator[str]:
             continue
         name = effect.comparison.partition(" instead of ")[0]
         interval = effect.interval
-        within = "" if interval is None else f" [{_signed(interval[0])}, {_signed(interval[1])}]"
+        within = "" if interval is None else f" [{', '.join(map(with_sign, interval))}]"
         text = (
             f"The gain of {name} over the {GVAE} in {SAID[effect.claim]} is "
-            f"{_signed(effect.value)}{within}, positive for the better: "
+            f"{with_sign(effect.value)}{within}, positive for the better: "
         )
         reason = f" ({finding.reason})" if finding.reason else ""
         text += f"{_word(finding)}{reason}."
@@ -186,8 +186,3 @@ def _range(means: dict[str, float]) -> str:
         return ""
     low, high = (round(100 * end) for end in (min(means.values()), max(means.values())))
     return f"{low} %" if low == high else f"{low} to {high} %"
-
-
-def _signed(value: float) -> str:
-    text = format_number(value)
-    return text if text.startswith("-") else f"+{text}"

@@ -85,7 +85,7 @@ def recipe_notes(recipes: Recipes) -> dict[str, str]:
     ]
     notes = {}
     for recipe, own in flat.items():
-        texts = [f"{_short(n, differing)}={_text(own[n])}" for n in differing if n in own]
+        texts = [f"{_short(n, differing)}={value_text(own[n])}" for n in differing if n in own]
         few = len(texts) <= MOST_NAMED and recipes[recipe] and "schema" not in own
         notes[recipe] = ", ".join(texts) if few else ""
     counts = Counter(notes.values())
@@ -110,5 +110,6 @@ def _short(name: str, names: list[str]) -> str:
     return last if [n.rpartition(".")[2] for n in names].count(last) == 1 else name
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
+def value_text(value: object) -> str:
+    """Returns a setting's value in short: of a number six digits at most."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..comparison.labels import named
 from ..comparison.numbers import format_number, mean_text
 from ..comparison.significance import Seeds
 from ..comparison.table import text_table
 from .exact import ADVICE, Exact
 from .missing import missing_lines
-from .sight import ALARM, RELEVANT, named, share_text, sight_lines
+from .sight import ALARM, MOST_NAMED, RELEVANT, share_text, sight_lines
 from .trained import Change, Trained
 
 NAMED = 20  # Lines of a list before the rest is only counted.
@@ -55,7 +56,7 @@ def render_sight(trained: Trained) -> str:
     if trained.distrusted:
         lines.append(
             f"{len(trained.distrusted)} scores are estimates that are not trusted, and enter no "
-            f"test: {named(trained.distrusted)}. That they move is told all the same."
+            f"test: {named(trained.distrusted, MOST_NAMED)}. That they move is told all the same."
         )
     return "## What this check can see\n\n" + "".join(f"- {line}\n" for line in lines)
 
@@ -118,12 +119,12 @@ def _change_notes(outcome: Outcome) -> list[str]:
     if trained.moved:
         notes.append(
             f"{len(trained.moved)} estimates that are not trusted moved by more than "
-            f"{share_text(RELEVANT)} at equal seeds: {named(trained.moved)}."
+            f"{share_text(RELEVANT)} at equal seeds: {named(trained.moved, MOST_NAMED)}."
         )
     if trained.unknown:
         notes.append(
             f"{len(trained.unknown)} scores are not in the baseline, so not compared: "
-            f"{named(trained.unknown)}."
+            f"{named(trained.unknown, MOST_NAMED)}."
         )
     return notes
 

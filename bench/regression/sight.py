@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..comparison.labels import named
 from ..comparison.numbers import format_number
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ GROSS_SHARE, GROSS_SPREADS = 0.5, 10
 # Share of a score's value whose loss a good baseline shows, and in how many of the scores.
 WANTED, OF_SCORES = 0.1, 0.9
 MOST_SEEDS = 1000
+MOST_NAMED = 3  # Scores in a line.
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _quantile(scores: int, freedom: float) -> float:
 def _blind_line(untested: Sequence[str]) -> str:
     return (
         f"{len(untested)} scores cannot be tested, since the baseline has one seed of them and "
-        f"one seed tells no spread: {named(untested)}."
+        f"one seed tells no spread: {named(untested, MOST_NAMED)}."
     )
 
 
@@ -207,8 +209,3 @@ def _needed_line(sights: Sequence[Sight]) -> str:
 def share_text(share: float) -> str:
     """Returns a share in per cent, such as ``"22 %"``."""
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
-
-
-def named(names: Sequence[str]) -> str:
-    """Returns the first three of names as a list."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -24,7 +24,7 @@ from ..comparison.parts import Part, table_parts
 from ..comparison.scored import Scored, scores_by, warnings_of
 from ..comparison.strings import SPACES
 from ..comparison.table import Cell, Table, file_name, text_table
-from ..records.per_image import dims_of
+from ..records.per_image import dims_of, is_missing
 from ..records.results import Rows
 
 NATS, ANNEALED = "log_prob", "log_prob_annealed"
@@ -119,13 +119,10 @@ class _Models:
         models = {model_of(record) for record in own}
         places = sorted(at for model in models for at in self._places.get(model, []))
         annealed = [self._annealed[at] for at in places]
-        counts = [int(record["samples_k"]) for record in annealed if _is_known(record)]
-        most = [r for r in annealed if _is_known(r) and int(r["samples_k"]) == max(counts)]
+        known = [record for record in annealed if not is_missing(record["samples_k"])]
+        counts = [int(record["samples_k"]) for record in known]
+        most = [r for r, count in zip(known, counts, strict=True) if count == max(counts)]
         return plain, estimate_of(most, self._arrays, self._brackets)
-
-
-def _is_known(record: Line) -> bool:
-    return str(record["samples_k"]) != "<NA>"
 
 
 def _row(

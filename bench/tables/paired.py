@@ -25,7 +25,7 @@ from ..comparison.gains import (
     likelihood_gain,
     records_in,
 )
-from ..comparison.labels import REFERENCES, suite_title
+from ..comparison.labels import REFERENCES, named, suite_title
 from ..comparison.numbers import mean_text, with_error
 from ..comparison.scored import Scored, scores_by, seed_values, warnings_of
 from ..comparison.significance import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from ...metrics.arrays import Floats
 
 DIFFERENT = "different"
-MOST_NAMED = 5
 NAMED_KEY = (*SCORE_KEY, "method")
 IMAGES_UNKNOWN = (
     "Where single images' likelihoods were not kept, ± is over the seeds alone, and no likelihood "
@@ -251,8 +250,7 @@ def _keys(rows: Rows, more: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 
 
 def _methods(keys: Iterable[tuple[str, ...]]) -> str:
-    methods = sorted({key[-1] for key in keys})
-    return ", ".join(methods[:MOST_NAMED]) + (", ..." if len(methods) > MOST_NAMED else "")
+    return named(sorted({key[-1] for key in keys}))
 
 
 def _line(score: PairedScore) -> tuple[object, ...]:
