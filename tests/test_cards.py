@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.cli.main import main
+from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.pages.cards import card_names, render_card, write_cards
 from aebench.bench.records.results import read_results
 
@@ -20,6 +21,10 @@ HOSTILE = "x](javascript:alert(1)) | <script>alert(1)</script>\n# `y`/../../z"
 def cards_of(folder, rows):
     write_runs(folder, rows, arrays=False, log=False)
     return {path.stem: path for path in write_cards(folder, read_results(folder).rows)}
+
+
+def card_of(folder, rows):
+    return render_card(folder, rows, RunFiles(folder))
 
 
 def line_of(card, label):
@@ -37,7 +42,7 @@ def test_each_model_has_one_card_and_the_floor_none(tmp_path):
 def test_scores_have_the_interval_over_seeds_their_conditions_and_their_kind(tmp_path):
     rows = [make_row(seed=seed, value=value) for seed, value in enumerate((1.0, 3.0, 2.0))]
     rows += likelihood_rows(seeds=(0,), levels={"ae": 5.1}, sizes=(16,), stderr=0.05, value=5.0)
-    card = render_card(tmp_path, frame(r | {"backbone_hash": "ab" * 8} for r in rows))
+    card = card_of(tmp_path, frame(r | {"backbone_hash": "ab" * 8} for r in rows))
     conditions = "lite0@64:579344248a93, real 1000, generated 1000"
     found = line_of(card, "fd")
     assert found[:4] == ["reconstruction", r"2.0 \[0, 4.5\] (3)", "0.0 to 4.5", "lower"]
@@ -54,7 +59,7 @@ def test_the_card_has_the_settings_and_the_checksum_of_the_weights_on_record(tmp
     origin = {"hyperparameters": {"beta": 0.25}, "config": {"training": {"batch_size": 77}}}
     document = json.loads(path.read_text()) | {"origin": origin | {"weights": "ab" * 32}}
     path.write_text(json.dumps(document))
-    card = render_card(tmp_path, read_results(tmp_path).rows)
+    card = card_of(tmp_path, read_results(tmp_path).rows)
     assert line_of(card, "hyperparameters") == ["beta=0.25"]
     assert line_of(card, "batch size") == ["77"]
     assert line_of(card, "0")[-1] == "ab" * 32
@@ -66,14 +71,14 @@ def test_a_broken_settings_file_leaves_a_card_from_the_rows(tmp_path, text):
     rows = [make_row()]
     write_runs(tmp_path, rows, arrays=False, log=False)
     (tmp_path / "runs" / rows[0]["run"] / "config.json").write_text(text)
-    card = render_card(tmp_path, read_results(tmp_path).rows)
+    card = card_of(tmp_path, read_results(tmp_path).rows)
     assert line_of(card, "steps taken") == ["1000"]
 
 
 def test_a_lost_run_and_remarks_are_named(tmp_path):
     rows = [make_row(seed=0, reason="fewer rows than features")]
     rows.append(make_row(seed=1, status="diverged", metric="loss", reason="nan at step 412"))
-    card = render_card(tmp_path, frame(rows))
+    card = card_of(tmp_path, frame(rows))
     assert line_of(card, "1")[1] == "diverged"
     assert "- diverged: nan at step 412" in card
     assert "value ¹" in card and "¹ fewer rows than" in card
@@ -96,7 +101,7 @@ def test_hostile_names_stay_text_inside_the_folder(tmp_path):
 
 def test_a_file_outside_the_runs_is_never_read(tmp_path):
     (tmp_path / "config.json").write_text('{"hyperparameters": {"secret": 1}}')
-    card = render_card(tmp_path / "suite", frame([make_row(run="../..")]))
+    card = card_of(tmp_path / "suite", frame([make_row(run="../..")]))
     assert "secret" not in card
 
 
@@ -141,6 +146,6 @@ def test_a_card_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_a_run_whose_scores_failed_is_not_just_called_trained(tmp_path):
     rows = [make_row(seed=seed) for seed in (0, 1)]
     rows.append(make_row(seed=1, metric="kid", status="failed", reason="Images have nan values."))
-    card = render_card(tmp_path, frame(rows))
+    card = card_of(tmp_path, frame(rows))
     assert line_of(card, "0")[1] == "trained"
     assert line_of(card, "1")[1] == "trained, some scores failed"

@@ -30,6 +30,8 @@ from aebench.bench.evaluation.features import extract
 from aebench.bench.files.checkpoint import save_checkpoint
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.leaderboard.page import render_html
+from aebench.bench.leaderboard.pictures import Pictures
+from aebench.bench.leaderboard.study import Opening
 from aebench.bench.pages.report import render_page
 from aebench.bench.records import results
 from aebench.bench.suites.suite import load_suite
@@ -368,12 +370,12 @@ def test_markup_in_any_name_stays_text_in_the_pages(tmp_path):
     assert "<img src=x" not in page.read_text()
     assert "<img" not in markdown.read_text().replace(r"\<", "")
     found = results.read_results(tmp_path / "suite")
-    report = render_page(found, [], [], [], [f"Run {evil} is missing."])
+    report = render_page(found, [], [], [], [f"Run {evil} is missing."], [], "", {}, [])
     assert evil.partition("<img")[2] in report and "<img" not in report.replace(r"\<", "")
 
 
 def test_the_policy_of_the_page_allows_no_foreign_code_and_no_network():
-    page = render_html({"boards": []})
+    page = render_html({"boards": []}, Pictures(), Opening(), (), "", "")
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', page)
     rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy).split(";"))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"

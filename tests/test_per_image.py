@@ -76,14 +76,14 @@ def test_what_was_gathered_is_the_same_without_the_runs_and_only_of_runs_with_ro
     for run in ("a1", "b2", "gone"):
         own = {key._replace(run=run): score for key, score in SCORES.items()}
         write_per_image(tmp_path / "runs" / run / FILE, own)
-    (path,) = gather_per_image(tmp_path, ["a1", "b2"])
+    (path,) = gather_per_image(tmp_path, ["a1", "b2"], read_per_image(tmp_path))
     before = path.read_bytes()
     kept = {key: v for key, v in as_lists(read_per_image(tmp_path)).items() if key.run != "gone"}
     shutil.rmtree(tmp_path / "runs")
     assert as_lists(read_per_image(tmp_path)) == kept
-    assert gather_per_image(tmp_path, ["a1", "b2"]) == [path]
+    assert gather_per_image(tmp_path, ["a1", "b2"], read_per_image(tmp_path)) == [path]
     assert path.read_bytes() == before
-    assert gather_per_image(tmp_path, []) == []
+    assert gather_per_image(tmp_path, [], {}) == []
     assert not path.exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from aebench.bench.comparison.labels import REFERENCES
+from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.pages.claims import findings, reading
 from aebench.bench.pages.staleness import staleness
 from aebench.bench.regression.trained import compare_trained
@@ -191,7 +192,8 @@ def test_real_images_are_no_methods_to_boards_claims_and_checks(tmp_path):
     assert findings(frame(more), {}) == findings(frame(rows), {})
     told = [reading(frame(own), findings(frame(own), {})) for own in (rows, more)]
     assert told[0] == told[1]
-    assert staleness(tmp_path, frame(more)) == staleness(tmp_path, frame(rows))
+    files = RunFiles(tmp_path)
+    assert staleness(tmp_path, frame(more), files) == staleness(tmp_path, frame(rows), files)
     p_values = []
     for own in (rows, more):
         moved = [row | {"value": row["value"] + 0.1 * row["seed"]} for row in own]

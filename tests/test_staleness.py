@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.cli.main import build_parser
+from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.pages import report
 from aebench.bench.pages.report import build_report
 from aebench.bench.pages.staleness import staleness
@@ -24,6 +25,10 @@ def parsed(note):
     return build_parser().parse_args(words[1:])
 
 
+def notes_of(folder, rows):
+    return staleness(folder, frame(rows), RunFiles(folder))
+
+
 def suite_rows(configs, **columns):
     names = ("suite", "scale", "dataset", "objective", "latent_dim", "seed")
     return [
@@ -38,23 +43,23 @@ def quick():
 
 
 def test_a_whole_suite_has_nothing_stale_and_nothing_missing(tmp_path, quick):
-    assert staleness(tmp_path, frame(suite_rows(quick))) == []
+    assert notes_of(tmp_path, suite_rows(quick)) == []
 
 
 def test_a_run_that_is_no_longer_part_of_the_suite_is_named_with_what_to_do(tmp_path, quick):
     other = dataclasses.replace(quick[0], latent_dim=quick[0].latent_dim + 1)
-    (note,) = staleness(tmp_path, frame(suite_rows([*quick, other])))
+    (note,) = notes_of(tmp_path, suite_rows([*quick, other]))
     assert f"1 of {len(quick) + 1} runs are not among" in note
     assert f"{other.objective} {other.digest[:12]}" in note and parsed(note).suite == "quick"
 
 
 def test_another_seed_of_a_listed_run_is_part_of_the_suite(tmp_path, quick):
     more = [dataclasses.replace(config, seed=17) for config in quick]
-    assert staleness(tmp_path, frame(suite_rows([*quick, *more]))) == []
+    assert notes_of(tmp_path, suite_rows([*quick, *more])) == []
 
 
 def test_a_missing_run_is_named_by_its_label(tmp_path, quick):
-    (note,) = staleness(tmp_path, frame(suite_rows(quick[1:])))
+    (note,) = notes_of(tmp_path, suite_rows(quick[1:]))
     assert f"1 of the suite's {len(quick)} runs have no rows" in note
     assert quick[0].label in note and "goes on" in note
 
@@ -66,7 +71,7 @@ def test_a_missing_run_is_named_by_its_label(tmp_path, quick):
 def test_the_command_that_goes_on_is_that_of_the_pages_own_scale_and_folder(tmp_path, folder, out):
     medium = load_suite("structured-expressions", settings={"scale": "medium"}).configs
     rows = suite_rows(medium[2:], commit="aaaaaaa") + suite_rows(medium[1:2], commit="bbbbbbb")
-    lost, commits = staleness(tmp_path / folder, frame(rows))
+    lost, commits = notes_of(tmp_path / folder, rows)
     for note, again in ((lost, False), (commits, True)):
         asked = parsed(note)
         assert (asked.suite, asked.set) == ("structured-expressions", ["scale=medium"])
@@ -76,7 +81,7 @@ def test_the_command_that_goes_on_is_that_of_the_pages_own_scale_and_folder(tmp_
 
 def test_the_command_for_a_suite_of_the_users_own_names_its_file(tmp_path):
     rows = [make_row(suite="mine", seed=seed, commit=str(seed)) for seed in (0, 1)]
-    (note,) = staleness(tmp_path / "mine-small", frame(rows))
+    (note,) = notes_of(tmp_path / "mine-small", rows)
     asked = parsed(note)
     assert (asked.suite, asked.set, asked.out) == ("mine.toml", ["scale=small"], None)
     assert asked.rerun_stale
@@ -84,7 +89,7 @@ def test_the_command_for_a_suite_of_the_users_own_names_its_file(tmp_path):
 
 def test_rows_of_two_commits_and_of_a_changed_tree_are_named(tmp_path, quick):
     rows = suite_rows(quick[:1], commit="aaaaaaa") + suite_rows(quick[1:], commit="bbbbbbb+")
-    two, changed = staleness(tmp_path, frame(rows))
+    two, changed = notes_of(tmp_path, rows)
     assert "2 commits (aaaaaaa, bbbbbbb+)" in two and "--rerun-stale" in two
     assert "uncommitted changes (bbbbbbb+)" in changed
 
@@ -97,10 +102,10 @@ def test_checkpoints_of_one_objective_by_two_versions_of_the_code_are_named(tmp_
         config = {"objective": "ae", "backbone": "tiny", "space": ""}
         record = {"config": config, "training_code": code}
         (folder / "config.json").write_text(json.dumps(record))
-    (note,) = staleness(tmp_path, frame(rows))
+    (note,) = notes_of(tmp_path, rows)
     assert "'ae' (tiny) was trained by 2 versions" in note
     (tmp_path / "runs" / rows[0]["run"] / "config.json").write_text("{")
-    assert staleness(tmp_path, frame(rows)) == []
+    assert notes_of(tmp_path, rows) == []
 
 
 def test_the_page_names_every_kind_of_bad_input_and_still_reports_the_other_rows(

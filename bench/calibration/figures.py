@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+PICTURES = 14  # in a line of clean or damaged images
 LIMIT = 30.0  # standard errors at which the colours end
 BIASED = ("fd", "kid_full", "density", "coverage", "precision", "recall", "prd_f8", "prd_f1/8")
 
@@ -129,12 +130,12 @@ def draw_sizes(rows: pd.DataFrame, folder: Path) -> list[Path]:
     return save_figure(folder, "sizes", figure)
 
 
-def draw_images(pools: Pools, folder: Path, count: int = 14) -> list[Path]:
+def draw_images(pools: Pools, folder: Path) -> list[Path]:
     """Draws the first clean images and the same under every pixel damage."""
     sets = [Damage(), *(Damage(kind, s) for kind in PIXELWISE for s in (1, 2, 3))]
-    figure, axes = new_figure(0.42 * count + 1, 0.42 * len(sets) + 0.3, nrows=len(sets))
+    figure, axes = new_figure(0.42 * PICTURES + 1, 0.42 * len(sets) + 0.3, nrows=len(sets))
     for axis, damage in zip(axes[:, 0], sets, strict=True):
-        axis.imshow(tile(pools.damage(damage, count)[:count].numpy(), count))
+        axis.imshow(tile(pools.damage(damage, PICTURES)[:PICTURES].numpy(), PICTURES))
         hide_axis(axis)
         axis.set_ylabel(str(damage), rotation=0, ha="right", va="center")
     return save_figure(folder, "images", figure)

@@ -29,20 +29,20 @@ def sheet_names(rows: Rows) -> dict[str, str]:
     return {str(run): stem for stem, _, own in parts_of(rows, "sheet") for run in set(own["run"])}
 
 
-def run_strips(arrays: Mapping[str, Array], objective: str, wide: int = WIDE) -> Strips:
+def run_strips(arrays: Mapping[str, Array], objective: str) -> Strips:
     """Returns the pictures of one run as strips, by the heading that they stand under."""
     strips: Strips = {}
     if "reconstruction" in arrays:
-        strips["reconstructions"] = tile(arrays["reconstruction"], wide)
+        strips["reconstructions"] = tile(arrays["reconstruction"], WIDE)
     if own := own_array(objective, arrays):
-        strips[OWN_SAMPLES] = tile(arrays[own], wide)
+        strips[OWN_SAMPLES] = tile(arrays[own], WIDE)
     for name in sorted(n for n in arrays if n.startswith("sample_gmm-")):
-        strips[f"samples, {name.removeprefix('sample_').upper()}"] = tile(arrays[name], wide)
+        strips[f"samples, {name.removeprefix('sample_').upper()}"] = tile(arrays[name], WIDE)
     if len(arrays.get("interpolation", ())):
         path = arrays["interpolation"]
         if path.ndim == 5:
-            path = path[0][evenly(path.shape[1], wide)]
-        strips["interpolations"] = tile(path, wide)
+            path = path[0][evenly(path.shape[1], WIDE)]
+        strips["interpolations"] = tile(path, WIDE)
     return strips
 
 

@@ -32,8 +32,8 @@ def leaderboard_html(
     rows: Rows,
     entries: Sequence[Entry],
     models: Mapping[str, Model],
-    headline: Iterable[Table] = (),
-    findings: str = "",
+    headline: Iterable[Table],
+    findings: str,
 ) -> str:
     """Returns the page over result rows.
 
@@ -69,16 +69,15 @@ def leaderboard_html(
 
 def render_html(
     content: Mapping[str, Any],
-    pictures: Pictures | None = None,
-    opening: Opening | None = None,
-    headline: Iterable[Table] = (),
-    findings: str = "",
-    title: str = "",
+    pictures: Pictures,
+    opening: Opening,
+    headline: Iterable[Table],
+    findings: str,
+    title: str,
 ) -> str:
     """Returns the page of some content, with the pictures that its size allows."""
     from jinja2 import Environment
 
-    opening = opening or Opening()
     script = "\n".join(_asset(name) for name in SCRIPTS)
     style = _asset("page.css")
     policy = (
@@ -100,7 +99,7 @@ def render_html(
     template = Environment(autoescape=True).from_string(_asset("page.html.j2"))
     bare = template.render(**fixed, content=_json(content))
     room = LARGEST - len(bare.encode())
-    shown, left_out = (pictures or Pictures()).within(room, lambda one: len(_json(one)) + 20)
+    shown, left_out = pictures.within(room, lambda one: len(_json(one)) + 20)
     return template.render(
         **fixed, content=_json({**content, "pictures": shown, "left_out": left_out})
     )

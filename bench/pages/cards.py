@@ -78,11 +78,10 @@ def card_names(models: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def render_card(directory: Path, rows: Rows, files: RunFiles | None = None) -> str:
+def render_card(directory: Path, rows: Rows, files: RunFiles) -> str:
     """Returns the card of one model from its rows and whatever is on record of its trainings."""
     first = rows.iloc[0].to_dict()
-    files, names = files or RunFiles(directory), list(rows["run"].unique())
-    settings = next(filter(None, map(files.record, names)), {})
+    settings = next(filter(None, map(files.record, rows["run"].unique())), {})
     variant = variant_text(first["variant"])
     title = " ".join(filter(None, (first["objective"], f"({variant})" if variant else "")))
     title = first.get("method", title)

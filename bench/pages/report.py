@@ -183,10 +183,10 @@ def render_page(
     tables: list[Table],
     plots: Iterable[Path],
     warnings: list[str],
-    cards: Iterable[Path] = (),
-    found: str = "",
-    arrays: Arrays | None = None,
-    tuning: Sequence[str] = (),
+    cards: Iterable[Path],
+    found: str,
+    arrays: Arrays,
+    tuning: Sequence[str],
 ) -> str:
     """Returns the report's page in Markdown; it opens with what was found."""
     rows = results.rows

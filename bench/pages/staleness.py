@@ -20,7 +20,7 @@ from ..suites.suite_files import suite_names
 HERE, OTHER = "DIR", "OTHER"
 
 
-def staleness(directory: Path, rows: Rows, files: RunFiles | None = None) -> list[str]:
+def staleness(directory: Path, rows: Rows, files: RunFiles) -> list[str]:
     """Returns a line for each way in which runs are stale or missing, with what to do.
 
     Suites are compared with their packaged definition; own suite files are not looked for.
@@ -28,7 +28,7 @@ def staleness(directory: Path, rows: Rows, files: RunFiles | None = None) -> lis
     Args:
         directory: The results folder.
         rows: Its rows.
-        files: What is known of its runs, where that was read before.
+        files: What is known of its runs.
     """
     trained = without_floor(rows).drop_duplicates("run")
     notes: list[str] = []
@@ -43,7 +43,7 @@ def staleness(directory: Path, rows: Rows, files: RunFiles | None = None) -> lis
     return [
         *notes,
         *_commits(trained, directory),
-        *_training_code(files or RunFiles(directory), trained, directory),
+        *_training_code(files, trained, directory),
     ]
 
 

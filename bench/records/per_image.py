@@ -194,24 +194,20 @@ def write_per_image(path: Path, scores: Mapping[ScoreKey, PerImage]) -> bool:
 
 
 def gather_per_image(
-    folder: Path, runs: Iterable[str], scores: Mapping[ScoreKey, PerImage] | None = None
+    folder: Path, runs: Iterable[str], scores: Mapping[ScoreKey, PerImage]
 ) -> list[Path]:
     """Brings the arrays of all runs into the folder's committed file.
 
     Args:
         folder: The results folder of one suite.
         runs: Digests of the runs that have rows; arrays of others are left out.
-        scores: What `read_per_image` gives of the folder, where that was called before.
+        scores: What `read_per_image` gives of the folder.
 
     Returns:
         The file; empty where no run has any.
-
-    Raises:
-        UserError: A file is damaged.
     """
     wanted = set(runs)
-    known = read_per_image(folder) if scores is None else scores
-    found = {k: kept for k, kept in known.items() if k.run in wanted}
+    found = {k: kept for k, kept in scores.items() if k.run in wanted}
     path = folder / COMMITTED
     if not found:
         path.unlink(missing_ok=True)

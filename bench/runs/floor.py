@@ -79,12 +79,13 @@ class FloorEvaluator(Evaluator):
         return [i for i in self.scored_items() if i.images == "reconstruction"]
 
 
-def write_floors(requests: Sequence[Request], known: KnownRows | None = None) -> None:
+def write_floors(requests: Sequence[Request], known: KnownRows | None) -> None:
     """Computes the references of each data set and counts that the requests score.
 
     Args:
         requests: All runs of a suite.
-        known: What is committed beside the runs; a reference that is there is not computed again.
+        known: What is committed beside the runs, a reference among which is not computed again;
+            none where all are.
 
     Raises:
         RunFailed: Memory does not suffice.
