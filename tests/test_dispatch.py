@@ -224,6 +224,7 @@ def test_runs_held_elsewhere_come_last_and_are_waited_for_without_spinning(reque
             elsewhere.clear()
 
     monkeypatch.setattr(dispatch, "carry_out", carry)
+    monkeypatch.setattr(dispatch, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(dispatch.time, "sleep", sleep)
     ended = [done.request for done in InProcess().map(requests, lambda event: None)]
     assert ended == [*requests[2:], *requests[:2]]
@@ -244,7 +245,7 @@ def test_a_run_that_another_holds_is_told_once_with_the_file_of_its_lock(
     assert len([*InProcess().map(requests[:2], lambda event: None)]) == 2
     here = [record.getMessage() for record in caplog.records]
     caplog.clear()
-    waiting = workers.Waiting([], {})
+    waiting = dispatch.Waiting([], {})
     assert [waiting.settle(Done(first, "busy")) for _ in range(3)] == [None] * 3
     assert here == [record.getMessage() for record in caplog.records]
     (told,) = here

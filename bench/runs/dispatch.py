@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .request import Request
 
 LOGGER = logging.getLogger("aebench")
-BUSY_SECONDS = 2.0
+BUSY_SECONDS = 2.0  # Until a run held elsewhere is tried again.
+POLL_SECONDS = 0.1
+DEATHS = 3
 DETERMINISTIC = "AEBENCH_DETERMINISTIC"
 
 
@@ -61,34 +63,77 @@ class InProcess:
     """One run after the other, here."""
 
     def map(self, requests: Sequence[Request], listen: Callable[[Event], None]) -> Iterator[Done]:
-        """Yields one `Done` for each request; a run that another process holds comes last."""
-        waiting, held_up = deque(requests), HeldUp()
-        refused = 0
+        """Yields one `Done` for each request; a run held elsewhere is tried again later."""
+        waiting = Waiting(requests, {})
         while waiting:
             check_stop()
-            request = waiting.popleft()
-            done = carry_out(request, listen)
-            if done.outcome != "busy":
-                refused = 0
+            if (request := waiting.take()) is None:  # All that is left is held elsewhere.
+                time.sleep(POLL_SECONDS)
+            elif done := waiting.settle(carry_out(request, listen)):
                 yield done
-                continue
-            waiting.append(request)
-            held_up.tell(request)
-            # A run that another process holds is put last; sleep once all that are left are held.
-            refused += 1
-            if refused >= len(waiting):  # All that is left is held elsewhere.
-                time.sleep(BUSY_SECONDS)
-                refused = 0
 
 
-class HeldUp:
-    """Tells once of each run that another process holds: its lock may be one left over."""
+class Deaths:
+    """Counts how often each run lost what carried it out.
 
-    def __init__(self) -> None:
+    Args:
+        most: From which count on it has failed.
+        told: What is said then.
+    """
+
+    def __init__(
+        self,
+        most: int = DEATHS,
+        told: str = f"its process died {DEATHS} times, perhaps for lack of memory.",
+    ) -> None:
+        self._most, self._told = most, told
+        self._counts: Counter[Path] = Counter()
+
+    def count(self, request: Request) -> Done | None:
+        """Counts one; returns the run's failure if it was the last that is allowed."""
+        self._counts[request.folder] += 1
+        if self._counts[request.folder] < self._most:
+            return None
+        return Done(request, "failed", RunFailed(self._told))
+
+
+class Waiting:
+    """Runs that are to be carried out, and those that have to be once more.
+
+    Args:
+        requests: The runs.
+        limits: What counts the losses of each kind, by the outcome that tells of one.
+    """
+
+    def __init__(self, requests: Sequence[Request], limits: Mapping[str, Deaths]) -> None:
+        self._runs = deque((0.0, request) for request in requests)
+        self._limits = limits
         self._told: set[Path] = set()
 
-    def tell(self, request: Request) -> None:
-        """Warns, with the file of the lock."""
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+    def take(self) -> Request | None:
+        """Returns the next run if its time has come."""
+        if self._runs and self._runs[0][0] <= time.monotonic():
+            return self._runs.popleft()[1]
+        return None
+
+    def settle(self, done: Done) -> Done | None:
+        """Returns how a run has ended; none where it waits for another try."""
+        if done.outcome == "busy":
+            self._tell(done.request)
+            self._runs.append((time.monotonic() + BUSY_SECONDS, done.request))
+            return None
+        if done.outcome not in self._limits:
+            return done
+        last = self._limits[done.outcome].count(done.request)
+        if last is None:
+            self._runs.appendleft((0.0, done.request))
+        return last
+
+    def _tell(self, request: Request) -> None:
+        """Warns once of a run that another process holds: its lock may be one left over."""
         if request.folder in self._told:
             return
         self._told.add(request.folder)

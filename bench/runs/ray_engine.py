@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from ..errors import RunFailed
 from ..interruption import check_stop, stop_on_signals
 from .asked import read_asked
-from .dispatch import DETERMINISTIC, Done, Event, set_up_torch
+from .dispatch import DETERMINISTIC, Deaths, Done, Event, Waiting, set_up_torch
 from .ray_cluster import Cluster
-from .workers import DIED, Deaths, Waiting, work
+from .workers import DIED, work
 
 if TYPE_CHECKING:
     from ray import ObjectRef

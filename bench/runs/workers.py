@@ -6,23 +6,18 @@ import contextlib
 import multiprocessing
 import time
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import RunFailed
 from ..interruption import Stopped, check_stop, install_in_worker, signals_held_back
-from .dispatch import BUSY_SECONDS, Done, Event, HeldUp, carry_out, set_up_torch
+from .dispatch import POLL_SECONDS, Deaths, Done, Event, Waiting, carry_out, set_up_torch
 
 if TYPE_CHECKING:
     from .request import Request
 
-POLL_SECONDS = 0.1
-DEATHS = 3
 DIED = "died"
 
 
@@ -55,65 +50,6 @@ class Processes:
                 worker.signal()
             for worker in workers:
                 worker.end()
-
-
-class Deaths:
-    """Counts how often each run lost what carried it out.
-
-    Args:
-        most: From which count on it has failed.
-        told: What is said then.
-    """
-
-    def __init__(
-        self,
-        most: int = DEATHS,
-        told: str = f"its process died {DEATHS} times, perhaps for lack of memory.",
-    ) -> None:
-        self._most, self._told = most, told
-        self._counts: Counter[Path] = Counter()
-
-    def count(self, request: Request) -> Done | None:
-        """Counts one; returns the run's failure if it was the last that is allowed."""
-        self._counts[request.folder] += 1
-        if self._counts[request.folder] < self._most:
-            return None
-        return Done(request, "failed", RunFailed(self._told))
-
-
-class Waiting:
-    """Runs that are to be carried out, and those that have to be once more.
-
-    Args:
-        requests: The runs.
-        limits: What counts the losses of each kind, by the outcome that tells of one.
-    """
-
-    def __init__(self, requests: Sequence[Request], limits: Mapping[str, Deaths]) -> None:
-        self._runs = deque((0.0, request) for request in requests)
-        self._limits, self._held_up = limits, HeldUp()
-
-    def __bool__(self) -> bool:
-        return bool(self._runs)
-
-    def take(self) -> Request | None:
-        """Returns the next run if its time has come."""
-        if self._runs and self._runs[0][0] <= time.monotonic():
-            return self._runs.popleft()[1]
-        return None
-
-    def settle(self, done: Done) -> Done | None:
-        """Returns how a run has ended; none where it waits for another try."""
-        if done.outcome == "busy":
-            self._held_up.tell(done.request)
-            self._runs.append((time.monotonic() + BUSY_SECONDS, done.request))
-            return None
-        if done.outcome not in self._limits:
-            return done
-        last = self._limits[done.outcome].count(done.request)
-        if last is None:
-            self._runs.appendleft((0.0, done.request))
-        return last
 
 
 class Worker:
