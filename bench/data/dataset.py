@@ -204,18 +204,16 @@ def find_source(name: str) -> Source:
     return DATASETS.get(f"{scheme}:PATH").at(path) if colon else DATASETS.get(name)
 
 
-def load_dataset(name: str, split: str = "default", download: bool = False) -> Dataset:
+def load_dataset(name: str, split: str = "default") -> Dataset:
     """Returns a data set, verified and split.
 
     Args:
         name: Such as ``fashion-mini``, ``mnist-32``, ``folder:PATH`` or ``npz:PATH``.
         split: ``default`` or ``aef`` (a random tenth with generator seed 3).
-        download: Whether the network may be used when the data set is not found whole.
 
     Raises:
         UnknownName: There is no such data set.
         UserError: The split is unknown, or a file is missing or broken.
-        RunFailed: The download failed.
 
     Example:
         >>> load_dataset("digits").train.shape
@@ -223,12 +221,6 @@ def load_dataset(name: str, split: str = "default", download: bool = False) -> D
     """
     source = find_source(name)
     check_split(split)
-    try:
-        return source.load(split)
-    except UserError:
-        if not (download and source.downloadable):
-            raise
-    source.fetch()
     return source.load(split)
 
 
