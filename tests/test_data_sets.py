@@ -39,7 +39,6 @@ def test_a_data_set_at_hand_keeps_the_contract(name, split):
     assert (data.form, data.preset == "sequence") == (source.form, data.form != "")
     assert data.preset in ("mnist", "cifar10", "celeba", "sequence")
     assert 0 < data.alpha < 0.5
-    assert (data.log_density is None) == (data.truth is None)
 
 
 @pytest.mark.parametrize("name", AT_HAND)

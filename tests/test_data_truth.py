@@ -16,7 +16,7 @@ def test_a_ground_truth_lives_in_the_space_real_with_one_density_a_row(name):
     data = load_dataset(name)
     assert data.default_space == "real"
     assert [len(part) for part in (data.train, data.validation, data.test)] == [5000, 1000, 1000]
-    density = data.log_density(data.test[:7])
+    density = data.truth.log_density(data.test[:7])
     assert density.shape == (7,)
     assert density.dtype == torch.float64
     assert torch.isfinite(density).all()
@@ -28,7 +28,7 @@ def test_linear_gaussian_density_is_that_of_scipy():
     covariance = truth.weight.numpy() @ truth.weight.numpy().T + truth.sigma**2 * np.eye(6)
     flat = data.test.flatten(1).double().numpy()
     expected = multivariate_normal(truth.bias.numpy(), covariance).logpdf(flat)
-    assert np.allclose(data.log_density(data.test).numpy(), expected, rtol=0, atol=1e-10)
+    assert np.allclose(data.truth.log_density(data.test).numpy(), expected, rtol=0, atol=1e-10)
 
 
 def test_linear_gaussian_data_has_the_moments_of_the_model():
@@ -42,7 +42,7 @@ def test_linear_gaussian_data_has_the_moments_of_the_model():
 def test_warped_mixture_density_integrates_to_one():
     axis = torch.linspace(-7, 7, 701, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)
-    density = load_dataset("warped-mixture").log_density(points).exp()
+    density = load_dataset("warped-mixture").truth.log_density(points).exp()
     assert float(density.sum()) * float(axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=1e-6)
 
 
@@ -67,7 +67,7 @@ def test_warped_mixture_samples_fall_where_the_density_says():
     data = load_dataset("warped-mixture")
     axis = torch.linspace(-7, 7, 701, dtype=torch.float64)
     points = torch.cartesian_prod(axis, axis)
-    mass = data.log_density(points).exp() * float(axis[1] - axis[0]) ** 2
+    mass = data.truth.log_density(points).exp() * float(axis[1] - axis[0]) ** 2
     flat = data.train.flatten(1)
     for region in (lambda p: p[:, 0] > 1, lambda p: p[:, 1] > p[:, 0], lambda p: p[:, 1] < -1):
         expected = float(mass[region(points)].sum())
@@ -92,7 +92,7 @@ def test_decoder_images_density_agrees_with_heavy_monte_carlo():
         count += likelihood.shape[1]
     mean = sums / count
     stderr = ((squares / count - mean**2) / count).sqrt()
-    deviation = (data.log_density(data.test[:8]).exp() - mean) / stderr
+    deviation = (data.truth.log_density(data.test[:8]).exp() - mean) / stderr
     assert deviation.abs().max() < 4
     assert (stderr / mean).max() < 0.05
 
@@ -101,4 +101,4 @@ def test_decoder_images_density_does_not_move_with_a_finer_grid():
     data = load_dataset("decoder-images")
     finer = dataclasses.replace(data.truth, points=2 * data.truth.points - 1)
     x = data.test[:16]
-    assert torch.allclose(finer.log_density(x), data.log_density(x), rtol=0, atol=1e-9)
+    assert torch.allclose(finer.log_density(x), data.truth.log_density(x), rtol=0, atol=1e-9)

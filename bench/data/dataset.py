@@ -237,7 +237,6 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
             return None
         return torch.from_numpy(part.labels.astype(np.int64))
 
-    truth = source.truth()
     channels, height, width = train.images.shape[1:]
     stored = channels, height, width
     return Dataset(
@@ -254,8 +253,7 @@ def assemble(source: Source, train: Part, validation: Part, test: Part, split: s
         preset=source.preset,
         default_space=source.default_space,
         split=split,
-        log_density=None if truth is None else truth.log_density,
-        truth=truth,
+        truth=source.truth(),
         form=source.form,
         note=source.note,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,9 +41,8 @@ class Dataset:
             ``sequence`` for texts.
         default_space: ``unit``; ``real`` for vectors and ground truth, ``sequence`` for texts.
         split: ``default`` or ``aef``, as ``default, shuffled`` for a user's own data.
-        log_density: Exact log p(x) in nats of x of shape (B, C, H, W), float64 of shape (B,);
-            only for ground truth.
-        truth: The distribution itself with its parameters; only for ground truth.
+        truth: The distribution itself with its parameters, whose ``log_density(x)`` is the exact
+            log p(x) in nats, float64 of shape (B,); only for ground truth.
         form: How texts are written as symbols, such as ``smiles-grammar``; empty for images.
         note: What of the files was passed over, in words.
     """
@@ -62,7 +60,6 @@ class Dataset:
     preset: str
     default_space: str
     split: str
-    log_density: Callable[[torch.Tensor], torch.Tensor] | None = None
     truth: Any = None
     form: str = ""
     note: str = ""
