@@ -227,11 +227,6 @@ def test_code_reads_the_same_under_every_python():
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "76896d2e9d817fbc"
 
 
-def test_a_digest_of_the_flat_layout_is_known_as_one():
-    assert code.older_scheme("0123456789abcdef")
-    assert not code.older_scheme(training_digest())
-
-
 def test_a_class_of_a_script_has_its_file_as_its_code(monkeypatch, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("class Model: ...\n")

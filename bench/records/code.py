@@ -62,11 +62,6 @@ def figure_code(module: str) -> str:
     return code_digest([module], (EVALUATION, METRICS, MODELS))
 
 
-def older_scheme(digest: str) -> bool:
-    """Says whether a training's digest was taken before the code moved into folders."""
-    return not digest.startswith(SCHEME)
-
-
 def code_digest(modules: Iterable[str], folders: Sequence[str]) -> str:
     """Returns 16 hex digits of what modules and those that they import say, comments aside.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..errors import UserError
-from ..records.code import older_scheme
 from ..records.equivalence import same_training_code
 from ..suites.config import Config
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from ..training.trainer import Progress
     from .plugins import Plugin
 
-Outcome = Literal["trained", "evaluated", "complete", "stale", "stale (old layout)", "diverged"]
+Outcome = Literal["trained", "evaluated", "complete", "stale", "diverged"]
 
 
 class Work(Protocol):
@@ -88,9 +87,8 @@ def standing(request: Request, then: Today, today: Today, where: str) -> Outcome
     """
     structure, data = then.structure != today.structure, then.data != today.data
     if not structure and not data:
-        if same_training_code(then.training_code, today.training_code):
-            return "complete"
-        return "stale (old layout)" if older_scheme(then.training_code) else "stale"
+        alike = same_training_code(then.training_code, today.training_code)
+        return "complete" if alike else "stale"
     if request.rerun_stale:
         return "stale"
     raise UserError(
