@@ -313,7 +313,7 @@ def test_trials_of_other_methods_stay_and_those_under_other_conditions_are_refus
 ):
     assert tune(suite(), "--trials", "1", "--only", "objective=vae")[0] == 0
     before = (tmp_path / "out" / "tuning.csv").read_bytes()
-    code, told = tune(suite(), "--trials", "1", "--steps", "5")
+    code, told = tune(suite(), "--trials", "1", "--set", "tuning.steps=5")
     assert code == 2 and "trials of vae (unit) made under other conditions" in told
     assert "steps was 4, is 5" in told and told.count("\n") == 1
     assert (tmp_path / "out" / "tuning.csv").read_bytes() == before
@@ -535,7 +535,7 @@ def test_a_file_without_trials_is_refused_with_what_makes_them(suite, tmp_path, 
     ("arguments", "message"),
     [
         (["--trials", "0"], "'--trials' is 0; expected at least 1"),
-        (["--trials", "1", "--steps", "0"], "'--steps' is 0"),
+        (["--trials", "1", "--set", "tuning.steps=0"], "'--set tuning.steps' is 0; expected"),
         (["--trials", "1", "--set", "tuning.steps=1.5"], "key '--set tuning.steps' is 1.5"),
         (
             ["--trials", "1", "--set", 'evaluation.metrics=["reconstruction"]'],

@@ -42,9 +42,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="of each objective; the default options are the first",
     )
-    parser.add_argument(
-        "--steps", type=int, metavar="S", help="optimiser steps of a trial; default: the suite's"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,15 +58,12 @@ def _tune(args: argparse.Namespace) -> int:
     from ..suites.command import folder_name
     from ..suites.suite import load_suite
 
-    for name, count in (("trials", args.trials), ("workers", args.workers), ("steps", args.steps)):
+    for name, count in (("trials", args.trials), ("workers", args.workers)):
         if count is not None and count < 1:
             raise UserError(f"'--{name}' is {count}; expected at least 1.")
     plugins = plugins_of(args)
-    settings = dotted_settings(args.set)
-    if args.steps is not None:
-        settings["tuning.steps"] = args.steps
     # A suite's own tuned runs start from the default settings too.
-    settings["tuned"] = ""
+    settings = {**dotted_settings(args.set), "tuned": ""}
     suite = load_suite(args.suite, settings=settings, only=key_values("--only", args.only))
     whole = load_suite(args.suite, settings=settings).configs
     from ..runs.dispatch import set_up_torch
