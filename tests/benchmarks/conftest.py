@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -68,7 +67,7 @@ class Clock:
 
 def pytest_addoption(parser):
     group = parser.getgroup("speed")
-    group.addoption("--speed-out", metavar="DIR", help="write the ratios there, CSV and JSON")
+    group.addoption("--speed-out", metavar="DIR", help="write the ratios there, as JSON")
     group.addoption("--speed-full", action="store_true", help="10,000 x 10,000 x 2048, batch 100")
 
 
@@ -158,10 +157,6 @@ def pytest_terminal_summary(terminalreporter, config):
 def _write(folder):
     rows = [asdict(row) for row in RESULTS]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "ratios.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
     from aebench.bench.records.provenance import commit, now
 
     record = {
