@@ -271,8 +271,3 @@ def _combinations(table: Values) -> Iterator[Values]:
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401
     return value if isinstance(value, list) else [value]
-
-
-def _parsed(key: str, value: str) -> int | str:
-    number = key in ("latent_dim", "seed") and value.isdecimal() and len(value) <= 10
-    return int(value) if number else value
