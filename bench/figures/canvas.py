@@ -248,12 +248,7 @@ def hide_axis(axis: Axes) -> None:
 
 
 def as_pixels(images: Array) -> Array:
-    """Returns images (N, C, H, W) of any type as uint8 (N, H, W, 3).
-
-    Floating-point images are in [0, 1].
-    """
-    if images.dtype.kind == "f":
-        images = np.round(255 * np.clip(np.nan_to_num(images), 0, 1)).astype(np.uint8)
+    """Returns images (N, C, H, W), uint8, with their channels last: (N, H, W, 3)."""
     last = np.moveaxis(images, 1, -1)
     if last.shape[-1] == 1:
         return np.repeat(last, 3, axis=-1)
