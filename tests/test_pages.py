@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aebench.bench.cli import words
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.runs import dispatch
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def reader(tmp_path, monkeypatch):
         for number, image in enumerate(images[80 * at : 80 * (at + 1)]):
             Image.fromarray(image.squeeze()).save(folder / name / f"{number:03d}.png")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(words, "usable_cores", lambda: 1)
+    monkeypatch.setattr(dispatch, "usable_cores", lambda: 1)
     return Reader(folder)
 
 

@@ -98,7 +98,7 @@ def until_stopped(work: Callable[[], int], first: str) -> int:
 
 def dispatcher_for(wanted: int | None, device: str, count: int) -> Dispatcher:
     """Returns what carries out so many requests: ``--workers`` at once, or as many as suit."""
-    from ..runs.dispatch import InProcess
+    from ..runs.dispatch import InProcess, usable_cores
     from ..runs.workers import Processes
 
     workers = min(wanted or (1 if device == "cuda" else usable_cores()), count)
@@ -119,12 +119,6 @@ def tell_failures(ended: Iterable[Done], kind: str = "") -> int:
     if not failures:
         return 0
     return 2 if all(isinstance(done.error, UserError) for done in failures) else 1
-
-
-def usable_cores() -> int:
-    """Returns how many cores this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def key_values(option: str, given: list[str]) -> dict[str, str]:

@@ -200,6 +200,12 @@ def ask_for_determinism() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
 def threads() -> int:
     """Returns the threads of one run on a CPU: ``OMP_NUM_THREADS``, or 1.
 

@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..interruption import check_stop
 from ..records.code import evaluation_code, training_code
 from ..records.provenance import versions
-from .dispatch import threads
+from .dispatch import threads, usable_cores
 
 LOWEST = (2, 60)
 GET = "`pip install aebench[ray]` gets a fitting one"
@@ -145,7 +145,8 @@ def _start() -> None:
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Else Ray takes the outer address.
-    _connect("local", num_cpus=_cores(), include_dashboard=False, object_store_memory=STORE_BYTES)
+    cores = usable_cores()
+    _connect("local", num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES)
 
 
 def _checked(address: str) -> str:
@@ -214,11 +215,6 @@ def _connect(address: str, **settings: int) -> None:
     before = signal.getsignal(signal.SIGTERM)
     ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **settings)
     signal.signal(signal.SIGTERM, before)  # Ray has put its own in place.
-
-
-def _cores() -> int:
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def _nodes() -> list[dict[str, Any]]:
