@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aebench.bench.comparison.table import Cell, Table
-from aebench.bench.leaderboard.html import as_html
+from aebench.bench.leaderboard.page import as_html
 from aebench.bench.records.results import read_results, write_results
 from aebench.bench.tables.headline import SHOWN, headline_tables
 from aebench.bench.tables.wide import wide_tables

@@ -6,20 +6,21 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from importlib.resources import files
 from typing import Any
 
-from ..comparison.table import Table
+from ..comparison.table import Cell, Table
 from ..records.results import Rows
 from ..tables.boards import NOTES, Entry
 from .boards import boards_of, first_board
 from .cards import Model, card_of, likelihoods
 from .commands import Commands
-from .html import as_html
 from .pictures import Pictures
 from .study import Opening, opening_of
 
 LARGEST = 3_000_000  # Bytes of the page, pictures included, as far as these decide.
+MARKS = {"best": "strong", "tie": "em"}
 SCRIPTS = ("page.js", "chart.js", "board.js", "card.js")
 SIGNS = (
     "bits/dim: = exact, ≤ from a lower bound on the likelihood, c completed after training with a "
@@ -103,6 +104,29 @@ def render_html(
     return template.render(
         **fixed, content=_json({**content, "pictures": shown, "left_out": left_out})
     )
+
+
+def as_html(table: Table) -> str:
+    """Returns a table with title and caption as HTML, with every text escaped."""
+    notes = table.footnotes
+    names = [table.corner, *table.headers(notes)]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    lines = zip(table.lines, table.rendered(notes, _html_cell), strict=True)
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>'
+        for (label, _), cells in lines
+    )
+    caption = " ".join(map(escape, table.sentences(notes)))
+    return (
+        f"<h2>{escape(table.title)}</h2>\n<table>\n<tr>{head}</tr>\n{body}\n</table>\n"
+        f"<p>{caption}</p>"
+    )
+
+
+def _html_cell(cell: Cell, notes: str) -> str:
+    text, element = escape(cell.text), MARKS.get(cell.mark)
+    marked = f"<{element}>{text}</{element}>" if element else text
+    return f"<td>{marked}{notes}</td>"
 
 
 def _pooled(cards: Mapping[str, dict[str, Any]]) -> dict[str, list[list[str]]]:

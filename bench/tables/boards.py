@@ -18,7 +18,6 @@ from ..comparison.columns import (
     without_floor,
 )
 from ..comparison.costs import device_note, on_one_device
-from ..comparison.given import given_together
 from ..comparison.labels import REFERENCES, backbone_text, score_title
 from ..comparison.likelihoods import bound_sign, likelihood_places
 from ..comparison.numbers import estimate_text, format_number, is_cut
@@ -43,6 +42,7 @@ from ..comparison.significance import (
 from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, text_table
 from ..records.results import Rows
+from ..suites.config import comes_with_weights
 from .wide import COMPUTE_NOTE
 
 Entry = dict[str, Any]
@@ -55,6 +55,7 @@ HEADER = (
     *("parameters", "outside", "compute s"),
 )
 SHARED = "〃"
+GIVEN = {"backbone": "networks as given", "backbone_hash": "given"}
 RANKS = (
     "A rank is an interval: an entry is ahead of another only where a paired test over at least "
     "five shared seeds, Holm-corrected within the board, separates them. With fewer seeds every "
@@ -97,7 +98,7 @@ def board_entries(rows: Rows) -> list[Entry]:
     references = rows[is_reference(rows)]
     parts = (same for own in suite_parts(without_floor(rows)) for same in steps_parts(own))
     for part in parts:
-        placed = given_together(by_task(with_places(part.rows)))
+        placed = _given_together(by_task(with_places(part.rows)))
         likelihood = placed["kind"] != ""
         placed.loc[likelihood, "place"] = likelihood_places(placed[likelihood])
         board = placed["images"].isin(["reconstruction", "sample", "interpolation"])
@@ -183,6 +184,31 @@ def _column_entries(column: Column, suite: str, references: Rows) -> list[Entry]
     entries.sort(key=lambda entry: (entry["mean"] is None, sign * (entry["mean"] or 0)))
     places = unseparated_groups((entry["objective"] for entry in entries), ahead)
     return [{**entry, "group": at} for entry, at in zip(entries, places, strict=True)]
+
+
+def _given_together(placed: Rows) -> Rows:
+    """Returns rows in which autoencoders that come with their weights share a board, by name.
+
+    No two of them have the same networks, so that a board of each would have one entry. Under
+    one data set and size of codes they are ranked among each other, and never with models that
+    were trained here. All other rows stay as they are.
+
+    Args:
+        placed: Rows with the columns of ``with_places``.
+    """
+    given = placed["backbone"].map(comes_with_weights) & (placed["steps"] == 0)
+    if not given.any():
+        return placed
+    own = placed[given]
+    # The digest tells two files of one name apart; the rest of the method's name two settings.
+    columns = (own[name] for name in ("backbone", "backbone_hash", "method", "objective"))
+    names = [
+        f"{backbone_text(backbone)} #{structure[:6]}{method.removeprefix(objective)}"
+        for backbone, structure, method, objective in zip(*columns, strict=True)
+    ]
+    rows = placed.copy()
+    rows.loc[given] = own.assign(method=names, **GIVEN)
+    return rows
 
 
 def _reference_text(references: Rows, scored: Rows) -> str:
