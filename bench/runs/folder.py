@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ..errors import UserError
 from ..files.checkpoint import read_record
 from ..files.locking import is_held
+from ..records.figure_file import read_object
 from ..records.results import Record, decode_result
 from ..records.rows import BadRow
 from ..records.table_rows import read_table
@@ -172,7 +173,8 @@ def _ended(rows: Sequence[Record]) -> Standing:
 def _unfinished(
     run: Path, state: State, times: Mapping[str, float], asked: Asked | None
 ) -> Standing:
-    config = _config(run / "config.json")
+    found = read_object(run / "config.json").get("config")
+    config = found if isinstance(found, Mapping) else {}
     steps = asked.steps if asked else int(config.get("training", {}).get("steps", 0))
     written = max(times.values(), default=None)
     # A file's date is one of the clock that can be set; its age can be told by no other.
@@ -205,13 +207,6 @@ def _times(run: Path) -> dict[str, float]:
             except FileNotFoundError:  # A state was removed meanwhile.
                 continue
     return found
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["config"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
 
 
 def _last_step(log: Path) -> int:

@@ -151,7 +151,8 @@ class Trials:
             raise UserError(f"'{path}' is no file of trials: {error}. {RUN_TUNE}.") from error
         if not lines or lines[0] != list(COLUMNS):
             raise UserError(f"'{path}' is no file of trials: its columns are others. {RUN_TUNE}.")
-        return cls(path, [_parsed(line, f"'{path}', line {at}") for at, line in _counted(lines)])
+        counted = enumerate(lines[1:], start=2)
+        return cls(path, [_parsed(line, f"'{path}', line {at}") for at, line in counted])
 
     def write(self) -> None:
         """Writes the file, atomically."""
@@ -268,10 +269,6 @@ def _objective(config: Config, space: str = "") -> tuple[type[Objective], str]:
 def _place(what: Trial | Config) -> str:
     backbone = network_of(what.backbone if isinstance(what, Trial) else what.network)
     return f"{what.dataset}, split '{what.split}', {backbone}, d = {what.latent_dim}"
-
-
-def _counted(lines: list[list[str]]) -> Iterable[tuple[int, list[str]]]:
-    return enumerate(lines[1:], start=2)
 
 
 def _parsed(line: list[str], where: str) -> Trial:
