@@ -18,9 +18,9 @@ from pathlib import Path
 
 from aebench.bench.cli.main import main
 from aebench.bench.files.storage import canonical_json
+from aebench.bench.records.encoding import encode_result
 from aebench.bench.records.per_image import read_file, write_per_image
 from aebench.bench.records.recipe import recipe_of
-from aebench.bench.records.results import encode_result
 from aebench.bench.suites.config import Config
 from aebench.bench.suites.suite import load_suite
 

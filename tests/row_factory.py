@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from aebench.bench.records import results
+from aebench.bench.records import encoding, results
 
 DEFAULTS = {
     "schema": 2,
@@ -240,7 +240,7 @@ def write_runs(directory, rows, arrays=True, log=True):
     for run, own in runs.items():
         folder = Path(directory) / "runs" / run
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(results.encode_result(run, own))
+        (folder / "result.json").write_text(encoding.encode_result(run, own))
         if own[0]["objective"] == "floor":
             continue
         seed = own[0]["seed"]

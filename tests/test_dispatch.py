@@ -22,7 +22,8 @@ from aebench.bench.files.locking import held
 from aebench.bench.interruption import Stopped, stop_on_signals, stop_requested
 from aebench.bench.runs import dispatch, workers
 from aebench.bench.runs.dispatch import Done, InProcess, carry_out
-from aebench.bench.runs.runner import Request, Run
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.suite import load_suite
 
 SECONDS = 120

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.files.checkpoint import load_checkpoint
-from aebench.bench.runs.runner import Request, Run
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.suite import load_suite
 from aebench.models import build
 from aebench.models.densities.gaussian import FullGaussian

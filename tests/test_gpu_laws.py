@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 from aebench.bench.evaluation.metric_lookup import metrics
-from aebench.bench.runs.runner import Request, Run
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.config import Config, Evaluation, Training
 from aebench.bench.training.engine import WARM_UP, driven
 from aebench.bench.training.state import optimiser_tensors

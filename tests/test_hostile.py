@@ -28,12 +28,13 @@ from aebench.bench.errors import UserError
 from aebench.bench.evaluation.artefacts import load_densities
 from aebench.bench.evaluation.features import extract
 from aebench.bench.files.checkpoint import save_checkpoint
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.leaderboard.page import render_html
 from aebench.bench.leaderboard.pictures import Pictures
 from aebench.bench.leaderboard.study import Opening
 from aebench.bench.pages.report import render_page
-from aebench.bench.records import results
+from aebench.bench.records import encoding, results
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.tables.published import read_published
 from aebench.metrics.extractor import build_extractor
@@ -144,7 +145,7 @@ def test_a_run_id_in_a_row_cannot_lead_out_of_the_results_folder(tmp_path):
         rows.loc[1, "run"] = run
         (tmp_path / "suite").mkdir(exist_ok=True)
         lines = results.records_of(rows)
-        text = results.csv_text([results.COLUMNS, *(line.values() for line in lines)])
+        text = csv_text([results.COLUMNS, *(line.values() for line in lines)])
         (tmp_path / "suite" / "results.csv").write_text(text)
         read = results.read_results(tmp_path / "suite")
         assert list(read.rows["run"]) == ["0" * 16] and "run is" in read.warnings[0]
@@ -297,7 +298,7 @@ def test_deep_nesting_and_long_numbers_are_refused_in_every_text_format(tmp_path
             load_suite(str(tmp_path / "deep.toml"))
     for text in (deep, digits, '{"rows": ' + deep, '{"schema": 1, "checksum": "", "rows": [NaN]}'):
         with pytest.raises(results.BadRow, match="half-written or not a result file"):
-            results.decode_result(text)
+            encoding.decode_result(text)
     from aebench.bench.comparison.labels import variant_text
 
     assert variant_text(deep) == deep
@@ -310,7 +311,7 @@ def test_deep_nesting_and_long_numbers_are_refused_in_every_text_format(tmp_path
 def test_a_number_no_column_can_hold_is_a_row_left_out(tmp_path):
     for name, value in (("seed", 2**63), ("n_real", 10**400), ("value", 10**400)):
         with pytest.raises(results.BadRow, match=f"column '{name}'"):
-            results.check_record(make_row() | {name: value})
+            encoding.check_record(make_row() | {name: value})
 
 
 def test_a_table_that_is_no_text_is_named_and_the_rows_before_it_are_read(tmp_path):

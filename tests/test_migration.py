@@ -7,15 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from aebench.bench.files.csv_cells import csv_text
+from aebench.bench.records.encoding import checksum, decode_result, encode_result
 from aebench.bench.records.migration import ADDED, OLDER_COLUMNS
-from aebench.bench.records.results import (
-    BadRow,
-    checksum,
-    csv_text,
-    decode_result,
-    encode_result,
-    read_results,
-)
+from aebench.bench.records.results import read_results
+from aebench.bench.records.rows import BadRow
 
 HERE = Path(__file__).parent
 FACTORY = runpy.run_path(str(HERE / "row_factory.py"))

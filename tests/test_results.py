@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 from aebench.bench.errors import UserError
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.pages.report import suite_folders
+from aebench.bench.records.encoding import check_record, decode_result, encode_result
 from aebench.bench.records.results import (
-    BadRow,
-    check_record,
-    csv_text,
-    decode_result,
-    encode_result,
     frame,
     has_results,
     read_results,
     records_of,
     write_results,
 )
+from aebench.bench.records.rows import BadRow
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 make_row, table_rows, write_runs = (

@@ -9,7 +9,8 @@ import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.files.checkpoint import load_checkpoint
-from aebench.bench.runs.runner import Request, Run
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.config import Training
 from aebench.bench.suites.suite import load_suite
 from aebench.bench.training.trainer import Trainer

@@ -14,8 +14,9 @@ from aebench.bench.evaluation import identity as evaluation_identity
 from aebench.bench.files import checkpoint
 from aebench.bench.files.checkpoint import load_checkpoint, save_checkpoint
 from aebench.bench.files.storage import canonical_json
+from aebench.bench.records.encoding import checksum, decode_result
 from aebench.bench.records.recipe import recipe_of
-from aebench.bench.records.results import checksum, decode_result, read_results, records_of
+from aebench.bench.records.results import read_results, records_of
 from aebench.bench.records.rows import SCHEMA
 from aebench.bench.runs import runner
 from aebench.bench.training.state import SavedStates

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...models.registry import Registry
+from ..files.csv_cells import csv_text
 from ..files.storage import write_atomically
-from ..records.results import csv_text
 from ..records.rows import TUNED
 from .footnotes import Footnotes
 from .labels import TUNED_NOTE

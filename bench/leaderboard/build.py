@@ -11,11 +11,12 @@ from ..comparison.table import Table
 from ..figures.run_files import RunFiles
 from ..figures.sheet import sheet_names
 from ..figures.text_sheets import text_sheet_names
+from ..files.csv_cells import csv_text
 from ..files.storage import write_atomically
 from ..pages.families import headline_of
 from ..pages.found import found_paragraph
 from ..records.per_image import read_those_of
-from ..records.results import Rows, csv_text, joined, read_results, records_of
+from ..records.results import Rows, joined, read_results, records_of
 from ..tables.boards import Entry, board_entries, board_tables
 from .cards import models_of
 from .page import leaderboard_html

@@ -10,17 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import UserError
-from ..files.csv_cells import csv_text as csv_text
+from ..files.csv_cells import csv_text
 from ..files.storage import canonical_json, write_atomically
-from .encoding import NAME as NAME
-from .encoding import TYPES as TYPES
-from .encoding import Origin as Origin
+from .encoding import TYPES, Origin, decode_run, plain_column
 from .encoding import Record as Record
-from .encoding import check_record as check_record
 from .encoding import checksum as checksum
-from .encoding import decode_result as decode_result
-from .encoding import decode_run, plain_column
-from .encoding import encode_result as encode_result
 from .migration import with_lost_recipes
 from .recipe import Recipes, recipe_of
 from .rows import COLUMNS, BadRow

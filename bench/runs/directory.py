@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..files.checkpoint import BadCheckpoint, OtherCheckpoint, load_checkpoint, save_checkpoint
 from ..files.storage import canonical_json, write_atomically
+from ..records.encoding import Record, decode_result, encode_result
 from ..records.recipe import Settings
-from ..records.results import Record, decode_result, encode_result
 from ..records.rows import BadRow, OtherSchema
 from ..records.trainings import Origin
 

@@ -21,9 +21,9 @@ from ..files.locking import held
 from ..files.storage import write_atomically
 from ..interruption import check_stop
 from ..records.code import code_digest
+from ..records.encoding import checksum, encode_result
 from ..records.provenance import commit, device_name, versions
 from ..records.recipe import Settings, reference_settings
-from ..records.results import checksum, encode_result
 from ..records.trainings import run_origin
 from ..suites.config import Config, Evaluation
 from .known import KnownRows

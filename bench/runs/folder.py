@@ -13,8 +13,8 @@ from typing import Any, Literal
 from ..errors import UserError
 from ..files.checkpoint import read_record
 from ..files.locking import is_held
+from ..records.encoding import Record, decode_result
 from ..records.figure_file import read_object
-from ..records.results import Record, decode_result
 from ..records.rows import BadRow
 from ..records.table_rows import read_table
 from .asked import Asked, read_asked

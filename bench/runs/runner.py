@@ -35,9 +35,7 @@ from ..training.trainer import Progress, Trainer
 from .directory import RunDirectory, TrainingRecord
 from .objective_form import check_built, lacking
 from .option_kinds import of_declared_kinds
-from .request import Outcome as Outcome
-from .request import Request as Request
-from .request import Today, standing
+from .request import Outcome, Request, Today, standing
 from .run_rows import base_columns, check_distinct, lost_row, run_settings
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from ..interruption import check_stop
 from ..records.code import METRICS, code_digest
 from ..records.equivalence import training_alike
 from ..records.provenance import commit, device_name, now, versions
-from ..runs.runner import Request, Run
+from ..runs.request import Request
+from ..runs.runner import Run
 from ..suites.trials import (
     LOST,
     OK,

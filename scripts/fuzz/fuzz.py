@@ -26,9 +26,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.files.storage import write_atomically
 from aebench.bench.records.provenance import commit, device_name, now, versions
-from aebench.bench.records.results import csv_text
 from mutations import mutate_bytes
 from targets import Target, all_targets
 

@@ -34,8 +34,9 @@ from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.files.arrays import read_arrays
 from aebench.bench.files.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.files.storage import canonical_json
-from aebench.bench.records import figure_file, results, trainings
+from aebench.bench.records import encoding, figure_file, results, trainings
 from aebench.bench.records.compact import compact_arrays
 from aebench.bench.records.rows import COLUMNS, SCHEMA
 from aebench.bench.regression import check
@@ -139,7 +140,7 @@ def _texts() -> Iterable[Target]:
 
 def _results() -> Iterable[Target]:
     rows = [_row(seed, "ok") for seed in (0, 1)] + [_row(2, "diverged")]
-    text = results.encode_result("ab" * 8, rows).encode()
+    text = encoding.encode_result("ab" * 8, rows).encode()
     changes = (mutate_json, mutate_bytes, _signed_rows, _signed_rows)
     bad = (results.BadRow, UnicodeDecodeError)
     yield Target("result.json", "result.json", (text,), changes, _decode_result, bad)
@@ -147,8 +148,8 @@ def _results() -> Iterable[Target]:
     read: Callable[[Path], object] = lambda p: results.read_results(p.parents[2])  # noqa: E731
     yield Target("results folder", folder, (text,), changes, read, inputs=3000)
     cells = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
-    table = results.csv_text(cells).encode()
-    sums = "".join(results.checksum(row)[:16] + "\n" for row in rows).encode()
+    table = csv_text(cells).encode()
+    sums = "".join(encoding.checksum(row)[:16] + "\n" for row in rows).encode()
     read_table: Callable[[Path], object] = lambda p: results.read_results(p.parent)  # noqa: E731
     both = (mutate_csv, mutate_csv, mutate_bytes)
     yield Target("results.csv", "results.csv", (table,), both, read_table, inputs=3000)
@@ -157,7 +158,7 @@ def _results() -> Iterable[Target]:
         *(read_table, (UserError,), 3000, (("results.csv", table),)),
     )
     body = {"schema": SCHEMA, "identity": IDENTITY, "items": {"a": rows}}
-    record = canonical_json({**body, "checksum": results.checksum(body)}).encode()
+    record = canonical_json({**body, "checksum": encoding.checksum(body)}).encode()
     known: Callable[[Path], object] = lambda p: EvaluationRecord(p, IDENTITY).items  # noqa: E731
     changes = (mutate_json, mutate_bytes, _signed_record)
     yield Target("evaluation.json", "evaluation.json", (record,), changes, known, ())
@@ -166,12 +167,12 @@ def _results() -> Iterable[Target]:
     yield Target("log.jsonl", "runs/a/log.jsonl", (log,), (mutate_bytes, mutate_words), runs, ())
     origins = {"a": {"training_code": "2-ab", "evaluation": {}, "weights": ""}}
     document = {"schema": trainings.SCHEMA, "runs": origins}
-    made = canonical_json(document | {"checksum": results.checksum(origins)}).encode()
+    made = canonical_json(document | {"checksum": encoding.checksum(origins)}).encode()
     changes = (mutate_json, mutate_bytes)
     name = trainings.COMMITTED
     yield Target("record of trainings", name, (made,), changes, trainings.read_committed)
     fields = dict.fromkeys(calibration.FIELDS, "1")
-    lines = results.csv_text([fields, fields.values(), fields.values()]).encode()
+    lines = csv_text([fields, fields.values(), fields.values()]).encode()
     yield Target("calibration CSV", "results.csv", (lines,), both, calibration.read)
     paper = Path(comparison.__file__).parent / "assets" / "paper_values.csv"
     some = b"\n".join(paper.read_bytes().split(b"\n")[:40]) + b"\n"
@@ -281,7 +282,7 @@ def _baselines() -> Iterable[Target]:
 
 def _row(seed: int, status: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name, kind in results.TYPES.items():
+    for name, kind in encoding.TYPES.items():
         row[name] = 1 if kind.startswith("int") else 1.5 if kind.startswith("float") else "a"
     row |= {"schema": SCHEMA, "seed": seed, "status": status, "run": "ab" * 8, "trusted": ""}
     row["value"] = 1.5 if status == "ok" else None
@@ -289,7 +290,7 @@ def _row(seed: int, status: str) -> dict[str, Any]:
 
 
 def _decode_result(path: Path) -> object:
-    return results.decode_result(path.read_text(encoding="utf-8"))
+    return encoding.decode_result(path.read_text(encoding="utf-8"))
 
 
 def _given(path: Path) -> object:
@@ -319,7 +320,7 @@ def _signed_rows(data: bytes, rng: random.Random) -> bytes:
     document = json.loads(data)
     document["rows"] = change_value(document["rows"], rng)
     try:
-        document["checksum"] = results.checksum(document["rows"])
+        document["checksum"] = encoding.checksum(document["rows"])
     except ValueError:
         document["checksum"] = ""
     return json.dumps(document).encode()
@@ -330,7 +331,7 @@ def _signed_record(data: bytes, rng: random.Random) -> bytes:
     del document["checksum"]
     document["items"] = change_value(document["items"], rng)
     try:
-        document["checksum"] = results.checksum(document)
+        document["checksum"] = encoding.checksum(document)
     except ValueError:
         pass
     return json.dumps(document).encode()

@@ -13,14 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aebench.bench.files.checkpoint import load_checkpoint
-from aebench.bench.records.results import (
-    KEY,
-    Record,
-    checksum,
-    decode_result,
-    read_results,
-    records_of,
-)
+from aebench.bench.records.encoding import Record, checksum, decode_result
+from aebench.bench.records.results import KEY, read_results, records_of
 from aebench.bench.records.rows import COLUMNS
 
 TIMES = ("date", "train_seconds", "compute_seconds")

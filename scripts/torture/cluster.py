@@ -20,9 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.files.storage import write_atomically
 from aebench.bench.records.provenance import commit, device_name, now, versions
-from aebench.bench.records.results import csv_text
 from audit import Audit, compare, compare_folders, conclude, rows_of
 from page import CHECKS, CLUSTER, CLUSTER_COLUMNS, write_page
 from ray_nodes import SETTINGS, nodes

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aebench.bench.files.csv_cells import csv_text
 from aebench.bench.files.storage import write_atomically
 from aebench.bench.records.provenance import commit, device_name, now, versions
-from aebench.bench.records.results import csv_text
 from faults import FAULTS
 from process import PHASES
 

@@ -6,7 +6,8 @@ import math
 
 import pytest
 from aebench.bench.evaluation.metric_lookup import metrics
-from aebench.bench.runs.runner import Request, Run
+from aebench.bench.runs.request import Request
+from aebench.bench.runs.runner import Run
 from aebench.bench.suites.config import Config, Evaluation, Training
 from aebench.models.objectives.objective import OBJECTIVES
 from aebench.models.objectives.pretrained import Pretrained
