@@ -364,6 +364,24 @@ def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():
     assert "nan" not in claims_table(found).as_markdown()
 
 
+def test_a_rough_estimate_beside_the_one_shown_makes_no_seed_of_a_claim_untrusted():
+    rows = likelihood_rows(seeds=(0, 1), levels={"vae": 5.0, "aef-center": 4.9})
+    own = [row for row in rows if row["objective"] == "vae"]
+    few = [row | {"samples_k": 32, "value": 5.2, "trusted": "no"} for row in own]
+    own[1]["trusted"] = "no"
+    [effect] = aef_effects(with_places(frame([*rows, *few])), arrays_of(rows))
+    assert list(effect.differences) == [0] and effect.lost == "vae: 1 untrusted"
+
+
+def test_a_likelihood_gain_says_how_many_of_its_seeds_compare_two_devices():
+    rows = likelihood_rows(seeds=range(3), levels={"vae": 5.0, "aef-center": 4.9})
+    for row in rows:
+        if row["objective"] == "vae" and row["seed"] > 0:
+            row |= {"device": "NVIDIA H100"}
+    [effect] = aef_effects(with_places(frame(rows)), arrays_of(rows))
+    assert len(effect.differences) == 3 and effect.lost == "2 on two devices"
+
+
 @pytest.mark.parametrize(("lowest", "other"), [("gmm-10", "prior"), ("prior", "gmm-10")])
 def test_the_lowest_completed_likelihood_may_be_of_a_model_that_has_its_own(lowest, other):
     own = likelihood_rows(levels={"vae": 4.6, "iwae": 4.7})

@@ -24,7 +24,7 @@ from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.anchors import LOOSE, Anchor, anchors
 from .effects import Effect
-from .methods import METHOD, Method, lost_by_method, nearest
+from .methods import METHOD, Method, lost_by_method, nearest, seeds_apart
 from .protocol import training_text
 
 CLAIM = "AEF"
@@ -98,7 +98,10 @@ def _anchor_text(anchor: Anchor) -> str:
 
 def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays: Arrays) -> Effect:
     """Returns the gain of a method over its rival; without seeds where they share none."""
-    first, lost = rows.iloc[0].to_dict(), lost_by_method(rows)
+    first = rows.iloc[0].to_dict()
+    lost: dict[str, str] = {}
+    for method in pair:  # By the estimate that is shown: others may be rough by design.
+        lost |= lost_by_method(one_likelihood(rows[rows["method"] == method.name]))
     effect = Effect(
         claim=CLAIM,
         comparison=f"{pair[0].name} instead of {pair[1].name}",
@@ -106,7 +109,7 @@ def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays:
         unit=BITS,
         differences={},
         least=STRIKING,
-        lost="; ".join(f"{m.name}: {lost[m.name]}" for m in pair if m.name in lost),
+        lost=seeds_apart(*pair, lost, rows, ()),
         training=training_text(rows, *pair),
     )
     found = _gain(rows, brackets, pair, arrays)
@@ -121,7 +124,7 @@ def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays:
         above=gain.above,
         image_error=gain.image_error,
         images=gain.images or None,
-        lost="" if whole else effect.lost,
+        lost=seeds_apart(*pair, {} if whole else lost, rows, gain.seeds),
         doubt="" if gain.images else "single images were not kept",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..comparison.cells import lost_states
@@ -48,6 +48,25 @@ def ran_on(placed: Rows) -> dict[tuple[str, int], str]:
     trained = without_floor(placed)
     names, seeds, devices = (trained[name].tolist() for name in ("method", "seed", "device"))
     return dict(zip(zip(names, seeds, strict=True), devices, strict=True))
+
+
+def seeds_apart(
+    first: Method, second: Method, lost: Mapping[str, str], placed: Rows, shared: Iterable[int]
+) -> str:
+    """Returns how many seeds of either went wrong, and how many compare runs on two devices.
+
+    Args:
+        first: One method.
+        second: The other.
+        lost: What `lost_by_method` gives, of the scores that are compared.
+        placed: Rows of both methods' runs.
+        shared: The seeds that both have.
+    """
+    names = dict.fromkeys((first.name, second.name))
+    told = [f"{name}: {lost[name]}" for name in names if name in lost]
+    ran = ran_on(placed)
+    apart = sum(ran[first.name, seed] != ran[second.name, seed] for seed in shared)
+    return "; ".join(told + [f"{apart} on two devices"] * bool(apart))
 
 
 def nearest(method: Method, others: Sequence[Method]) -> list[Method]:

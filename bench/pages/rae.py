@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..comparison.cells import normal_column
@@ -11,7 +11,7 @@ from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, nearest, paired, ran_on
+from .methods import Method, by_method, lost_by_method, nearest, paired, seeds_apart
 from .protocol import training_text
 
 MIXTURE = "gmm-10"
@@ -177,7 +177,7 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
             unit="share of FD",
             differences={seed: 1 - values[seed] / others[seed] for seed in shared},
             least=-CLOSE,
-            lost=_of_seeds(scores, ae, method, shared),
+            lost=seeds_apart(ae, method, scores.lost, scores.rows, shared),
             training=training_text(scores.rows, ae, method),
         )
 
@@ -224,7 +224,7 @@ def _better(
         where=scores.where,
         unit="FD",
         differences=differences,
-        lost=_of_seeds(scores, first[0], second[0], differences),
+        lost=seeds_apart(first[0], second[0], scores.lost, scores.rows, differences),
         doubt="the better one beats its own reconstructions" if fooled else "",
         training=training_text(scores.rows, first[0], second[0]),
     )
@@ -239,15 +239,6 @@ def _comparison(first: Way, second: Way) -> str:
         else f"{method.name} with {images}"
         for method, images in (first, second)
     )
-
-
-def _of_seeds(scores: Scores, first: Method, second: Method, shared: Iterable[int]) -> str:
-    """Returns how many seeds of either went wrong, and how many compare runs on two devices."""
-    names = dict.fromkeys((first.name, second.name))
-    lost = [f"{name}: {scores.lost[name]}" for name in names if name in scores.lost]
-    ran = ran_on(scores.rows)
-    apart = sum(ran[first.name, seed] != ran[second.name, seed] for seed in shared)
-    return "; ".join(lost + [f"{apart} on two devices"] * bool(apart))
 
 
 def is_rae(method: Method) -> bool:
