@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
+from aebench.bench.comparison.cells import score_cell
 from aebench.bench.comparison.numbers import (
     decimals_known,
     estimate_text,
@@ -13,19 +16,47 @@ from aebench.bench.comparison.numbers import (
     with_error,
 )
 from aebench.bench.comparison.ranges import bar_lengths, interval_within, limits_of
+from aebench.bench.comparison.scored import scores_in
 from aebench.bench.comparison.significance import t_interval
 from aebench.bench.comparison.table import seeds_cell
 from aebench.bench.evaluation.metric_lookup import metrics
+from aebench.bench.evaluation.search_rows import UNITS
+from aebench.metrics.expressions import expression_score
+
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
+frame, make_row = FACTORY["frame"], FACTORY["make_row"]
 
 
 def test_shares_are_from_0_to_1_and_distances_of_features_not_negative():
-    assert limits_of("share of valid texts", "uniqueness") == (0.0, 1.0)
-    assert limits_of("share or ratio", "nn_ratio") == (0.0, math.inf)
-    assert limits_of("share", "density") == (0.0, math.inf)
-    assert limits_of("squared feature units", "fd") == (0.0, math.inf)
-    assert limits_of("nats per image", "log_prob") == (-math.inf, math.inf)
+    assert limits_of("share of valid texts", "uniqueness", 8) == (0.0, 1.0)
+    assert limits_of("share or ratio", "nn_ratio", 8) == (0.0, math.inf)
+    assert limits_of("share", "density", 8) == (0.0, math.inf)
+    assert limits_of("squared feature units", "fd", 8) == (0.0, math.inf)
+    assert limits_of("nats per image", "log_prob", 8) == (-math.inf, math.inf)
     # Unbiased estimates of a distance fall below 0 by chance.
-    assert limits_of("squared discrepancy", "kid") == (-math.inf, math.inf)
+    assert limits_of("squared discrepancy", "kid", 8) == (-math.inf, math.inf)
+
+
+def test_no_interval_has_more_active_units_than_the_code_has_dimensions():
+    rows = [
+        make_row(metric="active_units", unit="dimensions", seed=s, value=v, latent_dim=25)
+        for s, v in enumerate((4.0, 8.0))
+    ]
+    assert score_cell(scores_in(frame(rows)), 2).text == "6 [0, 25] (2)"
+    assert limits_of("dimensions", "active_units", 0) == (0.0, math.inf)  # No codes are known.
+
+
+def test_no_interval_of_expressions_is_worse_than_that_of_no_expression():
+    worst = expression_score("no expression")
+    rows = [
+        make_row(metric="score_mean", unit=UNITS["expressions"], seed=s, value=v)
+        for s, v in enumerate((2.5, 3.5))
+    ]
+    cell = score_cell(scores_in(frame(rows)), 2)
+    assert cell.cut and 3 + cell.half_width > worst
+    assert cell.text.startswith(f"3.0 [0, {worst:.1f}]"), cell.text
+    # A surrogate may predict any number, so that its error has no upper limit.
+    assert limits_of(UNITS["expressions"], "surrogate_rmse", 25) == (0.0, math.inf)
 
 
 def test_every_score_of_random_features_is_within_its_limits():
@@ -35,7 +66,7 @@ def test_every_score_of_random_features_is_within_its_limits():
         if set(metric.needs) == set(sets):
             options = {"subset_size": 30} if metric.name == "kernel" else {}
             for name, score in metric.function(**sets, **options).items():
-                low, high = limits_of(metric.unit, name)
+                low, high = limits_of(metric.unit, name, 0)
                 value = getattr(score, "value", score)
                 assert not math.isfinite(value) or low <= value <= high, name
 

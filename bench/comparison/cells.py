@@ -199,7 +199,7 @@ def score_cell(scores: Sequence[Scored], expected: int, mark: str = "") -> Cell:
         return Cell("n/a", seeds="not applicable")
     if are_references(scores):
         expected = 0
-    limits = limits_of(scores[0].unit, scores[0].metric)
+    limits = limits_of(scores[0].unit, scores[0].metric, scores[0].latent_dim)
     values, over_images = seed_values(scores), image_error(scores)
     cell = seeds_cell(values, expected, lost_text(scores), mark, over_images, limits)
     doubtful = doubtful_values(scores)

@@ -5,32 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...metrics.expressions import WORST
+
 Limits = tuple[float, float]
 ANYTHING: Limits = (-math.inf, math.inf)
 AT_LEAST_0: Limits = (0.0, math.inf)
 SHARE: Limits = (0.0, 1.0)
 # Units whose scores cannot be negative; estimates of a squared discrepancy can.
 NOT_NEGATIVE = (
-    *("squared feature units", "share or ratio", "intensity", "log(1 + squared error)"),
-    *("dimensions", "samples", "standard deviation"),
+    *("squared feature units", "share or ratio", "intensity", "samples", "standard deviation"),
 )
-MANY_FOLD = ("density",)  # A count of balls for each image, although its unit is a share.
+# Whatever their units: a count of balls for each image, and an error of predicted scores.
+WITHOUT_MOST = ("density", "surrogate_rmse")
 CUT_NOTE = "[a, b]: that interval within the values that the score can have."
 
 
-def limits_of(unit: str, score: str) -> Limits:
+def limits_of(unit: str, score: str, latent_dim: int) -> Limits:
     """Returns the least and the largest value that a score can have, by its unit in words.
 
     Args:
         unit: Such as ``share of texts``.
         score: The score's name.
+        latent_dim: The size of the latent code; 0 where there is none.
 
     Example:
-        >>> limits_of("share", "recall"), limits_of("share", "density"), limits_of("dB", "psnr")
-        ((0.0, 1.0), (0.0, inf), (-inf, inf))
+        >>> limits_of("share", "recall", 8), limits_of("share", "density", 8)
+        ((0.0, 1.0), (0.0, inf))
+        >>> limits_of("dimensions", "active_units", 8), limits_of("dB", "psnr", 8)
+        ((0.0, 8.0), (-inf, inf))
     """
-    if unit.startswith(NOT_NEGATIVE) or score in MANY_FOLD:
+    if unit.startswith(NOT_NEGATIVE) or score in WITHOUT_MOST:
         return AT_LEAST_0
+    if unit == "log(1 + squared error)":
+        return 0.0, WORST
+    if unit == "dimensions":
+        return 0.0, float(latent_dim) if latent_dim > 0 else math.inf
     return SHARE if unit == "share" or unit.startswith("share of ") else ANYTHING
 
 

@@ -22,6 +22,7 @@ class Scored(NamedTuple):
     objective: str
     space: str
     run: str
+    latent_dim: int
     seed: int
     metric: str
     value: float

@@ -150,7 +150,7 @@ def _draw(
         if points:
             xs, means, halves = map(list, zip(*points, strict=True))
             first = trained.iloc[0]
-            limits = limits_of(str(first["unit"]), str(first["metric"]))
+            limits = limits_of(str(first["unit"]), str(first["metric"]), int(first["latent_dim"]))
             errors = bar_lengths(means, halves, limits)
             look = {"label": names[line], "capsize": 2, "lw": 1, "ms": 4, **looks[line]}
             axis.errorbar(xs, means, errors, **look)

@@ -143,7 +143,7 @@ def _draw(axis: Axes, rows: Rows, sweep: Sweep | None) -> None:
             half_width(same["value"], image_error(scores_in(same))) for same in groups.values()
         ]
         first = own.iloc[0]
-        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        limits = limits_of(str(first["unit"]), str(first["metric"]), int(own["latent_dim"].max()))
         errors = bar_lengths(means, halves, limits)
         look = {"label": signed(method, own), "capsize": 2, "lw": 1, "ms": 4, **looks[method]}
         axis.errorbar([*groups], means, errors, **look)

@@ -171,7 +171,7 @@ def _score_line(rows: Rows) -> tuple[str | Cell, ...]:
         half = NORMAL_95 * float(errors.iloc[0])
     bounds = "-"
     if half is not None and cell.value is not None:
-        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        limits = limits_of(str(first["unit"]), str(first["metric"]), int(first["latent_dim"]))
         ends = interval_within(cell.value, half, limits)
         bounds = " to ".join(format_number(e, like=cell.value, error=half) for e in ends)
     kind = ", ".join(filter(None, (first["kind"], first["model"])))

@@ -237,7 +237,7 @@ def _entry(
         value, half = float(np.mean(values)), half_width(values, image_error(scores))
     ends: tuple[float | None, float | None] = (None, None)
     if value is not None and half is not None:
-        limits = limits_of(str(first["unit"]), str(first["metric"]))
+        limits = limits_of(str(first["unit"]), str(first["metric"]), int(first["latent_dim"]))
         ends = interval_within(value, half, limits)
     seconds = compute_seconds(scores)
     low, high = rank or (count + 1, count + 1)

@@ -188,7 +188,9 @@ def _line(value: Published, rows: Rows) -> Line:
 def _ours(rows: Rows) -> Cell:
     """Returns the cell of our own mean, its interval and its count of seeds."""
     scores = scores_in(rows)
-    limits = limits_of(scores[0].unit, scores[0].metric) if scores else ANYTHING
+    limits = (
+        limits_of(scores[0].unit, scores[0].metric, scores[0].latent_dim) if scores else ANYTHING
+    )
     cell = seeds_cell(seed_values(scores), 0, "", "", image_error(scores), limits)
     if cell.value is None:
         return Cell(lost_text(scores) or "-", seeds=cell.seeds)

@@ -274,6 +274,6 @@ def _of_one_seed(cell: Cell, scores: Sequence[Scored]) -> Cell:
     if cell.value is None or not alone:
         return cell
     half = NORMAL_95 * errors[0]
-    limits = limits_of(scores[0].unit, scores[0].metric)
+    limits = limits_of(scores[0].unit, scores[0].metric, scores[0].latent_dim)
     text = estimate_text(cell.value, half, limits)
     return replace(cell, text=f"{text} ({cell.seeds})", half_width=half, cut=is_cut(text))
