@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 import runpy
 from importlib.resources import files
@@ -22,13 +23,17 @@ PAPER = {
     "n_generated": 10000,
     "scale": "full",
     "backbone": "rae-32",
+    "steps": 50_000,
 }
-LARGE = {key: value for key, value in PAPER.items() if key != "dataset"} | {"latent_dim": 128}
-FACES = PAPER | {"dataset": "celeba", "backbone": "rae-64", "latent_dim": 64}
+LARGE = {key: value for key, value in PAPER.items() if key != "dataset"}
+LARGE |= {"latent_dim": 128, "steps": 40_000}
+FACES = PAPER | {"dataset": "celeba", "backbone": "rae-64", "latent_dim": 64, "steps": 113_890}
 
 
-def lines_of(rows):
-    tables = published_tables(frame(rows), {})
+def lines_of(rows, **training):
+    """Returns the cells of each line; rows are of batches of 100 images where nothing is said."""
+    settings = json.dumps({"training": {"batch_size": 100} | training})
+    tables = published_tables(frame(rows).assign(settings=settings), {})
     return {label: [cell.text for cell in cells] for t in tables for label, cells in t.lines}
 
 
@@ -61,6 +66,43 @@ def test_the_difference_is_ours_minus_published_under_the_same_protocol():
     ]
     assert (published, ours, difference, inside) == ("18.26", "19 ± 13 (2)", "+0.74", "yes")
     assert "overlap" in notes
+
+
+def test_a_short_training_of_a_narrow_network_gets_no_difference_and_is_said_in_notes():
+    narrow = {"backbone": 'rae-32 {"width":0.0625}'}
+    whole, short, thin = (
+        [make_row(objective="vae", value=193.2, **PAPER | own)]
+        for own in ({}, {"steps": 20}, narrow)
+    )
+    (difference, *_, notes), (of_short, *_, told), (of_thin, *_, network) = (
+        next(iter(lines_of(rows).values()))[2:] for rows in (whole, short, thin)
+    )
+    assert difference == "+174.94" and "published training" not in notes
+    assert of_short == "other share of the published training"
+    assert "0.04 % of the published training, by examples seen" in told
+    assert of_thin == "other network" and "other network: rae-32 (width=0.0625)" in network
+
+
+def test_the_share_is_of_the_training_that_the_released_code_has_for_an_objective():
+    # The released VAE on CelebA: 11,340 steps of 1,000 images.
+    own = FACES | {"suite": "rae-table1-celeba-released", "steps": 11_340}
+    rows = [make_row(objective="vae", **own)]
+    for batch, shown in ((1000, ("+", "-")), (100, "other share")):
+        (cells,) = lines_of(rows, batch_size=batch).values()
+        assert cells[2].startswith(shown), cells[2]
+
+
+def test_without_a_batch_size_on_record_there_is_no_difference():
+    (cells,) = lines_of([make_row(objective="vae", **PAPER)], batch_size=None).values()
+    assert cells[2] == "share of the published training not on record"
+
+
+def test_few_training_images_are_a_note():
+    rows = [make_row(objective="vae", **PAPER)]
+    few, all_images = (
+        next(iter(lines_of(rows, train_images=count).values()))[4] for count in (1000, 0)
+    )
+    assert "trained on the first 1,000 images alone" in few and "alone" not in all_images
 
 
 def test_released_variants_are_compared_with_each_known_deviation_as_a_note():

@@ -17,6 +17,7 @@ from ..comparison.steps import named_without_steps
 from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.cost import FACTOR
+from ..tables.protocol import PUBLISHED, published_runs
 from .aef import BITS, aef_effects
 from .effect_words import (
     OVER,
@@ -36,7 +37,6 @@ from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
 from .leads import better, lead, samples_of, tuned_elsewhere, tuned_lead, tuning_gains
 from .methods import listed, paired
-from .protocol import PUBLISHED, published_runs
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150

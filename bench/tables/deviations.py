@@ -7,7 +7,11 @@ from typing import Any
 
 from ...models.objectives.gradient_penalty import DEFAULT as GP_WEIGHT
 from ..comparison.labels import backbone_text, settings_of
+from ..records.results import SETTINGS, Rows
+from .protocol import published_runs, published_share
 
+WHOLE = "100 %"
+RELEASED_SUITE = "-released"  # How the name ends of a suite with the released code's settings.
 LATENT_DIMS = {"mnist": 16, "cifar10": 128, "celeba": 64}
 BACKBONES = ("rae-32", "rae-64")
 FILE_ORDER = (
@@ -65,18 +69,33 @@ def other_setting(dataset: str, row: Mapping[Any, Any]) -> str:
     return f"other latent size: {row['latent_dim']}; published: {expected}"
 
 
-def deviations(dataset: str, objective: str, density: str, row: Mapping[Any, Any]) -> list[str]:
-    """Returns what is known to differ between a published value and a row beside it.
+def other_training(dataset: str, rows: Rows) -> str:
+    """Returns why rows are not of the published network and training, empty if they are."""
+    if rows["backbone"].iloc[0] not in BACKBONES:
+        return "other network"
+    share = _share(dataset, rows)
+    if not share:
+        return "share of the published training not on record"
+    return "" if share == WHOLE else "other share of the published training"
+
+
+def deviations(dataset: str, objective: str, density: str, rows: Rows) -> list[str]:
+    """Returns what is known to differ between a published value and the rows beside it.
 
     Args:
         dataset: Our name of the paper's data set.
         objective: Our name of the objective.
         density: Our name of the density; empty where none is involved.
-        row: A row of ours that was scored alike.
+        rows: Rows of ours of one method that were scored alike, a row a seed.
     """
+    row = rows.iloc[0].to_dict()
     notes = [f"scale {row['scale']}"] if row["scale"] != "full" else []
-    if str(row["backbone"]).partition(" ")[0] not in BACKBONES:
+    if row["backbone"] not in BACKBONES:
         notes.append(f"other network: {backbone_text(row['backbone'])}")
+    if _share(dataset, rows) not in ("", WHOLE):
+        notes.append(f"{_share(dataset, rows)} of the published training, by examples seen")
+    if images := settings_of(row[SETTINGS]).get("training", {}).get("train_images"):
+        notes.append(f"trained on the first {images:,} images alone")
     if row["space"] != "unit":
         notes.append(f"{row['space']} space")
     settings = settings_of(row["variant"])
@@ -86,10 +105,17 @@ def deviations(dataset: str, objective: str, density: str, row: Mapping[Any, Any
         notes.append(ours)
     if dataset == "cifar10" and objective == "rae-gp":
         notes.append(NO_PENALTY)
-    if not str(row["suite"]).endswith("-released"):
+    if not str(row["suite"]).endswith(RELEASED_SUITE):
         notes.append(ONE_BUDGET)
     place = (dataset, objective, row["images"], density)
     for *wanted, note in PUBLISHED:
         if all(name in ("", own) for name, own in zip(wanted, place, strict=True)):
             notes.append(note)
     return notes
+
+
+def _share(dataset: str, rows: Rows) -> str:
+    """Returns the share of the training of the paper's Table 1 on a data set that rows ran."""
+    released = str(rows["suite"].iloc[0]).endswith(RELEASED_SUITE)
+    suite = f"rae-table1-{dataset}{RELEASED_SUITE * released}"
+    return published_share(rows, published_runs(suite))

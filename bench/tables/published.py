@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from ..comparison.cells import (
     OVER_IMAGES,
@@ -41,7 +40,7 @@ from ..errors import UserError
 from ..records.results import Rows
 from .anchors import LOOSE, Anchor, anchors
 from .anchors import VALUES as LIKELIHOODS
-from .deviations import deviations, is_comparable, other_setting
+from .deviations import deviations, is_comparable, other_setting, other_training
 
 DATASETS = {"MNIST": "mnist", "CIFAR-10": "cifar10", "CELEBA": "celeba"}
 OBJECTIVES = {"WAE": "wae-mmd"}
@@ -131,7 +130,8 @@ HEADER = ("what", "published", "ours", "difference", "inside seed interval", "no
 CAPTION = (
     f"Ours: {OVER_SEEDS[0].lower()}{OVER_SEEDS[1:]}",
     OVER_IMAGES,
-    "Difference: ours minus published, only where features and counts are the same.",
+    "Difference: ours minus published, only where features, counts, the network and the share of "
+    "the published training are the same.",
     "Inside: the published value lies in the 95 % t-interval for one more seed of ours, for "
     "likelihoods joined with the error over test images.",
     "Values in brackets were recalled, not read, and are never differenced.",
@@ -170,7 +170,7 @@ def _line(value: Published, rows: Rows) -> Line:
     shown = f"{value.value:.2f}"
     published = Cell(f"({shown})") if value.recalled else Cell(shown, value.value)
     ours = _ours(rows)
-    difference, inside = Cell(_why_no_difference(value, first)), "-"
+    difference, inside = Cell(_why_no_difference(value, rows)), "-"
     if ours.value is None:
         difference = Cell("no value of ours")
     elif not difference.text:
@@ -179,7 +179,7 @@ def _line(value: Published, rows: Rows) -> Line:
         interval = t_interval(seed_values(scores_in(rows)).values(), of_next=True)
         covers = interval is not None and interval[0] <= value.value <= interval[1]
         inside = "one seed" if interval is None else "yes" if covers else "no"
-    notes = "; ".join(deviations(value.dataset, value.objective, value.density, first))
+    notes = "; ".join(deviations(value.dataset, value.objective, value.density, rows))
     scored = " ".join(filter(None, (value.images, value.density)))
     what = f"{value.item}: {first['dataset']}, {first['method']}, {scored}"
     return what, published, ours, difference, inside, notes
@@ -198,7 +198,8 @@ def _ours(rows: Rows) -> Cell:
     return replace(cell, text=sign + cell.text, warnings=warnings_of(scores))
 
 
-def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
+def _why_no_difference(value: Published, rows: Rows) -> str:
+    first = rows.iloc[0].to_dict()
     if value.recalled:
         return "recalled value, not differenced"
     if other := other_setting(value.dataset, first):
@@ -206,7 +207,7 @@ def _why_no_difference(value: Published, first: Mapping[Any, Any]) -> str:
     extractor = str(first["features"]).partition(":")[0].partition("@")[0]
     counts = {int(n) for n in (first["n_real"], first["n_generated"]) if n == n and n is not None}
     if extractor.startswith("inception") and counts == {10_000}:
-        return ""
+        return other_training(value.dataset, rows)
     images = "/".join(str(n) for n in (first["n_real"], first["n_generated"]))
     return (
         f"other metric identity: {first['features']}, {images} images; published: {RAE_PROTOCOL}"
