@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import UserError
+from .words import add_plugin_word, plugins_of
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "same scores; BASELINE may be any results folder",
     )
     parser.add_argument("--reason", default="", help="why the baseline changes, with --update")
+    add_plugin_word(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         1 where something got worse or is missing, else 0.
 
     Raises:
-        UserError: A reason is given and no baseline is to be written.
+        UserError: A reason is given and no baseline is to be written, or a plug-in is unfit.
         RunFailed: Code was to be recorded as equivalent and is not.
     """
     from ..regression.check import read_pair, update_baseline
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             f"'--reason' is {args.reason!r} without '--update'; expected both or none. Only a new "
             "baseline keeps a reason."
         )
+    plugins_of(args)
     if args.update:
         written = update_baseline(args.directory, args.against, args.reason)
         sys.stdout.write("".join(f"{path}\n" for path in written.paths))

@@ -18,6 +18,7 @@ from .exact import ADVICE, COMMAND, check_exact, write_expected
 from .outcome import Outcome
 from .scores import scores_of
 from .sight import GROSS_SPREADS, seeds_needed
+from .todays import stale_notes
 from .trained import Trained, compare_trained, score_spreads
 
 ABOUT = "baseline.json"
@@ -34,7 +35,7 @@ class Pair:
     Attributes:
         trained: The scores of both.
         baseline: The baseline's folder.
-        notes: What of the results could not be read.
+        notes: What of the results could not be read, or is of other code than today's.
     """
 
     trained: Trained
@@ -62,7 +63,8 @@ def read_pair(directory: Path, baseline: Path) -> Pair:
     found, stored = read_results(directory), whole_results(baseline)
     _check_suites(found.rows, stored.rows, baseline)
     check_sight(stored.rows, f"The baseline '{baseline}'")
-    return Pair(compare_trained(stored.rows, found.rows), baseline, found.warnings)
+    notes = (*found.warnings, *stale_notes(directory, found.rows))
+    return Pair(compare_trained(stored.rows, found.rows), baseline, notes)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Written:
     Attributes:
         paths: Its files.
         trained: Its scores beside themselves, which tells what it can see.
-        notes: What could not be stored.
+        notes: What could not be stored, or is of other code than today's.
     """
 
     paths: tuple[Path, ...]
@@ -103,7 +105,8 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
     content = {"schema": SCHEMA, "history": [*history, entry]}
     write_atomically(baseline / ABOUT, json.dumps(content, indent=1) + "\n")
     written = (*paths, *more, baseline / ABOUT)
-    return Written(written, compare_trained(rows, rows), tuple(notes))
+    stale = stale_notes(directory, rows)
+    return Written(written, compare_trained(rows, rows), (*notes, *stale))
 
 
 def _check_target(baseline: Path) -> None:

@@ -24,7 +24,7 @@ class Outcome:
     Attributes:
         exact: The first layer.
         trained: The second layer.
-        notes: What could not be read or checked, and why.
+        notes: What could not be read or checked and why, or is of other code than today's.
     """
 
     exact: Exact
