@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.runs import dispatch
+from aebench.bench.suites.suite_files import suite_names
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PAGE_BLOCKS = runpy.run_path(str(Path(__file__).with_name("page_blocks.py")))
-blocks_of, Reader, RUN = (PAGE_BLOCKS[name] for name in ("blocks_of", "Reader", "RUN"))
+blocks_of, commands_of, Reader, RUN = (
+    PAGE_BLOCKS[name] for name in ("blocks_of", "commands_of", "Reader", "RUN")
+)
 PAGES = [
     *(ROOT / name for name in ("README.md", "docs/start.md")),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
@@ -84,6 +87,20 @@ def test_every_tutorial_of_the_site_is_tried():
     assert names == {name_of(page) for page in PAGES[2:]} | TRIED_BY.keys()
     for page, test in TRIED_BY.items():
         assert Path(page).name in (ROOT / "tests" / test).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["docs/install.md", "docs/start.md"])
+def test_a_page_that_begins_in_a_clone_writes_into_no_folder_of_committed_results(page):
+    # A suite's default folder is where its committed results lie.
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = [block.text for block in blocks_of(text, page)]
+    lines = [line.split() for block in blocks for line in commands_of(block)]
+    runs = [words for words in lines if words[:2] == ["aebench", "run"]]
+    assert runs and all("--out" in words for words in runs)
+    written = [words[words.index("--out") + 1] for words in runs]
+    reported = [words[2] for words in lines if words[:2] == ["aebench", "report"]]
+    assert set(written) == set(reported)
+    assert not {Path(folder).name for folder in written} & {*suite_names()}
 
 
 def test_every_fence_names_its_language_and_says_what_a_test_does_with_it():
