@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import pytest
+from aebench.bench.cli.words import dotted_settings
 from aebench.bench.errors import UserError
 from aebench.bench.suites.config import Config, Evaluation, Training
 from aebench.bench.suites.schema import SuiteFile
@@ -293,6 +295,17 @@ def test_unknown_keys_of_the_command_line_have_their_near_match(suite_file):
             load_suite(suite_file(), settings={key: {}})
     with pytest.raises(UserError, match=r"factor of --only 'objectiv'. Did you mean 'objective'"):
         load_suite(suite_file(), only={"objectiv": "ae"})
+
+
+@pytest.mark.parametrize("given", ["pixels", "[pixels]", "[pixels, lite0@64]"])
+def test_the_example_at_the_end_of_the_line_on_a_list_works_in_a_shell(given):
+    # A shell leaves [pixels] of ["pixels"].
+    with pytest.raises(UserError, match="expected a list, such as --set '") as told:
+        load_suite("quick", settings=dotted_settings([f"evaluation.features={given}"]))
+    option, words = shlex.split(str(told.value).rpartition("such as ")[2].removesuffix("."))
+    suite = load_suite("quick", settings=dotted_settings([words]))
+    names = {"pixels", "lite0@64"} if "," in given else {"pixels"}
+    assert option == "--set" and set(suite.configs[0].evaluation.features) == names
 
 
 def test_configs_are_checked_without_a_suite_too():

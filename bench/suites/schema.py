@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import reprlib
 from dataclasses import fields, is_dataclass
@@ -202,4 +203,9 @@ def _told(error: ErrorDetails, where: str) -> str:
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else error["msg"]
     several = " or a list of them" if ONE in error["loc"] and kind.endswith("_type") else ""
     told = f"{told} is {reprlib.repr(value)}; expected "
-    return told + expected.replace("'", "") + several
+    told += expected.replace("'", "") + several
+    if kind == "tuple_type" and where:  # A shell takes the quotes inside a list away.
+        given = value.strip("[]").split(",") if isinstance(value, str) else [value]
+        items = json.dumps([i.strip(" '\"") if isinstance(i, str) else i for i in given])
+        told += f", such as {where}'{path.removeprefix('.')}={items}'"
+    return told
