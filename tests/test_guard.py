@@ -13,7 +13,7 @@ import pytest
 import yaml
 from aebench.bench import UserError, run
 from aebench.bench.python.pytest_plugin import aebench_guard  # noqa: F401  A fixture.
-from aebench.bench.regression.check import update_baseline
+from aebench.bench.regression.check import read_pair, update_baseline
 
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "examples" / "github-actions"
@@ -109,6 +109,20 @@ def test_the_script_fails_where_a_model_got_worse_and_its_summary_says_which(rep
     assert done.returncode == 1
     assert "## Regression check: FAILED" in summary and "Scores that got worse" in summary
     assert "images.npz ae d = 3 test mse" in summary
+
+
+def test_a_check_says_that_own_data_stand_under_another_spelling_of_their_path(
+    repository, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(repository)
+    settings = {"dataset": "npz:images.npz"}
+    run("suite.toml", seeds=[0], out=tmp_path / "other", settings=settings, progress=False)
+    missing = read_pair(tmp_path / "other", repository / "baseline").trained.missing
+    assert missing and all("under the name 'npz:images.npz'" in each.why for each in missing)
+    other = {**settings, "training.learning_rate": 0.5}
+    run("suite.toml", seeds=[0], out=tmp_path / "more", settings=other, progress=False)
+    missing = read_pair(tmp_path / "more", repository / "baseline").trained.missing
+    assert not any("name" in each.why for each in missing if " ae " in each.model)
 
 
 def test_the_script_passes_on_what_the_user_gave_wrong(repository):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..comparison.labels import settings_of
 from .scores import DISTRUSTED, MODEL, Key, Score
 
 # Settings that show in a row, as words around the baseline's value and the new one.
@@ -89,6 +90,12 @@ class Search:
         for other in own:
             if other["recipe"] not in self._recipes and other["status"] != "diverged":
                 return f"another recipe: {_difference_text(row, other)}"
+        for other in (score.row for score in self._after):
+            if _is_spelt_otherwise(row, other):
+                return (
+                    f"{ABSENT}, which have the same under the name '{other['dataset']}': own data "
+                    "go by their path as it was spelt, so give it as for the baseline"
+                )
         return ABSENT
 
 
@@ -121,6 +128,15 @@ def _seeds(scores: Iterable[Score]) -> set[int]:
 def _seeds_text(seeds: Iterable[int]) -> str:
     found = sorted(seeds)
     return f"seed{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}"
+
+
+def _is_spelt_otherwise(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> bool:
+    """Returns whether two rows differ by the name of own data alone, whose digests are equal."""
+    names = (str(before["dataset"]), str(after["dataset"]))
+    if names[0] == names[1] or not all(":" in name for name in names):
+        return False
+    rest = [settings_of(row["settings"]) | {"dataset": ""} for row in (before, after)]
+    return rest[0] == rest[1] and all(before[n] == after[n] for n in MODEL if n != "dataset")
 
 
 def _difference_text(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> str:
