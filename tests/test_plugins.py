@@ -124,12 +124,17 @@ def test_every_command_of_the_page_does_what_it_says(page, capsys):
         words = [f"{w}.npy" if w in ("real", "generated") else w for w in shlex.split(line)]
         assert words.pop(0) == "aebench"
         if words[0] in ("run", "tune"):
-            words += ["--quiet", "--workers", "1", "--set", *SMALL]
+            own = {word.partition("=")[0] for word in words}
+            small = [pair for pair in SMALL if pair.partition("=")[0] not in own]
+            words += ["--quiet", "--workers", "1", "--set", *small]
         assert main(words) == 0, line
         said.append(capsys.readouterr().out)
     assert re.search(r"^huber +Huber loss", said[0], re.MULTILINE)
     assert re.search(r"^huber +unit: width 0.01 to 1", said[1], re.MULTILINE)
-    assert any(re.search(r"^energy ", text, re.MULTILINE) for text in said)
+    for name in ("energy", "coarse", "stripes"):
+        assert any(re.search(rf"^{name} ", text, re.MULTILINE) for text in said)
+    assert any("features   coarse:-" in text for text in said)
+    assert set(read_results(page / "stripes").rows["dataset"]) == {"stripes"}
     rows = read_results(page / "results" / "mine").rows
     own = rows[rows["objective"] == "huber"]
     assert set(own["variant"]) == {"", '{"width":0.05}', '{"width":0.5}'}
@@ -555,6 +560,18 @@ def test_an_extractor_of_ones_own_that_gives_no_features_is_told_by_its_name(
     told = capsys.readouterr().err
     assert told.startswith("aebench: Extractor 'own' gives no tensor of shape (B, F): ")
     assert told.count("\n") == 1
+
+
+def test_the_page_says_of_every_kind_what_to_import_and_how_to_register_it():
+    table = PAGE.read_text(encoding="utf-8").partition("## All kinds")[2].split("\n\n")[2]
+    cells = [[cell.strip() for cell in line.split(" | ")] for line in table.splitlines()[2:]]
+    names = {"feature extractor": "extractor", "autoencoder with weights": "autoencoder"}
+    kinds = {names.get(kind := row[0].removeprefix("| "), kind) for row in cells}
+    assert {kind for kind, _ in plugins._registered()} <= kinds
+    for _, imported, registered, _ in cells:
+        found: dict[str, object] = {}
+        exec(imported.strip("`"), found)
+        assert registered.strip("`@").partition("(")[0].partition(".")[0] in found
 
 
 def test_whatever_is_registered_by_name_counts_as_what_a_plugin_may_register():
