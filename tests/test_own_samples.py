@@ -46,7 +46,7 @@ def test_a_cv_vaes_own_samples_are_of_one_fitted_gaussian_although_it_has_a_prio
     assert column_of(wide, "N(0,I)") == pytest.approx(expected)
     assert column_of(headline, "FD own") == pytest.approx(expected)
     for table in (wide, headline):
-        assert "for cv-vae, as in the RAE paper" in table.as_markdown()
+        assert "for cv-vae as in the RAE paper" in table.as_markdown()
 
 
 def test_what_a_mixture_gives_a_cv_vae_is_its_gain_over_one_gaussian():
