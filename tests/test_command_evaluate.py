@@ -147,6 +147,21 @@ def test_pairs_of_images_can_be_scored_as_reconstructions(tmp_path, capsys):
     assert scores_of(capsys, *paths, *options)["mse"]["value"] == pytest.approx(0.04, rel=rel)
 
 
+@pytest.mark.parametrize("words", [(), ("--metrics", "frechet")])
+def test_grey_against_colour_in_pixels_is_told_as_such_and_not_by_counts_of_features(
+    pair, tmp_path, words
+):
+    colour = save(tmp_path / "colour.npy", np.load(pair[1]).repeat(3, axis=1))
+    with pytest.raises(UserError) as told:
+        evaluate(pair[0], colour, "--features", "pixels", *words)
+    assert f"{pair[0]} holds grey images and {colour} colour ones" in str(told.value)
+    assert "--features lite0@64" in str(told.value)
+    # Another reason stays what it was.
+    few = save(tmp_path / "few.npy", draw(2))
+    with pytest.raises(UserError, match="No metric applies"):
+        evaluate(few, few, "--features", "pixels", "--metrics", "prd")
+
+
 def test_grey_and_colour_images_of_one_size_can_be_compared(pair, tmp_path, capsys):
     colour = save(tmp_path / "colour.npy", np.load(pair[0]).repeat(3, axis=1))
     options = ("--features", "lite0@32", "--metrics", "frechet")
