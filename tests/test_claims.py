@@ -491,7 +491,8 @@ def test_bounds_beside_an_exact_best_may_be_better_and_that_is_said():
 def test_pages_say_the_share_of_the_published_training_or_the_budget(
     suite, steps, sentence, training
 ):
-    rows = frame(table_rows(objectives=OBJECTIVES, suite=suite, steps=steps))
+    own = {"suite": suite, "dataset": "mnist-32", "steps": steps}
+    rows = frame(table_rows(objectives=OBJECTIVES, **own))
     rows = rows.assign(settings='{"training":{"batch_size":50}}')
     judged = findings(rows, {})
     text = reading(rows, judged)

@@ -53,7 +53,39 @@ def test_a_smaller_batch_is_a_smaller_share_although_steps_are_equal():
     assert shares(trained((50_000, 50, {}), **columns)) == ("50 %", "50 %")
     # 2,430 batches of 100 strings, of 48,000 batches of 500.
     molecules = {"suite": "structured-molecules", "dataset": "moses-mini", "objective": "vae"}
+    molecules |= {"space": "sequence-released"}
     assert shares(trained((2430, 100, {}), **molecules)) == ("1.01 %", "1.01 %")
+
+
+def test_no_training_is_called_published_on_data_that_the_paper_does_not_have():
+    suites = {"fashion-mnist": "rae-table1-fashion-mnist", "mnist": "rae-table1-mnist"}
+    columns = {"objective": "rae", "scale": "full"}
+    fashion, digits = (
+        trained((50_000, 100, {}), suite=suite, dataset=f"{data}-32", **columns)
+        for data, suite in suites.items()
+    )
+    assert training_text(fashion) == (
+        "50,000 steps (100 % of the protocol of a paper without this data, by examples seen)"
+    )
+    told = " ".join(budget_sentences(fashion))
+    assert "published" not in told
+    assert told.endswith(
+        "100 % of the paper's protocol, on data that the paper does not have (fashion-mnist-32)."
+    )
+    assert shares(digits) == ("100 %", "100 %")
+    # The AEF paper has Fashion-MNIST.
+    own = {"suite": "aef-grid-fashion-mnist", "dataset": "fashion-mnist", "scale": "full"}
+    flows = trained((1, 1, {}), objective="aef-linear", **own)
+    assert "of published, by examples seen" in training_text(flows)
+
+
+def test_of_a_suite_on_several_data_sets_only_those_of_its_paper_have_a_published_share():
+    runs = [(50_000, 100, {"dataset": name}) for name in ("mnist-32", "fashion-mnist-32")]
+    rows = trained(*runs, suite="rae-prd", scale="full", objective="rae")
+    assert training_text(rows) == (
+        "50,000 steps (100 % of published, by examples seen); 50,000 steps "
+        "(100 % of the protocol of a paper without this data, by examples seen)"
+    )
 
 
 @pytest.mark.parametrize("batch", [None, 100])
