@@ -60,10 +60,11 @@ def _is_stale(origin: Origin, rows: list[Record], codes: dict[str, str]) -> bool
 
 
 def _training_code(config: Mapping[str, Any], row: Record) -> str:
+    channels, height, width = map(int, row["image_shape"].split("x"))
     model = build(
         config["objective"],
         backbone=config["backbone"],
-        image_shape=tuple(map(int, row["image_shape"].split("x"))),
+        image_shape=(channels, height, width),
         latent_dim=config["latent_dim"],
         space=row["space"],
         form=find_source(config["dataset"]).form,
