@@ -11,6 +11,7 @@ from aebench.bench.tables.published import (
     published_tables,
     published_values,
 )
+from aebench.models.objectives.gradient_penalty import DEFAULT
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 frame, make_row, likelihood_rows = (
@@ -154,7 +155,7 @@ def test_our_weight_of_the_gradient_penalty_is_said_to_be_chosen_here_and_a_rele
     own = make_row(objective="rae-gp", **PAPER)
     released = make_row(objective="rae-gp", variant='{"penalty":"released"}', **PAPER)
     lines = lines_of([own, released]).items()
-    told = {what: "weight 0.0001 chosen here" in line[4] for what, line in lines}
+    told = {what: f"weight {DEFAULT:g} chosen here" in line[4] for what, line in lines}
     assert sorted(told.values()) == [False, True]
     assert not told["Table 1: mnist-32, rae-gp (penalty=released), reconstruction"]
 

@@ -87,8 +87,9 @@ def run(args: argparse.Namespace) -> int:
         options = {"seed": args.seed, "floor": args.floor}
         try:
             record = evaluate(args.real, args.generated, **options, **chosen)
-        except UserError:
-            _check_channels(args.real, args.generated, args.features)
+        except UserError as error:
+            if "No metric applies" in str(error):
+                _check_channels(args.real, args.generated, args.features)
             raise
     text = json.dumps(record, indent=2, allow_nan=False) if args.json else as_table(record)
     sys.stdout.write(f"{text}\n")

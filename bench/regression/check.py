@@ -18,7 +18,6 @@ from .exact import ADVICE, COMMAND, check_exact, write_expected
 from .outcome import Outcome
 from .scores import scores_of
 from .sight import GROSS_SPREADS, seeds_needed
-from .todays import stale_notes
 from .trained import Trained, compare_trained, score_spreads
 
 ABOUT = "baseline.json"
@@ -59,6 +58,8 @@ def read_pair(directory: Path, baseline: Path) -> Pair:
         UserError: A folder is missing, or the baseline is damaged, of another suite or schema,
             or can detect nothing.
     """
+    from .todays import stale_notes
+
     check_baseline(baseline)
     found, stored = read_results(directory), whole_results(baseline)
     _check_suites(found.rows, stored.rows, baseline)
@@ -89,6 +90,8 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
         UserError: The reason is empty, the folder has rows that cannot be used or that can
             detect nothing, or what would be overwritten is no baseline.
     """
+    from .todays import stale_notes
+
     if not reason.strip():
         raise UserError("A new baseline needs a reason: `--update --reason TEXT`.")
     _check_target(baseline)
