@@ -85,12 +85,7 @@ def run(args: argparse.Namespace) -> int:
         from ..evaluation.sets import evaluate
 
         options = {"seed": args.seed, "floor": args.floor}
-        try:
-            record = evaluate(args.real, args.generated, **options, **chosen)
-        except UserError as error:
-            if "No metric applies" in str(error):
-                _check_channels(args.real, args.generated, args.features)
-            raise
+        record = evaluate(args.real, args.generated, **options, **chosen)
     text = json.dumps(record, indent=2, allow_nan=False) if args.json else as_table(record)
     sys.stdout.write(f"{text}\n")
     refused = [s for s in record["scores"] if names and s["status"] != "ok"]
@@ -98,31 +93,6 @@ def run(args: argparse.Namespace) -> int:
         told = one_line(f"Metric '{each['metric']}': {each['reason']}")
         sys.stderr.write(f"aebench: {told}\n")
     return 2 if refused else 0
-
-
-def _check_channels(real: Path, generated: Path, features: str | None) -> None:
-    """Refuses grey against colour where features tell them apart: sets that had no score.
-
-    Raises:
-        UserError: One is grey and one in colour.
-    """
-    from ...metrics.extractor import EXTRACTORS
-    from ..data.images import read_set
-    from ..evaluation.sets import DEFAULT_FEATURES
-
-    extractor = EXTRACTORS.get((features or DEFAULT_FEATURES).partition("@")[0])
-    if extractor is None or extractor.channels is not None:
-        return
-    items = {path: read_set(path).items for path in (real, generated)}
-    if len({array.ndim for array in items.values()}) > 1 or items[real].ndim != 4:
-        return
-    kinds = {path: "grey" if array.shape[1] == 1 else "colour" for path, array in items.items()}
-    if kinds[real] != kinds[generated]:
-        raise UserError(
-            f"{real} holds {kinds[real]} images and {generated} {kinds[generated]} ones, of which "
-            f"'{features}' makes features of other sizes; expected one kind. Convert one set, or "
-            f"use --features {DEFAULT_FEATURES}, which takes both."
-        )
 
 
 def as_table(record: dict[str, Any]) -> str:

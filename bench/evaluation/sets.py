@@ -66,6 +66,7 @@ def evaluate(
     sets = {name: in_order(name, given.pop(name).items) for name in tuple(given)}
     if features is None and sets["real"].ndim == 4:
         features = DEFAULT_FEATURES
+    check_channels(paths, sets, features)
     outputs, how, published = features_of(sets, paths["real"], features, weights, device, download)
     outputs, conditions = outputs | pairs, conditions | how
     scores = score(outputs, names, seed)
@@ -105,6 +106,29 @@ def check_pair(given: dict[str, GivenSet]) -> None:
         )
     if real.ndim == 4:
         check_ranges({str(paths[name]): items for name, items in sets.items()})
+
+
+def check_channels(
+    paths: dict[str, Path], sets: dict[str, np.ndarray], features: str | None
+) -> None:
+    """Checks that grey images stand against grey ones where features tell colour apart.
+
+    Raises:
+        UserError: One set is grey and one in colour.
+    """
+    from ...metrics.extractor import EXTRACTORS
+
+    extractor = EXTRACTORS.get(str(features).partition("@")[0])
+    if sets["real"].ndim != 4 or extractor is None or extractor.channels is not None:
+        return
+    kinds = {name: "grey" if s.shape[1] == 1 else "colour" for name, s in sets.items()}
+    if kinds["real"] != kinds["generated"]:
+        raise UserError(
+            f"{paths['real']} holds {kinds['real']} images and {paths['generated']} "
+            f"{kinds['generated']} ones, of which '{features}' makes features of other sizes; "
+            f"expected one kind. Convert one set, or use --features {DEFAULT_FEATURES}, which "
+            "takes both."
+        )
 
 
 def in_order(name: str, items: np.ndarray) -> np.ndarray:

@@ -91,8 +91,8 @@ def deviations(dataset: str, objective: str, density: str, rows: Rows) -> list[s
     notes = [f"scale {row['scale']}"] if row["scale"] != "full" else []
     if row["backbone"] not in BACKBONES:
         notes.append(f"other network: {backbone_text(row['backbone'])}")
-    if _share(dataset, rows) not in ("", WHOLE):
-        notes.append(f"{_share(dataset, rows)} of the published training, by examples seen")
+    if (share := _share(dataset, rows)) not in ("", WHOLE):
+        notes.append(f"{share} of the published training, by examples seen")
     if images := settings_of(row[SETTINGS]).get("training", {}).get("train_images"):
         notes.append(f"trained on the first {images:,} images alone")
     if row["space"] != "unit":
