@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from aebench.bench.evaluation.features import cache_folder, content_key, extract
+from aebench.bench.records import code
 from aebench.metrics.extractor import build_extractor
 from aebench.metrics.features.pixels import Pixels
 
 pytestmark = pytest.mark.sensitive
 TOLERANCES = runpy.run_path(str(Path(__file__).with_name("tolerances.py")))
 float32_slack = TOLERANCES["float32_slack"]
+OWN = """
+from aebench.metrics.features.pixels import Pixels
+
+class Own(Pixels):
+    def embed(self, images):
+        return {factor} * super().embed(images)
+"""
 
 
 class Counting(Pixels):
@@ -59,6 +69,19 @@ def test_another_image_order_shape_or_extractor_is_another_entry(images):
         content_key(images, build_extractor("lite0@64")),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_an_extractor_of_ones_own_that_was_edited_extracts_anew(images, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    means = []
+    for factor in (1.0, 10.0):
+        (tmp_path / "own_pixels.py").write_text(OWN.format(factor=factor))
+        importlib.invalidate_caches()
+        own = importlib.import_module("own_pixels").Own()
+        means.append(float(extract(images, own, tmp_path / "cache").mean()))
+        code._read.cache_clear()  # Each is what another process would find.
+        del sys.modules["own_pixels"]
+    assert means[1] == pytest.approx(10 * means[0], rel=float32_slack(1))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "foreign"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files.storage import canonical_json, write_atomically
+from ..records.code import METRICS, code_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from ...metrics.extractor import Extractor
 
 VARIABLE = "AEBENCH_CACHE"
-# Part of every key, so that old files are not taken for new ones.
-FORM = 1  # Raise it when an extractor computes other features from the same weights.
 
 
 def cache_folder() -> Path:
@@ -38,9 +37,9 @@ def extract(
 ) -> torch.Tensor:
     """Returns the features of images, from the cache where the same were extracted before.
 
-    The key is the content of the images with their shape, the extractor's identity and the kind
-    of device. A cached file that is damaged is computed and written again; a cache that cannot
-    be written is a warning.
+    The key is the content of the images with their shape, the extractor's identity and code, and
+    the kind of device. A cached file that is damaged is computed and written again; a cache that
+    cannot be written is a warning.
 
     Args:
         images: uint8, shape (N, C, H, W), on any device.
@@ -71,7 +70,8 @@ def extract(
 
 def content_key(images: torch.Tensor, extractor: Extractor) -> str:
     """Returns the SHA-256 in hex of images, extractor and device kind."""
-    about = [FORM, extractor.identity, extractor.device.type, str(images.dtype), *images.shape]
+    code = code_digest([kind.__module__ for kind in type(extractor).__mro__], [METRICS])
+    about = [code, extractor.identity, extractor.device.type, str(images.dtype), *images.shape]
     digest = hashlib.sha256(canonical_json(about).encode())
     for block in images.split(4096):
         digest.update(block.detach().cpu().contiguous().numpy().data)
