@@ -25,7 +25,6 @@ class EvaluationRecord:
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path, self.identity = path, identity
         self.items: dict[str, list[Record]] = self._read()
-        self.used: dict[str, list[Record]] = {}
 
     def rows(self, key: str, compute: Callable[[], list[Record]]) -> list[Record]:
         """Returns the rows of an item, computed only if they are not on record."""
@@ -33,7 +32,6 @@ class EvaluationRecord:
         if key not in self.items:
             self.items[key] = compute()
             self.write()
-        self.used[key] = self.items[key]
         return self.items[key]
 
     def write(self) -> None:

@@ -8,20 +8,17 @@ BEST = 3
 ALIKE = 1e-6  # Scores that differ by less are one: the same function, written differently.
 
 
-def best_distinct(
-    found: Iterable[tuple[str, float]], count: int = BEST
-) -> list[tuple[str, float]]:
-    """Returns the best strings of distinct scores, best first; scores lower is better.
+def best_distinct(found: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Returns the ``BEST`` strings of distinct scores, best first; scores lower is better.
 
     Of strings with one score the first in the order of the alphabet stands for all.
 
     Args:
         found: Strings with their scores.
-        count: How many strings.
     """
     groups: list[tuple[float, list[str]]] = []
     for text, score in sorted(found, key=lambda pair: pair[1]):
         if not groups or score - groups[-1][0] > ALIKE:
             groups.append((score, []))
         groups[-1][1].append(text)
-    return [(min(texts), score) for score, texts in groups[:count]]
+    return [(min(texts), score) for score, texts in groups[:BEST]]
