@@ -66,3 +66,10 @@ def test_the_second_stage_of_a_run_has_the_weight_released_for_its_data(preset, 
     model = build("vae", backbone="tiny", image_shape=data.image_shape, latent_dim=2)
     outputs = Outputs(model, data, Evaluation(images=20), seed=0)
     assert outputs.density("second-stage").beta == beta
+
+
+def test_a_preset_without_a_default_for_an_option_is_told_with_the_option_and_the_remedies():
+    with pytest.raises(ValueError, match="'preset' is 'svhn', for which 'beta' has no") as told:
+        build("vae", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2, preset="svhn")
+    remedies = "give 'beta' itself, or one of the presets: celeba, cifar10, mnist."
+    assert str(told.value).endswith(remedies)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..backbones.backbone import Backbone
-from ..checks import check_at_least, check_choice
+from ..checks import check_at_least
 from ..densities.density import Density
 from ..gaussian import standard_normal_log_prob
 from ..options import Range, option_defaults
@@ -61,7 +61,6 @@ class Objective(nn.Module, ABC):
     """
 
     summary: ClassVar[str] = ""
-    reference: ClassVar[str] = ""
     likelihood: ClassVar[Literal["exact", "bound", "none"]] = "none"
     prior: ClassVar[str] = ""
     default_space: ClassVar[str] = "unit"
@@ -124,10 +123,15 @@ class Objective(nn.Module, ABC):
             factor: What the published values are multiplied by.
 
         Raises:
-            ValueError: The preset is unknown, or the value negative.
+            ValueError: Nothing is published for the preset, or the value is negative.
         """
+        if given is None and self.preset not in published:
+            raise ValueError(
+                f"'preset' is '{self.preset}', for which '{option}' has no default; "
+                f"give '{option}' itself, or one of the presets: {', '.join(sorted(published))}."
+            )
         if given is None:
-            given = factor * published[check_choice("preset", self.preset, sorted(published))]
+            given = factor * published[self.preset]
         check_at_least(0, **{option: given})
         self.hyperparameters[option] = given
         return given
