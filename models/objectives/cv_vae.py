@@ -36,7 +36,6 @@ class CVVAE(Objective):
     """
 
     summary = "VAE with constant encoder variance"
-    reference = "RAE paper eq. 10"
     prior = "prior"
     tunable: ClassVar[Mapping[str, Range]] = {
         "beta": Range(1e-4, 10.0, log=True),

@@ -18,7 +18,6 @@ class IWAE(LearntVAE):
     """
 
     summary = "importance-weighted bound of K samples"
-    reference = "Burda et al. 2016"
     default_samples = 10
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

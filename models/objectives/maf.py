@@ -40,7 +40,6 @@ class MAF(Objective):
     """
 
     summary = "pixel-space flow, exact; ignores the backbone"
-    reference = "Papamakarios et al. 2017"
     likelihood = "exact"
     prior = "prior"
     default_space = "logit"

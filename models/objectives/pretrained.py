@@ -21,7 +21,6 @@ class Pretrained(Objective):
     """
 
     summary = "an autoencoder with weights of its own, trained for no steps"
-    reference = "RAE paper, section 4"
     spaces = ("unit",)
 
     def code(self, y: Tensor) -> Tensor:

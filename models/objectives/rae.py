@@ -77,7 +77,6 @@ class RegularisedAutoencoder(Objective):
         "sequence": 1e-6,
     }
     tunable: ClassVar[Mapping[str, Range]] = RANGES
-    reference = "RAE paper eq. 11"
 
     def __init_subclass__(cls) -> None:
         """Takes the options of absent regularisers from those that are set or tuned."""
@@ -206,7 +205,6 @@ class AE(RegularisedAutoencoder):
     """Plain autoencoder: squared error alone."""
 
     summary = "SSE alone"
-    reference = "RAE paper, baseline"
     spaces = WITH_SEQUENCES
 
 
@@ -215,7 +213,6 @@ class AEL2(RegularisedAutoencoder):
     """Plain autoencoder with weight decay on the decoder's kernels."""
 
     summary = "SSE + weight decay on the decoder"
-    reference = "RAE paper, appendix"
     spaces = WITH_SEQUENCES
     regularisers = ("l2",)
     l2_mean: ClassVar = {"mnist": 1e-7, "cifar10": 1e-6, "celeba": 1e-6, "sequence": 1e-6}

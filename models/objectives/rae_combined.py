@@ -7,8 +7,6 @@ from typing import ClassVar
 from .objective import OBJECTIVES
 from .rae import RAEL2, RAESN, RegularisedAutoencoder
 
-REFERENCE = "RAE paper, appendix on combined regularisers"
-
 
 @OBJECTIVES.register("rae-gp-l2")
 class RAEGPL2(RegularisedAutoencoder):
@@ -18,7 +16,6 @@ class RAEGPL2(RegularisedAutoencoder):
     """
 
     summary = "RAE-GP + weight decay on the decoder"
-    reference = REFERENCE
     regularisers = ("l2", "gp")
     beta_mean: ClassVar = RAEL2.beta_mean
 
@@ -28,7 +25,6 @@ class RAEL2SN(RegularisedAutoencoder):
     """RAE-SN with weight decay on the decoder's kernels; the code weight is RAE-SN's."""
 
     summary = "RAE-SN + weight decay on the decoder"
-    reference = REFERENCE
     regularisers = ("l2", "sn")
     beta_mean: ClassVar = RAESN.beta_mean
 
@@ -38,7 +34,6 @@ class RAESNGP(RegularisedAutoencoder):
     """RAE-SN with the squared norm of the decoder's Jacobian; the code weight is RAE-SN's."""
 
     summary = "RAE-SN + squared norm of the decoder's Jacobian"
-    reference = REFERENCE
     regularisers = ("gp", "sn")
     beta_mean: ClassVar = RAESN.beta_mean
 
@@ -48,6 +43,5 @@ class RAEL2SNGP(RegularisedAutoencoder):
     """All three regularisers; the code weight is RAE-SN's."""
 
     summary = "RAE-SN + weight decay + squared norm of the decoder's Jacobian"
-    reference = REFERENCE
     regularisers = ("l2", "gp", "sn")
     beta_mean: ClassVar = RAESN.beta_mean

@@ -51,7 +51,6 @@ class ScaledAutoencoder(Objective):
     spaces = ("logit", "real")
     trains_space = True
     tunable: ClassVar[Mapping[str, Range]] = {"decoder_rho": Range(-2.0, 2.0)}
-    reference = "Silvestri et al. 2023"
 
     def __init__(
         self,

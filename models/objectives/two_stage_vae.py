@@ -16,6 +16,5 @@ class TwoStageVAE(VAE):
     """
 
     summary = "VAE sampled through a second VAE over its codes"
-    reference = "Dai & Wipf 2019"
     prior = "second-stage"
     spaces = ("unit",)

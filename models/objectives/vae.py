@@ -45,7 +45,6 @@ class VAE(Objective):
     """
 
     summary = "SSE + beta KL, Gaussian encoder"
-    reference = "Kingma & Welling 2014; RAE paper eq. 4-9"
     likelihood = "bound"
     prior = "prior"
     spaces = (*Objective.spaces, *SEQUENCE_SPACES)

@@ -40,7 +40,6 @@ class SequenceVAE(Objective):
     """
 
     summary = "distortion + beta KL, Gaussian encoder"
-    reference = "Kusner et al. 2017"
     likelihood: ClassVar[Literal["exact", "bound", "none"]] = "bound"
     prior = "prior"
     default_space = "sequence"

@@ -41,7 +41,6 @@ class WAEMMD(Objective):
     """
 
     summary = "SSE + MMD of the codes to N(0, I)"
-    reference = "Tolstikhin et al. 2018"
     prior = "prior"
     spaces = (*Objective.spaces, *SEQUENCE_SPACES)
     tunable: ClassVar[Mapping[str, Range]] = {"mmd": Range(0.1, 1e4, log=True)}

@@ -34,7 +34,6 @@ class DIPVAEI(VAE):
     """
 
     summary = "VAE + penalty on the covariance of the means"
-    reference = "Kumar et al. 2018, eq. 6"
     spaces = ("unit",)
     diagonal_factor = 10.0
 
@@ -93,7 +92,6 @@ class DIPVAEII(DIPVAEI):
     """
 
     summary = "VAE + penalty on the covariance of the codes"
-    reference = "Kumar et al. 2018, eq. 7"
     diagonal_factor = 1.0
 
     def covariance(self, mu: Tensor, log_sigma: Tensor) -> Tensor:
