@@ -235,11 +235,13 @@ def test_an_estimate_of_few_effective_samples_is_not_trusted_and_has_no_error_of
     assert all(s.trusted == "" for s in image_scores("aef-corner") if s.kind == "exact")
 
 
-def coarse(monkeypatch: pytest.MonkeyPatch, budget: int) -> dict[str, LikelihoodScore]:
+def coarse(
+    monkeypatch: pytest.MonkeyPatch, budget: int, simulated: int = 20
+) -> dict[str, LikelihoodScore]:
     """Returns the scores of a referee whose path of 2 temperatures starts far too wide."""
     monkeypatch.setattr("aebench.bench.likelihood.annealing_path.START_WIDTH", 20.0)
     path = Annealing(steps=2, chains=4, leapfrog=3, budget=budget)
-    settings = dataclasses.replace(SMALL, k_images=0, annealing=path)
+    settings = dataclasses.replace(SMALL, k_images=0, annealing=path, simulated_images=simulated)
     return {s.metric: s for s in scores_at_truth("vae", settings)}
 
 
@@ -251,6 +253,12 @@ def test_annealing_takes_more_temperatures_until_its_bracket_closes(monkeypatch)
     assert scores["log_prob_annealed"].trusted == scores["bracket_gap"].trusted == "yes"
     exact = float(TRUTH.log_density(DATA.test[:30]).mean())
     assert scores["log_prob_annealed"].value == pytest.approx(exact, abs=0.5)
+
+
+def test_annealing_without_simulated_data_is_trusted_once_it_reaches_the_bound(monkeypatch):
+    scores = coarse(monkeypatch, 64, simulated=0)
+    assert scores["annealing_steps"].value > 2
+    assert scores["log_prob_annealed"].trusted == "yes" and "bracket_gap" not in scores
 
 
 def test_a_referee_whose_budget_is_spent_says_so_and_is_not_trusted(monkeypatch):

@@ -202,6 +202,7 @@ class LikelihoodScorer:
         best = max(enough, key=attrgetter("samples"), default=wide)
         ends, result, doubt = None, None, ""
         for path in settings.annealing.refined():
+            doubt = ""
             if settings.simulated_images:
                 generator = self._stream(f"bracket/{name}")
                 ends = bracket(model, settings.simulated_images, path, generator)
