@@ -334,6 +334,14 @@ def test_figures_of_merit_are_those_of_the_papers_table():
     assert found["best_1"].spread is None and merits([first])["validity"].spread is None
 
 
+def test_invalid_candidates_are_not_in_the_mean_score_where_a_valid_one_is_worse():
+    # An invalid molecule has the score of the worst training molecule, here 5.
+    found = trial(
+        [1.0, 3.0, 5.0, 5.0, 7.0], ["a", "b", "", "", "c"], [True, True, False, False, True]
+    )
+    assert mean_score(found) == 2.0
+
+
 def test_the_best_strings_have_distinct_scores_and_the_first_by_its_letters_stands_for_all():
     first = trial([1.0, 1.0 + 1e-15, 0.0], ["b", "a", ""], [True, True, False])
     second = trial([1.0, 4.0, 4.0], ["b", "z", "y"])

@@ -57,12 +57,15 @@ def merits(trials: Sequence[Candidates]) -> dict[str, Merit]:
 
 
 def mean_score(trial: Candidates) -> float | None:
-    """Returns the mean over candidates below the trial's greatest score; none if none is below.
+    """Returns the mean over valid candidates below the trial's greatest score; none if none is.
 
-    So the authors leave out what is invalid. Where all are valid, the worst one is left out too.
+    The authors take all below it, to leave out what is invalid. This they do of expressions, whose
+    invalid ones have the worst score possible. An invalid molecule has that of the worst training
+    molecule, and would count as soon as a valid candidate is worse.
     """
     scores = trial.scores.tolist()
-    below = [score for score in scores if score < max(scores)]
+    pairs = zip(scores, trial.valid.tolist(), strict=True)
+    below = [score for score, valid in pairs if valid and score < max(scores)]
     return fmean(below) if below else None
 
 

@@ -52,7 +52,7 @@ FIGURE_NOTES = (
     "Gaussian fitted to the training codes, so that the search is not mistaken for the space.",
     "valid: of each candidate the most frequent valid string of many decodings counts, so that "
     "more decodings make more valid; valid at once: a single decoding. Average score: of the "
-    "candidates that score better than the worst.",
+    "valid candidates that score better than the worst.",
     "1st to 3rd: the best distinct scores. In training data: candidates that are training "
     "strings.",
     "Marks are among the searches.",
