@@ -1,4 +1,4 @@
-"""Likelihoods: nats per image, bits per dimension and importance-weighted estimates."""
+"""Bits per dimension, from nats per image."""
 
 from __future__ import annotations
 
@@ -6,22 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import BadInput, Features, Floats, check_finite, to_floats
-from .registry import Estimate, register
-
-
-@register("likelihood", unit="nats per image", better="higher")
-def likelihood(*, log_prob: Features) -> dict[str, Estimate]:
-    """Averages the log-likelihood of the test images, in nats, shape (N,)."""
-    values = _check_row("log_prob", log_prob)
-    return {"log_prob": Estimate.of_mean(values)}
-
-
-@register("bits-per-dim", unit="bits per dimension", better="lower")
-def score_bits_per_dim(*, log_prob: Features, dims: int = 0) -> dict[str, Estimate]:
-    """Scores bits per dimension of 8-bit data from log-likelihoods of data divided by 256."""
-    values = _check_row("log_prob", log_prob)
-    return {"bits_per_dim": Estimate.of_mean(bits_per_dim(-values, dims=dims))}
+from .arrays import BadInput, Features, to_floats
 
 
 def bits_per_dim(
@@ -54,11 +39,3 @@ def bits_per_dim(
     nats = np.asarray(to_floats(negative_log_likelihood))  # type: ignore[arg-type]
     bits = nats / (dims * np.log(2.0)) + np.log2(scale)
     return float(bits) if bits.ndim == 0 else bits
-
-
-def _check_row(name: str, values: Features) -> Floats:
-    row = to_floats(values)
-    if row.ndim != 1 or len(row) == 0:
-        raise BadInput(f"'{name}' has shape {row.shape}; expected rank 1, (images,).")
-    check_finite(name, row)
-    return row

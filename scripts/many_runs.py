@@ -40,7 +40,7 @@ train_images = 500
 
 [evaluation]
 features = ["pixels"]
-metrics = ["reconstruction", "frechet", "likelihood"]
+metrics = ["reconstruction", "frechet"]
 densities = ["prior"]
 images = 100
 sheet_images = 2

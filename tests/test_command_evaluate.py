@@ -355,8 +355,9 @@ def test_missing_weights_unknown_names_and_misplaced_options_are_said(pair, monk
     for nothing in ("", " ,"):
         with pytest.raises(UserError, match=f"'--metrics' is '{nothing}'; expected names such"):
             evaluate(*pair, "--metrics", nothing)
-    with pytest.raises(UserError, match="needs log_prob"):
-        evaluate(*pair, "--features", "pixels", "--metrics", "likelihood")
+    for likelihood in ("likelihood", "nll", "bits-per-dim"):
+        with pytest.raises(UserError, match=r"setting of runs, evaluation\.likelihood_images"):
+            evaluate(*pair, "--features", "pixels", "--metrics", likelihood)
     with pytest.raises(UserError, match="Extractor 'pixels' has no weights; leave out '--wei"):
         evaluate(*pair, "--features", "pixels", "--weights", tmp_path / "weights.pth")
     features = save(tmp_path / "features.npy", np.eye(3))

@@ -7,6 +7,7 @@ from ..errors import UserError
 from .metric_lookup import find_metric, metrics
 
 INCEPTION = " with Inception features: '--features inception', or features = [\"inception\"]"
+LIKELIHOOD = "no metric but a setting of runs, evaluation.likelihood_images"
 USUAL = {
     "fid": f"'frechet'{INCEPTION}",
     "ifid": f"'frechet' with evaluation.nearest_weight = 0.5, for runs,{INCEPTION}",
@@ -18,9 +19,7 @@ USUAL = {
     "recall": "'precision-recall'",
     "density": "'density-coverage'",
     "coverage": "'density-coverage'",
-    "nll": "'likelihood'",
-    "elbo": "'likelihood'",
-    "bpd": "'bits-per-dim'",
+    **dict.fromkeys(("likelihood", "nll", "elbo", "bpd", "bits-per-dim"), LIKELIHOOD),
     "mse": "'reconstruction'",
 }
 
