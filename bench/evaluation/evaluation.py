@@ -20,6 +20,7 @@ from ..records.results import Record
 from ..records.rows import Row
 from ..suites.config import Evaluation
 from .features import content_key, extract
+from .identity import has_other_weights
 from .likelihood_rows import LikelihoodRows
 from .metric_lookup import Score, compute_scores, find_metric
 from .nearest import set_name
@@ -98,8 +99,9 @@ class Evaluator:
         self.likelihoods = LikelihoodRows(outputs, base, record.path.with_name(FILE))
         for item in self.items():
             own = record.items.get(item.key, [])
-            if item.metric == LIKELIHOOD and not self.likelihoods.have_images(own):
-                del record.items[item.key]
+            lost = item.metric == LIKELIHOOD and not self.likelihoods.have_images(own)
+            if lost or has_other_weights(own, settings.features):
+                record.items.pop(item.key, None)
         self._features: dict[tuple[str, str, str], Tensor] = {}
         self._providers: dict[str, Callable[[Item], Any]] = {
             **{

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ...metrics.extractor import EXTRACTORS, scan_extractors
+from ...metrics.extractor import (
+    EXTRACTORS,
+    MissingWeights,
+    build_extractor,
+    scan_extractors,
+)
 from ...models.densities.density import DENSITIES
 from ..files.storage import canonical_json
 from ..records.code import EVALUATION, evaluation_code
@@ -38,6 +44,21 @@ def evaluation_identity(settings: Evaluation, data: str, weights: str = "") -> d
     return dict(json.loads(canonical_json(identity)))
 
 
+def has_other_weights(rows: Iterable[Mapping[str, Any]], extractors: Iterable[str]) -> bool:
+    """Returns whether rows are of features whose extractor has other weights by now.
+
+    Where its weights are not here, the rows stand.
+
+    Args:
+        rows: Rows of scores.
+        extractors: Names of extractors.
+    """
+    then = {str(row["features"]) for row in rows}
+    now = {identity for name in extractors if (identity := _extractor_identity(name))}
+    names = {identity.rpartition(":")[0] for identity in now}
+    return any(own.rpartition(":")[0] in names for own in then - now)
+
+
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
     """Returns the SHA-256 of named tensors on the CPU, in hexadecimal."""
     digest = hashlib.sha256()
@@ -51,6 +72,14 @@ def asks_for_texts(settings: Evaluation) -> bool:
     """Returns whether something is asked for that only texts have."""
     needs = {need for name in settings.metrics for need in find_metric(name).needs}
     return settings.optimisation.trials > 0 or bool(needs & TEXTS)
+
+
+@cache
+def _extractor_identity(name: str) -> str:
+    try:
+        return build_extractor(name).identity
+    except MissingWeights:
+        return ""
 
 
 def _parts() -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..evaluation.identity import CHOICES, evaluation_identity
+from ..evaluation.identity import CHOICES, evaluation_identity, has_other_weights
 from ..files.storage import canonical_json
 from ..records.equivalence import known_pairs, same_scores
 from ..records.figure_file import FigureFile
@@ -177,4 +177,5 @@ def _is_asked_for(
     same = all(canonical_json(now[name]) == canonical_json(old.get(name)) for name in values)
     choices = [name for name in CHOICES if isinstance(now.get(name), tuple)]
     asked = same and all({*now[name]} <= {*old.get(name, ())} for name in choices)
-    return asked and same_scores(then["code"], code, rows, old)
+    kept = asked and not has_other_weights(rows, now["features"])
+    return kept and same_scores(then["code"], code, rows, old)
