@@ -381,6 +381,8 @@ RETURNED = {
     "{'own': [1.0, 2.0]}": r"returns \{'own': \[1\.0, 2\.0\]\}; expected scores",
     "{'own': Estimate(None)}": r"returns \{'own': Estimate\(.*; expected scores",
     "{1: 0.5}": r"returns \{1: 0\.5\}; expected scores",
+    "{'own': 1.5}": r"returns \{'own': 1\.5\}; its unit is 'share': expected numbers from 0",
+    "{'own': Estimate(-0.5, 0.1)}": r"returns \{'own': -0\.5\}; its unit is 'share'",
     "{}['x']": "'own_failing.py', line 6: KeyError: 'x'",
     "__import__('sys').exit(3)": "'own_failing.py', line 6: SystemExit: 3",
     "__import__('no_such_library')": "No module named 'no_such_library'",

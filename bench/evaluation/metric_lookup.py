@@ -82,8 +82,8 @@ def compute_scores(
         value that is not finite is *not applicable* as well.
 
     Raises:
-        ValueError: The metric refuses the outputs, or one of another package fails or returns
-            no scores.
+        ValueError: The metric refuses the outputs, or one of another package fails, returns no
+            scores, or shares that are none.
     """
     absent = [need for need in metric.needs if need not in outputs]
     if absent:
@@ -103,7 +103,13 @@ def compute_scores(
         raise ValueError(_failure(metric, error)) from error
     if not isinstance(scores, Mapping) or not scores:
         raise ValueError(f"returns {reprlib.repr(scores)}; {SCORES}")
-    return [_score(metric, name, _estimate(name, value)) for name, value in scores.items()]
+    found = [_score(metric, name, _estimate(name, value)) for name, value in scores.items()]
+    for score in found:
+        outside = score.value is not None and not 0 <= score.value <= 1
+        if outside and metric.unit == "share" and not _is_ours(metric):
+            told = reprlib.repr({score.metric: score.value})
+            raise ValueError(f"returns {told}; its unit is 'share': expected numbers from 0 to 1")
+    return found
 
 
 def not_applicable(metric: Metric, reason: str) -> Score:
