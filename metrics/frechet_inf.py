@@ -38,7 +38,7 @@ class Extrapolation(NamedTuple):
 def frechet_inf(*, real: Features, generated: Features, seed: int = 0) -> dict[str, Estimate]:
     """Scores FD∞, the Fréchet distance extrapolated to infinitely many generated images.
 
-    The bias from the count of real images stays.
+    The bias from the count of real images stays, and the standard error takes them as given.
     """
     estimate = frechet_distance_infinite(real=real, generated=generated, seed=seed)
     smallest = _smallest(len(generated))

@@ -57,7 +57,7 @@ def ssim(*, images: Features, reconstructions: Features) -> dict[str, Estimate]:
         (Wang et al., 2004); computed by torchmetrics, peak 1.
 
     Raises:
-        BadInput: Wrong shapes, values outside [0, 1], or images smaller than 11 pixels.
+        BadInput: Wrong shapes, images outside [0, 1], or images smaller than 11 pixels.
     """
     left, right = _check_images(images, reconstructions)
     if left.ndim == 2:

@@ -44,7 +44,7 @@ def evaluation_code(parts: Iterable[str], *, likelihoods: bool) -> str:
     """Returns the digest of the code that scores.
 
     Args:
-        parts: The modules of the metrics, extractors and densities in use.
+        parts: The modules of the metrics, extractors and densities that are registered.
         likelihoods: Whether log-likelihoods are among the scores.
     """
     folders = [EVALUATION, METRICS, MODELS, OPTIMISATION, *([LIKELIHOOD] if likelihoods else [])]
