@@ -43,10 +43,19 @@ CONSTANTS = (
     "Penalised logP takes the means and deviations of ZINC250k, not those of our molecules, on "
     "which its three terms weigh unlike in print."
 )
+AVERAGES = (
+    "Printed averages are, by the released rule, of all candidates better than the worst. That "
+    "counts invalid ones, at the score of the worst training molecule, where a valid one is worse."
+)
 TRIALS = (
     "Published: mean over 5 searches ± their population standard deviation divided by √5. "
     "The paper does not say which regulariser its GRAE has, nor any weight."
 )
+
+
+def printed_notes(task: str) -> tuple[str, ...]:
+    """Returns how the scores of candidates that are printed were come by."""
+    return (TRIALS,) if task == "expressions" else (TRIALS, AVERAGES)
 
 
 def deviations(dataset: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from ..comparison.strings import (
 )
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
-from .printed_strings import TRIALS, Printed, deviations, printed, search_notes
+from .printed_strings import Printed, deviations, printed, printed_notes, search_notes
 
 CANDIDATES, SAMPLES, CODES, GRID = "figure2", "strings", "codes", "grae-grid"
 FIGURE_SCORES = (
@@ -121,9 +121,8 @@ def _candidates(part: Part, dataset: str) -> Iterator[Table]:
     )
     names = [name for _, name in table.columns]
     lines = [_printed_line(model, names, found) for model, found in printed(task).items()]
-    yield replace(
-        table, lines=(*table.lines, *lines), notes=(*table.notes, TRIALS, *deviations(dataset))
-    )
+    notes = (*table.notes, *printed_notes(task), *deviations(dataset))
+    yield replace(table, lines=(*table.lines, *lines), notes=notes)
 
 
 def _printed_line(
