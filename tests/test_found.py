@@ -84,7 +84,7 @@ def test_the_short_text_says_the_same_in_sentences_for_newcomers(rows, text):
     sign = -1 if differences.mean() < 0 else 1
     edge = re.search(
         rf"autoencoder, {best[0]}[^,]*, has an FD {NUMBER} (below|above) its closest rival, "
-        rf"{rival[0]}[^(]* \(95 % interval {NUMBER} to {NUMBER}, 5 seeds\)",
+        rf"{rival[0]}[^(]* \(95 % interval \[{NUMBER}, {NUMBER}\], [^(]*5 seeds\)",
         told,
     )
     assert edge and edge[2] == ("above" if sign < 0 else "below")
@@ -99,6 +99,27 @@ def test_the_short_text_says_the_same_in_sentences_for_newcomers(rows, text):
     mixtures = re.search(r"^For (\d+) of (\d+) models at default settings", told)
     long = re.search(r"Gaussians surely improves (\d+) of (\d+) models", text)
     assert mixtures.groups() == long.groups()
+
+
+def with_worse_raes(rows):
+    """Returns rows where every regularised autoencoder's samples are behind."""
+    return [
+        row | {"value": row["value"] + 200}
+        if (row["objective"][:3], row["images"], row["metric"]) == ("rae", "sample", "fd")
+        else row
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen"), [(list, "3 variants"), (with_worse_raes, "7 rivals")]
+)
+def test_the_short_text_says_among_how_many_a_leads_interval_allows_for_the_choice(
+    rows, change, chosen
+):
+    told = short_text(frame(change(rows)), {})
+    assert re.search(rf"\(95 % interval \[.*?\], allowing for the choice among {chosen}, 5", told)
+    assert re.search(r"nothing to tune, .*? by \d+ \(likewise \[", told)
 
 
 def test_the_short_text_says_in_150_words_how_flows_compare_with_the_vae_and_what_is_open(rows):
@@ -135,7 +156,7 @@ def test_a_model_whose_samples_the_mixture_surely_worsens_is_named_in_the_short_
     ]
     told = short_text(frame(worse), {})
     assert told.startswith("For 9 of 10 models at default settings")
-    assert "one fitted Gaussian and surely worse ones for 1 (ae)." in told
+    assert "one Gaussian and surely worse ones for 1 (ae)." in told
 
 
 def test_it_has_at_most_150_words_and_says_what_is_open(text):
@@ -174,12 +195,7 @@ def test_the_lead_its_interval_and_what_could_have_been_told_follow_from_the_row
 
 
 def test_a_regularised_autoencoder_that_is_behind_trails_by_a_difference_above_0(rows):
-    worse = [
-        row | {"value": row["value"] + 200}
-        if (row["objective"][:3], row["images"], row["metric"]) == ("rae", "sample", "fd")
-        else row
-        for row in rows
-    ]
+    worse = with_worse_raes(rows)
     differences, candidates, best, rival = lead_of(worse)
     low, high = interval_of(-differences, candidates)
     told = found_text(frame(worse), {})
@@ -268,7 +284,7 @@ def test_what_tuning_gives_is_taken_against_the_options_that_the_suite_set():
 
 def test_only_models_that_were_trained_again_are_said_to_be_tuned(rows):
     left = [row for row in rows if (row["objective"], "tuned" in row["variant"]) != ("rae", True)]
-    assert "Among models trained again at tuned settings or with nothing" in (
+    assert "Among models tuned and trained again or with nothing" in (
         short_text(frame(left), {})
     )
     told = found_paragraph(frame(left), {})

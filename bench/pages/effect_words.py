@@ -29,7 +29,7 @@ def lead_in_words(edge: Effect, opening: str) -> str:
     text = (
         f"{opening}, {best}, has an FD {fixed_text(ahead.value, decimals)} "
         f"{'below' if lower else 'above'} its closest rival, {rival} (95 % interval "
-        f"{fixed_text(low, decimals)} to {fixed_text(high, decimals)}, "
+        f"{_ends(low, high, decimals)}, {_choice(edge)}"
         f"{number_of(len(edge.differences), 'seed')})."
     )
     if not low <= 0 <= high:
@@ -41,6 +41,14 @@ def lead_in_words(edge: Effect, opening: str) -> str:
         f"{text} Undecided: these seeds would show a difference of {fixed_text(could, decimals)} "
         "in four of five cases."
     )
+
+
+def _choice(edge: Effect) -> str:
+    """Returns what a lead's interval allows for, empty where nothing was chosen."""
+    if edge.candidates == 1:
+        return ""
+    chosen = "variants" if edge.value > 0 else "rivals"
+    return f"allowing for the choice among {edge.candidates} {chosen}, "
 
 
 def ahead_in_words(edge: Effect, seeds: int, of: str = "") -> str:

@@ -113,20 +113,22 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
     if found := _by_mixture(main_scores(with_places(study.published))):
         sentences += [
             f"For {surely(found)} at default settings, a mixture of ten Gaussians fitted to the "
-            "codes surely gives better samples than the model's prior or one fitted "
+            "codes surely gives better samples than the prior or one "
             f"Gaussian{surely_worse(found, 'surely worse ones for')}.",
             f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}: "
             f"95 % intervals, {seeds_behind(found)}, Holm-corrected paired t-tests.",
         ]
     published = samples_of(study.published)
+    likewise = ""
     if edge := lead(published):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
+        likewise = "likewise "
     spare = []
     if edge := tuned_lead(published, samples_of(study.tuned)):
         spare.append(
-            "Among models trained again at tuned settings or with nothing to tune, "
+            "Among models tuned and trained again or with nothing to tune, "
             f"{edge.comparison.partition(OVER)[0]} "
-            f"{ahead_in_words(edge, len(edge.differences))}."
+            f"{ahead_in_words(edge, len(edge.differences), likewise)}."
         )
     moves = [*_moves(study, arrays)]
     sentences += [*spare, *_gains(_flows(study, arrays)), *moves]
