@@ -13,12 +13,8 @@ from aebench.bench.comparison.columns import with_places
 from aebench.bench.comparison.significance import smallest_detectable
 from aebench.bench.pages.aef import aef_effects
 from aebench.bench.pages.claims import findings, reading
-from aebench.bench.pages.effects import (
-    Effect,
-    claim_verdict,
-    claims_table,
-    judge,
-)
+from aebench.bench.pages.effect_words import claim_verdict
+from aebench.bench.pages.effects import Effect, claims_table, judge
 from aebench.bench.records.per_image import PerImage, key_of
 from aebench.bench.tables.wide import wide_tables
 from scipy import stats
@@ -99,7 +95,7 @@ def test_six_clear_seeds_support_a_claim_and_turned_around_contradict_it():
             row["value"] += 100
     assert verdicts_of(rows, "RAE i")["ae: gmm-10 instead of gaussian"] == ("contradicted", "")
     text = text_of(rows)
-    assert "Of 3 comparisons, 2 support it and 1 contradict it." in text
+    assert "Of 3 comparisons, 2 support it and 1 contradict it (ae)." in text
 
 
 def test_one_broken_seed_decides_nothing():
@@ -628,3 +624,40 @@ def test_tuned_regularised_autoencoders_are_compared_with_tuned_rivals():
         "rae (beta=0.1, tuned) instead of cv-vae (beta=0.04, sigma=0.05, tuned)",
         "rae instead of cv-vae",
     ]
+
+
+def with_tuned_interpolations(levels):
+    """Returns interpolations at default and at tuned settings, a RAE's at a level each."""
+    settings = ({"variant": ""}, {"variant": '{"beta":0.1,"tuned":true}'})
+    rng = np.random.default_rng(7)
+    return [
+        make_row(objective=name, seed=seed, images="interpolation", value=value, **own)
+        for own, level in zip(settings, levels, strict=True)
+        for name, mean in (("rae", level), ("vae", 100.0), ("cv-vae", 100.0))
+        for seed, value in enumerate(mean + rng.normal(size=6))
+    ]
+
+
+def test_a_claim_that_default_settings_alone_contradict_is_said_to_be_so():
+    rows = with_tuned_interpolations((120.0, 100.0))
+    judged = [f for f in findings(frame(rows), {}) if f.effect.claim == "RAE iv"]
+    both = "contradicted at default settings, undecided at tuned settings"
+    assert claim_verdict(judged) == both
+    text = text_of(rows)
+    assert f"This is {both}, at 1,000 steps" in text
+    assert "Of 2 comparisons at default settings, 0 support it and 2 contradict it." in text
+    assert "Of 2 comparisons at tuned settings, 0 support it and 0 contradict it." in text
+
+
+def test_a_claim_on_which_default_and_tuned_settings_agree_has_one_verdict_and_one_count():
+    text = text_of(with_tuned_interpolations((120.0, 120.0)))
+    assert "This is contradicted at 1,000 steps" in text
+    assert "Of 4 comparisons, 0 support it and 4 contradict it." in text
+
+
+def test_models_that_contradict_a_claim_beside_others_that_do_not_are_named():
+    rows = table_rows(objectives=OBJECTIVES, seeds=range(6))
+    for row in rows:
+        row["value"] += 100 * (row["objective"] == "ae" and row["density"] == "gmm-10")
+    [sentence] = [line for line in text_of(rows).splitlines() if line.startswith("- RAE i says")]
+    assert sentence.endswith("2 support it and 1 contradict it (ae).")

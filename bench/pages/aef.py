@@ -24,7 +24,7 @@ from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.anchors import LOOSE, Anchor, anchors
 from .effects import Effect
-from .methods import METHOD, Method, lost_by_method, nearest, seeds_apart
+from .methods import METHOD, Method, lost_by_method, nearest, seeds_apart, settings_of_both
 from .protocol import training_text
 
 CLAIM = "AEF"
@@ -111,6 +111,7 @@ def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays:
         least=STRIKING,
         lost=seeds_apart(*pair, lost, rows, ()),
         training=training_text(rows, *pair),
+        settings=settings_of_both(*pair),
     )
     found = _gain(rows, brackets, pair, arrays)
     if found is None:

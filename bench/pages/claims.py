@@ -15,7 +15,8 @@ from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS
 from .aef import aef_effects
-from .effects import Finding, judge, verdict_sentences
+from .effect_words import verdict_sentences
+from .effects import Finding, judge
 from .grae import MEANINGS as GRAE_MEANINGS
 from .grae import grae_effects
 from .likelihood import likelihood_reading

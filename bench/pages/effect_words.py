@@ -1,16 +1,16 @@
-"""Effects in words: a number with its interval, as much of both as the interval allows."""
+"""Effects in words: a number with its interval, and what effects decide of a claim."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..comparison.gains import AT_LEAST, AT_MOST
 from ..comparison.numbers import fixed_text, number_of
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, smallest_detectable
 from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding, judge
-from .methods import listed
+from .methods import DEFAULT, TUNED, listed
 
 OVER = " over "
 
@@ -196,3 +196,75 @@ def _ends(low: float, high: float, decimals: int) -> str:
 def method_of(effect: Effect) -> str:
     """Returns the method that an effect's comparison begins with."""
     return effect.comparison.partition(":")[0].partition(" instead of ")[0]
+
+
+def verdict_sentences(findings: Sequence[Finding], meanings: dict[str, str]) -> list[str]:
+    """Returns a sentence or two on each claim that has findings.
+
+    A claim is contradicted where one of its comparisons is, and supported where all are.
+
+    Args:
+        findings: What was found.
+        meanings: For each claim what it says.
+    """
+    claims = dict.fromkeys(finding.effect.claim for finding in findings)
+    return [
+        _claim_text(claim, meanings[claim], [f for f in findings if f.effect.claim == claim])
+        for claim in claims
+    ]
+
+
+def claim_verdict(findings: Sequence[Finding]) -> str:
+    """Returns the verdict on a claim from those on its comparisons.
+
+    It tells two where the comparisons at default and at tuned settings differ in it.
+    """
+    parts = _by_settings(findings).items()
+    return ", ".join(f"{_together(own)} {settings}".strip() for settings, own in parts)
+
+
+def _by_settings(findings: Sequence[Finding]) -> dict[str, Sequence[Finding]]:
+    """Returns comparisons by their settings where the verdicts of these differ, else together."""
+    own = {name: [f for f in findings if f.effect.settings == name] for name in (DEFAULT, TUNED)}
+    whole = all(own.values()) and sum(map(len, own.values())) == len(findings)
+    differ = len(set(map(_together, own.values()))) > 1
+    return {**own} if whole and differ else {"": findings}
+
+
+def _together(findings: Iterable[Finding]) -> str:
+    verdicts = {finding.verdict for finding in findings}
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "supported" if verdicts == {"supported"} else "undecided"
+
+
+def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
+    verdict, count = claim_verdict(findings), len(findings)
+    trainings = [f.effect.training for f in findings if f.effect.training]
+    training = " and ".join(dict.fromkeys(trainings))
+    parts = _by_settings(findings)
+    at = f"{',' * (len(parts) > 1)} at {training}" if training else ""
+    text = f"{claim} says that {meaning}. This is {verdict}{at}."
+    reasons = {f.reason for f in findings}
+    if all(reason.endswith(" seeds") for reason in reasons):
+        most = max(len(f.effect.differences) for f in findings)
+        which = "Its one comparison has" if count == 1 else f"Its {count} comparisons have at most"
+        return f"{text} {which} {most} of the {SEEDS_NEEDED} shared seeds needed."
+    if count == 1:
+        verb = {"supported": "supports it", "contradicted": "contradicts it"}
+        return f"{text} Its one comparison {verb.get(verdict, 'decides nothing')}."
+    return " ".join([text, *(_counts(settings, own) for settings, own in parts.items())])
+
+
+def _counts(settings: str, findings: Sequence[Finding]) -> str:
+    """Says how many comparisons support a claim, and which contradict it where some do."""
+    verdicts = [finding.verdict for finding in findings]
+    against = [f.effect for f in findings if f.verdict == "contradicted"]
+    methods = dict.fromkeys(map(method_of, against))
+    others = {method_of(f.effect) for f in findings if f.verdict != "contradicted"}
+    apart = methods and others and others.isdisjoint(methods)
+    named = f" ({listed([*methods])})" if apart else ""
+    return (
+        f"Of {number_of(len(findings), 'comparison')}{f' {settings}' * bool(settings)}, "
+        f"{verdicts.count('supported')} support it and {len(against)} contradict it{named}."
+    )

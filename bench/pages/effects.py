@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,7 @@ class Effect:
         lost: How many seeds of either side went wrong or ran elsewhere, such as ``1 diverged``.
         doubt: Why this comparison decides nothing, whatever its seeds say.
         training: What was run of the published training steps.
+        settings: Those of both sides, as `settings_of_both` gives them.
     """
 
     claim: str
@@ -70,6 +71,7 @@ class Effect:
     lost: str = ""
     doubt: str = ""
     training: str = ""
+    settings: str = ""
 
     @property
     def value(self) -> float:
@@ -191,30 +193,6 @@ def _choice_note(findings: Sequence[Finding]) -> Iterator[str]:
         )
 
 
-def verdict_sentences(findings: Sequence[Finding], meanings: dict[str, str]) -> list[str]:
-    """Returns a sentence or two on each claim that has findings.
-
-    A claim is contradicted where one of its comparisons is, and supported where all are.
-
-    Args:
-        findings: What was found.
-        meanings: For each claim what it says.
-    """
-    claims = dict.fromkeys(finding.effect.claim for finding in findings)
-    return [
-        _claim_text(claim, meanings[claim], [f for f in findings if f.effect.claim == claim])
-        for claim in claims
-    ]
-
-
-def claim_verdict(findings: Iterable[Finding]) -> str:
-    """Returns the verdict on a claim from those on its comparisons."""
-    verdicts = {finding.verdict for finding in findings}
-    if "contradicted" in verdicts:
-        return "contradicted"
-    return "supported" if verdicts == {"supported"} else "undecided"
-
-
 def _verdict(effect: Effect, p: float) -> tuple[str, str]:
     count = len(effect.differences)
     if count < SEEDS_NEEDED:
@@ -225,26 +203,6 @@ def _verdict(effect: Effect, p: float) -> tuple[str, str]:
         bounds = (effect.below or effect.above) and effect.distance == 0
         return "undecided", ONLY_A_BOUND if bounds else NOT_SEPARATED
     return ("supported" if effect.distance > 0 else "contradicted"), ""
-
-
-def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
-    verdict, count = claim_verdict(findings), len(findings)
-    found = [f.verdict for f in findings]
-    trainings = [f.effect.training for f in findings if f.effect.training]
-    training = " and ".join(dict.fromkeys(trainings))
-    text = f"{claim} says that {meaning}. This is {verdict}{f' at {training}' * bool(training)}."
-    reasons = {f.reason for f in findings}
-    if all(reason.endswith(" seeds") for reason in reasons):
-        most = max(len(f.effect.differences) for f in findings)
-        which = "Its one comparison has" if count == 1 else f"Its {count} comparisons have at most"
-        return f"{text} {which} {most} of the {SEEDS_NEEDED} shared seeds needed."
-    if count == 1:
-        verb = {"supported": "supports it", "contradicted": "contradicts it"}
-        return f"{text} Its one comparison {verb.get(verdict, 'decides nothing')}."
-    return (
-        f"{text} Of {count} comparisons, {found.count('supported')} support it and "
-        f"{found.count('contradicted')} contradict it."
-    )
 
 
 def _shown(effect: Effect) -> Cell:

@@ -8,7 +8,7 @@ from ..comparison.steps import asked_steps
 from ..comparison.strings import RELEASED, SEARCH, by_task, candidates_of
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, paired
+from .methods import Method, by_method, lost_by_method, paired, settings_of_both
 from .protocol import training_text
 from .rae import is_rae
 
@@ -59,4 +59,5 @@ def _effect(claim: str, rows: Rows, grae: Method, rival: Method) -> Effect:
         differences=paired(*pair),
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in (grae, rival) if m.name in lost),
         training=training_text(rows, grae, rival),
+        settings=settings_of_both(grae, rival),
     )

@@ -25,6 +25,7 @@ class Method(NamedTuple):
     space: str
 
 
+DEFAULT, TUNED = "at default settings", "at tuned settings"
 METHOD = ["method", *Method._fields[1:]]
 
 
@@ -81,6 +82,12 @@ def nearest(method: Method, others: Sequence[Method]) -> list[Method]:
         its = settings_of(other.variant)
         apart[other] = sum(own.get(n) != its.get(n) for n in own.keys() | its.keys())
     return [other for other in alike if apart[other] == min(apart.values())]
+
+
+def settings_of_both(first: Method, second: Method) -> str:
+    """Returns at which settings two methods are, empty where they differ in it."""
+    tuned = [is_tuned(method.variant) for method in (first, second)]
+    return "" if tuned[0] != tuned[1] else TUNED if tuned[0] else DEFAULT
 
 
 def paired(first: Seeds, second: Seeds) -> dict[int, float]:

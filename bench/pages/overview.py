@@ -15,7 +15,7 @@ from ..records.per_image import read_per_image, read_those_of
 from ..records.results import Rows, joined, read_results, records_of
 from ..suites.suite_files import suite_names
 from .claims import MEANINGS, extent, findings, seeds_range
-from .effects import claim_verdict
+from .effect_words import claim_verdict
 from .families import headline_of, largest_study, study_folder
 from .found import found_paragraph
 from .protocol import training_text
@@ -28,8 +28,9 @@ PAPERS = (
 )
 VERDICTS = (
     "What each suite says of them, computed from its rows. A claim is contradicted where one of "
-    "its comparisons is, and supported where all are. A suite's page shows every comparison with "
-    "its interval."
+    "its comparisons is, and supported where all are. Where comparisons at default and at tuned "
+    "settings differ in it, both are told. A suite's page shows every comparison with its "
+    "interval."
 )
 
 

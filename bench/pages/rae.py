@@ -11,7 +11,15 @@ from ..comparison.labels import settings_of
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effects import Effect
-from .methods import Method, by_method, lost_by_method, nearest, paired, seeds_apart
+from .methods import (
+    Method,
+    by_method,
+    lost_by_method,
+    nearest,
+    paired,
+    seeds_apart,
+    settings_of_both,
+)
 from .protocol import training_text
 
 MIXTURE = "gmm-10"
@@ -179,6 +187,7 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
             least=-CLOSE,
             lost=seeds_apart(ae, method, scores.lost, scores.rows, shared),
             training=training_text(scores.rows, ae, method),
+            settings=settings_of_both(ae, method),
         )
 
 
@@ -227,6 +236,7 @@ def _better(
         lost=seeds_apart(first[0], second[0], scores.lost, scores.rows, differences),
         doubt="the better one beats its own reconstructions" if fooled else "",
         training=training_text(scores.rows, first[0], second[0]),
+        settings=settings_of_both(first[0], second[0]),
     )
 
 
