@@ -303,12 +303,12 @@ def test_a_flow_is_compared_with_the_vae_of_its_own_settings():
 def test_a_gain_that_is_at_most_small_contradicts_a_striking_one():
     rows = likelihood_rows(seeds=range(6), levels={"vae": 4.4, "aef-center": 4.39})
     comparison = "aef-center instead of vae"
-    found = verdicts_of(rows, "AEF", arrays_of(rows))
+    found = verdicts_of(rows, "AEF i", arrays_of(rows))
     assert found == {comparison: ("contradicted", "")}
-    missing = verdicts_of(rows, "AEF")  # Nothing is known of the error over test images.
+    missing = verdicts_of(rows, "AEF i")  # Nothing is known of the error over test images.
     assert missing == {comparison: ("undecided", "single images were not kept")}
     rows = likelihood_rows(seeds=range(6), levels={"vae": 5.4, "aef-center": 4.39})
-    found = verdicts_of(rows, "AEF", arrays_of(rows))
+    found = verdicts_of(rows, "AEF i", arrays_of(rows))
     assert found == {comparison: ("undecided", "only a bound")}
 
 
@@ -336,7 +336,7 @@ def test_the_steps_of_a_comparison_are_those_of_its_two_methods():
     short = {"vae": 700, "aef-corner": 300}
     rows = [row | {"steps": short.get(row["objective"], 1000), "recipe": ""} for row in rows]
     found = [f.effect for f in findings(frame([make_row(**row) for row in rows]), {})]
-    assert {"RAE i", "RAE ii", "RAE iii", "AEF"} <= {effect.claim for effect in found}
+    assert {"RAE i", "RAE ii", "RAE iii", "AEF i"} <= {effect.claim for effect in found}
     for effect in found:
         words = set(re.findall(r"[a-z-]+", effect.comparison))
         compared = words & {*objectives, "aef-center", "aef-corner"}
@@ -350,7 +350,7 @@ def test_an_untrusted_estimate_is_never_the_lowest_and_enters_no_claim():
     rows += likelihood_rows(seeds=range(6), levels={"aef-linear": 1.0}, trusted="no")
     text = text_of(rows)
     assert "of aef-center." in text and "of aef-linear." not in text
-    found = [f for f in findings(frame(rows), arrays_of(rows)) if f.effect.claim == "AEF"]
+    found = [f for f in findings(frame(rows), arrays_of(rows)) if f.effect.claim == "AEF i"]
     assert [f.effect.comparison for f in found] == [
         "aef-center instead of vae",
         "aef-linear instead of vae",
@@ -560,7 +560,7 @@ def test_a_bracket_bounds_a_gain_from_both_sides_and_can_support_it(gap, verdict
             more += [annealed, row | own | bracket | {"kind": "", "n_real": None}]
     [effect] = aef_effects(with_places(frame([*rows, *more])), arrays)
     assert effect.below == pytest.approx(gap / (784 * np.log(2))) and effect.above == 0
-    found = verdicts_of([*rows, *more], "AEF", arrays)
+    found = verdicts_of([*rows, *more], "AEF i", arrays)
     assert [verdict for verdict, _ in found.values()] == [verdict]
 
 
@@ -661,3 +661,50 @@ def test_models_that_contradict_a_claim_beside_others_that_do_not_are_named():
         row["value"] += 100 * (row["objective"] == "ae" and row["density"] == "gmm-10")
     [sentence] = [line for line in text_of(rows).splitlines() if line.startswith("- RAE i says")]
     assert sentence.endswith("2 support it and 1 contradict it (ae).")
+
+
+def flow_rows(levels, seeds=range(6), **columns):
+    """Returns Fréchet distances of samples from priors and mixtures, and of reconstructions."""
+    rng = np.random.default_rng(11)
+    places = (("reconstruction", "", 50.0), ("sample", "prior", 0.0), ("sample", "gmm-10", -20.0))
+    return [
+        make_row(
+            **{"objective": name, "space": "logit", "seed": seed, "images": images},
+            **{"density": density, "value": (apart if not density else level + apart) + noise},
+            **columns,
+        )
+        for name, level in levels.items()
+        for images, density, apart in places
+        for seed, noise in enumerate(rng.normal(size=len(seeds)))
+    ]
+
+
+def test_the_claim_on_samples_of_flows_is_judged_by_those_of_each_prior_paired_by_seed():
+    rows = flow_rows({"vae": 300.0, "aef-center": 350.0, "aef-linear": 200.0, "iwae": 100.0})
+    found = [f for f in findings(frame(rows), {}) if f.effect.claim == "AEF ii"]
+    verdicts = {f.effect.comparison: f.verdict for f in found}
+    assert verdicts == {
+        "aef-center with prior instead of vae with prior": "contradicted",
+        "aef-linear with prior instead of vae with prior": "supported",
+    }
+    for finding in found:
+        name = finding.effect.comparison.partition(" ")[0]
+        ours, its = (
+            np.array(values_of(rows, objective=o, density="prior")) for o in (name, "vae")
+        )
+        assert finding.effect.differences == pytest.approx(dict(enumerate(its - ours)))
+    text = text_of(rows)
+    assert re.search(r"AEF ii says that samples .* above all at small d\. This is contradicted", text)
+    assert "1 support it and 1 contradict it (aef-center with prior)." in text
+
+
+def test_samples_of_a_flow_are_compared_within_one_size_of_codes_and_one_space():
+    small = flow_rows({"vae": 300.0, "aef-center": 200.0}, latent_dim=2)
+    large = flow_rows({"vae": 300.0, "aef-center": 500.0}, latent_dim=8)
+    best = [row | {"space": "unit", "run": "", "recipe": ""} for row in flow_rows({"vae": 90.0})]
+    rows = small + large + [make_row(**row | {"latent_dim": 2}) for row in best]
+    found = [f for f in findings(frame(rows), {}) if f.effect.claim == "AEF ii"]
+    assert {f.effect.where.partition("latent_dim=")[2]: f.verdict for f in found} == {
+        "2)": "supported",
+        "8)": "contradicted",
+    }

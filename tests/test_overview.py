@@ -35,9 +35,9 @@ def test_the_page_has_a_verdict_of_each_suite_on_each_claim(tmp_path):
         write_results(tmp_path / name / "results.csv", frame(rows))
     [path] = build_overview([tmp_path / "one", tmp_path / "two"], tmp_path)
     text = path.read_text()
-    found = ("supported", "supported", "supported", "-", "-", "-", "-", "-")
+    found = ("supported", "supported", "supported", "-", "-", "-", "-", "-", "-")
     assert f"| one (scale: small) | {' | '.join(found)} | 1,000 steps" in text
-    found = ("undecided", "undecided", "undecided", "-", "-", "-", "-", "-")
+    found = ("undecided", "undecided", "undecided", "-", "-", "-", "-", "-", "-")
     assert f"| two (scale: small) | {' | '.join(found)} | 1,000 steps" in text
 
 

@@ -14,7 +14,7 @@ from ..comparison.steps import longest
 from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS
-from .aef import aef_effects
+from .aef import aef_effects, aef_sample_effects
 from .effect_words import verdict_sentences
 from .effects import Finding, judge
 from .grae import MEANINGS as GRAE_MEANINGS
@@ -70,7 +70,9 @@ def findings(rows: Rows, arrays: Arrays) -> list[Finding]:
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     placed = with_places(longest(rows))
-    effects = [effect for scores in scores_of(placed) for effect in rae_effects(scores)]
+    of_images = scores_of(placed)
+    effects = [effect for scores in of_images for effect in rae_effects(scores)]
+    effects += [effect for scores in of_images for effect in aef_sample_effects(scores)]
     order = list(MEANINGS)
     effects += [*grae_effects(placed), *aef_effects(placed, arrays)]
     effects = sorted(effects, key=lambda effect: order.index(effect.claim))

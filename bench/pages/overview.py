@@ -24,7 +24,7 @@ from .report import FIRST
 HEADERS = ("suite", "runs", "objectives", "seeds", "compute hours", "device", "torch", "commits")
 PAPERS = (
     "The RAE paper (Ghosh et al., ICLR 2020) makes seven claims that rows can speak to, the AEF "
-    "paper (Silvestri et al., ICLR 2023) one:"
+    "paper (Silvestri et al., ICLR 2023) two:"
 )
 VERDICTS = (
     "What each suite says of them, computed from its rows. A claim is contradicted where one of "

@@ -143,7 +143,7 @@ def mixture_effects(scores: Scores) -> Iterator[Effect]:
     """Yields for each method by how much a mixture's samples are better than its own."""
     for method in sorted(scores.normal.keys() & scores.mixture.keys()):
         single = (method, scores.density[method])
-        yield _better(scores, "RAE i", (method, MIXTURE), single, scores.samples)
+        yield gain_in_fd(scores, "RAE i", (method, MIXTURE), single, scores.samples)
 
 
 def _regularised_is_best(scores: Scores) -> Iterator[Effect]:
@@ -161,10 +161,10 @@ def _closest(scores: Scores, raes: list[Way], rivals: list[Way]) -> Effect:
     ways = scores.samples
     best, rival = (min(own, key=lambda way: mean(ways[way])) for own in (raes, rivals))
     if mean(ways[best]) < mean(ways[rival]):
-        found = [_better(scores, "RAE ii", best, other, ways) for other in rivals]
+        found = [gain_in_fd(scores, "RAE ii", best, other, ways) for other in rivals]
         count = len(raes)
     else:
-        found = [_better(scores, "RAE ii", other, rival, ways) for other in raes]
+        found = [gain_in_fd(scores, "RAE ii", other, rival, ways) for other in raes]
         count = len(rivals)
     closest = max(found, key=lambda effect: (effect.p_value, -abs(effect.value)))
     return replace(closest, candidates=count)
@@ -201,7 +201,7 @@ def _interpolations(scores: Scores) -> Iterator[Effect]:
             same = nearest(method, [m for m in rivals if m.space == method.space])
             for rival in same:
                 pair = ((method, INTERPOLATION), (rival, INTERPOLATION))
-                yield _better(scores, "RAE iv", *pair, images)
+                yield gain_in_fd(scores, "RAE iv", *pair, images)
 
 
 def _more_samples(scores: Scores) -> Iterator[Effect]:
@@ -215,10 +215,10 @@ def _more_samples(scores: Scores) -> Iterator[Effect]:
         few, many = own[min(own)], own[max(own)]
         if few != many:
             pair = ((many, RECONSTRUCTION), (few, RECONSTRUCTION))
-            yield _better(scores, "RAE v", *pair, images)
+            yield gain_in_fd(scores, "RAE v", *pair, images)
 
 
-def _better(
+def gain_in_fd(
     scores: Scores, claim: str, first: Way, second: Way, values: Mapping[Way, Seeds]
 ) -> Effect:
     """Returns by how much the first way's FD is lower than the second's."""
