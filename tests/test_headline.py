@@ -15,6 +15,7 @@ import pytest
 from aebench.bench.comparison.table import Cell, Table
 from aebench.bench.leaderboard.page import as_html
 from aebench.bench.records.results import read_results, write_results
+from aebench.bench.suites.config import Tuning
 from aebench.bench.tables.headline import SHOWN, headline_tables
 from aebench.bench.tables.wide import wide_tables
 from scipy import optimize, stats
@@ -290,6 +291,12 @@ def test_lines_that_are_not_tuned_are_said_to_have_defaults_of_which_not_all_are
     text = table.as_markdown()
     assert "All other lines have default settings" in text and "published" not in text
     assert "else weights chosen here (docs/equal-care.md)." in text
+
+
+def test_a_tuned_line_says_how_many_steps_its_trials_have_unless_a_suite_says_otherwise():
+    table = Table("x", "Title", (), "objective", (("", "FD"),), (("vae (tuned)", (Cell("1"),)),))
+    told = f"{Tuning().steps:,} steps each where a suite sets no other number"
+    assert told in table.as_markdown()
 
 
 def test_the_table_as_html_has_every_text_escaped_and_its_marks(study):

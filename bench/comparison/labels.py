@@ -66,9 +66,10 @@ SCORES = {
     "fcd": ("Fréchet ChemNet distance", "FCD"),
 }
 TUNED_NOTE = (
-    "tuned: the options of the best of the objective's trials on validation data. All other lines "
-    "have default settings, but for options that they name: a paper's weights where it prints "
-    "some for the same loss, else weights chosen here (docs/equal-care.md)."
+    "tuned: the options of the best of the objective's trials on validation data, which have "
+    "1,000 steps each where a suite sets no other number, however many the runs have. All other "
+    "lines have default settings, but for options that they name: a paper's weights where it "
+    "prints some for the same loss, else weights chosen here (docs/equal-care.md)."
 )
 ARROWS = {"lower": "↓", "higher": "↑", "closer": "→", "none": ""}
 

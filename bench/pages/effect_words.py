@@ -51,16 +51,17 @@ def _choice(edge: Effect) -> str:
     return f"allowing for the choice among {edge.candidates} {chosen}, "
 
 
-def ahead_in_words(edge: Effect, seeds: int, of: str = "") -> str:
+def ahead_in_words(edge: Effect, seeds: int, of: str = "", aside: str = "") -> str:
     """Returns a lead as what its best does, such as ``trails wae by 35 [-5, 74]``.
 
     Args:
         edge: The lead, whose comparison names the best and its rival.
         seeds: How many seeds the reader takes it to have; another count is named.
         of: What the interval is, where it is the first.
+        aside: What is said of the rival.
     """
     rival = edge.comparison.partition(OVER)[2]
-    return f"{_verb(edge)} {rival} by {told(_turned(edge), seeds, of)}"
+    return f"{_verb(edge)} {rival}{aside} by {told(_turned(edge), seeds, of)}"
 
 
 def also_ahead_in_words(edge: Effect, than: Effect, seeds: int) -> str:

@@ -11,7 +11,7 @@ from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
 from ..comparison.gains import NO_CLAIM, Arrays, estimate_of, likelihood_gain, records_in
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.numbers import number_of
+from ..comparison.numbers import format_number, number_of
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.steps import named_without_steps
 from ..records.per_image import dims_of
@@ -35,7 +35,15 @@ from .effect_words import (
 from .effects import Effect, judge
 from .equal_cost import at_equal_cost, main_scores
 from .families import Study, largest_study
-from .leads import better, lead, samples_of, tuned_elsewhere, tuned_lead, tuning_gains
+from .leads import (
+    better,
+    lead,
+    samples_of,
+    tuned_elsewhere,
+    tuned_lead,
+    tuning_gains,
+    worse_rival,
+)
 from .methods import listed, paired
 from .rae import Scores, mixture_effects
 
@@ -86,7 +94,19 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
         return ""
     first = without_floor(study.published).iloc[0]
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
-    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{_devices(study)}*"
+    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{_worse(study)}{_devices(study)}*"
+
+
+def _worse(study: Study) -> str:
+    """Returns what tuning did to the rival of the tuned RAE, where that is no improvement."""
+    found = worse_rival(samples_of(study.published), samples_of(study.tuned))
+    if found is None:
+        return ""
+    before, after = map(format_number, found)
+    return (
+        " Tuning worsened the mean FD of the closest rival among tuned models from "
+        f"{before} to {after}."
+    )
 
 
 def _devices(study: Study) -> str:
@@ -124,11 +144,13 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
         likewise = "likewise "
     spare = []
-    if edge := tuned_lead(published, samples_of(study.tuned)):
+    tuned = samples_of(study.tuned)
+    if edge := tuned_lead(published, tuned):
+        worse = ", whose mean tuning worsened," if worse_rival(published, tuned) else ""
         spare.append(
-            "Among models tuned and trained again or with nothing to tune, "
+            "Among models tuned and trained again or untunable, "
             f"{edge.comparison.partition(OVER)[0]} "
-            f"{ahead_in_words(edge, len(edge.differences), likewise)}."
+            f"{ahead_in_words(edge, len(edge.differences), likewise, worse)}."
         )
     moves = [*_moves(study, arrays)]
     sentences += [*spare, *_gains(_flows(study, arrays)), *moves]

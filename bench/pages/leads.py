@@ -45,6 +45,20 @@ def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
     return replace(found, comparison=OVER.join(pair))
 
 
+def worse_rival(published: Samples, tuned: Samples) -> tuple[float, float] | None:
+    """Returns the mean FD before and after tuning of the rival in `tuned_lead`.
+
+    None where there is no such lead, or where tuning has not made its samples worse.
+    """
+    edge = tuned_lead(published, tuned)
+    rival = edge.comparison.partition(OVER)[2] if edge else ""
+    names = {method.name: mean(seeds) for method, seeds in (*published.items(), *tuned.items())}
+    for name, own, _ in _tuning_pairs(published, tuned):
+        if name == rival and names[own] > names[name]:
+            return names[name], names[own]
+    return None
+
+
 def _tuning_pairs(published: Samples, tuned: Samples) -> list[tuple[str, str, Seeds]]:
     """Returns each tuned model's name at default settings, its own, and each seed's gain."""
     before = {method.name: seeds for method, seeds in published.items()}
