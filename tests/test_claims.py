@@ -694,7 +694,9 @@ def test_the_claim_on_samples_of_flows_is_judged_by_those_of_each_prior_paired_b
         )
         assert finding.effect.differences == pytest.approx(dict(enumerate(its - ours)))
     text = text_of(rows)
-    assert re.search(r"AEF ii says that samples .* above all at small d\. This is contradicted", text)
+    assert re.search(
+        r"AEF ii says that samples .* above all at small d\. This is contradicted", text
+    )
     assert "1 support it and 1 contradict it (aef-center with prior)." in text
 
 

@@ -266,6 +266,20 @@ def test_a_suite_without_a_mixture_has_no_headline():
     assert list(headline_tables(frame(rows))) == []
 
 
+@pytest.mark.parametrize(
+    ("images", "told"), [(1000, "; likelihoods of 1000 test images"), (10000, "")]
+)
+def test_a_caption_says_of_how_many_other_images_its_likelihoods_are(images, told):
+    rows = [
+        row | {"n_real": images} if row["metric"] == "bits_per_dim" else row
+        for row in study_rows(seeds=range(2))
+    ]
+    [headline] = headline_tables(frame(rows))
+    wide = next(table for table in wide_tables(frame(rows)) if table.name.startswith("fd"))
+    for table in (headline, wide):
+        assert f"Images: 10000 real, 10000 scored{told}." in " ".join(table.notes)
+
+
 def test_the_order_of_rows_changes_nothing(study):
     mixed = study_rows()
     random.Random(3).shuffle(mixed)

@@ -119,7 +119,7 @@ def _cost_table(
         for ((_, name), _), (found, reason) in zip(columns, marks, strict=True)
     ]
     measured = without_floor(shown[shown["kind"] == ""])
-    notes = [CAPTION, *(_measured(measured) if len(measured) else [])]
+    notes = [CAPTION, *(_measured(measured, likelihood) if len(measured) else [])]
     notes += [*([LIKELIHOOD_NOTE] if len(likelihood) else []), *noise_notes(likelihood)]
     notes += [COMPUTE_NOTE, *told, reference_note(references)]
     notes += [*interval_notes(shown), *mark_notes(marked)]
@@ -133,10 +133,11 @@ def _cost_table(
     )
 
 
-def _measured(rows: Rows) -> list[str]:
+def _measured(rows: Rows, likelihoods: Rows) -> list[str]:
     """Returns the sentences of a caption on the score of images in the columns."""
     names = ", ".join(dict.fromkeys(name for (_, name), _ in headed(columns_of(rows)[0])))
-    return [f"{names}: {score_title(rows.iloc[0].to_dict())}.", *measure_notes(rows)]
+    title = score_title(rows.iloc[0].to_dict())
+    return [f"{names}: {title}.", *measure_notes(rows, likelihoods)]
 
 
 def _marks(column: Column, classes: Sequence[Sequence[str]]) -> tuple[dict[str, str], str]:

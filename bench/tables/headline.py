@@ -40,7 +40,7 @@ from ..comparison.significance import (
 from ..comparison.steps import asked_steps, longest, steps_note
 from ..comparison.table import TABLES, Cell, Table, file_name
 from ..records.results import Rows
-from .wide import count_cell
+from .wide import count_cell, images_note
 
 HEADLINE = "headline"
 PLACES = {RECONSTRUCTIONS: "rec", OWN: "own", MIXTURE: MIXTURE}
@@ -171,7 +171,6 @@ def _costs(rows: Rows) -> dict[str, dict[str, Cell]]:
 
 def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
     scored = without_floor(scores[0].column.rows)
-    first = scored.iloc[0]
     yield NOTE
     metrics = {score.column.rows["metric"].iloc[-1] for score in scores}
     if metrics & set(PRECISION_AND_RECALL):
@@ -179,7 +178,7 @@ def _notes(rows: Rows, scores: list[_Score]) -> Iterator[str]:
     if "bits_per_dim" in metrics:
         yield LIKELIHOOD_NOTE
     yield f"Features: {', '.join(sorted(set(scored['features'])))}."
-    yield f"Images: {first['n_real']} real, {first['n_generated']} scored."
+    yield images_note(scored, one_likelihood(rows[rows["space"] == "logit"]))
     word = device_word(rows)
     yield (
         f"{word} s: {word} seconds of one training. outside: parameters outside the backbone, "

@@ -99,7 +99,7 @@ def _wide_table(part: Part, metric: str) -> Table:
     likelihood = one_likelihood(part.rows)
     shown = join(own[is_reference(own)], join(likelihood, scored))
     columns, splits = columns_of(shown)
-    notes = [*measure_notes(scored), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
+    notes = [*measure_notes(scored, likelihood), *([LIKELIHOOD_NOTE] if len(likelihood) else [])]
     notes += [*noise_notes(likelihood), COMPUTE_NOTE, device_note(part.rows)]
     return score_table(
         *(part, metric, score_title(scored.iloc[0].to_dict()), headed(in_layout(columns))),
@@ -121,21 +121,30 @@ def in_layout(columns: list[Column]) -> list[Column]:
     return sorted(columns, key=lambda c: (groups.index(c.group), places.index(c.place)))
 
 
-def measure_notes(rows: Rows) -> list[str]:
+def measure_notes(rows: Rows, likelihoods: Rows | None = None) -> list[str]:
     """Returns the sentences of a caption on what was measured: unit, features, counts and N.
 
     Args:
         rows: Rows of one score, without references, as `normal_column` gives them.
+        likelihoods: Rows of the likelihoods that stand beside it.
     """
     features = ", ".join(sorted(set(rows["features"]) - {""}))
-    told = ((_counts(rows["n_real"]), "real"), (_counts(rows["n_generated"]), "scored"))
-    counts = [f"{count} {word}" for count, word in told if count]
     return [
         unit_note(rows.iloc[0].to_dict()),
         f"Features: {features}." if features else "",
-        f"Images: {', '.join(counts)}." if counts else "",
+        images_note(rows, likelihoods),
         NORMAL_NOTE if "N" in set(rows["place"]) else "",
     ]
+
+
+def images_note(rows: Rows, likelihoods: Rows | None = None) -> str:
+    """Returns how many images a caption's scores have, and likelihoods where they have others."""
+    real, scored = _counts(rows["n_real"]), _counts(rows["n_generated"])
+    tested = "" if likelihoods is None else _counts(likelihoods["n_real"])
+    told = [f"{real} real"] * bool(real) + [f"{scored} scored"] * bool(scored)
+    other = f"likelihoods of {tested} test images" if tested and tested != real else ""
+    found = "; ".join(filter(None, (", ".join(told), other)))
+    return f"Images: {found}." if found else ""
 
 
 def _counts(column: Iterable[object]) -> str:
