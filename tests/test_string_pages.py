@@ -51,6 +51,16 @@ def test_a_grae_that_is_better_in_every_seed_supports_the_claims():
     }
 
 
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [((0, 1, 2), "codes, are as means over 3 seeds CVAE"), ((0,), "codes, are CVAE")],
+)
+def test_the_best_scores_of_a_search_are_said_to_be_means_over_seeds(seeds, told):
+    page = reading(frame(string_rows("expressions", seeds=seeds)), [])
+    sentence = next(line for line in page.splitlines() if "best scores of the search" in line)
+    assert told in sentence
+
+
 def test_a_grae_is_compared_with_models_of_as_many_training_steps_alone():
     rows = string_rows("expressions", seeds=SIX, noise=0.01)
     for row in rows:

@@ -1,4 +1,4 @@
-"""The AEF paper's claims as effects: gains over the same network's VAE in likelihood and samples."""
+"""The AEF paper's claims as effects: gains in likelihood and samples over the network's VAE."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def aef_effects(placed: Rows, arrays: Arrays) -> Iterator[Effect]:
 
 
 def aef_sample_effects(scores: Scores) -> Iterator[Effect]:
-    """Yields by how much each flow's samples from its prior are better than its network's VAE's."""
+    """Yields by how much samples from each flow's prior are better than its network's VAE's."""
     size = f"d = {scores.rows['latent_dim'].iloc[0]}"
     where = scores.where if "latent_dim" in scores.where else f"{scores.where}, {size}"
     prior = [method for method, density in scores.density.items() if density == PRIOR]

@@ -20,7 +20,7 @@ from .effects import Finding, judge
 from .grae import MEANINGS as GRAE_MEANINGS
 from .grae import grae_effects
 from .likelihood import likelihood_reading
-from .methods import listed, seeds_text
+from .methods import counts_of_seeds, listed, seeds_text
 from .protocol import budget_sentences
 from .rae import INTERPOLATION, Scores, Way, rae_effects, scores_of
 from .rae import MEANINGS as RAE_MEANINGS
@@ -90,9 +90,7 @@ def _counts(placed: Rows) -> str:
 def seeds_range(placed: Rows) -> str:
     """Returns how many seeds the methods have, such as ``1 to 3 seeds``."""
     setting = ["suite", "scale", "dataset", "backbone_hash", "latent_dim", "method"]
-    seeds = placed.groupby(setting)["seed"].nunique()
-    low, high = int(seeds.min()), int(seeds.max())
-    return number_of(low, "seed") if low == high else f"{low} to {high} seeds"
+    return counts_of_seeds(set(placed.groupby(setting)["seed"].nunique()))
 
 
 def _outcomes(placed: Rows) -> Iterator[str]:

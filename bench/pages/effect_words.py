@@ -10,7 +10,7 @@ from ..comparison.gains import AT_LEAST, AT_MOST
 from ..comparison.numbers import fixed_text, number_of
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, smallest_detectable
 from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding, judge
-from .methods import DEFAULT, TUNED, listed
+from .methods import DEFAULT, TUNED, counts_of_seeds, listed
 
 OVER = " over "
 
@@ -171,9 +171,7 @@ def range_text(effects: list[Effect]) -> str:
 
 def seeds_behind(effects: Sequence[Effect]) -> str:
     """Returns how many seeds effects are means over, such as ``3 to 5 seeds``."""
-    counts = {len(effect.differences) for effect in effects}
-    few, many = min(counts), max(counts)
-    return number_of(many, "seed") if few == many else f"{few} to {many} seeds"
+    return counts_of_seeds({len(effect.differences) for effect in effects})
 
 
 def _spread(effect: Effect, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..comparison.cells import lost_states
@@ -108,3 +108,9 @@ def seeds_text(seeds: Seeds, expected: int) -> str:
     if count < expected:
         return f"{count} of {expected} seeds"
     return number_of(count, "seed")
+
+
+def counts_of_seeds(counts: Collection[int]) -> str:
+    """Returns several counts of seeds in words, such as ``3 to 5 seeds``."""
+    few, many = min(counts), max(counts)
+    return number_of(many, "seed") if few == many else f"{few} to {many} seeds"

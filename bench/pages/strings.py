@@ -25,7 +25,7 @@ from ..records.results import Rows
 from ..tables.printed_strings import printed
 from .effects import Finding
 from .grae import METRICS, SCORE, VALID
-from .methods import by_method, listed
+from .methods import by_method, counts_of_seeds, listed
 
 STRINGS = 100_000  # Expressions that there are.
 # Nats of the test expressions where each production has its share of the training's at its step.
@@ -117,16 +117,19 @@ def _tie(judged: Sequence[Finding]) -> str:
 
 def _random(where: str, rows: Rows) -> str:
     """Says what as many random draws find, so that the search is not mistaken for the space."""
-    best = {kind: _means(rows[rows["density"] == kind], "best_1") for kind in (SEARCH, DRAWS)}
+    of = {kind: rows[rows["density"] == kind] for kind in (SEARCH, DRAWS)}
+    best = {kind: _means(own, "best_1") for kind, own in of.items()}
     shared = [name for name in best[SEARCH] if name in best[DRAWS]]
     if not shared:
         return ""
+    seeds = {len(values) for own in of.values() for values in _seeds(own, "best_1").values()}
+    over = "" if seeds == {1} else f" as means over {counts_of_seeds(seeds)}"
     pairs = [
         f"{name} {_text(best[SEARCH], name)} and {_text(best[DRAWS], name)}" for name in shared
     ]
     return (
         f"On {where} the best scores of the search, and of as many random draws from a Gaussian "
-        f"fitted to the codes, are {listed(pairs)}."
+        f"fitted to the codes, are{over} {listed(pairs)}."
     )
 
 
@@ -170,10 +173,12 @@ def _likelihood(texts: Rows) -> str:
 
 
 def _means(rows: Rows, metric: str) -> dict[str, float]:
-    seeds: dict[str, Seeds] = {
-        method.name: values for method, values in by_method(rows[rows["metric"] == metric]).items()
-    }
-    return {name: mean(values) for name, values in seeds.items()}
+    return {name: mean(values) for name, values in _seeds(rows, metric).items()}
+
+
+def _seeds(rows: Rows, metric: str) -> dict[str, Seeds]:
+    scored = by_method(rows[rows["metric"] == metric])
+    return {method.name: values for method, values in scored.items()}
 
 
 def _text(means: dict[str, float], name: str) -> str:
