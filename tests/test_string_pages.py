@@ -17,6 +17,7 @@ from aebench.bench.figures.text_sheets import _around, sample_sheets
 from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages import report
 from aebench.bench.pages.claims import findings, reading
+from aebench.bench.pages.effects import claims_table
 from aebench.bench.pages.overview import build_overview
 from aebench.bench.pages.protocol import budget_sentences
 from aebench.bench.pages.report import all_tables, build_report
@@ -105,6 +106,34 @@ def test_three_seeds_decide_nothing_and_the_page_says_what_they_could_have_seen(
     assert "1.00 and 3.22 for the GRAE" in text and "0.82 and 4.74 for the CVAE" in text
     assert "undecided (3 of 5 seeds). So many seeds find a difference of" in text
     assert "a tie of the two is expected" in text
+
+
+def test_a_share_has_no_room_for_a_gain_that_is_larger_than_what_is_left_to_1():
+    shares = {"vae": (0.90, 0.95, 0.98), "rae": (0.97, 0.80, 0.88)}
+    rows = frame(
+        row | {"value": shares.get(row["objective"], shares["vae"])[row["seed"]]}
+        if row["metric"] == "validity" and row["dataset"] == "expressions"
+        else row
+        for row in string_rows("expressions", noise=0.0)
+    )
+    judged = findings(rows, {})
+    [gain] = [
+        f
+        for f in judged
+        if (f.effect.claim, f.effect.comparison) == ("RAE vi", "GRAE rae instead of GVAE")
+    ]
+    assert gain.detectable > 1 - np.mean(shares["vae"])
+    lines = reading(rows, judged).splitlines()
+    [share] = [line for line in lines if "GRAE rae over the GVAE in the share of valid" in line]
+    assert share.endswith(
+        "So few seeds could show no gain here: below a share of 1 there is too little room."
+    )
+    table = claims_table(judged).as_markdown()
+    compared = "GRAE rae instead of GVAE "
+    [line] = [own for own in table.splitlines() if "RAE vi " in own and compared in own]
+    assert line.split("|")[6].strip() == "none"
+    assert "none: what the scores have room for is smaller" in table
+    assert "none:" not in claims_table([f for f in judged if f.has_room]).as_markdown()
 
 
 def test_the_page_says_why_likelihood_ranks_no_model_of_expressions():

@@ -32,6 +32,7 @@ DETECTABLE = (
     "Detectable: the smallest effect, beyond what is claimed, that a test of this many seeds "
     f"finds in {100 * POWER:.0f} % of cases."
 )
+NO_ROOM = " none: what the scores have room for is smaller, so that so few seeds can show nothing."
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Effect:
         unit: Unit of the differences.
         differences: The effect for each seed that both sides have; positive is the claim's way.
         least: What the effect must exceed to support the claim.
+        most: The largest effect that the scores leave room for.
         candidates: Of how many comparisons this one was chosen by its values.
         below: By how much the true effect may be smaller, since a bound stands on one side;
             infinite where nothing limits it.
@@ -63,6 +65,7 @@ class Effect:
     unit: str
     differences: Seeds
     least: float = 0.0
+    most: float = math.inf
     candidates: int = 1
     below: float = 0.0
     above: float = 0.0
@@ -145,6 +148,11 @@ class Finding:
     reason: str
     detectable: float | None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the scores leave room for an effect that so many seeds detect."""
+        return self.detectable is None or self.detectable <= self.effect.most - self.effect.least
+
 
 def judge(effects: Sequence[Effect]) -> list[Finding]:
     """Returns a finding for each effect; tests are Holm-corrected over all of them."""
@@ -171,7 +179,7 @@ def claims_table(findings: Sequence[Finding]) -> Table:
         + (", joined for likelihoods with the error over test images." if images else ".")
         + (" It reaches from one end to the other where there are two." * (BETWEEN in signs)),
         *(text for sign, text in LEGEND.items() if sign in signs),
-        DETECTABLE,
+        DETECTABLE + NO_ROOM * any(not finding.has_room for finding in findings),
         f"Verdict: paired t-test from {SEEDS_NEEDED} shared seeds on, Holm-corrected for "
         f"{number_of(count, 'comparison')}, {100 * LEVEL:.0f} %.",
         *_choice_note(findings),
@@ -221,6 +229,7 @@ def _line(finding: Finding) -> tuple[object, ...]:
     bounds = "-" if interval is None else " to ".join(map(with_sign, interval))
     least = f" (more than {with_sign(effect.least)} is claimed)" if effect.least else ""
     smallest = "-" if finding.detectable is None else format_number(finding.detectable)
+    smallest = smallest if finding.has_room else "none"
     seeds = f"{len(effect.differences)}{f', {effect.lost}' if effect.lost else ''}"
     verdict = f"{finding.verdict}{f' ({finding.reason})' if finding.reason else ''}"
     start = (effect.claim, f"{effect.comparison}{least}", effect.where, _shown(effect), bounds)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from ..comparison.significance import mean
 from ..comparison.steps import asked_steps
 from ..comparison.strings import RELEASED, SEARCH, by_task, candidates_of
 from ..records.results import Rows
@@ -51,12 +53,16 @@ def _effect(claim: str, rows: Rows, grae: Method, rival: Method) -> Effect:
     values, lost = by_method(rows), lost_by_method(rows)
     lower = rows["better"].iloc[0] == "lower"
     pair = (values[rival], values[grae]) if lower else (values[grae], values[rival])
+    differences = paired(*pair)
+    # A share ends at 1.
+    room = 1 - mean({seed: values[rival][seed] for seed in differences})
     return Effect(
         claim=claim,
         comparison=f"{grae.name} instead of {rival.name}",
         where=str(rows["dataset"].iloc[0]),
         unit=UNITS[claim],
-        differences=paired(*pair),
+        differences=differences,
+        most=room if claim == VALID else math.inf,
         lost="; ".join(f"{m.name}: {lost[m.name]}" for m in (grae, rival) if m.name in lost),
         training=training_text(rows, grae, rival),
         settings=settings_of_both(grae, rival),

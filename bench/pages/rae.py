@@ -185,6 +185,7 @@ def _plain_is_close(scores: Scores) -> Iterator[Effect]:
             unit="share of FD",
             differences={seed: 1 - values[seed] / others[seed] for seed in shared},
             least=-CLOSE,
+            most=1.0,  # A FD is at least 0.
             lost=seeds_apart(ae, method, scores.lost, scores.rows, shared),
             training=training_text(scores.rows, ae, method),
             settings=settings_of_both(ae, method),

@@ -30,6 +30,7 @@ from .methods import by_method, counts_of_seeds, listed
 STRINGS = 100_000  # Expressions that there are.
 # Nats of the test expressions where each production has its share of the training's at its step.
 WITHOUT_CODE = 11.701
+NO_GAIN = " So few seeds could show no gain here: below a share of 1 there is too little room."
 SAID = {VALID: "the share of valid candidates", SCORE: "average score"}
 GVAE, PLAIN = "GVAE", "GRAE rae"
 
@@ -92,10 +93,8 @@ def _decided(judged: Sequence[Finding]) -> Iterator[str]:
         reason = f" ({finding.reason})" if finding.reason else ""
         text += f"{_word(finding)}{reason}."
         if finding.verdict == "undecided" and finding.detectable is not None:
-            text += (
-                f" So many seeds find a difference of {format_number(finding.detectable)} in "
-                "four of five cases."
-            )
+            found = f" So many seeds find a difference of {format_number(finding.detectable)} in "
+            text += f"{found}four of five cases." if finding.has_room else NO_GAIN
         yield text
 
 
