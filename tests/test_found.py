@@ -607,6 +607,16 @@ def test_an_untrusted_estimate_takes_its_error_from_single_images():
     assert not any("Not trusted" in warning for warning in ours.warnings)
 
 
+def test_untrusted_estimates_are_said_to_be_so_at_the_number_and_bracket_no_printed_value():
+    good, bad = anchor_rows(4.67, ess_median=2.14)
+    told = anchor_paragraph(frame([good, bad | {"trusted": "no"}]), {})
+    number = r"4\.671 ± [\d.]+ here \(1 of 2 seeds untrusted, median effective sample size 2\.1\)"
+    assert re.search(number, told)
+    assert "an interval is given for this comparison alone." in told
+    assert "lies inside" not in told and "lies outside" not in told
+    assert "untrusted" not in anchor_paragraph(frame([good, bad]), {})
+
+
 @pytest.mark.parametrize("clip", [0, 200.0])
 def test_how_the_printed_estimate_and_ours_were_come_by_is_said_beside_both(clip):
     settings = f'{{"training":{{"gradient_clip":{clip}}}}}'

@@ -24,7 +24,7 @@ from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.anchors import LOOSE, Anchor, anchors
 from .effects import Effect
-from .methods import METHOD, Method, lost_by_method, nearest, seeds_apart, settings_of_both
+from .methods import METHOD, Method, listed, lost_by_method, nearest, seeds_apart, settings_of_both
 from .protocol import training_text
 from .rae import Scores, gain_in_fd
 
@@ -101,12 +101,12 @@ def _anchor_text(anchor: Anchor) -> str:
         f"{anchor.place[0].upper()}{anchor.place[1:]}, {anchor.paper}, prints {anchor.value} "
         f"{BITS} for {first['method']} on {first['dataset']}, d = {first['latent_dim']}, "
         f"K = {first['samples_k']}. A like estimate, but not the same, is "
-        f"{anchor.ours:.3f}{spread} here, over {number_of(seeds, 'seed')} and "
+        f"{anchor.ours:.3f}{spread} here{_untrusted(anchor)}, over {number_of(seeds, 'seed')} and "
         f"{first['n_real']:,} test images. Published: {anchor.conditions}. "
         f"Ours: {anchor.our_conditions}."
     )
     if anchor.is_loose:
-        text += f" {LOOSE[0].upper()}{LOOSE[1:]}."
+        return f"{text} {LOOSE[0].upper()}{LOOSE[1:]}."
     if anchor.interval is None:
         return text
     low, high = anchor.interval
@@ -115,6 +115,16 @@ def _anchor_text(anchor: Anchor) -> str:
         f"{text} The printed value lies {where} [{low:.3f}, {high:.3f}], where one more run "
         "would lie."
     )
+
+
+def _untrusted(anchor: Anchor) -> str:
+    """Returns how many of our estimates are not trusted, and why; empty where all are."""
+    own = anchor.rows[anchor.rows["trusted"] == "no"].sort_values("seed")
+    if not len(own):
+        return ""
+    sizes = listed([f"{size:.2g}" for size in own["ess_median"].dropna()])
+    why = f", median effective sample size {sizes}" if sizes else ""
+    return f" ({len(own)} of {number_of(len(anchor.rows), 'seed')} untrusted{why})"
 
 
 def _effect(rows: Rows, brackets: Brackets, pair: tuple[Method, Method], arrays: Arrays) -> Effect:

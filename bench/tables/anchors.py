@@ -19,7 +19,10 @@ from ..records.per_image import dims_of, of_row
 from ..records.results import Rows
 
 VALUES = "likelihood_values.csv"
-LOOSE = "with so few samples neither is trusted as a likelihood"
+LOOSE = (
+    "with so few samples neither is trusted as a likelihood, and an interval is given for this "
+    "comparison alone"
+)
 
 
 @dataclass(frozen=True)
