@@ -11,7 +11,7 @@ from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
 from ..comparison.gains import NO_CLAIM, Arrays, estimate_of, likelihood_gain, records_in
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.numbers import format_number, number_of
+from ..comparison.numbers import number_of
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.steps import named_without_steps
 from ..records.per_image import dims_of
@@ -39,9 +39,9 @@ from .leads import (
     better,
     lead,
     samples_of,
-    tuned_elsewhere,
     tuned_lead,
     tuning_gains,
+    tuning_notes,
     worse_rival,
 )
 from .methods import listed, paired
@@ -94,26 +94,7 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
         return ""
     first = without_floor(study.published).iloc[0]
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
-    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{_worse(study)}{_devices(study)}*"
-
-
-def _worse(study: Study) -> str:
-    """Returns what tuning did to the rival of the tuned RAE, where that is no improvement."""
-    found = worse_rival(samples_of(study.published), samples_of(study.tuned))
-    if found is None:
-        return ""
-    before, after = map(format_number, found)
-    return (
-        " Tuning worsened the mean FD of the closest rival among tuned models from "
-        f"{before} to {after}."
-    )
-
-
-def _devices(study: Study) -> str:
-    """Returns how many of the pairs that gains of tuning are means of compare two devices."""
-    count, of = tuned_elsewhere(study.published, study.tuned)
-    text = f" {count} of the {of} pairs of runs behind what tuning gives compare two devices."
-    return text if count else ""
+    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{tuning_notes(study.published, study.tuned)}*"
 
 
 def short_text(rows: Rows, arrays: Arrays) -> str:

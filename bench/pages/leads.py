@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ..comparison.columns import with_places
 from ..comparison.labels import is_tuned, settings_of
+from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
 from ..records.results import Rows
 from .effect_words import OVER
@@ -26,13 +27,24 @@ def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     return [effect for effect in found if effect.interval]
 
 
-def tuned_elsewhere(published: Rows, tuned: Rows) -> tuple[int, int]:
-    """Returns how many pairs of runs behind `tuning_gains` had two devices, and of how many."""
-    before, after = (ran_on(with_places(rows)) for rows in (published, tuned))
-    pairs = _tuning_pairs(samples_of(published), samples_of(tuned))
-    several = [(a, b, gain) for a, b, gain in pairs if len(gain) > 1]
-    unlike = [before[a, seed] != after[b, seed] for a, b, gain in several for seed in gain]
-    return sum(unlike), len(unlike)
+def tuning_notes(published: Rows, tuned: Rows) -> str:
+    """Returns sentences on a rival that tuning made worse and on pairs of two devices, if any."""
+    before, after = samples_of(published), samples_of(tuned)
+    notes = ""
+    if worse := worse_rival(before, after):
+        means = " to ".join(map(format_number, worse))
+        notes += (
+            f" Tuning worsened the mean FD of the closest rival among tuned models from {means}."
+        )
+    ran, again = (ran_on(with_places(rows)) for rows in (published, tuned))
+    several = [(a, b, gain) for a, b, gain in _tuning_pairs(before, after) if len(gain) > 1]
+    unlike = [ran[a, seed] != again[b, seed] for a, b, gain in several for seed in gain]
+    if any(unlike):
+        notes += (
+            f" {sum(unlike)} of the {len(unlike)} pairs of runs behind what tuning gives compare "
+            "two devices."
+        )
+    return notes
 
 
 def tuned_lead(published: Samples, tuned: Samples) -> Effect | None:
