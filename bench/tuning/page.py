@@ -15,6 +15,10 @@ A trial is a short training from a seed that no run has. It is judged on validat
 on test data. Trial 0 is the default setting, and of equals the first is chosen. What an
 objective does not declare as tunable keeps its default. All trials are in `tuning.csv`.
 
+± is the standard error of that one score: how far other images or strings, as many as these, would
+move it. All trials of an objective share one seed, and from seed to seed scores mostly differ by
+more than that, so that a small gain may be chance.
+
 """
 
 
