@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
+import pytest
 from aebench.bench.suites.trials import Trials
 from aebench.bench.tuning.page import page_text
 
@@ -20,3 +22,25 @@ def test_the_page_says_what_the_error_of_a_score_is_and_what_it_leaves_out():
     assert "| 1076.3 ± 7.3 prior | 1050.9 ± 7 prior |" in told
     assert "± is the standard error of that one score" in told
     assert "All trials of an objective share one seed" in told
+
+
+@pytest.mark.parametrize(
+    ("ends", "value", "near"),
+    [
+        ((-2.0, 2.0, False), -1.81, True),
+        ((-2.0, 2.0, False), -1.79, False),
+        ((-2.0, 2.0, False), 1.81, True),
+        ((-2.0, 2.0, False), 1.79, False),
+        # From 0.05 to 2 are 3.7 natural units: 5 % of them are a factor of 1.2.
+        ((0.05, 2.0, True), 0.0555, True),
+        ((0.05, 2.0, True), 0.065, False),
+        ((0.05, 2.0, True), 1.7, True),
+        ((0.05, 2.0, True), 1.6, False),
+    ],
+)
+def test_a_chosen_value_near_an_end_of_its_range_is_marked(ends, value, near):
+    ranges = json.dumps({"sigma": ends})
+    best = TRIAL(1, value=4.0, options=json.dumps({"sigma": value}), ranges=ranges)
+    told = page(TRIAL(value=5.0, ranges=ranges), best)
+    assert (f"| sigma={value:g} (near an end of its range) |" in told) is near
+    assert (f"| sigma={value:g} |" in told) is not near

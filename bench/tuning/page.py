@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 
 from ..suites.config import Config
@@ -19,7 +20,11 @@ objective does not declare as tunable keeps its default. All trials are in `tuni
 move it. All trials of an objective share one seed, and from seed to seed scores mostly differ by
 more than that, so that a small gain may be chance.
 
+A chosen value is marked where it is within 5 % of its range from an end, on the range's own
+scale: a better one may lie outside.
+
 """
+NEAR = 0.05  # Of a range, from an end.
 
 
 def page_text(trials: Trials, configs: Iterable[Config]) -> str:
@@ -77,5 +82,14 @@ def _value(trial: Trial | None) -> str:
 def _chosen(best: Trial | None) -> str:
     if best is None:
         return "default: every trial was lost"
-    options = ", ".join(f"{k}={v:g}" for k, v in json.loads(best.options).items())
-    return options or "default: no trial was better"
+    ranges = json.loads(best.ranges)
+    options = [
+        f"{k}={v:g}{' (near an end of its range)' * _is_near_end(v, *ranges[k])}"
+        for k, v in json.loads(best.options).items()
+    ]
+    return ", ".join(options) or "default: no trial was better"
+
+
+def _is_near_end(value: float, low: float, high: float, log: bool) -> bool:
+    at, first, last = (math.log(v) if log else v for v in (value, low, high))
+    return min(at - first, last - at) < NEAR * (last - first)
