@@ -20,7 +20,6 @@ from aebench.bench.data.texts import texts
 from aebench.bench.data.zinc250k import FILE, Zinc250k
 from aebench.bench.errors import UserError
 from aebench.bench.suites.suite import load_suite
-from aebench.bench.suites.suite_files import read_suite_file
 from aebench.models.sequences.forms import form
 
 lines = runpy.run_path(str(Path(__file__).with_name("input_files.py")))["lines"]
@@ -179,13 +178,11 @@ def test_the_commands_on_zinc_take_the_released_epochs_of_its_own_molecules():
     root = Path(__file__).parent.parent
     page = (root / "docs" / "structured.md").read_text(encoding="utf-8").replace("\\\n", " ")
     commands = [line for line in page.splitlines() if "dataset=zinc250k" in line]
-    told = read_suite_file("structured-molecules")[1]["description"]
     trained = int((Zinc250k.count - Zinc250k.test) * 0.9)
     assert len(commands) == 2
     for command in commands:
         given = dict(re.findall(r"--set (\S+)=(\S+)", command))
         steps = {name: int(text) for name, text in given.items() if name.endswith("steps")}
-        assert all(f"--set {name}={number}" in told for name, number in steps.items())
         (config, *_) = load_suite(
             "structured-molecules", settings={"dataset": given["dataset"], **steps}
         ).configs

@@ -178,3 +178,18 @@ def test_the_page_links_to_the_page_of_trials_beside_it(tmp_path, no_plots):
     (tmp_path / "tuning.md").write_text("# Tuning\n")
     build_report(tmp_path)
     assert "[tuning](tuning.md)" in (tmp_path / "README.md").read_text()
+
+
+def test_the_page_of_a_packaged_suite_says_what_it_compares_and_another_suites_page_does_not(
+    tmp_path, no_plots
+):
+    for suite in ("families-fashion-mnist", "structured-expressions", "own"):
+        write_runs(tmp_path / suite, [make_row(suite=suite)], arrays=False, log=False)
+        build_report(tmp_path / suite)
+    families, strings, own = (
+        (tmp_path / suite / "README.md").read_text()
+        for suite in ("families-fashion-mnist", "structured-expressions", "own")
+    )
+    assert "RAE-SN is absent: it needs batch-norm" in families.partition("## Provenance")[0]
+    assert "the learning rate is halved after three validations" in strings
+    assert "description" in families and "description" not in own

@@ -1,4 +1,4 @@
-"""How much of a published training the rows ran, or what their suite's own budget was."""
+"""What a suite says of itself, and how much of a published training its rows ran."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def training_text(rows: Rows, *compared: Method) -> str:
             told = "own budget" if _has_own_budget(suite) else told
             texts.append(f"{_steps(own)} steps" + f" ({told})" * bool(told))
     return "; ".join(dict.fromkeys(texts))
+
+
+def suite_paragraphs(rows: Rows) -> Iterator[str]:
+    """Yields a paragraph for each packaged suite: what its file says that it compares."""
+    for name in sorted(set(rows["suite"]) & set(suite_names())):
+        about = read_suite_file(name)[1]["description"]
+        yield f"**The suite {name}, by its own description.** {about}"
 
 
 def budget_sentences(rows: Rows) -> Iterator[str]:

@@ -40,6 +40,7 @@ from .cards import CARDS, write_cards
 from .claims import findings, reading
 from .effects import CLAIMS, Finding, claims_table
 from .found import found_paragraph
+from .protocol import suite_paragraphs
 from .staleness import staleness
 
 # Pictures that stand at the top of a page.
@@ -201,6 +202,7 @@ def render_page(
         _text(found),
         *(table.as_markdown().rstrip() for table in headlines),
         *(f"![{Path(name).stem}](plots/{name})" for name in shown),
+        *map(_text, suite_paragraphs(rows)),
         _text(reading(rows, judged, arrays)),
         *(table.as_markdown().rstrip() for table in [*first, *claims]),
         *(f"![{Path(name).stem}](plots/{name})" for name in sheets),
