@@ -238,6 +238,20 @@ def test_the_markdown_board_explains_its_columns_and_signs_where_it_has_them():
     assert "Seconds are those of the runs on cpu, 1 of each model." in board
 
 
+def test_a_board_names_the_entries_that_were_trained_for_other_steps_than_most(tmp_path):
+    rows = [make_row(objective=name, steps=10000) for name in ("ae", "rae", "vae")]
+    shorter = [*rows, make_row(objective="iwae", steps=1818)]
+    [board] = board_tables(board_entries(frame(shorter)))
+    assert "Steps: 10,000, but iwae 1,818." in board.as_markdown()
+    [board] = board_tables(board_entries(frame(rows)))
+    assert "Steps:" not in board.as_markdown()
+    write_runs(tmp_path / "quick", shorter, arrays=False, log=False)
+    scripts = Scripts()
+    scripts.feed(build_leaderboard([tmp_path / "quick"], tmp_path)[2].read_text())
+    [board] = json.loads(scripts.found[0][1])["boards"]
+    assert board["steps"] == "Steps: 10,000, but iwae 1,818."
+
+
 def test_the_markdown_board_rounds_once_and_so_says_what_the_table_of_the_score_says():
     values = (548.0 - 1.06024, 548.0 + 1.06024)  # Half-width 13.4714: 13, but 13.5 is 14.
     rows = [

@@ -80,6 +80,7 @@ def _board(
         "unit": first["unit"],
         "notes": texts,
         "unranked": UNRANKED.format(count=len(entries)) if len(entries) > MOST_RANKED else "",
+        "steps": first["steps_note"],
         "references": first["references"],
         "rows": [_row(entry, texts, models, pictures) for entry in entries],
     }

@@ -39,6 +39,7 @@ from ..comparison.significance import (
     rank_intervals,
     unseparated_groups,
 )
+from ..comparison.steps import steps_note
 from ..comparison.strings import DRAWS, by_task
 from ..comparison.table import Cell, Table, text_table
 from ..records.results import Rows
@@ -80,6 +81,7 @@ KINDS = (
     "kind: an exact likelihood or a lower bound. model: native is the trained model itself, "
     "completed one whose density and observation noise were fitted after training."
 )
+OWN_NOTES = ("steps_note", "device_note", "references")  # Of one board's entries.
 NOTES = (
     *(RANKS, BOUNDS, INTERVALS),
     "An estimate that is not trusted has no mean, no interval and no rank.",
@@ -129,7 +131,7 @@ def board_tables(entries: Sequence[Entry]) -> list[Table]:
                 *([KINDS] if any(entry["kind"] for entry in own) else []),
                 *([SHARED_NOTE] if any(line[0] == SHARED for line in lines) else []),
                 *(COST_NOTE, COMPUTE_NOTE),
-                *filter(None, [own[0]["device_note"], own[0]["references"]]),
+                *filter(None, [own[0][name] for name in OWN_NOTES]),
             ),
         )
         for board, own in boards.items()
@@ -171,6 +173,7 @@ def _column_entries(column: Column, suite: str, references: Rows) -> list[Entry]
         "images": str(first["images"]),
         "place": column.place,
         "suite": suite,
+        "steps_note": steps_note(rows),
         "device_note": device_note(column.rows),
         "references": _reference_text(references, rows),
         "protocol": ", ".join(f"{name}={first[name]}" for name in (*known, "backbone")),

@@ -53,7 +53,7 @@ function showBoard() {
   if (!board) return void (part("told").textContent = "There are no entries.");
   drawChoices();
   part("heading").textContent = `${board.score.replace(ARROW, "")} of ${board.of}`;
-  part("protocol").textContent = `Protocol: ${board.protocol}. Suite: ${board.suite}.${board.unit ? ` Unit: ${board.unit}.` : ""} ${board.unranked} ${board.references}`;
+  part("protocol").textContent = `Protocol: ${board.protocol}. Suite: ${board.suite}.${board.unit ? ` Unit: ${board.unit}.` : ""} ${board.unranked} ${board.steps} ${board.references}`;
   part("notes").replaceChildren(...board.notes.map((text, at) => el("li", { id: `note-${at + 1}` }, text)));
   drawBoard();
 }
