@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import runpy
 from pathlib import Path
@@ -44,3 +45,23 @@ def test_a_chosen_value_near_an_end_of_its_range_is_marked(ends, value, near):
     told = page(TRIAL(value=5.0, ranges=ranges), best)
     assert (f"| sigma={value:g} (near an end of its range) |" in told) is near
     assert (f"| sigma={value:g} |" in told) is not near
+
+
+def test_the_docs_name_what_tuned_rae_gp_loses_on_one_machine_and_across_two():
+    root = Path(__file__).parents[1]
+    path = root / "results" / "families-fashion-mnist-medium" / "results.csv"
+    wanted = {"objective": "rae-gp", "metric": "fd", "images": "sample", "density": "gmm-10"}
+    found = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if wanted.items() <= row.items():
+                own = found.setdefault(int(row["seed"]), {})
+                own["tuned" in row["variant"]] = float(row["value"]), row["device"]
+    losses = {True: [], False: []}
+    for own in found.values():
+        losses[own[False][1] == own[True][1]].append(round(own[True][0] - own[False][0]))
+    here, across = sorted(losses[True]), sorted(losses[False])
+    told = " ".join((root / "docs" / "equal-care.md").read_text(encoding="utf-8").split())
+    assert (len(here), len(across)) == (2, 3)
+    assert f"the two on one machine lose {here[0]} and {here[1]} in FD" in told
+    assert f"which compare a CPU with a GPU, lose {across[0]} to {across[-1]}" in told
