@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from aebench.bench import UserError, fit
 from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.evaluation.metric_lookup import metrics
@@ -70,6 +71,18 @@ def test_a_suite_on_vectors_runs_and_is_reported(
     drawn = list((tmp_path / "out" / "plots").glob("vectors*.png"))
     assert len(drawn) == (name == "warped-mixture")
     assert "complete" in aebench(path)[1]
+
+
+def test_noise_on_pixels_is_refused_where_values_are_no_pixels(suite_file, aebench, tmp_path):
+    noisy = ("steps = 8", "steps = 8\nnoise_sigma = 0.1")
+    vectors = SUITE.format(metrics="[]", dataset="warped-mixture")
+    code, told = aebench(suite_file(noisy, text=vectors))
+    assert code == 2 and "'training.noise_sigma' is 0.1" in told and "Traceback" not in told
+    pixels = suite_file(noisy, ('objective = ["ae", "vae"]', 'objective = "ae"\nspace = "real"'))
+    assert aebench(pixels)[0] == 2
+    with pytest.raises(UserError, match="expected 0 in space 'real'"):
+        fit("vae", np.linspace(-9, 9, 200).reshape(50, 4), training={"noise_sigma": 0.1})
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_the_distance_of_samples_is_that_of_the_vectors_drawn(suite_file, aebench, tmp_path):

@@ -29,7 +29,7 @@ from ..optimisation.surrogate import check_installed
 from ..suites.config import Config, Evaluation
 from .objective_form import check_terms
 from .request import Request, Today
-from .runner import Run, dataset
+from .runner import Run, dataset, space_of
 
 MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
 FEW = 3
@@ -145,12 +145,13 @@ def _trained(config: Config, data: Dataset) -> int:
 
 
 def check_examples(config: Config, data: Dataset) -> None:
-    """Checks that there are images enough for a run's densities and for its validation.
+    """Checks that a run's images are enough, for densities and validation, and take its noise.
 
     Raises:
-        UserError: There are not.
+        UserError: They are not, or do not.
     """
     _check_densities(config, data)
+    _check_noise(config, data)
     if len(data.validation) == 1:
         _check_validation(config, data)
 
@@ -180,6 +181,15 @@ def _check_validation(config: Config, data: Dataset) -> None:
             objective.terms(prepare(data.validation.clone(), generator), generator)
     except ValueError as error:
         raise UserError(f"{few}. Of one alone the loss says: {error}") from error
+
+
+def _check_noise(config: Config, data: Dataset) -> None:
+    sigma = config.training.noise_sigma
+    if sigma > 0 and space_of(config, data) == "real":
+        raise UserError(
+            f"Run '{config.label}': 'training.noise_sigma' is {sigma:g}, noise on pixels in "
+            "[0, 1]; expected 0 in space 'real', whose values have no such bounds."
+        )
 
 
 def _check_densities(config: Config, data: Dataset) -> None:

@@ -298,7 +298,7 @@ def _build(config: Config, data: Dataset) -> Objective:
         image_shape=data.image_shape,
         latent_dim=config.latent_dim,
         seed=config.seed,
-        space=config.space or (None if data.default_space == "unit" else data.default_space),
+        space=space_of(config, data),
         form=data.form,
         preset=data.preset,
         alpha=data.alpha,
@@ -311,6 +311,12 @@ def _build(config: Config, data: Dataset) -> Objective:
     images = min(config.training.train_images or len(data.train), len(data.train))
     check_batch_size(config.training.batch_size, images)
     return objective
+
+
+def space_of(config: Config, data: Dataset) -> str:
+    """Returns the name of the space in which a run models its data."""
+    own = OBJECTIVES.get(config.objective).default_space
+    return config.space or (own if data.default_space == "unit" else data.default_space)
 
 
 @lru_cache(maxsize=4)
