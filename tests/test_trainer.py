@@ -112,6 +112,16 @@ def test_the_validation_loss_is_the_sum_of_its_terms(whole):
         assert line["loss"] == pytest.approx(sum(terms.values()), rel=0, abs=slack)
 
 
+def test_in_batches_of_one_too_every_validation_image_counts(tmp_path):
+    losses = {}
+    for size in (1, 20):
+        training = Training(steps=1, batch_size=size, learning_rate=1e-30)
+        trainer = _trainer(tmp_path / str(size), objective="ae", training=training)
+        trainer.run()
+        losses[size] = trainer.best_loss
+    assert losses[1] == pytest.approx(losses[20], rel=1e-4)
+
+
 def test_the_weights_of_the_best_validation_loss_are_selected(whole):
     losses = {x["step"]: x["loss"] for x in _log(whole)[1::2]}
     assert whole.best_loss == min(losses.values()) == losses[whole.best_step]

@@ -236,7 +236,7 @@ class Trainer:
         count = 0
         for data in self.validation.split(self.training.batch_size):
             # Batch statistics need two images; a last single one is left out, as in the training.
-            if len(data) < 2 and count:
+            if len(data) < min(2, self.training.batch_size) and count:
                 continue
             with self._told(), self.work.checks():
                 terms = self.objective.terms(self.work.prepare(data, generator), generator)
