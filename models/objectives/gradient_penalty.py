@@ -45,6 +45,13 @@ class GradientPenalty:
     does not matter. With the running statistics it would: nothing else pulls at that scale, and
     the penalty would shrink such kernels faster than the statistics can follow.
 
+    Under the batch's statistics an image depends on every code of its batch, not on its own
+    alone. Then ``forward`` and ``reverse`` are unbiased, in their sum over a batch, for the
+    squared norm of the Jacobian of all images by all codes. ``exact`` is another quantity
+    there: it moves all codes along the same unit vector, so the effects of several codes on an
+    image add up or cancel before they are squared. Without batch-norm, and in evaluation, the
+    three agree in expectation.
+
     References:
         From Variational to Deterministic Autoencoders (Ghosh et al., 2020), section 3.1.
 
