@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .backbones.backbone import BACKBONES, Backbone
@@ -34,7 +35,8 @@ def build(
 
     Args:
         objective: Registered name, such as ``rae-gp``.
-        backbone: Registered name, such as ``aef-small``, or a backbone already built.
+        backbone: Registered name, such as ``aef-small``, or a backbone already built for this
+            image shape and latent size.
         image_shape: (C, H, W), or (1, T, K) for sequences of T steps over K symbols.
         latent_dim: Size of the code.
         seed: The run's one seed.
@@ -44,7 +46,7 @@ def build(
             for sequences and for these alone, ``sequence``; by the data when not given.
         alpha: Distance that the logit space keeps from 0 and 1.
         form: How sequences are written as symbols, such as ``smiles-grammar``; empty for images.
-        backbone_options: ``width``, ``batch_norm``, ... of the backbone.
+        backbone_options: ``width``, ``batch_norm``, ... of a backbone that is named.
         **hyperparameters: Options of the objective.
 
     Raises:
@@ -69,6 +71,8 @@ def build(
     check_options(f"objective '{objective}'", kind, hyperparameters)
     if isinstance(backbone, str):
         backbone = build_backbone(backbone, image_shape, latent_dim, seed, backbone_options or {})
+    else:
+        _check_built(backbone, image_shape, latent_dim, backbone_options or {})
     coordinates = build_space(space, image_shape, alpha, kind.trains_space, form)
     preset = preset or ("sequence" if form else preset_for(image_shape))
     if (preset == "sequence") != bool(form):
@@ -116,6 +120,22 @@ def build_backbone(
     check_options(f"backbone '{name}'", kind, options)
     with initialised_from(seed, "init/backbone"):
         return kind(image_shape, latent_dim, **options)
+
+
+def _check_built(
+    backbone: Backbone, image_shape: Sequence[int], latent_dim: int, options: dict[str, Any]
+) -> None:
+    """Raises ValueError where a backbone already built has other sizes, or is given options."""
+    if options:
+        raise ValueError(
+            f"'backbone_options' is {options} beside a backbone already built; expected none."
+        )
+    own = (tuple(backbone.image_shape), backbone.latent_dim)
+    if own != (tuple(image_shape), latent_dim):
+        raise ValueError(
+            f"'backbone' was built for 'image_shape' {own[0]} and 'latent_dim' {own[1]}; "
+            f"expected {tuple(image_shape)} and {latent_dim}."
+        )
 
 
 def preset_for(image_shape: tuple[int, int, int]) -> str:

@@ -382,6 +382,20 @@ def test_a_latent_size_that_does_not_fit_is_refused(latent_dim):
         build(name, backbone=IMAGES[0], image_shape=IMAGES[1], latent_dim=latent_dim)
 
 
+def test_a_backbone_already_built_is_taken_as_it_is_or_refused():
+    sizes = {"image_shape": (1, 8, 8), "latent_dim": 3}
+    made = build("ae", backbone="tiny", **sizes).backbone
+    assert build("vae", backbone=made, **sizes).backbone is made
+    given = [
+        ({"image_shape": (1, 8, 16)}, r"expected \(1, 8, 16\) and 3\.$"),
+        ({"latent_dim": 4}, r"was built for .*\(1, 8, 8\) and 'latent_dim' 3; .* and 4\.$"),
+        ({"backbone_options": {"width": 2.0}}, "'backbone_options' is .*; expected none"),
+    ]
+    for other, told in given:
+        with pytest.raises(ValueError, match=told):
+            build("vae", backbone=made, **{**sizes, **other})
+
+
 # Backbones
 
 

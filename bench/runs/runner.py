@@ -289,7 +289,7 @@ def _build(config: Config, data: Dataset) -> Objective:
     backbone: str | PretrainedBackbone = config.backbone
     if config.is_given:
         sizes = (data.image_shape, config.latent_dim)
-        backbone = pretrained_backbone(config.backbone, *sizes, network)
+        backbone, network = pretrained_backbone(config.backbone, *sizes, network), {}
     else:
         network = of_declared_kinds(BACKBONES.get(config.backbone), network, "backbone_options")
     objective = build(
