@@ -284,7 +284,8 @@ def _build(config: Config, data: Dataset) -> Objective:
     if told := lacking(kind):
         raise ValueError(told)
     config.check_given()
-    options = of_declared_kinds(kind, config.options, "options")
+    space = space_of(config, data)
+    options = of_declared_kinds(kind.in_space(space), config.options, "options")
     network = config.backbone_options
     backbone: str | PretrainedBackbone = config.backbone
     if config.is_given:
@@ -298,7 +299,7 @@ def _build(config: Config, data: Dataset) -> Objective:
         image_shape=data.image_shape,
         latent_dim=config.latent_dim,
         seed=config.seed,
-        space=space_of(config, data),
+        space=space,
         form=data.form,
         preset=data.preset,
         alpha=data.alpha,

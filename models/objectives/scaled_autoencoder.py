@@ -72,7 +72,7 @@ class ScaledAutoencoder(Objective):
         self.epsilon = epsilon
         self.scale_head = backbone.code_head()
         if decoder_scale == "independent":
-            self.decoder_rho = nn.Parameter(torch.full(backbone.image_shape, decoder_rho))
+            self.decoder_rho = nn.Parameter(torch.full(backbone.image_shape, float(decoder_rho)))
         if decoder_scale == "dependent":
             self.decoder_scale_head = backbone.output_head()
         sizes = {"layers": flow_layers, "hidden": flow_hidden}
