@@ -1,4 +1,4 @@
-"""Options of an objective that cannot be used are one line, before the first step."""
+"""What a suite asks for and an objective cannot do is one line, before the first step."""
 
 from __future__ import annotations
 
@@ -27,3 +27,25 @@ def test_a_whole_number_stands_for_a_number_in_each_space(suite_file, aebench):
     sizes = {"backbone": "tiny", "image_shape": (1, 8, 8), "latent_dim": 2, "space": "logit"}
     whole, real = (build("vae", **sizes, decoder_rho=rho).decoder_rho for rho in (1, 1.0))
     assert whole.dtype == real.dtype and bool((whole == real).all())
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ('objective = "wae-mmd"', "'wae-mmd' got a batch of 1; expected at least 2 images"),
+        ('objective = "vae-iaf"\nlatent_dim = 1', "ActNorm got a first batch of 1 value"),
+        (
+            'objective = "vae"\ndataset = "expressions"\nbackbone = "grammar-gru"',
+            "Expected more than 1 value per channel when training",
+        ),
+        ('objective = "ae"', ""),
+    ],
+)
+def test_a_batch_of_one_is_refused_where_a_loss_needs_more(runs, told, suite_file, aebench):
+    text = "[training]\nsteps = 8\nbatch_size = 1\ntrain_images = 100\n[evaluation]\nimages = 20\n"
+    usual = {"dataset": '"digits"', "backbone": '"tiny"', "latent_dim": "3"}
+    lines = [f"{k} = {v}" for k, v in usual.items() if k not in runs]
+    text += "\n".join(["metrics = []", "features = []", "[[runs]]", runs, *lines])
+    code, said = aebench(suite_file(text=f'title = "One"\n{text}\n'), "--dry-run")
+    assert code == (2 if told else 0) and told in said and "Traceback" not in said
+    assert not told or "'training.batch_size' is 1; expected more" in said

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ...metrics.extractor import build_extractor
 from ...metrics.strings import string_scores
@@ -145,7 +146,7 @@ def _trained(config: Config, data: Dataset) -> int:
 
 
 def check_examples(config: Config, data: Dataset) -> None:
-    """Checks that a run's images are enough, for densities and validation, and take its noise.
+    """Checks that a run's images, and those of a batch, are enough, and take its noise.
 
     Raises:
         UserError: They are not, or do not.
@@ -154,6 +155,9 @@ def check_examples(config: Config, data: Dataset) -> None:
     _check_noise(config, data)
     if len(data.validation) == 1:
         _check_validation(config, data)
+    if config.training.batch_size == 1 and not config.is_given:
+        told = f"Run '{config.label}': 'training.batch_size' is 1; expected more"
+        _check_alone(Run(Request(config, Path()), data), data.train[:1], told)
 
 
 def _check_validation(config: Config, data: Dataset) -> None:
@@ -162,25 +166,33 @@ def _check_validation(config: Config, data: Dataset) -> None:
     Raises:
         UserError: It is not.
     """
-    objective = Run(Request(config, Path()), data).objective
+    run = Run(Request(config, Path()), data)
     few = f"Run '{config.label}': there is 1 validation image; give more images"
-    outputs = Outputs(objective, data, config.evaluation, config.seed)
+    outputs = Outputs(run.objective, data, config.evaluation, config.seed)
     completed = any(LikelihoodRows(outputs, {}, Path()).densities())
-    if completed and objective.space.fits_noise:
+    if completed and run.objective.space.fits_noise:
         raise UserError(
             f"{few}, or set 'evaluation.likelihood_images' to 0: the noise of a likelihood that "
             "a density completes is fitted to at least 2."
         )
-    if config.is_given:
-        return
-    generator = torch.Generator().manual_seed(0)
-    prepare, first = objective.space.prepare, data.train[: config.training.batch_size]
+    if not config.is_given:
+        _check_alone(run, data.validation, few)
+
+
+def _check_alone(run: Run, image: Tensor, told: str) -> None:
+    """Checks that a run's loss can be taken of one image alone, after its first batch.
+
+    Raises:
+        UserError: It cannot; the message begins with ``told``.
+    """
+    objective, generator = run.objective, torch.Generator().manual_seed(0)
+    prepare, first = objective.space.prepare, run.data.train[: run.config.training.batch_size]
     try:
         with torch.no_grad():
             objective.initialise(prepare(first, generator), generator)
-            objective.terms(prepare(data.validation.clone(), generator), generator)
+            objective.terms(prepare(image.clone(), generator), generator)
     except ValueError as error:
-        raise UserError(f"{few}. Of one alone the loss says: {error}") from error
+        raise UserError(f"{told}. Of one alone the loss says: {error}") from error
 
 
 def _check_noise(config: Config, data: Dataset) -> None:
