@@ -10,6 +10,10 @@ LOGIT = 'objective = "vae"\nspace = "logit"\noptions = {{{}}}'
 REFUSED = [
     (LOGIT.format("epsilon = true"), "'options.epsilon' is True; expected a number"),
     (LOGIT.format("flow_layers = 2.0"), "'options.flow_layers' is 2.0; expected a whole number"),
+    (
+        'objective = "aef-linear"\noptions = {core_network = "abc"}',
+        "'core_network' is 'abc'; expected a torch module",
+    ),
     (LOGIT.format("samples = true"), "'options.samples' is True; expected a whole number"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from math import prod
 from typing import Any, ClassVar
 
@@ -50,7 +51,8 @@ class LinearAEF(CoreAutoencoder, ScaledLatentModel):
     Args:
         backbone: The shared networks.
         space: The coordinates of the data.
-        core_network: Any module from y (B, C, H, W) to (B, L), in place of the dense map.
+        core_network: Any module from y (B, C, H, W) to (B, L), in place of the dense map. A
+            suite's file cannot name one.
         **options: Those of `CoreAutoencoder` and `ScaledAutoencoder`.
 
     Raises:
@@ -71,6 +73,11 @@ class LinearAEF(CoreAutoencoder, ScaledLatentModel):
     ) -> None:
         super().__init__(backbone, space, **options)
         if core_network is not None:
+            if not isinstance(core_network, nn.Module):
+                raise ValueError(
+                    f"'core_network' is {reprlib.repr(core_network)}; expected a torch module, "
+                    "from Python: no suite's file has one."
+                )
             self.hyperparameters["core_network"] = repr(core_network)
         else:
             dense = self.dense(prod(backbone.image_shape), backbone.latent_dim)
