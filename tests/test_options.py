@@ -14,6 +14,10 @@ REFUSED = [
         'objective = "aef-linear"\noptions = {core_network = "abc"}',
         "'core_network' is 'abc'; expected a torch module",
     ),
+    (
+        'objective = "aef-corner"\nspace = "logit"\noptions = {mask = [0, 1, 2]}',
+        "'mask' is 0; expected a list of whole numbers",
+    ),
     (LOGIT.format("samples = true"), "'options.samples' is True; expected a whole number"),
 ]
 
@@ -53,3 +57,9 @@ def test_a_batch_of_one_is_refused_where_a_loss_needs_more(runs, told, suite_fil
     code, said = aebench(suite_file(text=f'title = "One"\n{text}\n'), "--dry-run")
     assert code == (2 if told else 0) and told in said and "Traceback" not in said
     assert not told or "'training.batch_size' is 1; expected more" in said
+
+
+def test_a_mask_within_a_list_is_that_of_one_run(suite_file, aebench):
+    given = 'objective = "aef-corner"\nspace = "logit"\noptions = {mask = [[0, 1, 2]]}'
+    code, said = aebench(suite_file(('objective = ["ae", "vae"]', given)), "--dry-run")
+    assert code == 0, said

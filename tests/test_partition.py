@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from aebench.models import build
@@ -46,6 +47,7 @@ def test_a_given_mask_takes_the_place_of_the_rule():
     model = build("aef-corner", backbone="mlp", image_shape=(1, 3, 5), latent_dim=2, mask=[9, 4])
     assert model.get_buffer("core").tolist() == [4, 9]
     assert model.hyperparameters["mask"] == [4, 9]
+    assert given_order(np.array([9, 4]), 15, 2) == given_order(torch.tensor([9, 4]), 15, 2)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,10 @@ def test_a_given_mask_takes_the_place_of_the_rule():
         ([1, 1], "'mask' has 2 positions, 1 of them different"),
         ([0, 4], "'mask' has position 4; expected 0 to 3"),
         ([-1, 2], "'mask' has position -1; expected 0 to 3"),
+        (1, "'mask' is 1; expected a list of whole numbers"),
+        ("01", r"'mask' is '01'; .* A suite's file .* mask = \[\[0, 1\]\]"),
+        ([1.9, 3.2], r"'mask' is \[1.9, 3.2\]; expected a list of whole numbers"),
+        ([True, False], "expected a list of whole numbers"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(mask, text):

@@ -32,7 +32,8 @@ class PartitionAEF(CoreAutoencoder):
         backbone: The shared networks.
         space: The coordinates of the data.
         mask: Flat positions of the core, in place of the objective's rule: as many as the
-            latent size, in any order.
+            latent size, in any order. A suite's file writes ``mask = [[0, 1]]``, since each
+            value of a list is a run of its own.
         **options: Those of `CoreAutoencoder` and `ScaledAutoencoder`. The decoder's scale is
             not used at core positions.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import operator
+import reprlib
 from collections.abc import Iterator, Sequence
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -66,9 +69,16 @@ def given_order(positions: Sequence[int], values: int, latent_dim: int) -> list[
         latent_dim: How many positions are needed.
 
     Raises:
-        ValueError: A position is outside the image or given twice, or their number is wrong.
+        ValueError: It is no list of whole numbers, a position is outside the image or given
+            twice, or their number is wrong.
     """
-    chosen = [int(p) for p in positions]
+    try:
+        chosen = [_whole(p) for p in positions]
+    except TypeError:
+        raise ValueError(
+            f"'mask' is {reprlib.repr(positions)}; expected a list of whole numbers. A suite's "
+            "file writes it within another list, mask = [[0, 1]]: each value of a list is a run."
+        ) from None
     if len(set(chosen)) != latent_dim or len(chosen) != latent_dim:
         raise ValueError(
             f"'mask' has {len(chosen)} positions, {len(set(chosen))} of them different; "
@@ -100,6 +110,13 @@ def check_even_square(rule: str, image_shape: tuple[int, int, int]) -> tuple[int
             "expected square images of even size, or an own 'mask' of flat positions."
         )
     return channels, height
+
+
+def _whole(position: SupportsIndex) -> int:
+    """Returns a position as a number; raises TypeError for what is no whole number."""
+    if isinstance(position, bool):
+        raise TypeError
+    return operator.index(position)
 
 
 def _spiral(size: int) -> Iterator[tuple[int, int]]:
