@@ -33,5 +33,6 @@ def initialised_from(seed: int, name: str) -> Iterator[None]:
     afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, name))
+        # `torch.manual_seed` would seed the GPUs too, whose states nobody puts back.
+        torch.default_generator.manual_seed(stream_seed(seed, name))
         yield
