@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -26,11 +27,12 @@ def check_choice(option: str, value: str, known: Iterable[str]) -> str:
 
 
 def check_at_least(least: int, **options: float) -> None:
-    """Raises ValueError for the first option, given by its name, that is below ``least``."""
+    """Raises ValueError for the first option, by its name, below ``least`` or not finite."""
     for option, value in options.items():
-        if not value >= least:
-            expected = f"at least {least}" if least else "a number of at least 0"
-            raise ValueError(f"'{option}' is {value}; expected {expected}.")
+        if not least <= value < math.inf:
+            number = "" if least else "a number of "
+            number = number if math.isfinite(value) else "a finite number of "
+            raise ValueError(f"'{option}' is {value}; expected {number}at least {least}.")
 
 
 def check_finite(log_determinants: dict[str, Tensor]) -> None:

@@ -469,7 +469,7 @@ def test_backbone_options_change_the_structure_hash(name):
         wider = backbone_of(name, width=0.5)
         assert wider.structure_hash() not in hashes
         assert len(wider.state_dict()) >= len(plain.state_dict())
-        with pytest.raises(ValueError, match="'width' is 0; expected a positive number"):
+        with pytest.raises(ValueError, match="'width' is 0; expected a positive, finite number"):
             backbone_of(name, width=0)
     if "batch_norm" in known:
         on, off = (backbone_of(name, batch_norm=switch) for switch in (True, False))

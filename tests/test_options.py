@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from aebench.models.backbones.backbone import scaled
 from aebench.models.building import build
 
 pytestmark = pytest.mark.sensitive
@@ -63,3 +66,20 @@ def test_a_mask_within_a_list_is_that_of_one_run(suite_file, aebench):
     given = 'objective = "aef-corner"\nspace = "logit"\noptions = {mask = [[0, 1, 2]]}'
     code, said = aebench(suite_file(('objective = ["ae", "vae"]', given)), "--dry-run")
     assert code == 0, said
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    ("objective", "option"),
+    [("cv-vae", "sigma"), ("cv-vae", "beta"), ("aef-linear", "epsilon"), ("rae-gp", "gp")],
+)
+def test_a_weight_or_scale_that_is_not_finite_is_refused(objective, option, value):
+    sizes = {"backbone": "tiny", "image_shape": (1, 8, 8), "latent_dim": 2}
+    with pytest.raises(ValueError, match=rf"'{option}' is {value}; expected a .*finite number"):
+        build(objective, **sizes, **{option: value})
+
+
+@pytest.mark.parametrize("width", [math.inf, math.nan])
+def test_a_width_that_is_not_finite_is_refused(width):
+    with pytest.raises(ValueError, match=f"'width' is {width}; expected a positive, finite"):
+        scaled(8, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -78,10 +79,10 @@ def scaled(channels: int, width: float) -> int:
     """Returns a channel count scaled by ``width``, at least 1.
 
     Raises:
-        ValueError: ``width`` is not positive.
+        ValueError: ``width`` is not positive and finite.
     """
-    if width <= 0:
-        raise ValueError(f"'width' is {width}; expected a positive number.")
+    if not 0 < width < math.inf:
+        raise ValueError(f"'width' is {width}; expected a positive, finite number.")
     return max(1, round(channels * width))
 
 

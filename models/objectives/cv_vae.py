@@ -52,8 +52,8 @@ class CVVAE(Objective):
         sigma: float = 0.7,
     ) -> None:
         super().__init__(backbone, space, preset=preset)
-        if sigma <= 0:
-            raise ValueError(f"'sigma' is {sigma}; expected a positive number.")
+        if not 0 < sigma < math.inf:
+            raise ValueError(f"'sigma' is {sigma}; expected a positive, finite number.")
         self.beta = self.settle("beta", beta, KL_WEIGHT, backbone.image_shape[0])
         self.sigma = sigma
 
