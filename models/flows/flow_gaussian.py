@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
@@ -16,7 +15,7 @@ Map = Callable[[Tensor], tuple[Tensor, Tensor]]
 class FlowGaussian(Distribution):
     """z = f(v), v ~ N(loc, scale^2); event (L,), batch (B,).
 
-    The density of the latest draw is remembered, so that `log_prob` of it needs no inverse of f,
+    `draw` gives the density of its draws without the inverse of f, which `log_prob` takes and
     which is slow for an inverse autoregressive flow.
 
     Args:
@@ -27,7 +26,6 @@ class FlowGaussian(Distribution):
     """
 
     arg_constraints: dict = {}  # noqa: RUF012
-    has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, forward: Map, inverse: Map) -> None:
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
@@ -35,23 +33,14 @@ class FlowGaussian(Distribution):
         self.scale = scale
         self._forward = forward
         self._inverse = inverse
-        self._latest: tuple[Tensor, Tensor] | None = None
-
-    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Returns reparameterised draws (*sample_shape, B, L)."""
-        return self.draw(torch.randn(*sample_shape, *self.loc.shape).to(self.loc))[0]
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Returns z and its log density for standard normal noise (..., B, L)."""
         z, log_det = self._forward(self.loc + self.scale * noise)
-        log_prob = self._base_log_prob(noise) - log_det
-        self._latest = (z, log_prob)
-        return z, log_prob
+        return z, self._base_log_prob(noise) - log_det
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Returns log densities (..., B) in nats."""
-        if self._latest is not None and value is self._latest[0]:
-            return self._latest[1]
         v, log_det = self._inverse(value)
         return self._base_log_prob((v - self.loc) / self.scale) + log_det
 
