@@ -229,6 +229,11 @@ def test_second_stage_halves_its_rate_after_three_epochs_without_an_improvement(
         torch.testing.assert_close(each, last, rtol=0, atol=1e-5)
 
 
-def test_second_stage_without_a_fit_says_so():
-    with pytest.raises(ValueError, match="'second-stage' is not fitted; call 'fit' first"):
-        build_density("second-stage").sample(1, noise(0))
+@every_density
+def test_without_a_fit_a_density_says_so(name):
+    density, told = unfitted(name), f"Density '{name}' is not fitted; call 'fit' first"
+    with pytest.raises(ValueError, match=told):
+        density.sample(1, noise(0))
+    if density.has_log_prob and density.fitted:  # That of a prior is the same without a fit.
+        with pytest.raises(ValueError, match=told):
+            density.log_prob(codes())

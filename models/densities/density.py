@@ -89,6 +89,12 @@ def build_density(name: str, **options: Any) -> Density:  # noqa: ANN401
     return DENSITIES.get(name)(**options)
 
 
+def check_fitted(dims: int, name: str) -> None:
+    """Raises ValueError where a density's codes have no size yet, as before its `fit`."""
+    if not dims:
+        raise ValueError(f"Density '{name}' is not fitted; call 'fit' first.")
+
+
 def check_codes(codes: Tensor, minimum: int, name: str) -> Tensor:
     """Returns codes as float64 on the CPU.
 

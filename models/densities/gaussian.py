@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from .density import DENSITIES, Density, check_codes
+from .density import DENSITIES, Density, check_codes, check_fitted
 
 RIDGE = 1e-6
 
@@ -36,6 +36,7 @@ class FullGaussian(Density):
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns codes (count, L)."""
+        check_fitted(len(self.mean), "gaussian")
         noise = torch.randn(count, len(self.mean), generator=generator, dtype=torch.float64)
         return self.place(noise).float()
 
@@ -45,6 +46,7 @@ class FullGaussian(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""
+        check_fitted(len(self.mean), "gaussian")
         # In float32 the factorisation fails where a direction of the codes has collapsed.
         factor = torch.linalg.cholesky(self.covariance).to(z)
         normal = MultivariateNormal(self.mean.to(z), scale_tril=factor, validate_args=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from .density import DENSITIES, Density, check_codes
+from .density import DENSITIES, Density, check_codes, check_fitted
 
 
 @DENSITIES.register("gmm-K")
@@ -52,6 +52,7 @@ class GaussianMixtureDensity(Density):
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns codes (count, L)."""
+        check_fitted(len(self.means), f"gmm-{self.components}")
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
         return self.place(chosen, noise).float()
@@ -67,6 +68,7 @@ class GaussianMixtureDensity(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""
+        check_fitted(len(self.means), f"gmm-{self.components}")
         # In float32 the factorisation fails where a direction of the codes has collapsed.
         factors = torch.linalg.cholesky(self.covariances).to(z)
         parts = MultivariateNormal(self.means.to(z), scale_tril=factors, validate_args=False)

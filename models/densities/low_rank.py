@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..streams import stream
-from .density import DENSITIES, Density, check_codes
+from .density import DENSITIES, Density, check_codes, check_fitted
 from .gaussian import RIDGE, FullGaussian
 from .gmm import GaussianMixtureDensity
 
@@ -65,6 +65,7 @@ class LowRank(Density):
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns codes (count, L)."""
+        check_fitted(len(self.mean), self.name)
         drawn = self.inner.sample(count, generator).double()
         parts = []
         for inside in drawn.split(self._at_once()):
@@ -78,6 +79,7 @@ class LowRank(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Returns log densities (N,) in nats."""
+        check_fitted(len(self.mean), self.name)
         axes = self.axes.to(z.device)
         centred = z.double() - self.mean.to(z.device)
         inside = centred @ axes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..gaussian import standard_normal_log_prob
-from .density import DENSITIES, Density, check_codes
+from .density import DENSITIES, Density, check_codes, check_fitted
 
 
 @DENSITIES.register("prior")
@@ -25,6 +25,7 @@ class StandardNormal(Density):
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns standard normal codes (count, L)."""
+        check_fitted(self.dims, "prior")
         return torch.randn(count, self.dims, generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
