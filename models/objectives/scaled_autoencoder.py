@@ -25,7 +25,7 @@ class ScaledAutoencoder(Objective):
     """Scale heads over the backbone, and a prior flow between codes and the decoder's input.
 
     Codes z0 have the prior N(0, I). The prior flow maps them to z1, the decoder's input. A
-    scale is softplus(.) + epsilon for every objective, in training as in evaluation; the
+    learnt scale is softplus(.) + epsilon for every objective, in training as in evaluation; the
     released code has three definitions.
 
     Args:
@@ -36,7 +36,7 @@ class ScaledAutoencoder(Objective):
             image) or ``dependent`` on z (a second last layer).
         decoder_rho: Initial parameter of the independent scale, before the softplus; the
             released code has 0 for the small and 1 for the big network.
-        epsilon: Added to every scale.
+        epsilon: Added to every scale but the decoder's ``fixed`` one, which is exactly 1.
         flow_layers: Layers of each flow.
         flow_hidden: Width of the flows' networks.
         flow_scale_bound: Most that the logarithm of a flow's scale is off 0; 0 for no bound.
