@@ -11,6 +11,8 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,11 @@ from aebench.bench.cli.main import main
 from aebench.bench.comparison.plot import PLOTS
 from aebench.bench.comparison.table import TABLES
 from aebench.bench.data.dataset import DATASETS
+from aebench.bench.evaluation.evaluation import Evaluator
+from aebench.bench.evaluation.metric_lookup import find_metric
 from aebench.bench.evaluation.metric_lookup import metrics as known_metrics
+from aebench.bench.evaluation.record import EvaluationRecord
+from aebench.bench.evaluation.texts import TextEvaluator
 from aebench.bench.figures.all import write_figures
 from aebench.bench.figures.run_files import RunFiles
 from aebench.bench.pages.report import all_tables
@@ -34,6 +40,7 @@ from aebench.bench.runs.objective_form import check_terms, lacking
 from aebench.bench.runs.plugins import load_plugins
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.workers import Processes
+from aebench.bench.suites.config import Evaluation
 from aebench.bench.suites.suite import load_suite
 from aebench.metrics import extractor
 from aebench.metrics.registry import METRICS
@@ -232,6 +239,14 @@ BAD = {
         *("own.py", METRIC.format(name="own").replace("higher", "best")),
         "metric 'own' with better='best'; expected one of: higher, lower, closer, none",
     ),
+    "need": (
+        *("own.py", METRIC.format(name="own").replace("generated", "fake")),
+        "metric 'own', which asks for 'fake'; expected some of clean, .* a default",
+    ),
+    "need of no run": (
+        *("own.py", METRIC.format(name="own").replace("real, generated", "log_prob")),
+        "metric 'own', which asks for 'log_prob'; expected some of",
+    ),
     "failure": ("own.py", "x = 1\n1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
     "exit": ("own.py", "import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
     "relative": ("own.py", "from .objective import OBJECTIVES\n", "by their whole names"),
@@ -246,6 +261,22 @@ def test_a_bad_file_is_one_line_and_exit_code_2(case, tmp_path, capsys):
     assert main(["list", "objectives", "--plugin", str(path)]) == 2
     told = capsys.readouterr()
     assert re.search(expected, told.err) and told.err.count("\n") == 1 and told.out == ""
+
+
+def test_a_metric_may_ask_for_whatever_a_run_over_images_or_texts_gives_and_no_more(tmp_path):
+    settings = Evaluation(metrics=(), densities=(), features=(), likelihood_images=0)
+    given: dict[str, object] = {"noise_sigma": 0.5, "are_vectors": False, "may_overflow": False}
+    form = SimpleNamespace(task="smiles", padding=0)
+    outputs: Any = SimpleNamespace(**given, densities={}, settings=settings, form=form)
+    record = EvaluationRecord(tmp_path / "evaluation.json", {"weights": "", "data": ""})
+    found: set[str] = set()
+    for kind in (Evaluator, TextEvaluator):
+        found |= {*kind(outputs, {}, settings, record, "cpu")._providers}
+    metric = find_metric("frechet")
+    assert {plugins._unfit_metric(replace(metric, needs=(name,))) for name in found} == {""}
+    told = plugins._unfit_metric(replace(metric, needs=("fake",)))
+    listed = told.partition("some of ")[2].partition(";")[0]
+    assert listed.split(", ") == sorted(found)
 
 
 CONSTRUCTORS = {

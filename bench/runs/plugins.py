@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import get_args
 
-from ...metrics.registry import Better
+from ...metrics.registry import Better, Metric
 from ..errors import UserError
 from ..interruption import Stopped
 from ..records.code import code_digest
@@ -209,9 +209,24 @@ def _unfit(kind: str, name: str, entry: object) -> str:
         return f"'{name}' by '{own}'; expected a call {own}({', '.join(takes)}) to work: {told}"
     if isinstance(entry, type) and issubclass(entry, Objective) and (told := lacking(entry)):
         return f"'{name}': {told.rstrip('.')}"
-    better = getattr(entry, "better", "none")
-    if kind == "metric" and better not in get_args(Better):
-        return f"'{name}' with better='{better}'; expected one of: {', '.join(get_args(Better))}"
+    return _unfit_metric(entry) if isinstance(entry, Metric) else ""
+
+
+def _unfit_metric(metric: Metric) -> str:
+    """Returns why a metric cannot be used, in words; empty where it can."""
+    from ..evaluation.metric_lookup import metrics
+
+    if metric.better not in get_args(Better):
+        known = ", ".join(get_args(Better))
+        return f"'{metric.name}' with better='{metric.better}'; expected one of: {known}"
+    # What the project's metrics ask for is what runs have, each image's likelihood apart.
+    ours = (m for m in metrics().values() if m.function.__module__.startswith("aebench."))
+    outputs = {need for own in ours for need in own.needs} - {"log_prob"}
+    if absent := [need for need in metric.needs if need not in outputs]:
+        return (
+            f"'{metric.name}', which asks for '{absent[0]}'; expected some of "
+            f"{', '.join(sorted(outputs))}; give parameters of your own a default"
+        )
     return ""
 
 
