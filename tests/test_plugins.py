@@ -385,6 +385,11 @@ TERMS = {
     f"{{'d': {ERRORS}.sum(1)}}": r"Term 'd' of 'Own' is \(3, 8, 8\) for 3 images",
     f"{ERRORS}.flatten(1).sum(1)": "'terms' of 'Own' returns Tensor; expected tensors",
     "{'d': x.flatten(1).sum(1)}": "No term of 'Own' depends on a parameter",
+    f"{{'step': {ERRORS}.flatten(1).sum(1)}}": (
+        "'terms' of 'Own' has a term 'step'; expected a name without '/' that is none of learning_"
+    ),
+    f"{{'d': {ERRORS}.flatten(1).sum(1), 'loss': x.flatten(1).sum(1)}}": "has a term 'loss'; expe",
+    f"{{'d/e': {ERRORS}.flatten(1).sum(1)}}": "'terms' of 'Own' has a term 'd/e'; expected a name",
     "{'d': self.absent(x)}": "own_terms.py', line 7: AttributeError: 'Own' object has no",
 }
 
@@ -400,6 +405,15 @@ def test_terms_that_would_train_something_else_are_refused_before_the_first_step
     assert main([*words, "--plugin", str(path), *settings]) == 2
     told = capsys.readouterr().err
     assert re.search(TERMS[returned], told) and told.count("\n") == 1
+
+
+def test_a_sole_term_may_be_called_loss(tmp_path):
+    text = OBJECTIVE.format(name="own_loss", factor=1).replace('"distortion"', '"loss"')
+    load_plugins([written(tmp_path, "own_loss.py", text)])
+    check_terms(
+        build("own_loss", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2),
+        torch.zeros(3, 1, 8, 8, dtype=torch.uint8),
+    )
 
 
 RETURNED = {

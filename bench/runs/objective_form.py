@@ -24,6 +24,8 @@ FORM = (
     "calls super().__init__(backbone, space, preset=preset) first (docs/extending.md)"
 )
 
+LOGGED = ("learning_rate", "loss", "split", "step")  # What stands beside the terms in the log.
+
 
 def lacking(kind: type[Objective]) -> str:
     """Returns what an objective's constructor, or else its ranges, lack; empty where nothing.
@@ -123,6 +125,12 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
             "expected tensors of shape (B,) by name."
         )
     for term, value in terms.items():
+        if (term in LOGGED and [*terms] != ["loss"]) or "/" in str(term):
+            raise ValueError(
+                f"'terms' of '{name}' has a term '{term}'; expected a name without '/' that is "
+                f"none of {', '.join(LOGGED)}, which stand beside it in the log; only a sole "
+                "term may be 'loss'."
+            )
         found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         if found != (len(x),):
             raise ValueError(
