@@ -283,6 +283,7 @@ CONSTRUCTORS = {
     "backbone, space, *, weight=1.0": "no 'preset'",
     "backbone, space, weight=1.0": "no 'preset', and 'weight' before the '*'",
     "backbone, *, preset='mnist'": "not both 'backbone' and 'space'",
+    "backbone, space, *, preset='mnist', width": "of 'Own' has no default for 'width'; expected",
     "backbone, space, *, preset='mnist'": "does not call its parent's",
 }
 
@@ -298,6 +299,18 @@ def test_a_constructor_of_another_form_is_told_what_it_lacks(parameters, tmp_pat
     told = capsys.readouterr().err
     assert CONSTRUCTORS[parameters] in told and told.count("\n") == 1
     assert 'expected __init__(self, backbone, space, *, preset="mnist"' in told
+
+
+@pytest.mark.parametrize("option", ["alpha", "seed", "form", "space", "latent_dim", "objective"])
+def test_an_option_named_as_a_setting_of_a_run_is_refused_when_its_file_is_read(option, tmp_path):
+    constructor = f"def __init__(self, backbone, space, *, preset='mnist', {option}=1.0)"
+    if option == "space":
+        constructor = constructor.replace("backbone, space", "network, data")
+    text = OBJECTIVE.format(name="own", factor=1).replace(
+        "    def terms", f"    {constructor}:\n        ...\n\n    def terms"
+    )
+    with pytest.raises(UserError, match=f"option '{option}' of 'Own' .*; give it another name"):
+        load_plugins([written(tmp_path, "own_option.py", text)])
 
 
 OWN_ERROR = """

@@ -7,11 +7,13 @@ import inspect
 import random
 import reprlib
 from collections.abc import Mapping
+from inspect import Parameter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ...models.building import build
 from ...models.options import Range, option_defaults
 from ...models.registry import unknown_name
 from ..files.storage import canonical_json
@@ -48,8 +50,15 @@ def lacking(kind: type[Objective]) -> str:
     if len(plain) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         found.append("not both 'backbone' and 'space'")
     found += [f"'{name}' before the '*'" for name in plain[2:]]
+    options = option_defaults(kind)
+    found += [f"no default for '{n}'" for n, own in options.items() if own is Parameter.empty]
     if found:
         return f"The constructor of '{owner.__name__}' has {', and '.join(found)}; {FORM}."
+    if taken := [name for name in options if name in inspect.signature(build).parameters]:
+        return (
+            f"The option '{taken[0]}' of '{kind.__name__}' has the name of one of the settings "
+            "of a run, which it could never be told from; give it another name."
+        )
     return _lacking_ranges(kind)
 
 
