@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import re
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -352,6 +353,8 @@ def test_a_term_that_is_nan_at_a_step_is_a_row_that_says_so(
     (row,) = json.loads((_run_folder(tmp_path / "out") / "result.json").read_text())["rows"]
     assert row["status"] == "diverged" and row["value"] is None
     assert f"Term 'rate' of the loss is not finite at step {step}." in row["reason"]
+    lines = [line for line in told.splitlines() if row["reason"] in line]
+    assert len(lines) == 1 and re.match(r"aebench: run 'vae digits .*' diverged: Term", lines[0])
 
 
 def test_intervals_are_not_measured_by_a_clock_that_can_be_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -328,11 +329,13 @@ def test_a_run_that_diverged_is_known_as_such(clone, go_on, altered, no_plots):
     wild = '"ae"\n[[runs]]\ndataset = "digits"\nbackbone = "tiny"\nlatent_dim = 2\n'
     wild += 'objective = "rae-l2"\ntraining = {learning_rate = 1e30}\n'
     suite = altered(('["ae", "vae"]', wild))
-    assert "1 diverged, 1 known by its rows" in go_on(suite=suite)[1]
+    told = go_on(suite=suite)[1]
+    (line,) = re.findall("^aebench: run '.*$", told, re.MULTILINE)
+    assert "1 diverged, 1 known by its rows" in told
     build_report(clone)
     shutil.rmtree(clone / "runs")
     code, told = go_on(suite=suite)
-    assert code == 1 and "1 diverged, 1 known by its rows" in told
+    assert code == 1 and "1 diverged, 1 known by its rows" in told and f"{line}\n" in told
     assert not (clone / "runs").exists()
 
 

@@ -26,7 +26,7 @@ from .words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..runs.dispatch import Dispatcher, Done
+    from ..runs.dispatch import Dispatcher
     from ..runs.ray_cluster import Cluster
     from ..runs.tensorboard import TensorBoard
     from ..runs.work import Listener, SuiteWork
@@ -190,12 +190,12 @@ def _carry_out(
                     track.close()
         lost = _lost_references(work)
     except Stopped:
-        tell_failures(work.ended, "run ")
+        _tell_ends(work)
         raise RunFailed(
             f"Stopped. {work.whole} of {work.count} runs are whole; "
             "the same command goes on from here."
         ) from None
-    code = _conclude(suite, work.ended, time.monotonic() - started)
+    code = _conclude(suite, work, time.monotonic() - started)
     if told := work.failed_scores():
         sys.stderr.write(f"aebench: {one_line(told)}\n")
     if lost:
@@ -228,10 +228,18 @@ def _tell_notes(suite: Suite) -> None:
             sys.stderr.write(f"aebench: {name}: {note}.\n")
 
 
-def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
+def _tell_ends(work: SuiteWork) -> int:
+    """Writes a line for each run that diverged or failed; returns the exit code."""
+    diverged = work.divergences()
+    for told in diverged:
+        sys.stderr.write(f"aebench: {one_line(told)}\n")
+    return tell_failures(work.ended, "run ") or int(bool(diverged))
+
+
+def _conclude(suite: Suite, work: SuiteWork, seconds: float) -> int:
     from ..runs.known import WEIGHTLESS
 
-    counts = Counter(done.outcome for done in ended)
+    counts = Counter(done.outcome for done in work.ended)
     told = ", ".join(_counted(outcome, count) for outcome, count in sorted(counts.items()))
     told = told or "no run"
     sys.stderr.write(f"aebench: suite '{suite.name}': {told} in {seconds:.0f} s.\n")
@@ -246,7 +254,7 @@ def _conclude(suite: Suite, ended: list[Done], seconds: float) -> int:
             "aebench: stale runs were trained by other code than today's; "
             "--rerun-stale trains them again.\n"
         )
-    return tell_failures(ended, "run ") or int("diverged" in counts)
+    return _tell_ends(work)
 
 
 def _counted(outcome: str, count: int) -> str:

@@ -71,6 +71,10 @@ class KnownRows:
             return found
         return None
 
+    def rows(self, run: str) -> list[Record]:
+        """Returns the committed rows of a run."""
+        return self._rows.get(run, [])
+
     def has_reference(self, run: str, settings: Evaluation, identity: Mapping[str, Any]) -> bool:
         """Returns whether a reference of the scores asked for is here by its rows alone."""
         found = self.origin(run)

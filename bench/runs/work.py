@@ -85,6 +85,17 @@ class SuiteWork:
             for listener in listeners:
                 listener.finish(done)
 
+    def divergences(self) -> list[str]:
+        """Returns for each run that diverged a line that says which it is, and why."""
+        told = []
+        for request in (done.request for done in self.ended if done.outcome == "diverged"):
+            rows = RunDirectory(request.folder).rows()
+            if not rows and self._known is not None:
+                rows = self._known.rows(request.config.digest)
+            reasons = [row["reason"] for row in rows if row["status"] == "diverged"]
+            told.append(f"run '{request.config.label}' diverged: {'; '.join(reasons)}")
+        return told
+
     def failed_scores(self) -> str:
         """Returns how many scores of the runs carried out failed and why; empty where none did."""
         from ..comparison.numbers import number_of
