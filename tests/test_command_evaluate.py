@@ -214,7 +214,8 @@ def test_a_bad_folder_is_one_clear_line(tmp_path):
         evaluate(real, empty)
     mixed = save_folder(tmp_path / "mixed", GOOD)
     Image.fromarray(GOOD[0, 0, :4]).save(mixed / "999.png")
-    with pytest.raises(UserError, match=r"999\.png is 1x4x5 .*expected 1x5x5"):
+    sizes = r"999\.png is 1x4x5 .*expected 1x5x5 .* Bring them to one size first\.$"
+    with pytest.raises(UserError, match=sizes):
         evaluate(real, mixed)
     (mixed / "999.png").write_text("no image")
     with pytest.raises(UserError, match=r"999\.png is not an image"):

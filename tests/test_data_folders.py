@@ -105,6 +105,9 @@ def test_a_folder_of_two_images_is_too_small(tmp_path):
     folder = write_folder(tmp_path / "images", count=2)
     with pytest.raises(UserError, match="holds 2 images; expected at least 3"):
         load_dataset(f"folder:{folder}")
+    folder = write_folder(tmp_path / "one", count=1)
+    with pytest.raises(UserError, match="holds 1 image; expected at least 3"):
+        load_dataset(f"folder:{folder}")
 
 
 def test_arrays_of_either_layout_give_the_same_data_set(tmp_path):

@@ -168,6 +168,8 @@ def backbone_for(shape: tuple[int, int, int]) -> str:
 
 def _name(given: str, start: Path) -> str:
     """Returns a data set's name, a path in it as seen from a folder."""
+    from ..data.images import ARRAY_SUFFIXES
+
     scheme, colon, rest = given.partition(":")
     path = Path(rest if colon and not Path(given).exists() else given)
     if not path.exists():
@@ -178,5 +180,7 @@ def _name(given: str, start: Path) -> str:
         scheme = "folder" if path.is_dir() else "npz"
         if path.suffix.lower() in TEXTS:
             scheme = "smiles"
+        elif path.is_file() and path.suffix.lower() not in ARRAY_SUFFIXES:
+            raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
     there = path if path.is_absolute() else Path(os.path.relpath(path, start))
     return f"{scheme}:{there.as_posix()}"

@@ -117,7 +117,8 @@ def from_one(images: np.ndarray, origin: str, labels: np.ndarray | None = None) 
     """
     count = len(images)
     if count < 3:
-        raise UserError(f"{origin} holds {count} images; expected at least 3.")
+        counted = "1 image" if count == 1 else f"{count} images"
+        raise UserError(f"{origin} holds {counted}; expected at least 3.")
     check_ranges({origin: images})
     tenth = max(1, count // 10)
     everything = shuffled(Part(images, labels))

@@ -52,7 +52,12 @@ def read_set(path: Path) -> GivenSet:
             images or features.
     """
     if path.is_dir():
-        found = read_folder(path)
+        from .image_files import AnotherSize
+
+        try:
+            found = read_folder(path)
+        except AnotherSize as error:
+            raise UserError(f"{error} Bring them to one size first.") from error
     elif not path.exists():
         raise UserError(f"{path} is not there; expected a folder of images, .npy or .npz.")
     elif path.suffix.lower() in ARRAY_SUFFIXES:
