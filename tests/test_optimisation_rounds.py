@@ -1,4 +1,4 @@
-"""What the surrogate of each round of a search is fitted to."""
+"""What the surrogate of each round of a search is fitted to, and judged on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import dataclasses
 import runpy
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from aebench.bench.optimisation import search as module
+from aebench.bench.optimisation.surrogate import Surrogate
 
 PLANTED = runpy.run_path(str(Path(__file__).with_name("test_optimisation.py")))
 SETTINGS = dataclasses.replace(PLANTED["SETTINGS"], trials=1)
@@ -42,3 +45,35 @@ def test_each_surrogate_is_fitted_to_the_training_codes_and_all_candidates_so_fa
     # What decoded to nothing valid is learned from, by the worst score.
     assert (fitted[-1][1][150:] == PLANTED["WORST"]).tolist() == (~found.valid[:12]).tolist()
     assert 0 < int(found.valid[:12].sum()) < 12
+
+
+def test_each_surrogate_is_judged_on_codes_that_it_was_not_fitted_to(tmp_path, monkeypatch):
+    fitted, judged = [], []
+    fit, quality = module.fit_surrogate, Surrogate.quality
+
+    def watch_fit(codes, *others):
+        fitted.append(codes)
+        return fit(codes, *others)
+
+    def watch_quality(surrogate, codes, scores):
+        judged.append((surrogate, codes, scores))
+        return quality(surrogate, codes, scores)
+
+    monkeypatch.setattr(module, "fit_surrogate", watch_fit)
+    monkeypatch.setattr(Surrogate, "quality", watch_quality)
+    problem = PLANTED["problem"]()
+    settings = dataclasses.replace(SETTINGS, rounds=2, batch=1)
+    (found,) = module.search(problem, settings, seed=0, folder=tmp_path)
+    truth = {
+        tuple(c): s for c, s in zip(problem.codes.tolist(), problem.scores.tolist(), strict=True)
+    }
+    assert len(fitted) == len(judged) == len(found.rounds) == 2
+    for codes, (surrogate, held_out, scores), told in zip(
+        fitted, judged, found.rounds, strict=True
+    ):
+        rows = set(map(tuple, held_out.tolist()))
+        assert len(rows) == len(problem.codes) // 10
+        assert rows.isdisjoint(map(tuple, codes.tolist()))
+        assert scores.tolist() == [truth[tuple(row)] for row in held_out.tolist()]
+        error = np.sqrt(np.mean((surrogate.surface.mean(held_out) - scores) ** 2))
+        assert told["rmse"] == pytest.approx(error, rel=1e-12)
