@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from aebench.bench.likelihood import proposal
+from aebench.bench.likelihood import completion, proposal
 from aebench.bench.likelihood.completion import completed, fit_noise
 from aebench.bench.likelihood.importance import choose_proposal, importance_bound
 from aebench.bench.likelihood.model import Observed, observe
@@ -149,3 +149,19 @@ def test_noise_is_fitted_as_ever_where_memory_suffices_for_half_of_the_images(mo
 
     monkeypatch.setattr(proposal, "fisher_information", short_of_memory)
     torch.testing.assert_close(fit_noise(*given, seeded(), **settings), whole)
+
+
+def test_a_scale_that_all_pixels_share_is_hardly_fitted_to_the_noise_of_six_images():
+    noise = 0.3 * torch.randn(6, 1, 20, 20, generator=seeded())
+    scale = completion._scale_from(noise.square())
+    # Each pixel's own root mean square of six images would scatter by 1 / sqrt(2 * 6) of it.
+    assert float(scale.std() / scale.mean()) < 0.25 / 12**0.5
+    assert float(scale.mean()) == pytest.approx(0.3, rel=0.05)
+
+
+def test_scales_that_differ_between_pixels_are_followed_where_images_are_many():
+    truth = torch.logspace(-1, 0, 400).reshape(1, 20, 20)
+    noise = truth * torch.randn(400, 1, 20, 20, generator=seeded(1))
+    ratio = completion._scale_from(noise.square()) / truth
+    # The error of a standard deviation from 400 images is 1 / sqrt(2 * 400) of it.
+    assert float((ratio - 1).abs().max()) < 5 / 800**0.5
