@@ -219,9 +219,9 @@ def _unfit_metric(metric: Metric) -> str:
     if metric.better not in get_args(Better):
         known = ", ".join(get_args(Better))
         return f"'{metric.name}' with better='{metric.better}'; expected one of: {known}"
-    # What the project's metrics ask for is what runs have, each image's likelihood apart.
+    # What the project's metrics ask for is what runs have.
     ours = (m for m in metrics().values() if m.function.__module__.startswith("aebench."))
-    outputs = {need for own in ours for need in own.needs} - {"log_prob"}
+    outputs = {need for own in ours for need in own.needs}
     if absent := [need for need in metric.needs if need not in outputs]:
         return (
             f"'{metric.name}', which asks for '{absent[0]}'; expected some of "
