@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from aebench.models.densities.density import DENSITIES, Density, build_density
+from aebench.models.densities.second_stage import CodeVAE
 from aebench.models.registry import UnknownName
 from safetensors.torch import load, save
 from scipy.stats import multivariate_normal
@@ -227,6 +228,28 @@ def test_second_stage_halves_its_rate_after_three_epochs_without_an_improvement(
     last = (values[-14:] - values.mean(0)) / values.std(0, correction=0)
     for each in held_out:
         torch.testing.assert_close(each, last, rtol=0, atol=1e-5)
+
+
+def test_second_stage_sees_each_training_code_once_in_each_epoch_in_another_order(monkeypatch):
+    seen, loss = [], CodeVAE.loss
+
+    def watch(network, values, draw, beta):
+        seen.append(values.clone())
+        return loss(network, values, draw, beta)
+
+    monkeypatch.setattr(CodeVAE, "loss", watch)
+    values = codes(count=150)
+    build_density("second-stage", hidden=4, max_steps=9).fit(values, seed=0)
+    # The last 15 codes are held out, and judge the weights after each epoch.
+    assert [len(rows) for rows in seen] == 3 * [64, 64, 7, 15]
+    standard = (values - values.mean(0)) / values.std(0, correction=0)
+    orders = []
+    for at in (0, 4, 8):
+        distances = torch.cdist(torch.cat(seen[at : at + 3]).double(), standard.double())
+        assert float(distances.amin(1).max()) < 1e-5
+        orders.append(distances.argmin(1).tolist())
+    assert all(sorted(order) == list(range(135)) for order in orders)
+    assert len({*map(tuple, orders), tuple(range(135))}) == 4
 
 
 @every_density
