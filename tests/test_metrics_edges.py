@@ -10,6 +10,7 @@ from aebench.metrics.density_coverage import score_density_coverage
 from aebench.metrics.frechet_inf import frechet_inf
 from aebench.metrics.kernel import kernel as score_kernel
 from aebench.metrics.kernel import kernel_distance
+from aebench.metrics.latent import latent_use
 from aebench.metrics.memorisation import memorisation
 from aebench.metrics.neighbours import squared_kth, squared_radii
 from aebench.metrics.prd import prd
@@ -192,3 +193,10 @@ def test_a_ratio_to_held_out_copies_does_not_apply():
     assert (ratio.value, ratio.status) == (None, "not applicable")
     assert "held-out images are training images" in ratio.reason
     assert share.status == "ok"
+
+
+def test_a_unit_is_active_from_a_sample_variance_of_one_hundredth_on():
+    draws = np.random.default_rng(0).normal(size=20)
+    unit = (draws - draws.mean()) / np.sqrt(np.sum((draws - draws.mean()) ** 2) / 19)
+    codes = unit[:, None] * np.sqrt([0.0101, 0.0099])
+    assert latent_use(codes=codes)["active_units"].value == 1
