@@ -1,15 +1,19 @@
-"""Which part of the data a density is fitted to."""
+"""Which part of the data a density is fitted to, and which codes have others between them."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import runpy
 from pathlib import Path
 
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation import outputs as module
 from aebench.bench.files.checkpoint import load_checkpoint
 from aebench.bench.runs.request import Request
 from aebench.bench.runs.runner import Run
+from aebench.bench.suites.config import Evaluation
 from aebench.bench.suites.suite import load_suite
 from aebench.models import build
 from aebench.models.densities.gaussian import FullGaussian
@@ -40,3 +44,22 @@ def test_a_density_is_fitted_to_the_codes_of_the_images_that_were_trained_on(
     (codes,) = fitted
     atol = float32_slack(float(expected.abs().max()), TOLERANCES["products"](model.backbone))
     torch.testing.assert_close(codes, expected, rtol=0, atol=atol)
+
+
+def test_interpolations_are_between_each_two_different_validation_codes(monkeypatch):
+    pairs, midpoints = [], module.midpoints
+
+    def watched(first, second, kind):
+        pairs.extend(zip(first.tolist(), second.tolist(), strict=True))
+        return midpoints(first, second, kind)
+
+    monkeypatch.setattr(module, "midpoints", watched)
+    data = load_dataset("digits")
+    few = dataclasses.replace(data, validation=data.validation[:4])
+    model = build("ae", backbone="tiny", image_shape=data.image_shape, latent_dim=3)
+    outputs = module.Outputs(model, few, Evaluation(images=300), seed=0)
+    outputs.images("interpolation", "")
+    codes = outputs.validation_codes.tolist()
+    assert len(pairs) == 300
+    found = {(codes.index(first), codes.index(second)) for first, second in pairs}
+    assert found == set(itertools.permutations(range(4), 2))
