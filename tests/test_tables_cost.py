@@ -5,11 +5,12 @@ from pathlib import Path
 
 from aebench.bench.comparison.columns import with_places
 from aebench.bench.comparison.costs import device_note
+from aebench.bench.comparison.scored import compute_seconds, scores_in
 from aebench.bench.tables.cost import cost_tables
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
-frame, table_rows, likelihood_rows = (
-    FACTORY[name] for name in ("frame", "table_rows", "likelihood_rows")
+frame, make_row, table_rows, likelihood_rows = (
+    FACTORY[name] for name in ("frame", "make_row", "table_rows", "likelihood_rows")
 )
 COSTS = {"vae": 10.0, "ae": 12.0, "rae": 12.6, "rae-gp": 40.0, "wae-mmd": 45.0}
 
@@ -124,3 +125,10 @@ def test_likelihoods_stand_in_the_table_by_space():
     rows = priced() + [r | {"compute_seconds": 10.0} for r in likelihood_rows(sizes=(16,))]
     [table] = cost_tables(frame([r | {"backbone_hash": "ab" * 8} for r in rows]))
     assert {"bits/dim, logit", "bits/dim, unit"} <= {name for _, name in table.columns}
+
+
+def test_each_run_counts_once_in_mean_seconds_however_many_scores_and_runs_a_seed_has():
+    seconds = {"a" * 16: 10.0, "b" * 16: 40.0}
+    rows = [make_row(run=run, compute_seconds=own) for run, own in seconds.items()]
+    rows += [row | {"metric": "mse"} for row in rows[:1]]
+    assert compute_seconds(scores_in(frame(rows))) == 25.0
