@@ -272,7 +272,7 @@ def test_a_card_says_how_its_model_was_made(quick):
     assert captions[-1] == "interpolation" and "samples, gmm-10" in captions
     [(term, splits)] = card["curves"]
     assert term == "distortion" and set(splits) == {"train", "validation"}
-    assert splits["validation"][0] == [0, 222.0]
+    assert splits["validation"][0] == [0, 222.0] and splits["validation"][-1] == [450, 42.0]
     facts = {title: dict(quick["facts"][at] for at in own) for title, own in card["facts"]}
     assert facts["Model"]["objective"] == "rae" and facts["Model"]["latent size"] == "16"
     assert list(facts) == ["Model", "Training", "Provenance"]
