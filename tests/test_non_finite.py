@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from aebench.bench.data.dataset import load_dataset
+from aebench.bench.evaluation.evaluation import NON_FINITE, Evaluator, Item
 from aebench.bench.evaluation.likelihood_rows import LikelihoodRows
 from aebench.bench.evaluation.outputs import Outputs
+from aebench.bench.evaluation.record import EvaluationRecord
 from aebench.bench.records.results import read_results
 from aebench.bench.suites.config import Evaluation
 from aebench.models import build
@@ -20,6 +23,7 @@ from aebench.models.flows.flows import build_flow
 from aebench.models.objectives.objective import Objective
 from torch import Tensor
 
+FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
 COUNT = 200
 LIKELIHOOD = "likelihood_images = 4\nlikelihood_samples = 4\nlikelihood_validation_images = 8\n"
 FLOW = 'options = {prior_flow = "maf", flow_layers = 1, flow_hidden = 8}'
@@ -50,6 +54,17 @@ def test_lost_samples_are_drawn_again_and_the_others_stay(monkeypatch):
     assert share == pytest.approx(0.3085, abs=0.1)
     assert int((~same).sum()) == round(share * COUNT)
     assert whole.non_finite("prior") == 0
+
+
+def test_the_error_of_a_share_of_lost_draws_is_that_of_a_binomial_share(monkeypatch, tmp_path):
+    outputs = outputs_losing(0.5, monkeypatch)
+    base = FACTORY["run_columns"]()
+    record = EvaluationRecord(tmp_path / "evaluation.json", {})
+    evaluator = Evaluator(outputs, base, outputs.settings, record, "cpu")
+    [row] = evaluator.compute(Item("sample", NON_FINITE, "prior"))
+    lost = round(row["value"] * COUNT)
+    assert 0 < lost < COUNT
+    assert row["stderr"] == pytest.approx(np.sqrt(lost * (COUNT - lost) / COUNT**3), rel=1e-9)
 
 
 def test_a_model_that_gives_no_finite_sample_is_told_with_its_share(monkeypatch):
