@@ -30,7 +30,7 @@ SURROGATE = {
     "surrogate_rmse": ("", "lower"),
     "surrogate_log_likelihood": ("nats per score", "higher"),
 }
-WORST = "in one of the trials no valid candidate scores better than the worst one"
+WORST = "in one of the trials no candidate scores better than the worst one"
 FEW = "the valid candidates have fewer distinct scores"
 Report = Callable[[str], None]
 
