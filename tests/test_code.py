@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib
 import pkgutil
+import subprocess
 import sys
 import textwrap
 
@@ -236,3 +237,15 @@ def test_a_class_of_a_script_has_its_file_as_its_code(monkeypatch, tmp_path):
     assert code.source_of("__main__") == script.read_text()
     main.__file__ = None
     assert code.source_of("__main__") == ""
+
+
+def test_a_script_started_as_a_module_may_import_from_beside_it(tmp_path):
+    folder = tmp_path / OWN
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "beside.py").write_text("FACTOR = 2\n")
+    text = "from aebench.bench.records.code import code_digest\nfrom .beside import FACTOR\n"
+    (folder / "run.py").write_text(f"{text}print(code_digest(['__main__'], ()))\n")
+    command = [sys.executable, "-m", f"{OWN}.run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert len(done.stdout.strip()) == 16, done.stderr

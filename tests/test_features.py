@@ -84,6 +84,39 @@ def test_an_extractor_of_ones_own_that_was_edited_extracts_anew(images, tmp_path
     assert means[1] == pytest.approx(10 * means[0], rel=float32_slack(1))
 
 
+def test_an_extractor_that_was_reloaded_leaves_nothing_in_the_cache(images, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Both files are of one second.
+    file, cache = tmp_path / "own_pixels.py", tmp_path / "cache"
+    file.write_text(OWN.format(factor=1.0))
+    module = importlib.import_module("own_pixels")
+    first = extract(images[:2], module.Own(), cache)
+    file.write_text(OWN.format(factor=10.0))
+    importlib.reload(module)
+    for some in (images[:2], images[2:]):
+        plain = some.flatten(1).numpy() / 255
+        found = extract(some, module.Own(), cache)
+        np.testing.assert_allclose(found, 10 * plain, rtol=float32_slack(2))
+    file.write_text(OWN.format(factor=1.0))
+    importlib.reload(module)
+    np.testing.assert_array_equal(extract(images[:2], module.Own(), cache), first)
+    assert len([*cache.iterdir()]) == 1
+    del sys.modules["own_pixels"]
+
+
+def test_an_extractor_of_a_notebook_is_never_cached(images, tmp_path):
+    for factor in (1.0, 10.0):
+        cell = {"__name__": "cell_of_a_notebook"}
+        exec(OWN.format(factor=factor), cell)
+        first, second = (content_key(images, cell["Own"]()) for _ in range(2))
+        assert first != second
+        found = extract(images, cell["Own"](), tmp_path)
+        np.testing.assert_allclose(
+            found, factor * images.flatten(1).numpy() / 255, rtol=float32_slack(2)
+        )
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "foreign"])
 def test_a_damaged_file_is_computed_and_written_again(extractor, images, tmp_path, damage):
     expected = extract(images, extractor, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files.storage import canonical_json, write_atomically
-from ..records.code import METRICS, code_digest
+from ..records.code import METRICS, NO_CODE, code_digest, is_as_first_read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ...metrics.extractor import Extractor
 
 VARIABLE = "AEBENCH_CACHE"
+_CALLS = itertools.count()
 
 
 def cache_folder() -> Path:
@@ -39,7 +41,8 @@ def extract(
 
     The key is the content of the images with their shape, the extractor's identity and code, and
     the kind of device. A cached file that is damaged is computed and written again; a cache that
-    cannot be written is a warning.
+    cannot be written is a warning. Nothing is cached where no file has the extractor's code, as in
+    a notebook, or the file is another than when it was read first, as after a reload.
 
     Args:
         images: uint8, shape (N, C, H, W), on any device.
@@ -52,6 +55,8 @@ def extract(
     """
     import torch
 
+    if not _code_of(extractor):
+        return extractor(images, progress)
     folder = cache_folder() if cache_dir is None else cache_dir
     key = content_key(images, extractor)
     path = folder / f"{key}.safetensors"
@@ -69,13 +74,23 @@ def extract(
 
 
 def content_key(images: torch.Tensor, extractor: Extractor) -> str:
-    """Returns the SHA-256 in hex of images, extractor and device kind."""
-    code = code_digest([kind.__module__ for kind in type(extractor).__mro__], [METRICS])
+    """Returns the SHA-256 in hex of images, extractor and device kind.
+
+    It is another for each call where the extractor's code is not known.
+    """
+    code = _code_of(extractor) or f"call {next(_CALLS)}"
     about = [code, extractor.identity, extractor.device.type, str(images.dtype), *images.shape]
     digest = hashlib.sha256(canonical_json(about).encode())
     for block in images.split(4096):
         digest.update(block.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _code_of(extractor: Extractor) -> str:
+    """Returns the digest of an extractor's code; empty where no file is sure to have it."""
+    modules = {kind.__module__ for kind in type(extractor).__mro__}
+    others = [name for name in modules if name.partition(".")[0] not in ("aebench", *NO_CODE)]
+    return code_digest(modules, [METRICS]) if all(map(is_as_first_read, others)) else ""
 
 
 def _write(path: Path, key: str, features: np.ndarray, identity: str) -> None:

@@ -22,6 +22,7 @@ MODELS = "aebench.models"
 METRICS = "aebench.metrics"
 # Digests made before the code moved into folders have no such mark.
 SCHEME = "2-"
+NO_CODE = ("torch", "builtins", "abc")  # What others wrote is told by its version.
 LATER_FIELDS = ("type_params",)  # Of syntax that Python 3.11 does not have.
 
 
@@ -70,12 +71,17 @@ def code_digest(modules: Iterable[str], folders: Sequence[str]) -> str:
         folders: The packages within which imports are followed; a module of another package
             is followed within its own.
     """
-    roots = [m for m in modules if m.partition(".")[0] not in ("torch", "builtins", "abc")]
+    roots = [m for m in modules if m.partition(".")[0] not in NO_CODE]
     outside = {m.partition(".")[0] for m in roots} - {"aebench"}
     digest = hashlib.sha256()
     for name in sorted(_reach(roots, (*folders, *outside))):
         digest.update(f"{name}:{_read(name)[1]}".encode())
     return digest.hexdigest()[:16]
+
+
+def is_as_first_read(module: str) -> bool:
+    """Returns whether a module has a file, and it says what it said when it was read first."""
+    return bool(source_of(module)) and _read.__wrapped__(module) == _read(module)
 
 
 def source_of(module: str) -> str:
@@ -140,8 +146,10 @@ def syntax_text(node: object) -> str:
 
 def _imports(module: str, tree: ast.Module) -> set[str]:
     ours = ("aebench", module.partition(".")[0])
-    is_package = hasattr(sys.modules.get(module), "__path__")
+    loaded = sys.modules.get(module)
+    is_package = hasattr(loaded, "__path__")
     package = module if is_package else module.rpartition(".")[0]
+    package = getattr(loaded, "__package__", None) or package  # Of a script, too: `python -m`.
     found: set[str] = set()
     for node in ast.walk(tree):
         pairs: list[tuple[str, str]] = []
