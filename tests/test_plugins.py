@@ -420,6 +420,17 @@ def test_terms_that_would_train_something_else_are_refused_before_the_first_step
     assert re.search(TERMS[returned], told) and told.count("\n") == 1
 
 
+def test_a_term_with_the_name_of_a_diagnostic_is_refused(tmp_path):
+    text = OBJECTIVE.format(name="own_twice", factor=1)
+    text += '\n    def diagnostics(self, x):\n        return {"distortion": x.mean()}\n'
+    load_plugins([written(tmp_path, "own_twice.py", text)])
+    model = build("own_twice", backbone="tiny", image_shape=(1, 8, 8), latent_dim=2)
+    with pytest.raises(
+        ValueError, match=r"has a term 'distortion'; expected a name .* distortion, "
+    ):
+        check_terms(model, torch.zeros(3, 1, 8, 8, dtype=torch.uint8))
+
+
 def test_a_sole_term_may_be_called_loss(tmp_path):
     text = OBJECTIVE.format(name="own_loss", factor=1).replace('"distortion"', '"loss"')
     load_plugins([written(tmp_path, "own_loss.py", text)])
@@ -439,6 +450,7 @@ RETURNED = {
     "{'own': [1.0, 2.0]}": r"returns \{'own': \[1\.0, 2\.0\]\}; expected scores",
     "{'own': Estimate(None)}": r"returns \{'own': Estimate\(.*; expected scores",
     "{1: 0.5}": r"returns \{1: 0\.5\}; expected scores",
+    "{'own': 1 + 2e-6}": r"returns \{'own': 1\.000002\}; its unit is 'share'",
     "{'own': 1.5}": r"returns \{'own': 1\.5\}; its unit is 'share': expected numbers from 0",
     "{'own': Estimate(-0.5, 0.1)}": r"returns \{'own': -0\.5\}; its unit is 'share'",
     "{}['x']": "'own_failing.py', line 6: KeyError: 'x'",
@@ -507,14 +519,21 @@ def test_a_file_in_any_encoding_that_python_reads_is_a_plugin(encoding, tmp_path
 
 def test_scores_may_be_numbers_of_any_library_and_are_kept_as_plain_ones(page, capsys):
     returned = "{'a': np.float32(0.5), 'b': torch.tensor(0.25), 'c': Estimate(np.float32(1), "
-    text = METRIC.format(name="own").replace('{"own": 1.0}', f"{returned}torch.tensor(0.125))}}")
+    text = METRIC.format(name="own").replace(
+        '{"own": 1.0}', f"{returned}torch.tensor(0.125)), 'd': 1 + 1e-9}}"
+    )
     text = text.replace("import reg", "import Estimate, reg")
     path = written(page, "own_numbers.py", f"import numpy as np\nimport torch\n{text}")
     words = ["evaluate", "real.npy", "generated.npy", "--features", "pixels", "--metrics", "own"]
     assert main([*words, "--plugin", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["scores"]
     values = [(each["metric"], each["value"], each["stderr"]) for each in found]
-    assert values == [("a", 0.5, None), ("b", 0.25, None), ("c", 1.0, 0.125)]
+    assert values == [
+        ("a", 0.5, None),
+        ("b", 0.25, None),
+        ("c", 1.0, 0.125),
+        ("d", 1 + 1e-9, None),
+    ]
 
 
 def small_run(**given):

@@ -22,6 +22,7 @@ GENERATED_TEXTS = frozenset({"generated_texts"})
 PAIRED_TEXTS = frozenset({"reconstructed_texts", "reconstructed_symbols"})
 TEXTS = GENERATED_TEXTS | PAIRED_TEXTS
 TEXTS |= {"real_texts", "real_symbols", "training_texts", "posterior_mean", "posterior_log_sigma"}
+ROUNDING = 1e-6  # By so much a share may be off 0 and 1: sums of its parts are.
 SCORES = "expected scores by name, each a number or an Estimate, such as {'energy': 0.5}"
 
 
@@ -105,7 +106,7 @@ def compute_scores(
         raise ValueError(f"returns {reprlib.repr(scores)}; {SCORES}")
     found = [_score(metric, name, _estimate(name, value)) for name, value in scores.items()]
     for score in found:
-        outside = score.value is not None and not 0 <= score.value <= 1
+        outside = score.value is not None and not -ROUNDING <= score.value <= 1 + ROUNDING
         if outside and metric.unit == "share" and not _is_ours(metric):
             told = reprlib.repr({score.metric: score.value})
             raise ValueError(f"returns {told}; its unit is 'share': expected numbers from 0 to 1")

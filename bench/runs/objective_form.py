@@ -133,12 +133,13 @@ def check_terms(objective: Objective, stored: torch.Tensor) -> None:
             f"'terms' of '{name}' returns {terms if terms == {} else type(terms).__name__}; "
             "expected tensors of shape (B,) by name."
         )
+    taken = {*LOGGED, *own.diagnostics(x)} if [*terms] != ["loss"] else set()
     for term, value in terms.items():
-        if (term in LOGGED and [*terms] != ["loss"]) or "/" in str(term):
+        if term in taken or "/" in str(term):
             raise ValueError(
                 f"'terms' of '{name}' has a term '{term}'; expected a name without '/' that is "
-                f"none of {', '.join(LOGGED)}, which stand beside it in the log; only a sole "
-                "term may be 'loss'."
+                f"none of {', '.join(sorted({*LOGGED, *taken}))}, which stand beside it in the "
+                "log; only a sole term may be 'loss'."
             )
         found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         if found != (len(x),):
