@@ -95,7 +95,7 @@ def test_six_clear_seeds_support_a_claim_and_turned_around_contradict_it():
             row["value"] += 100
     assert verdicts_of(rows, "RAE i")["ae: gmm-10 instead of gaussian"] == ("contradicted", "")
     text = text_of(rows)
-    assert "Of 3 comparisons, 2 support it and 1 contradict it (ae)." in text
+    assert "Of 3 comparisons, 2 support it and 1 contradicts it (ae)." in text
 
 
 def test_one_broken_seed_decides_nothing():
@@ -660,7 +660,7 @@ def test_models_that_contradict_a_claim_beside_others_that_do_not_are_named():
     for row in rows:
         row["value"] += 100 * (row["objective"] == "ae" and row["density"] == "gmm-10")
     [sentence] = [line for line in text_of(rows).splitlines() if line.startswith("- RAE i says")]
-    assert sentence.endswith("2 support it and 1 contradict it (ae).")
+    assert sentence.endswith("2 support it and 1 contradicts it (ae).")
 
 
 def flow_rows(levels, seeds=range(6), **columns):
@@ -697,7 +697,7 @@ def test_the_claim_on_samples_of_flows_is_judged_by_those_of_each_prior_paired_b
     assert re.search(
         r"AEF ii says that samples .* above all at small d\. This is contradicted", text
     )
-    assert "1 support it and 1 contradict it (aef-center with prior)." in text
+    assert "1 supports it and 1 contradicts it (aef-center with prior)." in text
 
 
 def test_samples_of_a_flow_are_compared_within_one_size_of_codes_and_one_space():

@@ -94,7 +94,7 @@ def test_a_suite_that_could_not_run_is_not_written(tmp_path, monkeypatch, capsys
     (tmp_path / "file").write_text("x")
     monkeypatch.chdir(tmp_path)
     for words, expected in (
-        (["file"], "file is not a folder, .npy or .npz; expected one of these."),
+        (["file"], "file is not a folder, .npy or .npz, nor a file of molecules (.smi, "),
         (["few"], "folder:few has 1 image to test; expected 2 or more"),
         (["odd"], "0.png is not an image that can be read: cannot identify image file."),
         (["few", "--out", "two words.toml"], "is called 'two words'; expected a name of letters"),

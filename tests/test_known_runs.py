@@ -245,7 +245,7 @@ def test_another_evaluation_needs_the_weights(clone, go_on, altered, monkeypatch
         )
     code, told = go_on(suite=suite)
     assert code == 0 and "2 stale (needs their weights)" in told
-    assert "2 runs were scored by other code or settings" in told
+    assert "scores of 2 runs are by other code, settings or weights of an extractor" in told
     assert content(clone) == before and not (clone / "runs").exists()
     assert "1 trained" in go_on("--rerun-stale", "--only", "objective=ae", suite=suite)[1]
     # References have no likelihood, so that its settings are nothing to them.

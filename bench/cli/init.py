@@ -181,6 +181,9 @@ def _name(given: str, start: Path) -> str:
         if path.suffix.lower() in TEXTS:
             scheme = "smiles"
         elif path.is_file() and path.suffix.lower() not in ARRAY_SUFFIXES:
-            raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
+            raise UserError(
+                f"{path} is not a folder, .npy or .npz, nor a file of molecules "
+                f"({', '.join(TEXTS)}); expected one of these."
+            )
     there = path if path.is_absolute() else Path(os.path.relpath(path, start))
     return f"{scheme}:{there.as_posix()}"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..comparison.numbers import number_of
 from ..errors import RunFailed, UserError, one_line
 from .words import (
     add_common_words,
@@ -246,8 +247,9 @@ def _conclude(suite: Suite, work: SuiteWork, seconds: float) -> int:
     weightless = counts[WEIGHTLESS]
     if weightless:
         sys.stderr.write(
-            f"aebench: {weightless} runs were scored by other code or settings than are asked for "
-            "now, and their weights are not here; --rerun-stale trains them again.\n"
+            f"aebench: scores of {number_of(weightless, 'run')} are by other code, settings or "
+            "weights of an extractor than here, and the models' own weights are not here; "
+            "restore one of these, or train again by --rerun-stale.\n"
         )
     if sum(n for outcome, n in counts.items() if outcome.startswith("stale")) > weightless:
         sys.stderr.write(

@@ -255,6 +255,10 @@ def _claim_text(claim: str, meaning: str, findings: list[Finding]) -> str:
     return " ".join([text, *(_counts(settings, own) for settings, own in parts.items())])
 
 
+def _of(count: int, verb: str) -> str:
+    return f"{count} {verb}{'s' * (count == 1)} it"
+
+
 def _counts(settings: str, findings: Sequence[Finding]) -> str:
     """Says how many comparisons support a claim, and which contradict it where some do."""
     verdicts = [finding.verdict for finding in findings]
@@ -263,7 +267,8 @@ def _counts(settings: str, findings: Sequence[Finding]) -> str:
     others = {method_of(f.effect) for f in findings if f.verdict != "contradicted"}
     apart = methods and others and others.isdisjoint(methods)
     named = f" ({listed([*methods])})" if apart else ""
+    supported, contradicted = verdicts.count("supported"), len(against)
     return (
         f"Of {number_of(len(findings), 'comparison')}{f' {settings}' * bool(settings)}, "
-        f"{verdicts.count('supported')} support it and {len(against)} contradict it{named}."
+        f"{_of(supported, 'support')} and {_of(contradicted, 'contradict')}{named}."
     )

@@ -44,7 +44,7 @@ def suite_paragraphs(rows: Rows) -> Iterator[str]:
     """Yields a paragraph for each packaged suite: what its file says that it compares."""
     for name in sorted(set(rows["suite"]) & set(suite_names())):
         about = read_suite_file(name)[1]["description"]
-        yield f"**The suite {name}, by its own description.** {about}"
+        yield f"**The suite {name}, as it is packaged.** {about}"
 
 
 def budget_sentences(rows: Rows) -> Iterator[str]:
