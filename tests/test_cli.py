@@ -13,7 +13,7 @@ from aebench.bench.cli.main import COMMANDS, main
 from aebench.bench.cli.progress import Display
 from aebench.bench.errors import RunFailed
 from aebench.bench.interruption import Stopped
-from aebench.bench.runs.dispatch import Done, Event
+from aebench.bench.runs.dispatch import Done, Event, carry_out
 from aebench.bench.runs.request import Request
 from aebench.bench.suites.command import folder_name
 from aebench.bench.suites.suite import load_suite
@@ -287,6 +287,23 @@ def test_the_time_left_is_told_by_the_pace_of_the_steps_that_were_taken_here(
         shown.listen(Event(configs[2].digest, "training", 9010, 1.0, 10.0))
         state = shown.bar.format_dict
     assert (state["n"], state["initial"], state["rate"]) == (19_010, 19_010, None)
+
+
+def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(suite_file, tmp_path, monkeypatch):
+    requests = [Request(c, tmp_path, "cpu") for c in load_suite(suite_file()).configs]
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    for bar in (False, True):
+        monkeypatch.setattr(progress, "in_notebook", lambda bar=bar: bar)
+        reader, writer = os.pipe()
+        piped = io.TextIOWrapper(io.FileIO(writer, "w"), write_through=True)
+        monkeypatch.setattr(sys, "stderr", piped)
+        with Display(requests, quiet=False) as display:
+            os.close(reader)
+            display.bar.mininterval = 0
+            done = carry_out(requests[bar], display.listen)
+            assert (done.outcome, done.error) == ("trained", None)
+            display.finish(done)
+        piped.close()
 
 
 def test_short_work_is_silent_off_a_terminal(suite_file, tmp_path, capsys, monkeypatch):

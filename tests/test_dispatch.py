@@ -317,6 +317,15 @@ class Deadly(Request):
         os.kill(os.getpid(), signal.SIGKILL)
 
 @dataclass(frozen=True)
+class Ended(Request):
+    def opened(self):
+        with (self.folder / "ends").open("a") as file:
+            file.write("x")
+        if (self.folder / "ends").stat().st_size == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().opened()
+
+@dataclass(frozen=True)
 class Broken(Request):
     def opened(self):
         import torch
@@ -351,6 +360,22 @@ def test_a_run_that_kills_its_process_each_time_fails_after_three_and_changes_no
     alone = [replace(request, out=tmp_path / "alone") for request in given if request != deadly]
     list(InProcess().map(alone, lambda event: None))
     assert rows_in(tmp_path / "out") == rows_in(tmp_path / "alone")
+
+
+def test_a_run_goes_on_where_its_worker_alone_was_told_to_end(requests, unlucky):
+    ended = unlucky.Ended(requests[1].config, requests[1].out)
+    outcomes = [d.outcome for d in workers.Processes(1).map([ended], lambda event: None)]
+    assert outcomes == ["trained"]
+    assert (ended.folder / "ends").read_text() == "xx"
+
+
+def test_an_error_of_what_listens_is_not_taken_for_the_death_of_a_worker(requests):
+    def listen(event):
+        raise ConnectionError("of the listener")
+
+    with pytest.raises(ConnectionError, match="of the listener"):
+        list(workers.Processes(1).map(requests[:1], listen))
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.long

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ def in_notebook() -> bool:
 
 class Display:
     """A bar over all steps of all runs, with rate and time left; where none can be seen, lines.
+
+    Where they cannot be written, as once their reader is gone, nothing more is shown.
 
     Args:
         requests: The runs.
@@ -66,10 +69,29 @@ class Display:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.bar.close()
+        with self._hidden_once_unread():
+            self.bar.close()
 
     def listen(self, event: Event) -> None:
         """Shows a stage or a step of one run."""
+        with self._hidden_once_unread():
+            self._show(event)
+
+    def finish(self, done: Done) -> None:
+        """Counts a run as done."""
+        digest = done.request.config.digest
+        with self._hidden_once_unread():
+            self._pass_over(digest, self.total[digest])
+        self.done += 1
+
+    @contextlib.contextmanager
+    def _hidden_once_unread(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self.quiet = self.bar.disable = True
+
+    def _show(self, event: Event) -> None:
         label = self.labels[event.digest]
         if event.step:
             self._step(event.digest, event.step)
@@ -81,12 +103,6 @@ class Display:
             self.next_line = self.clock() + LINE_SECONDS
             sys.stderr.write(self._line(event, label))
             sys.stderr.flush()
-
-    def finish(self, done: Done) -> None:
-        """Counts a run as done."""
-        digest = done.request.config.digest
-        self._pass_over(digest, self.total[digest])
-        self.done += 1
 
     def _line(self, event: Event, label: str) -> str:
         steps, total = sum(self.steps.values()), sum(self.total.values())

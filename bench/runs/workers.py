@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..interruption import Stopped, check_stop, install_in_worker, signals_held_back
 from .dispatch import POLL_SECONDS, Deaths, Done, Event, Waiting, carry_out, set_up_torch
@@ -84,24 +84,31 @@ class Worker:
             Stopped: The run was stopped.
             Exception: A bug, as the run met it.
         """
-        if self.request is None or self.connection is None or self._process is None:
+        if self.request is None:
             return None
-        request, alive = self.request, self._process.is_alive()
-        try:
-            while self.connection.poll():
-                told = self.connection.recv()
-                if isinstance(told, Event):
-                    listen(told)
-                    continue
-                self.request = None
-                return _ended(told)
-        except (EOFError, OSError):
-            alive = False
-        if alive:
+        while isinstance(told := self._told(self.request), Event):
+            listen(told)
+        if told is None:
             return None
         self.request = None
-        self.end()
-        return Done(request, DIED)
+        if isinstance(told, Exception):
+            raise told
+        if told.outcome == "stopped":
+            raise Stopped
+        if told.outcome == DIED:
+            self.end()
+        return told
+
+    def _told(self, request: Request) -> Event | Done | Exception | None:
+        if self.connection is None or self._process is None:
+            return None
+        alive = self._process.is_alive()  # Asked first: what it told before its end is there.
+        try:
+            if self.connection.poll():
+                return cast("Event | Done | Exception", self.connection.recv())
+        except (EOFError, OSError):
+            alive = False
+        return None if alive else Done(request, DIED)
 
     def signal(self) -> None:
         """Asks the process to stop; its run saves its state."""
@@ -133,14 +140,6 @@ def _collect(workers: Sequence[Worker], listen: Callable[[Event], None]) -> Iter
         done = worker.take_end(listen)
         if done is not None:
             yield done
-
-
-def _ended(told: Done | Exception) -> Done:
-    if isinstance(told, Exception):
-        raise told
-    if told.outcome == "stopped":
-        raise Stopped
-    return told
 
 
 def _serve(parent: Connection) -> None:
