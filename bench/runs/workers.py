@@ -81,7 +81,7 @@ class Worker:
         """Passes on what the run has told; returns how it ended, once, and nothing before.
 
         Raises:
-            Stopped: The run was stopped.
+            Stopped: The run was stopped, as was asked for here.
             Exception: A bug, as the run met it.
         """
         if self.request is None:
@@ -94,7 +94,8 @@ class Worker:
         if isinstance(told, Exception):
             raise told
         if told.outcome == "stopped":
-            raise Stopped
+            check_stop()
+            told = Done(told.request, DIED)  # It alone was told to end.
         if told.outcome == DIED:
             self.end()
         return told
