@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
 from aebench.bench.records import provenance
 
@@ -12,6 +13,21 @@ def test_the_commit_is_empty_outside_a_checkout_of_this_project(tmp_path, monkey
     provenance.commit.cache_clear()
     assert provenance.commit() == ""
     subprocess.run(["git", "init", "-q"], check=True)
+    provenance.commit.cache_clear()
+    assert provenance.commit() == ""
+    provenance.commit.cache_clear()
+
+
+def test_there_is_no_commit_where_git_takes_too_long(monkeypatch):
+    run = subprocess.run
+
+    def slow(command, **options):
+        if "status" in command:  # It looks at every file, of a slow disk perhaps.
+            raise subprocess.TimeoutExpired(command, options["timeout"])
+        return run(command, **options)
+
+    monkeypatch.chdir(Path(__file__).parent)
+    monkeypatch.setattr(subprocess, "run", slow)
     provenance.commit.cache_clear()
     assert provenance.commit() == ""
     provenance.commit.cache_clear()

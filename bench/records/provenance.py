@@ -46,7 +46,7 @@ def commit() -> str:
             return ""
         changed = _git("status", "--porcelain", "--", "bench", "models", "metrics")
         return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 
