@@ -15,6 +15,7 @@ LIBRARIES = (
     *("aebench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "timm"),
     *("rdkit", "botorch", "gpytorch", "fcd_torch", "diffusers"),  # Those of the extras.
 )
+PACKAGES = ("bench", "models", "metrics")
 
 
 def now() -> str:
@@ -36,16 +37,20 @@ def versions() -> str:
 
 @functools.cache
 def commit() -> str:
-    """Returns the git commit of the working folder, ``+`` appended if the tree has changes.
+    """Returns the git commit of this code, ``+`` appended if its checkout has changed sources.
 
-    Empty where the folder is not a checkout of this project.
+    An installed copy, which is in no checkout, has the commit of the working folder's, if that
+    holds the same sources. Empty where there is none.
     """
+    code = Path(__file__).resolve().parents[2]
     try:
-        top = Path(_git("rev-parse", "--show-toplevel"))
-        if not (top / "bench" / "records" / "rows.py").is_file():
-            return ""
-        changed = _git("status", "--porcelain", "--", "bench", "models", "metrics")
-        return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+        root = code
+        if not _is_tracked(code):
+            root = Path(_git(Path(), "rev-parse", "--show-toplevel"))
+            if not _is_tracked(root) or _sources(root) != _sources(code):
+                return ""
+        changed = _git(root, "status", "--porcelain", "--", *PACKAGES)
+        return _git(root, "rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -59,8 +64,19 @@ def device_name(device: str) -> str:
     return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True, timeout=20
-    )
+def _is_tracked(root: Path) -> bool:
+    try:
+        return bool(_git(root, "ls-files", "--", *PACKAGES))
+    except subprocess.CalledProcessError:  # It is in no checkout.
+        return False
+
+
+def _sources(root: Path) -> dict[Path, bytes]:
+    files = (file for package in PACKAGES for file in (root / package).rglob("*.py"))
+    return {file.relative_to(root): file.read_bytes() for file in files}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()
