@@ -131,6 +131,18 @@ def test_the_script_passes_on_what_the_user_gave_wrong(repository):
     assert not summary and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("run_code", "code"), [(0, 0), (1, 1), (2, 2)])
+def test_the_script_says_in_its_summary_that_a_run_failed_or_diverged(tmp_path, run_code, code):
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "aebench"
+    command.write_text(f'#!/bin/sh\n[ "$1" != run ] || exit {run_code}\necho "Check: passed"\n')
+    command.chmod(0o755)
+    done, summary = guard(tmp_path, "suite.toml", "baseline")
+    assert done.returncode == code
+    assert ("Check: passed" in summary) == (code < 2)
+    assert ("A run failed or diverged" in summary) == (code == 1)
+
+
 def test_the_action_hands_its_inputs_to_the_script_and_to_no_shell():
     action = yaml.safe_load((ACTION / "action.yml").read_text(encoding="utf-8"))
     steps = action["runs"]["steps"]

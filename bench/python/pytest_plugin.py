@@ -15,7 +15,7 @@ def aebench_guard(tmp_path: Path) -> Callable[..., str]:
 
     It takes the suite, the baseline's folder, and the other arguments of `aebench.bench.run`. It
     returns the comparison as Markdown; where a score got worse or is missing, the test fails with
-    it.
+    it. Where a run failed, there is no comparison: the error is `run`'s own.
     """
 
     def guard(suite: Any, baseline: str | Path, **options: Any) -> str:  # noqa: ANN401
