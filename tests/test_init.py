@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_vectors_and_named_data_get_a_suite_whose_runs_are_accepted(tmp_path, mo
         assert main(["init", *words, "--out", "x.toml"]) == 2
         error = capsys.readouterr().err
         assert told in error and error.count("\n") == 1
+    assert not Path("x.toml").exists()
+
+
+def test_data_whose_path_no_file_can_spell_in_utf_8_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = os.fsdecode(b"ph\xff.npy")
+    np.save(path, np.random.default_rng(0).normal(size=(400, 6)))
+    words = ["--set", f"dataset=npz:{path}", "backbone=mlp", "--only", "objective=ae", "--dry-run"]
+    for command in (["init", path, "--out", "x.toml"], ["run", "quick", *words]):
+        assert main(command) == 2
+        told = capsys.readouterr().err
+        assert told == (
+            "aebench: The name 'npz:ph\\udcff.npy' of a data set has bytes that are no UTF-8; "
+            "expected a path that is. Rename its folders or files.\n"
+        )
     assert not Path("x.toml").exists()
 
 

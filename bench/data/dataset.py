@@ -196,8 +196,15 @@ def find_source(name: str) -> Source:
 
     Raises:
         UnknownName: There is no such data set.
-        UserError: A path is missing.
+        UserError: A path is missing, or no file of results could have it.
     """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"The name {name!r} of a data set has bytes that are no UTF-8; expected a path that "
+            "is. Rename its folders or files."
+        ) from None
     scheme, colon, path = name.partition(":")
     if colon and not path and DATASETS.get(f"{scheme}:PATH"):
         raise UserError(f"Data set '{name}' has no path; expected {scheme}:PATH.")
