@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 from aebench.bench.records import provenance
