@@ -85,6 +85,21 @@ def test_noise_on_pixels_is_refused_where_values_are_no_pixels(suite_file, aeben
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.parametrize("space", ["real", "unit", "logit"])
+def test_a_space_for_data_of_another_kind_is_refused_before_the_training(
+    space, suite_file, aebench, tmp_path
+):
+    values = np.random.default_rng(0).random((50, 4))
+    data = values.reshape(50, 2, 2) if space == "real" else values
+    with pytest.raises(UserError, match=f"'space' is '{space}', for .*; expected"):
+        fit("vae", data, backbone="mlp", space=space, steps=2, progress=False)
+    vectors = SUITE.format(metrics="[]", dataset="warped-mixture")
+    suite = suite_file() if space == "real" else suite_file(text=vectors)
+    code, told = aebench(suite, "--set", f"space={space}")
+    assert code == 2 and f"'space' is '{space}', for " in told and told.count("\n") == 1
+    assert not (tmp_path / "out" / "runs").exists()
+
+
 def test_the_distance_of_samples_is_that_of_the_vectors_drawn(suite_file, aebench, tmp_path):
     code, told = aebench(
         suite_file(text=SUITE.format(metrics='["frechet"]', dataset="warped-mixture"))

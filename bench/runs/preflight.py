@@ -34,6 +34,7 @@ from .runner import Run, dataset, space_of
 
 MOST_COVARIANCE = 2**30  # Bytes of a density's full covariances; fitting takes several times that.
 FEW = 3
+PIXEL_SPACES = ("unit", "logit")
 # The first word of the names of the backbones that are for a form, by which tables name models.
 WORDS = {GRAMMAR: "grammar", CHARACTERS: "character"}
 
@@ -146,13 +147,14 @@ def _trained(config: Config, data: Dataset) -> int:
 
 
 def check_examples(config: Config, data: Dataset) -> None:
-    """Checks that a run's images, and those of a batch, are enough, and take its noise.
+    """Checks that a run's images, and those of a batch, are enough, and take its space and noise.
 
     Raises:
         UserError: They are not, or do not.
     """
     _check_densities(config, data)
     _check_noise(config, data)
+    _check_space(config, data)
     if len(data.validation) == 1:
         _check_validation(config, data)
     if config.training.batch_size == 1 and not config.is_given:
@@ -201,6 +203,17 @@ def _check_noise(config: Config, data: Dataset) -> None:
         raise UserError(
             f"Run '{config.label}': 'training.noise_sigma' is {sigma:g}, noise on pixels in "
             "[0, 1]; expected 0 in space 'real', whose values have no such bounds."
+        )
+
+
+def _check_space(config: Config, data: Dataset) -> None:
+    space, vectors = space_of(config, data), data.default_space == "real"
+    if (space == "real" and not vectors) or (space in PIXEL_SPACES and vectors):
+        other = "pixels from 0 to 255" if vectors else "vectors, whose values have no bounds"
+        expected = "'real'" if vectors else " or ".join(f"'{name}'" for name in PIXEL_SPACES)
+        raise UserError(
+            f"Run '{config.label}': 'space' is '{space}', for {other}; expected {expected} for "
+            f"the {'vectors' if vectors else 'images'} of '{data.name}', or none."
         )
 
 
