@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from aebench.bench import evaluate
 from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.data.images import read_set
@@ -167,6 +169,18 @@ def test_the_levels_of_arrays_are_kept_and_floats_are_rounded(tmp_path):
     for content in (IMAGES, FLOATS, IMAGES.astype(np.int64)):
         found = read_set(write(tmp_path / "a", content)).items
         assert np.array_equal(found, IMAGES[:, None])
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", np.longdouble])
+def test_features_score_alike_in_any_type_and_order_of_bytes(kind, tmp_path):
+    native = VECTORS.astype(np.float32 if kind == ">f4" else np.float64)
+    files = [
+        (write(tmp_path / f"real{n}", each), write(tmp_path / f"made{n}", each[::-1] + each / 8))
+        for n, each in enumerate((native, native.astype(kind)))
+    ]
+    expected, found = (evaluate(*pair) for pair in files)
+    assert not found["reason"].str.contains("byte order").any()
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_constant_set_has_no_scale_and_is_scored(tmp_path):

@@ -109,7 +109,9 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def given_items(array: np.ndarray, path: object) -> np.ndarray:
-    """Returns images as uint8 (N, C, H, W), floats rounded to nearest; or features as they are.
+    """Returns images as uint8 (N, C, H, W), floats rounded to nearest; or features.
+
+    Features are float32 or float64 in the machine's order of bytes, which torch asks for.
 
     Args:
         array: Images or features in the forms that `read_set` takes.
@@ -118,8 +120,11 @@ def given_items(array: np.ndarray, path: object) -> np.ndarray:
     Raises:
         UserError: The array is neither images nor features.
     """
+    import numpy as np
+
     if array.ndim == 2 and array.dtype.kind == "f":
-        return array
+        with np.errstate(over="ignore"):  # What leaves float64 is refused as not finite.
+            return array.astype("float32" if array.itemsize <= 4 else "float64", copy=False)
     if array.ndim not in (3, 4):
         raise UserError(
             f"{path} has shape {array.shape} and type {array.dtype}; expected images of rank 3 "
