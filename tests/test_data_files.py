@@ -1,4 +1,6 @@
 import gzip
+from http.client import IncompleteRead
+from zipfile import BadZipFile
 
 import numpy as np
 import pytest
@@ -179,6 +181,27 @@ def test_a_failed_download_is_one_line_and_leaves_nothing():
     with pytest.raises(RunFailed, match=r"^The download of 'mnist' failed: no route to host\.$"):
         download("mnist", "MNIST", fail)
     assert list(places.cache_root().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [IncompleteRead(b""), BadZipFile("no zip file"), type("GDown", (Exception,), {})("no")]
+)
+def test_whatever_a_library_raises_while_it_downloads_is_a_failed_download(error):
+    def fail(folder):
+        raise error
+
+    with pytest.raises(RunFailed, match=r"^The download of 'mnist' failed: .*[^.]\.$"):
+        download("mnist", "MNIST", fail)
+
+
+@pytest.mark.parametrize("linked", ["elsewhere", "nothing"])
+def test_a_download_takes_the_place_of_a_link_and_leaves_what_it_leads_to(linked, tmp_path):
+    kept = tmp_path / "elsewhere" / "kept"
+    kept.mkdir(parents=True)
+    places.cache_root().mkdir(parents=True)
+    (places.cache_root() / "MNIST").symlink_to(tmp_path / linked)
+    download("mnist", "MNIST", lambda folder: write_idx(folder / "MNIST" / "raw"))
+    assert len(small().load().train) == 15 and kept.is_dir()
 
 
 def test_a_download_replaces_a_broken_copy_and_is_found(root):

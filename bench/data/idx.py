@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunFailed, UserError
+from ..interruption import Stopped
 from .dataset import FolderSource
 from .places import absent_files, cache_root, verify
 from .source import Content, Part
@@ -154,7 +155,8 @@ def _unpack(path: Path, limit: int) -> bytes:
 def download(name: str, folder_name: str, load: Callable[[Path], None]) -> None:
     """Lets ``load`` fill a new folder of the cache and puts its ``folder_name`` in place.
 
-    An interrupted download leaves nothing behind, a repeated one replaces the old files.
+    An interrupted download leaves nothing behind, a repeated one replaces the old files. A link
+    is replaced, too, and what it leads to is left.
 
     Raises:
         RunFailed: The network or the disk failed.
@@ -166,8 +168,10 @@ def download(name: str, folder_name: str, load: Callable[[Path], None]) -> None:
             with contextlib.redirect_stdout(sys.stderr):
                 load(Path(scratch))
             target = root / folder_name
-            if target.exists():
+            if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
             (Path(scratch) / folder_name).rename(target)
 
 
@@ -177,7 +181,9 @@ def _network_errors(name: str) -> Iterator[None]:
     socket.setdefaulttimeout(30)
     try:
         yield
-    except (OSError, RuntimeError, EOFError) as error:
+    except (UserError, RunFailed, Stopped):
+        raise
+    except Exception as error:  # gdown, http and zipfile have nothing else in common.
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise RunFailed(f"The download of '{name}' failed: {reason}.") from error
     finally:
