@@ -1,5 +1,6 @@
 import gzip
 from http.client import IncompleteRead
+from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -202,6 +203,26 @@ def test_a_download_takes_the_place_of_a_link_and_leaves_what_it_leads_to(linked
     (places.cache_root() / "MNIST").symlink_to(tmp_path / linked)
     download("mnist", "MNIST", lambda folder: write_idx(folder / "MNIST" / "raw"))
     assert len(small().load().train) == 15 and kept.is_dir()
+
+
+def test_a_file_that_one_may_not_read_is_a_broken_set_of_which_another_copy_serves(
+    root, monkeypatch
+):
+    write_idx(root / "mnist")
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path.is_relative_to(root):
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("aebench.bench.data.idx.verify", lambda *_: None)
+    source = small(archives={"train-images-idx3-ubyte.gz": "0" * 32})
+    with pytest.raises(UserError, match=r"is not whole: .*ubyte\.gz cannot be read: Permission de"):
+        source.load()
+    write_idx(places.cache_root() / "mnist")
+    assert len(source.load().train) == 15
 
 
 def test_a_download_replaces_a_broken_copy_and_is_found(root):

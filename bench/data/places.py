@@ -92,6 +92,9 @@ class Lookup:
                 trouble = trouble or self.incomplete(folder, absent)
             except UserError as error:
                 trouble = trouble or self.broken(error)
+            except OSError as error:
+                told = f"{error.filename or folder} cannot be read: {error.strerror or error}."
+                trouble = trouble or self.broken(UserError(told))
         raise trouble or self.absent()
 
     def absent(self) -> MissingData:
