@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UserError
 from ..files.arrays import read_arrays, to_images
@@ -14,6 +14,8 @@ from .source import Content, Part
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 PARTS = ("train", "validation", "test")
 # How public files call the parts, and their labels: Keras' and MedMNIST's ways.
@@ -61,7 +63,7 @@ class Arrays(Source):
         return content
 
     def _split(self, arrays: dict[str, np.ndarray], origin: str) -> Content:
-        arrays = _renamed(arrays)
+        arrays = renamed(arrays)
         if arrays.keys() == {"images", "labels"}:
             images = stored_images(arrays["images"], origin)
             return from_one(images, origin, _labels(arrays, "labels", len(images), origin))
@@ -108,7 +110,7 @@ class GivenArrays(Arrays):
         return "in memory"
 
 
-def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def renamed(arrays: dict[str, T]) -> dict[str, T]:
     """Returns arrays under our names where all of them have those of one convention."""
     for images, labels in CONVENTIONS:
         ours = {images.format(short): part for part, short in SHORT.items()}

@@ -9,6 +9,7 @@ import shutil
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,11 +250,18 @@ class Fitted:
         return Outputs(self.objective, data, settings, chosen, self._outputs.fitted)
 
     def _stored(self, images: Array) -> Tensor:
-        stored = stored_images(given_array(images, "images"), "'images'")
-        if stored.shape[1:] != self.data.image_shape:
+        given, shape = given_array(images, "images"), self.data.image_shape
+        # Values without bounds are read as vectors, in whatever form they come.
+        flat = self._outputs.are_vectors and prod(given.shape[1:]) == prod(shape)
+        if flat:
+            given = given.reshape(len(given), prod(shape))
+        stored = stored_images(given, "'images'")
+        if flat:
+            stored = stored.reshape(-1, *shape)
+        if stored.shape[1:] != shape:
             raise UserError(
                 f"'images' are {'x'.join(map(str, stored.shape[1:]))} each; the model was trained "
-                f"on {'x'.join(map(str, self.data.image_shape))}."
+                f"on {'x'.join(map(str, shape))}."
             )
         return torch.from_numpy(np.require(stored, requirements=("C", "W")))
 

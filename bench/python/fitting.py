@@ -12,7 +12,7 @@ import numpy as np
 from ..cli.init import backbone_for
 from ..cli.words import chosen_device
 from ..data.dataset import Dataset, load_dataset
-from ..data.npz import GivenArrays
+from ..data.npz import GivenArrays, renamed
 from ..data.splits import check_split
 from ..errors import UserError
 from ..runs.preflight import check_evaluation, check_examples
@@ -107,7 +107,7 @@ def fit(
         check_examples(config, data)
         device = chosen_device(device)
         request = InMemory(config, Path(mkdtemp(prefix="aebench-")), device, data=data)
-        return Fitted(request, asked, shape_of(images), progress=progress)
+        return Fitted(request, asked, shape_of(images, data), progress=progress)
 
 
 def given_data(images: Array | Mapping[str, Array] | str, split: str = "default") -> Dataset:
@@ -132,12 +132,16 @@ def given_data(images: Array | Mapping[str, Array] | str, split: str = "default"
     return data
 
 
-def shape_of(images: Array | Mapping[str, Array] | str) -> tuple[int, ...]:
-    """Returns the shape in which single images were given; empty for a named data set."""
+def shape_of(images: Array | Mapping[str, Array] | str, data: Dataset) -> tuple[int, ...]:
+    """Returns the shape in which single images were given; of a named set only that of vectors."""
     if isinstance(images, str):
-        return ()
-    first = next(iter(images.values())) if isinstance(images, Mapping) else images
-    return np.shape(given_array(first, "images"))[1:]
+        *row, size = data.image_shape
+        return (size,) if data.default_space == "real" and row == [1, 1] else ()
+    if isinstance(images, Mapping):
+        arrays = renamed(dict(images))
+        known = [arrays[name] for name in ("train", "images") if name in arrays]
+        images = next(iter(known or arrays.values()))
+    return np.shape(given_array(images, "images"))[1:]
 
 
 def usual_evaluation(data: Dataset) -> dict[str, Any]:
