@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
-from aebench.bench import UserError, fit
+import torch
+from aebench.bench import RunFailed, UserError, fit
+from aebench.bench.data.dataset import load_dataset
 
 TINY = {"backbone": "tiny", "latent_dim": 3, "steps": 6, "batch_size": 20, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits").train[:300, 0].numpy()
+
+
+@pytest.fixture(scope="module")
+def model(digits):
+    return fit("rae", digits, **TINY)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +44,27 @@ def test_the_order_of_a_dictionary_does_not_change_the_form_of_images(named):
     second = np.arange(30) if named[1] == "labels" else images[:, None, :, :, 0]
     given = {named[1]: second, named[0]: images}
     assert fit("ae", given, **TINY).sample(2).shape == (2, 8, 8, 1)
+
+
+def test_reconstructions_in_space_logit_are_those_of_the_codes(digits):
+    model = fit("ae", digits, **TINY, space="logit")
+    again = model.decode(model.encode(digits[:9]))
+    np.testing.assert_array_equal(model.reconstruct(digits[:9]), again)
+
+
+def test_codes_that_lead_out_of_the_range_of_numbers_are_one_line(model):
+    with pytest.raises(UserError, match="'codes' has values that are not finite in float32"):
+        model.decode(np.full((2, 3), 1e300))
+    with torch.no_grad():
+        weights = copy.deepcopy(model.objective.state_dict())
+        try:
+            for each in model.objective.parameters():
+                each.mul_(1e30)
+            for call in (
+                lambda: model.decode(np.full((2, 3), 1e38)),
+                lambda: model.reconstruct(np.ones((2, 8, 8))),
+            ):
+                with pytest.raises(RunFailed, match="Images have .* values; expected numbers"):
+                    call()
+        finally:
+            model.objective.load_state_dict(weights)

@@ -30,7 +30,7 @@ from ..runs.preflight import check_evaluation, check_examples
 from ..runs.request import Request
 from ..runs.runner import Run
 from .given import given_array, whole_number
-from .session import session
+from .session import computing, session
 from .settings import one_run
 
 if TYPE_CHECKING:
@@ -105,29 +105,40 @@ class Fitted:
         raise TypeError("A fitted model is not copied; keep `model.objective.state_dict()`.")
 
     def encode(self, images: Array) -> np.ndarray[Any, Any]:
-        """Returns codes, float32 (N, L), of images as uint8 or as floats in [0, 1]."""
+        """Returns codes, float32 (N, L), of images as uint8 or as floats in [0, 1].
+
+        Noise in space ``logit`` is that of the test images, by their place in the array.
+        """
         with session():
-            return self._outputs.encode(self._stored(images), "given").numpy()
+            return self._outputs.encode(self._stored(images), "test").numpy()
 
     def decode(self, codes: Array) -> np.ndarray[Any, Any]:
         """Returns the mean images of codes (N, L).
 
         Raises:
             UserError: The codes are of another size, or not finite.
+            RunFailed: Images are not finite.
         """
         given = given_array(codes, "codes")
         size = self.objective.code_dim
         if given.ndim != 2 or given.shape[1] != size:
             raise UserError(f"'codes' has shape {given.shape}; expected (N, {size}).")
+        with np.errstate(over="ignore"):
+            given = given.astype(np.float32)
         if not np.isfinite(given).all():
-            raise UserError("'codes' has values that are not finite.")
-        with session():
-            return self._laid_out(self._outputs.decode(torch.from_numpy(np.float32(given))))
+            raise UserError("'codes' has values that are not finite in float32.")
+        with computing("Codes"):
+            return self._laid_out(self._outputs.decode(torch.from_numpy(given)))
 
     def reconstruct(self, images: Array) -> np.ndarray[Any, Any]:
-        """Returns images through encoder and decoder, and a second stage if there is one."""
-        stored = self._stored(images)
-        with session():
+        """Returns images through encoder and decoder, and a second stage if there is one.
+
+        Raises:
+            UserError: The images are not of the form of those trained on.
+            RunFailed: Reconstructions are not finite.
+        """
+        with computing("Reconstructions"):
+            stored = self._stored(images)
             made = self._outputs_on(replace(self.data, test=stored), len(stored))
             found = made.test_reconstructions
             return self._laid_out(found if made.are_vectors else quantise(found))
@@ -155,13 +166,10 @@ class Fitted:
             )
         count = whole_number(count, "count", 1)
         seed = None if seed is None else whole_number(seed, "seed", 0)
-        with session():
-            try:
-                self._outputs.density(name)
-                made = self._outputs_on(self.data, count, seed)
-                return self._laid_out(made.sample(name, count))
-            except ValueError as error:
-                raise RunFailed(f"Density '{name}': {error}") from error
+        with computing(f"Density '{name}'"):
+            self._outputs.density(name)
+            made = self._outputs_on(self.data, count, seed)
+            return self._laid_out(made.sample(name, count))
 
     @property
     def densities(self) -> list[str]:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ...metrics.devices import products_in
 from ...models.registry import UnknownName
-from ..errors import UserError
+from ..errors import RunFailed, UserError
 from ..runs.dispatch import threads
 
 COMPUTING = ("numpy", "scipy.linalg", "sklearn.cluster")  # Each brings a pool of threads.
@@ -37,3 +37,17 @@ def session() -> Iterator[None]:
         raise UserError(str(error)) from None
     finally:
         torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def computing(what: str) -> Iterator[None]:
+    """Opens a session in which a value that cannot be used is an error of one line.
+
+    Raises:
+        RunFailed: There is one; the message begins with ``what``.
+    """
+    with session():
+        try:
+            yield
+        except ValueError as error:
+            raise RunFailed(f"{what}: {error}") from error
