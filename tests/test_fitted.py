@@ -52,6 +52,21 @@ def test_reconstructions_in_space_logit_are_those_of_the_codes(digits):
     np.testing.assert_array_equal(model.reconstruct(digits[:9]), again)
 
 
+def test_what_the_caller_set_torch_to_changes_no_number_and_stays(digits):
+    expected = fit("ae", digits, **TINY).sample(4)
+    try:
+        torch.set_default_dtype(torch.float64)
+        for mode in (torch.no_grad(), torch.inference_mode()):
+            with mode:
+                model = fit("ae", digits, **TINY)
+                np.testing.assert_array_equal(model.sample(4), expected)
+                assert model.reconstruct(digits[:3]).shape == (3, 8, 8)
+                assert not torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_codes_that_lead_out_of_the_range_of_numbers_are_one_line(model):
     with pytest.raises(UserError, match="'codes' has values that are not finite in float32"):
         model.decode(np.full((2, 3), 1e300))

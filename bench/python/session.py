@@ -21,22 +21,30 @@ COMPUTING = ("numpy", "scipy.linalg", "sklearn.cluster")  # Each brings a pool o
 def session() -> Iterator[None]:
     """Computes inside as the command line does, so that both give the same numbers.
 
-    The caller's count of threads and precision of products are put back.
+    The caller's count of threads, precision of products, default type and mode of gradients are
+    put back.
 
     Raises:
         UserError: A name that is asked for inside is not registered.
     """
-    before = torch.get_num_threads()
+    before, kind = torch.get_num_threads(), torch.get_default_dtype()
     for name in COMPUTING:  # The limit below is one of what is loaded.
         importlib.import_module(name)
     torch.set_num_threads(threads())
+    torch.set_default_dtype(torch.float32)
     try:
-        with products_in("ieee"), threadpool_limits(threads()):
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            products_in("ieee"),
+            threadpool_limits(threads()),
+        ):
             yield
     except UnknownName as error:
         raise UserError(str(error)) from None
     finally:
         torch.set_num_threads(before)
+        torch.set_default_dtype(kind)
 
 
 @contextlib.contextmanager
