@@ -185,7 +185,8 @@ def test_a_failed_download_is_one_line_and_leaves_nothing():
 
 
 @pytest.mark.parametrize(
-    "error", [IncompleteRead(b""), BadZipFile("no zip file"), type("GDown", (Exception,), {})("no")]
+    "error",
+    [IncompleteRead(b""), BadZipFile("no zip file"), type("GDown", (Exception,), {})("no")],
 )
 def test_whatever_a_library_raises_while_it_downloads_is_a_failed_download(error):
     def fail(folder):
@@ -219,7 +220,7 @@ def test_a_file_that_one_may_not_read_is_a_broken_set_of_which_another_copy_serv
     monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr("aebench.bench.data.idx.verify", lambda *_: None)
     source = small(archives={"train-images-idx3-ubyte.gz": "0" * 32})
-    with pytest.raises(UserError, match=r"is not whole: .*ubyte\.gz cannot be read: Permission de"):
+    with pytest.raises(UserError, match=r"is not whole: .*ubyte\.gz cannot be read: Permission"):
         source.load()
     write_idx(places.cache_root() / "mnist")
     assert len(source.load().train) == 15

@@ -79,7 +79,7 @@ def test_codes_that_lead_out_of_the_range_of_numbers_are_one_line(model):
                 lambda: model.decode(np.full((2, 3), 1e38)),
                 lambda: model.reconstruct(np.ones((2, 8, 8))),
             ):
-                with pytest.raises(RunFailed, match="Images have .* values; expected numbers"):
+                with pytest.raises(RunFailed, match=r"Images have .* values; expected numbers"):
                     call()
         finally:
             model.objective.load_state_dict(weights)
