@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from aebench.bench.cli.main import main
 from aebench.bench.data.dataset import load_dataset
 from aebench.bench.data.images import read_set
 from aebench.bench.errors import UserError
@@ -43,6 +44,16 @@ def test_a_folder_with_given_parts_keeps_them(tmp_path):
         write_folder(tmp_path / "images" / part, count)
     data = load_dataset(f"folder:{tmp_path / 'images'}", "aef")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [7, 2, 3]
+
+
+def test_a_text_beside_given_parts_is_named_as_passed_over(tmp_path, capsys):
+    for part in ("train", "test"):
+        write_folder(tmp_path / part)
+    (tmp_path / "labels.csv").write_text("a,b\n")
+    (tmp_path / "test" / "README.txt").write_text("b")
+    assert main(["data", f"folder:{tmp_path}"]) == 0
+    out = capsys.readouterr().out
+    assert "; 1 file is no image and is passed over: labels.csv; test: 1 file is no image" in out
 
 
 def test_a_corrupt_image_is_named(tmp_path):

@@ -211,6 +211,9 @@ BAD = [
     (lambda x: run(SUITE, name="a", seeds=5), "'seeds' is 5; expected several, such as [0, 1"),
     (lambda x: run(SUITE, name="a", settings=["b"]), "'settings' is ['b']; expected a diction"),
     (lambda x: run(SUITE, name="a", plugins="b.py"), "Plug-in 'b.py' cannot be read"),
+    (lambda x: run(SUITE, name="a", settings={3: 1}), "'settings' has the key 3; expected text"),
+    (lambda x: fit("ae", {0: x, 1: x}), "'images' has the key 0; expected text"),
+    (lambda x: fit("ae", x, space="sequence", backbone="tiny"), "takes sequences and no images"),
 ]
 
 
@@ -228,6 +231,8 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(
 def test_a_model_refuses_what_does_not_fit_it(model):
     with pytest.raises(UserError, match="'images' are 1x4x8 each; the model was trained on 1x8x8"):
         model.encode(np.zeros((2, 4, 8)))
+    with pytest.raises(UserError, match=r"'images' has shape \(0, 8, 8\); expected images"):
+        model.encode(np.zeros((0, 8, 8)))
     with pytest.raises(UserError, match=r"'codes' has shape \(2, 5\); expected \(N, 3\)"):
         model.decode(np.zeros((2, 5)))
     with pytest.raises(UserError, match="'density' is 'prior'; expected one of: gaussian"):
@@ -317,6 +322,11 @@ def test_run_returns_the_rows_asked_for_and_results_those_of_all_folders(tmp_pat
     (out / "a" / "runs" / first["run"].iloc[0] / "result.json").write_text("{}")
     with pytest.warns(UserWarning, match=r"result\.json"):
         results(out / "a")
+
+
+def test_no_plugins_may_be_given_as_none(tmp_path):
+    suite = {**SUITE, "runs": [{"objective": "ae"}]}
+    assert len(run(suite, name="a", out=tmp_path / "a", plugins=None, progress=False))
 
 
 def test_a_run_that_fails_stops_no_other_and_is_told_in_one_line(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .dataset import Source, register
-from .folder_files import is_no_image, visible
+from .folder_files import is_no_image, passed_over, visible
 from .images import read_folder
 from .order import shuffled
 from .ranges import check_ranges
@@ -74,7 +74,9 @@ class Folder(Source):
                 name: read_folder(at, self._size) for name, at in parts.items() if name in names
             }
             content = from_parts({name: Part(s.items) for name, s in sets.items()}, str(path))
+            beside = [path / e.name for e in visible(path) if is_no_image(e.name)]
             notes = [f"{name}: {s.note}" for name, s in sets.items() if s.note]
+            notes = [passed_over(path, beside), *notes] if beside else notes
         elif names and names <= PART_NAMES:
             raise UserError(
                 f"{path} holds {', '.join(sorted(names))}; expected train and test (and perhaps "

@@ -259,6 +259,8 @@ class Fitted:
 
     def _stored(self, images: Array) -> Tensor:
         given, shape = given_array(images, "images"), self.data.image_shape
+        if not len(given):
+            raise UserError(f"'images' has shape {given.shape}; expected images.")
         # Values without bounds are read as vectors, in whatever form they come.
         flat = self._outputs.are_vectors and prod(given.shape[1:]) == prod(shape)
         if flat:

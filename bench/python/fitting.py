@@ -125,7 +125,8 @@ def given_data(images: Array | Mapping[str, Array] | str, split: str = "default"
     if isinstance(images, str):
         data = load_dataset(images, split)
     else:
-        arrays = images if isinstance(images, Mapping) else {"images": images}
+        given = images if isinstance(images, Mapping) else {"images": images}
+        arrays = dictionary(given, "images")
         data = GivenArrays({n: given_array(one, n) for n, one in arrays.items()}).load(split)
     if data.form:
         raise UserError(f"Data set '{data.name}' holds texts; `run` takes them, `fit` does not.")

@@ -74,8 +74,11 @@ def dictionary(given: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
     """Returns a copy of a dictionary; an empty one of none.
 
     Raises:
-        UserError: It is something else.
+        UserError: It is something else, or has a key that is no text.
     """
     if given is not None and not isinstance(given, Mapping):
         raise UserError(f"'{name}' is {given!r}; expected a dictionary.")
+    for key in given or ():
+        if not isinstance(key, str):
+            raise UserError(f"'{name}' has the key {key!r}; expected text.")
     return dict(given or {})

@@ -42,7 +42,7 @@ def run(
     seeds: Iterable[int] | None = None,
     device: str = "auto",
     workers: int = 1,
-    plugins: str | Path | Iterable[str | Path] = (),
+    plugins: str | Path | Iterable[str | Path] | None = None,
     rerun_stale: bool = False,
     retrain: bool = False,
     progress: bool = True,
@@ -76,7 +76,7 @@ def run(
         UserError: Something given cannot be used.
         RunFailed: A run failed, or the work was interrupted; what was finished is kept.
     """
-    files = [plugins] if isinstance(plugins, str | Path) else plugins
+    files = [plugins] if isinstance(plugins, str | Path) else plugins or ()
     loaded = load_plugins(Path(file) for file in files)
     chosen = load_suite(
         plain(suite) if isinstance(suite, Mapping) else _spelt(suite),
