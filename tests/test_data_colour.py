@@ -151,13 +151,37 @@ def test_celebahq_is_split_through_the_index_and_resized(root):
         "idx orig_idx orig_file\n0 11 000012.jpg\n1 22 000023.jpg\n2 33 000034.jpg\n"
     )
     (folder / "list_eval_partition.txt").write_text("000012.jpg 2\n000023.jpg 0\n000034.jpg 1\n")
-    data = CelebAHq(32, partition_md5=None).load()
+    source = CelebAHq(32, partition_md5=None, counts=(1, 1, 1))
+    data = source.load()
     reds = [int(part[0, 0, 9, 9]) for part in (data.train, data.validation, data.test)]
     assert reds == [80, 160, 0]
     assert data.image_shape == (3, 32, 32)
     (folder / "images" / "1.png").write_bytes((folder / "images" / "00002.png").read_bytes())
     with pytest.raises(UserError, match=r"images has 00001\.png and 1\.png; keep one"):
-        CelebAHq(32, partition_md5=None).load()
+        source.load()
+
+
+def test_a_shorter_index_or_another_partition_of_celebahq_is_no_whole_set(root):
+    folder = root / "celebahq"
+    (folder / "images").mkdir(parents=True)
+    files = [f"{n:06d}.jpg" for n in range(4)]
+    for index in range(4):
+        Image.new("RGB", (128, 128), (60 * index, 0, 7)).save(folder / "images" / f"{index}.png")
+    index = folder / "CelebA-HQ-to-CelebA-mapping.txt"
+    lines = ["idx orig_idx orig_file\n", *(f"{n} {n} {file}\n" for n, file in enumerate(files))]
+    partition = folder / "list_eval_partition.txt"
+    parts = [f"{file} {part}\n" for file, part in zip(files, (0, 0, 1, 2), strict=True)]
+    source = CelebAHq(32, partition_md5=None, counts=(2, 1, 1))
+    index.write_text("".join(lines))
+    partition.write_text("".join(parts))
+    assert len(source.load().train) == 2
+    index.write_text("".join(lines[:1] + lines[2:]))
+    with pytest.raises(UserError, match=r"mapping\.txt has 1 image of part 0; expected 2\."):
+        source.load()
+    index.write_text("".join(lines))
+    partition.write_text("".join(parts[1:]))
+    with pytest.raises(UserError, match=r"mapping\.txt names 000000\.jpg, which list_eval_part"):
+        source.load()
 
 
 def write_imagenet(folder, count=200):
@@ -171,11 +195,18 @@ def write_imagenet(folder, count=200):
 
 def test_imagenet_is_read_from_its_npz_files(root):
     write_imagenet(root / "imagenet-32")
-    source = ImageNet32(batches=2, held_out=50)
+    source = ImageNet32(batches=2, held_out=50, counts=(400, 200))
     data = source.load()
     assert (data.train.shape, len(data.validation), len(data.test)) == ((350, 3, 32, 32), 50, 200)
     assert int(data.train_labels.min()) == 0
     assert len(source.load("aef").validation) == 4
+
+
+@pytest.mark.parametrize(("counts", "told"), [((401, 200), "400"), ((400, 201), "200")])
+def test_imagenet_with_fewer_images_than_published_is_no_whole_set(root, counts, told):
+    write_imagenet(root / "imagenet-32")
+    with pytest.raises(UserError, match=f"32 holds {told} .* images; expected {int(told) + 1}"):
+        ImageNet32(batches=2, held_out=50, counts=counts).load()
 
 
 def test_imagenet_with_another_array_is_an_error(root):

@@ -33,14 +33,19 @@ class CelebAHq(FolderSource):
 
     alpha = 0.05
 
-    def __init__(self, side: int, partition_md5: str | None = PARTITION_MD5) -> None:
+    def __init__(
+        self,
+        side: int,
+        partition_md5: str | None = PARTITION_MD5,
+        counts: tuple[int, int, int] = (24_183, 2_993, 2_824),
+    ) -> None:
         self.name = f"celebahq-{side}"
         self.image_shape = (3, side, side)
         self.advice = (
             f"Put {IMAGES}/ (128x128), {INDEX} and {PARTITION} into a folder celebahq/ "
             "in AEBENCH_DATA"
         )
-        self._side, self._partition_md5 = side, partition_md5
+        self._side, self._partition_md5, self._counts = side, partition_md5, counts
         self.folders = ("celebahq",)
 
     def _missing(self, folder: Path) -> list[str]:
@@ -51,17 +56,23 @@ class CelebAHq(FolderSource):
     def _read_from(self, folder: Path) -> Content:
         partition = read_partition(folder, self._partition_md5)
         originals = read_index(folder / INDEX)
+        if unknown := [name for name in originals.values() if name not in partition]:
+            raise UserError(
+                f"{folder / INDEX} names {unknown[0]}, which {PARTITION} does not have; "
+                "expected both files as published."
+            )
         files: dict[int, Path] = {}
         for path in _images(folder):
             if (twin := files.setdefault(int(path.stem), path)) != path:
                 raise UserError(f"{folder / IMAGES} has {twin.name} and {path.name}; keep one.")
         parts = []
-        for part in (0, 1, 2):
-            chosen = [i for i in sorted(originals) if partition.get(originals[i]) == part]
-            absent = [index for index in chosen if index not in files]
-            if absent or not chosen:
-                lack = f"image {absent[0]}" if absent else f"any image of part {part}"
-                raise UserError(f"{folder / IMAGES} lacks {lack}.")
+        for part, count in enumerate(self._counts):
+            chosen = [i for i in sorted(originals) if partition[originals[i]] == part]
+            if len(chosen) != count:
+                found = "1 image" if len(chosen) == 1 else f"{len(chosen)} images"
+                raise UserError(f"{folder / INDEX} has {found} of part {part}; expected {count}.")
+            if absent := [index for index in chosen if index not in files]:
+                raise UserError(f"{folder / IMAGES} lacks image {absent[0]}.")
             paths = [files[index] for index in chosen]
             parts.append(Part(read_images(paths, (128, 128), self._resize)))
         train, validation, test = parts

@@ -32,9 +32,14 @@ class ImageNet32(FolderSource):
         "into a folder imagenet-32/ in AEBENCH_DATA"
     )
 
-    def __init__(self, batches: int = 10, held_out: int = 10_000) -> None:
+    def __init__(
+        self,
+        batches: int = 10,
+        held_out: int = 10_000,
+        counts: tuple[int, int] = (1_281_167, 50_000),
+    ) -> None:
         self._batches = [f"train_data_batch_{i}.npz" for i in range(1, batches + 1)]
-        self._held_out = held_out
+        self._held_out, self._counts = held_out, counts
         folders = (self.name, "Imagenet32_train_npz", "ImageNet32")
         self.folders = folders
 
@@ -45,9 +50,13 @@ class ImageNet32(FolderSource):
         import numpy as np
 
         parts = [_read_batch(folder / name) for name in self._batches]
+        test = _read_batch(folder / TEST)
+        found = sum(len(part.images) for part in parts), len(test.images)
+        for kind, count, expected in zip(("training", "test"), found, self._counts, strict=True):
+            if count != expected:
+                raise UserError(f"{folder} holds {count} {kind} images; expected {expected}.")
         images = np.concatenate([part.images for part in parts])
         train = Part(images, np.concatenate([part.labels for part in parts]))
-        test = _read_batch(folder / TEST)
         return Content(train, test, held_out=self._held_out, aef_fraction=0.01)
 
 
