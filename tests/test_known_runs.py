@@ -271,6 +271,15 @@ def cut_rows(clone):
     (clone / "results.csv.sha256").unlink()
 
 
+def lose_rows(clone):
+    (clone / "results.csv").unlink()
+
+
+def mark_conflict(clone):
+    path = clone / "results.csv"
+    path.write_text(f"<<<<<<< ours\n{path.read_text()}=======\n>>>>>>> theirs\n")
+
+
 def lose_record(clone):
     (clone / "trainings.json").unlink()
 
@@ -301,8 +310,8 @@ def lose_likelihoods(clone):
 
 
 DAMAGES = (
-    *(edit_rows, cut_rows, lose_record, edit_record, cut_arrays, lose_arrays, swap_pictures),
-    lose_likelihoods,
+    *(edit_rows, cut_rows, lose_rows, mark_conflict, lose_record, edit_record, cut_arrays),
+    *(lose_arrays, swap_pictures, lose_likelihoods),
 )
 
 
@@ -322,7 +331,24 @@ def test_the_command_tells_of_damage_in_one_line_and_trains_again(clone, go_on):
     lose_record(clone)
     code, told = go_on("--only", "objective=ae")
     assert code == 0 and "1 trained" in told
-    assert told.count("have rows, but are not known by them") == 1
+    assert told.count("on record, but not known by their rows") == 1
+
+
+@pytest.mark.parametrize("lost", ["results.csv", "results.csv*"])
+def test_a_lost_table_leaves_the_arrays_and_the_record_of_runs_without_rows(
+    study, clone, no_plots, lost
+):
+    for path in clone.glob(lost):
+        path.unlink()
+    run = min(path.parent.name for path in study[1].glob("runs/*/likelihoods.npz"))
+    shutil.copytree(study[1] / "runs" / run, clone / "runs" / run)
+    names = (str(COMMITTED), "arrays/likelihoods.npz", "trainings.json")
+    before = {name: (clone / name).read_bytes() for name in names}
+    assert f"'{clone / 'results.csv'}' is lost" in read_results(clone).warnings[0]
+    build_report(clone)
+    assert {name: (clone / name).read_bytes() for name in before} == before
+    assert not (clone / "results.csv").exists()
+    assert "is lost, but not what was written" in (clone / "README.md").read_text()
 
 
 def test_a_run_that_diverged_is_known_as_such(clone, go_on, altered, no_plots):

@@ -216,8 +216,8 @@ def _lost_references(work: SuiteWork) -> RunFailed | UserError | None:
 def _tell_doubts(found: Mapping[str, str]) -> None:
     for reason, count in Counter(found.values()).items():
         sys.stderr.write(
-            f"aebench: {count} runs without a directory have rows, but are not known by them and "
-            f"are trained again. {one_line(reason)}\n"
+            f"aebench: {count} runs without a directory are on record, but not known by their "
+            f"rows, and are trained again. {one_line(reason)}\n"
         )
 
 

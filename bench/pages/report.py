@@ -100,7 +100,8 @@ def _gather(directory: Path, results: Results, runs: RunFiles, arrays: Arrays) -
     names, sound = set(results.rows["run"]), results.table_is_sound
     # Arrays of rows that cannot be used stay until their owner has looked at the table.
     written = runs.figures.gather(names, keep=not sound)
-    written += gather_per_image(directory, names, arrays)
+    kept = names if sound else {key.run for key in arrays}
+    written += gather_per_image(directory, kept, arrays)
     if sound:
         records = records_of(results.rows)
         sums = [checksum(record) for record in records]

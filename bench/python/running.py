@@ -169,7 +169,7 @@ def _tell(work: SuiteWork) -> None:
     if failed := work.failed_scores():
         warnings.warn(failed, stacklevel=3)
     for reason in sorted(set(work.doubts.values())):
-        warnings.warn(f"Runs that have rows were trained again: {reason}", stacklevel=3)
+        warnings.warn(f"Runs that are on record were trained again: {reason}", stacklevel=3)
 
 
 def _distinct(seeds: Iterable[int]) -> list[int]:

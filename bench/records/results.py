@@ -19,6 +19,7 @@ from .migration import with_lost_recipes
 from .recipe import Recipes, recipe_of
 from .rows import COLUMNS, BadRow
 from .table_rows import read_table
+from .trainings import COMMITTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ class Results:
             recipe stands for, canonical JSON, empty where that is not known.
         warnings: One line for each thing that could not be used, with what to do.
         table_is_sound: Whether every row of ``results.csv`` could be used; if not, the file
-            should be left for its owner to look at.
+            should be left for its owner to look at, or to restore where it is lost.
         origins: What the rows in a run's directory were made from, by run, as far as its
             ``result.json`` says it.
     """
@@ -83,6 +84,8 @@ def read_results(directory: Path) -> Results:
     recipes: Recipes = {}
     table = directory / "results.csv"
     records = read_table(table, warnings, recipes) if table.is_file() else []
+    if not table.is_file():
+        warnings += _lost_table(table)
     table_is_sound = not warnings
     _read_recipes(directory / RECIPES, warnings, recipes)
     own_rows: list[Record] = []
@@ -225,6 +228,18 @@ def write_results(
     content = json.dumps(recipes, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(path.with_name(RECIPES), content + "\n")
     return [path, file, path.with_name(RECIPES)]
+
+
+def _lost_table(table: Path) -> list[str]:
+    """Returns a warning where what stands beside a table is there without it."""
+    beside = (table.with_name(f"{table.name}.sha256"), table.with_name(COMMITTED))
+    left = " and ".join(f"'{path.name}'" for path in beside if path.is_file())
+    if not left:
+        return []
+    return [
+        f"'{table}' is lost, but not what was written with it ({left}). Restore it, or remove "
+        "that, too, to do without its rows."
+    ]
 
 
 def _read_recipes(path: Path, warnings: list[str], recipes: Recipes) -> None:

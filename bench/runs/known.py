@@ -42,7 +42,7 @@ class KnownRows:
         out: The results folder.
 
     Attributes:
-        doubts: Why runs that have rows are not known by them, by run.
+        doubts: Why runs that are on record are not known by their rows, by run.
         idle: Whether no run is carried out, so that nothing is scored that would be compared.
     """
 
@@ -53,17 +53,23 @@ class KnownRows:
 
     def origin(self, run: str) -> Origin | None:
         """Returns what a run without a directory was made from, if all of it is whole."""
-        if (self.out / "runs" / run).is_dir() or run not in self._rows:
+        if (self.out / "runs" / run).is_dir():
             return None
+        rows = self.rows(run)
         try:
             found = self._trainings.get(run, {})
-            arrays = arrays_digest(run, self._figures, self._scores.get(run, {}))
+            arrays = arrays_digest(run, self._figures, self._scores.get(run, {})) if rows else ""
         except UserError as error:
-            self.doubts[run] = str(error)
+            if rows:
+                self.doubts[run] = str(error)
             return None
-        if not found.get("evaluation") and not self._diverged(run):
+        if not rows:
+            if found:
+                table = self.out / "results.csv"
+                self.doubts[run] = f"'{table}' lacks their rows; restore it to keep them."
+        elif not found.get("evaluation") and not self._diverged(run):
             self.doubts[run] = f"'{self.out / COMMITTED}' does not say what they were made from."
-        elif found.get(ROWS) != rows_digest(map(checksum, self._rows[run])):
+        elif found.get(ROWS) != rows_digest(map(checksum, rows)):
             self.doubts[run] = f"'{self.out / 'results.csv'}' is not as it was written."
         elif found.get(ARRAYS) != arrays:
             self.doubts[run] = f"The files in '{self.out / 'arrays'}' are not as written."
@@ -125,7 +131,7 @@ class KnownRows:
     def _rows(self) -> dict[str, list[Record]]:
         try:
             return rows_by_run(records_of(read_results(self.out).rows))
-        except UserError:  # Nothing is here yet.
+        except UserError:  # No row is here.
             return {}
 
     @cached_property

@@ -38,7 +38,7 @@ class SuiteWork:
     Attributes:
         rest: The runs to carry out.
         ended: How the others ended; `carry_out` adds the rest.
-        doubts: Why runs that have rows are not known by them, by run.
+        doubts: Why runs that are on record are not known by their rows, by run.
 
     Raises:
         UserError: The record of equivalent code is damaged.
