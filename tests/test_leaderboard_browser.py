@@ -248,6 +248,16 @@ def test_a_card_tells_its_likelihoods_apart_and_counts_no_failure_as_a_rank(driv
     assert ranks[0].endswith(" of 3") and ranks[1] == "6 untrusted"
 
 
+@pytest.mark.parametrize(
+    ("trusted", "end"), [("yes", "; the seeds separate none of them."), ("no", ".")]
+)
+def test_only_a_board_with_ranks_says_that_the_seeds_separate_none(driver, tmp_path, trusted, end):
+    rows = FACTORY["likelihood_rows"](levels={"vae": 4.0, "iwae": 4.1}, seeds=[0], trusted=trusted)
+    FACTORY["write_runs"](tmp_path / "suite", rows, arrays=False, log=False)
+    driver.get(build_leaderboard([tmp_path / "suite"], tmp_path)[2].as_uri())
+    assert driver.find_element("id", "told").text == f"2 entries{end}"
+
+
 def test_thousands_of_rows_come_after_the_first_and_all_are_printed(driver, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait
 

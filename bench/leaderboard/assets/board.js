@@ -134,7 +134,7 @@ function tell(board, rows) {
   const missing = state.board && !boards.has(state.board) ? "The link names a board that is not here; this is the first. " : "";
   const count = `${whole(rows.length)}${rows.length < board.rows.length ? ` of ${whole(board.rows.length)}` : ""} ${board.rows.length === 1 ? "entry" : "entries"}`;
   const ranks = new Set(board.rows.map((row) => row.rank));
-  const alike = ranks.size === 1 && board.rows.length > 1 && board.rows[0].rank ? "; the seeds separate none of them" : "";
+  const alike = ranks.size === 1 && board.rows.length > 1 && isRank(board.rows[0].rank) ? "; the seeds separate none of them" : "";
   return `${missing}${count}${alike}.`;
 }
 

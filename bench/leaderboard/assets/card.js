@@ -45,9 +45,6 @@ function gallery(card) {
     el("figure", {}, el("figcaption", {}, caption), picture(key, `${caption} of ${card.name}`))));
 }
 
-// Not what went wrong, such as "1 failed", which stands in the place of a rank.
-const isRank = (text) => /^\d+( to \d+)?$/.test(text);
-
 function scores(found) {
   const titles = found.map(([board, row]) => `${board.score} of ${board.of}${row.model ? `, ${row.model} with ${row.density}` : ""}`);
   const protocols = (title) => found.filter((_, at) => titles[at] === title).map(([board]) => board.protocol);

@@ -28,6 +28,8 @@ function spread(half, mean) {
   return ` ± ${half && Number(text) === 0 ? half.toPrecision(1) : text}`;
 }
 const whole = (value) => Math.round(value).toLocaleString("en");
+// Not what went wrong, such as "1 failed", which stands in the place of a rank.
+const isRank = (text) => /^\d+( to \d+)?$/.test(text);
 
 // Marks of the families, of about one area, around (0, 0).
 const SHAPES = {
