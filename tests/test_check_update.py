@@ -94,6 +94,38 @@ def test_a_damaged_baseline_is_not_half_written_over_and_the_advice_on_it_helps(
     assert check(folders / "new", baseline) == 0
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(
+            "null",
+            '{"metrics": null, "data": {}}',
+            '{"metrics": {}, "data": {"digits/default": 5}}',
+        ),
+        *(
+            f'{{"metrics": {{"x": {x}}}, "data": {{}}}}'
+            for x in ('"a"', "null", "[]", "NaN", "true")
+        ),
+        f'{{"metrics": {{"x": 1{400 * "0"}}}, "data": {{}}}}',
+    ],
+)
+def test_expected_values_that_are_no_values_are_bad_input_and_the_advice_helps(
+    folders, capsys, damaged
+):
+    (folders / "baseline" / "expected.json").write_text(damaged)
+    assert check(folders / "first", folders / "baseline") == 2
+    said = capsys.readouterr().err
+    assert "expected.json' cannot be read" in said and "--update --reason" in said
+    assert check(folders / "first", folders / "baseline", *UPDATE) == 0
+    assert check(folders / "first", folders / "baseline") == 0
+
+
+def test_the_split_of_a_data_set_that_is_not_loaded_is_noted_and_not_checked():
+    digests, (note,) = check_exact.split_digests(["of-a-plug-in/default"])
+    assert digests == {}
+    assert note.startswith("Split of-a-plug-in/default was not checked: Unknown data set")
+
+
 def test_a_folder_without_a_baseline_is_named_as_such(folders, capsys):
     assert check(folders / "first", folders / "first") == 2
     assert (
@@ -102,7 +134,7 @@ def test_a_folder_without_a_baseline_is_named_as_such(folders, capsys):
 
 
 def test_results_with_a_damaged_record_of_trainings_leave_the_baseline_as_it_is(folders, capsys):
-    write_runs(folders / "new", table_rows(seeds=range(4)), arrays=False, log=False)
+    write_results(folders / "new" / "results.csv", frame(table_rows(seeds=range(4))))
     (folders / "new" / "trainings.json").write_text('{"schema"')
     before = content(folders / "baseline")
     assert check(folders / "new", folders / "baseline", *UPDATE) == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import reprlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...models.registry import UnknownName
 from ..errors import UserError
 from ..files.arrays import read_arrays
 from ..files.storage import write_atomically
@@ -36,25 +39,47 @@ class Exact:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a baseline stores for the first layer.
+
+    Attributes:
+        metrics: The value of each score of the stored features, as ``metric/score``.
+        data: The digest of each data set's split.
+    """
+
+    metrics: Mapping[str, float]
+    data: Mapping[str, str]
+
+
 def check_exact(baseline: Path) -> Exact:
     """Recomputes the metrics of the stored features, and the digests of the data sets' splits.
 
     Raises:
         UserError: A file of the baseline is missing or cannot be read.
     """
-    expected = _read_expected(baseline / EXPECTED)
-    found = metric_values(read_features(baseline / FEATURES))
+    expected = read_expected(baseline / EXPECTED)
+    return compare_values(expected, metric_values(read_features(baseline / FEATURES)))
+
+
+def compare_values(expected: Expected, found: Mapping[str, float]) -> Exact:
+    """Compares metrics' values, and today's digests of the splits, with those that are stored.
+
+    Args:
+        expected: What `read_expected` gives.
+        found: What `metric_values` gives today.
+    """
     broken: list[Finding] = []
-    for name, value in expected["metrics"].items():
+    for name, value in expected.metrics.items():
         now = found.get(name)
         if now is None or not abs(now - value) <= TOLERANCE * max(1.0, abs(value)):
             shown = "gone" if now is None else f"{now:.9g}"
             broken.append((f"metric {name}", f"{value:.9g}", shown))
-    digests, notes = split_digests(expected["data"])
+    digests, notes = split_digests(expected.data)
     for name, digest in digests.items():
-        if digest != expected["data"][name]:
-            broken.append((f"data split {name}", expected["data"][name][:16], digest[:16]))
-    return Exact(tuple(broken), len(expected["metrics"]) + len(digests), tuple(notes))
+        if digest != expected.data[name]:
+            broken.append((f"data split {name}", expected.data[name][:16], digest[:16]))
+    return Exact(tuple(broken), len(expected.metrics) + len(digests), tuple(notes))
 
 
 def write_expected(baseline: Path, data: Iterable[str]) -> tuple[list[Path], list[str]]:
@@ -145,7 +170,7 @@ def split_digests(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         dataset, _, split = name.rpartition("/")
         try:
             digests[name] = load_dataset(dataset, split.removesuffix(SHUFFLED)).digest
-        except UserError as error:
+        except (UserError, UnknownName) as error:
             notes.append(f"Split {name} was not checked: {error}")
     return digests, notes
 
@@ -154,9 +179,24 @@ COMMAND = "`aebench check DIR --against BASELINE --update --reason TEXT`"
 ADVICE = f"Write the baseline with {COMMAND}."
 
 
-def _read_expected(path: Path) -> dict[str, Any]:
+def read_expected(path: Path) -> Expected:
+    """Returns the stored values of the first layer.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {"metrics": dict(content["metrics"]), "data": dict(content["data"])}
+        data = dict(content["data"])
+        if odd := [name for name, digest in data.items() if not isinstance(digest, str)]:
+            raise ValueError(f"'{odd[0]}' is {reprlib.repr(data[odd[0]])}; expected a digest")
+        return Expected({n: _finite(n, v) for n, v in dict(content["metrics"]).items()}, data)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"Baseline values '{path}' cannot be read: {error}. {ADVICE}") from error
+
+
+def _finite(name: str, value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"'{name}' is {reprlib.repr(value)}; expected a finite number")
+    return float(value)
