@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from aebench.bench.cli.main import main
 from aebench.bench.records.results import write_results
+from aebench.bench.regression import check as check_module
 from aebench.bench.regression import exact as check_exact
 
 FACTORY = runpy.run_path(str(Path(__file__).with_name("row_factory.py")))
@@ -124,6 +125,21 @@ def test_the_split_of_a_data_set_that_is_not_loaded_is_noted_and_not_checked():
     digests, (note,) = check_exact.split_digests(["of-a-plug-in/default"])
     assert digests == {}
     assert note.startswith("Split of-a-plug-in/default was not checked: Unknown data set")
+
+
+def test_a_first_baseline_whose_writer_was_killed_is_written_by_the_same_command(
+    folders, monkeypatch
+):
+    def killed(path, content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_module, "write_atomically", killed)
+    assert check(folders / "first", folders / "new", *UPDATE) == 1
+    monkeypatch.undo()
+    assert (folders / "new" / "results.csv").exists()
+    assert not (folders / "new" / "baseline.json").exists()
+    assert check(folders / "first", folders / "new", *UPDATE) == 0
+    assert check(folders / "first", folders / "new") == 0
 
 
 def test_a_folder_without_a_baseline_is_named_as_such(folders, capsys):

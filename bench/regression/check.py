@@ -14,7 +14,7 @@ from ..files.storage import write_atomically
 from ..records.provenance import now
 from ..records.results import Results, Rows, read_results, write_results
 from ..records.trainings import COMMITTED, Trainings, read_trainings, write_committed
-from .exact import ADVICE, COMMAND, check_exact, write_expected
+from .exact import ADVICE, COMMAND, EXPECTED, check_exact, write_expected
 from .outcome import Outcome
 from .scores import scores_of
 from .sight import GROSS_SPREADS, seeds_needed
@@ -113,14 +113,19 @@ def update_baseline(directory: Path, baseline: Path, reason: str) -> Written:
 
 
 def _check_target(baseline: Path) -> None:
-    """Raises unless the path is free, a baseline, or a folder without results."""
+    """Raises unless the path is free, a baseline, half of one, or a folder without results.
+
+    A writer that was killed leaves the expected values and the rows, which no results folder has
+    together, without the history that is written last.
+    """
     if baseline.exists() and not baseline.is_dir():
         raise UserError(
             f"'{baseline}' is a file; expected the folder of a baseline. Name another one after "
             "`--against`."
         )
     results = [name for name in ("results.csv", "runs") if (baseline / name).exists()]
-    if results and not (baseline / ABOUT).exists():
+    is_half = results == ["results.csv"] and (baseline / EXPECTED).exists()
+    if results and not is_half and not (baseline / ABOUT).exists():
         raise UserError(
             f"'{baseline}' has {results[0]} but no {ABOUT}, so it holds results and is no "
             "baseline; expected one, or a folder without results. Name another one after "
