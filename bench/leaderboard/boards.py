@@ -37,7 +37,11 @@ def boards_of(
 
 
 def board_key(entry: Entry) -> str:
-    """Returns a name for links to a board, which does not depend on what else there is."""
+    """Returns a name for links to a board, which does not depend on other suites, models or seeds.
+
+    It does on the title of the board's part of its suite, which says steps where other trainings
+    have more, and a latent size where a data set has several.
+    """
     size = f"d{entry['latent_dim']}"
     words = file_name(entry["dataset"], size, entry["metric"], entry["place"])
     return f"{words[:LONGEST_NAME]}-{checksum([str(entry[name]) for name in IDENTITY])[:8]}"
