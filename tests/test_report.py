@@ -192,4 +192,4 @@ def test_the_page_of_a_packaged_suite_says_what_it_compares_and_another_suites_p
     )
     assert "RAE-SN is absent: it needs batch-norm" in families.partition("## Provenance")[0]
     assert "the learning rate is halved after three validations" in strings
-    assert "description" in families and "description" not in own
+    assert "as it is packaged" in families and "as it is packaged" not in own

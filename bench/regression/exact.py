@@ -196,7 +196,8 @@ def read_expected(path: Path) -> Expected:
 
 
 def _finite(name: str, value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= sys.float_info.max:
+    if isinstance(value, bool) or not (
+        isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    ):
         raise ValueError(f"'{name}' is {reprlib.repr(value)}; expected a finite number")
     return float(value)
