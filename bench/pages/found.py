@@ -127,7 +127,7 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
     spare = []
     tuned = samples_of(study.tuned)
     if edge := tuned_lead(published, tuned):
-        worse = ", whose mean tuning worsened," if worse_rival(published, tuned) else ""
+        worse = ", which tuning worsened on average," if worse_rival(published, tuned) else ""
         spare.append(
             "Among models tuned and trained again or untunable, "
             f"{edge.comparison.partition(OVER)[0]} "
