@@ -58,16 +58,17 @@ class KnownRows:
         rows = self.rows(run)
         try:
             found = self._trainings.get(run, {})
-            arrays = arrays_digest(run, self._figures, self._scores.get(run, {})) if rows else ""
+            if not rows:
+                if found:
+                    table = self.out / "results.csv"
+                    self.doubts[run] = f"'{table}' lacks their rows; restore it to keep them."
+                return None
+            arrays = arrays_digest(run, self._figures, self._scores.get(run, {}))
         except UserError as error:
             if rows:
                 self.doubts[run] = str(error)
             return None
-        if not rows:
-            if found:
-                table = self.out / "results.csv"
-                self.doubts[run] = f"'{table}' lacks their rows; restore it to keep them."
-        elif not found.get("evaluation") and not self._diverged(run):
+        if not found.get("evaluation") and not self._diverged(run):
             self.doubts[run] = f"'{self.out / COMMITTED}' does not say what they were made from."
         elif found.get(ROWS) != rows_digest(map(checksum, rows)):
             self.doubts[run] = f"'{self.out / 'results.csv'}' is not as it was written."
