@@ -1,4 +1,7 @@
-"""The two ways in which a command ends badly; everything else is a bug and shows a traceback."""
+"""The two ways in which a command ends badly, and words that their lines share.
+
+Everything else is a bug and shows a traceback.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ def one_line(text: object) -> str:
         'a\\nb'
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def number_of(count: int, thing: str) -> str:
+    """Returns a count with what is counted, in the singular where it is one."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 class UserError(Exception):

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..comparison.numbers import number_of
-from ..errors import RunFailed, UserError, one_line
+from ..errors import RunFailed, UserError, number_of, one_line
 from .words import (
     add_common_words,
     check_writable,

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import one_line
+from ..errors import number_of, one_line
 
 if TYPE_CHECKING:
     from ..runs.folder import Overview, Standing
@@ -56,8 +56,7 @@ def told(directory: Path, overview: Overview) -> str:
 
     counts: Counter[str] = Counter(own.state for own in overview.runs)
     parts = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    count = len(overview.runs)
-    lines = [f"{directory}: {count} run{'' if count == 1 else 's'}: {parts}"]
+    lines = [f"{directory}: {number_of(len(overview.runs), 'run')}: {parts}"]
     left = seconds_left(overview.runs)
     lines.append(f"time left: {'unknown' if left is None else spelt(left)}")
     if not overview.is_listed:

@@ -35,11 +35,6 @@ def estimate_text(value: float, half: float | None, limits: Limits = ANYTHING) -
     return f"{shown} ± {half:.1g}" if half and float(text) == 0 else f"{shown} ± {text}"
 
 
-def number_of(count: int, thing: str) -> str:
-    """Returns a count with what is counted, in the singular where it is one."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
 def is_cut(text: str) -> bool:
     """Returns whether a text of `estimate_text` shows an interval by its ends."""
     return "[" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, number_of
 from .celeba import PARTITION, PARTITION_MD5, read_partition
 from .dataset import FolderSource, register
 from .image_files import read_images
@@ -69,7 +69,7 @@ class CelebAHq(FolderSource):
         for part, count in enumerate(self._counts):
             chosen = [i for i in sorted(originals) if partition[originals[i]] == part]
             if len(chosen) != count:
-                found = "1 image" if len(chosen) == 1 else f"{len(chosen)} images"
+                found = number_of(len(chosen), "image")
                 raise UserError(f"{folder / INDEX} has {found} of part {part}; expected {count}.")
             if absent := [index for index in chosen if index not in files]:
                 raise UserError(f"{folder / IMAGES} lacks image {absent[0]}.")

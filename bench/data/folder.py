@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, number_of
 from .dataset import Source, register
 from .folder_files import is_no_image, passed_over, visible
 from .images import read_folder
@@ -119,8 +119,7 @@ def from_one(images: np.ndarray, origin: str, labels: np.ndarray | None = None) 
     """
     count = len(images)
     if count < 3:
-        counted = "1 image" if count == 1 else f"{count} images"
-        raise UserError(f"{origin} holds {counted}; expected at least 3.")
+        raise UserError(f"{origin} holds {number_of(count, 'image')}; expected at least 3.")
     check_ranges({origin: images})
     tenth = max(1, count // 10)
     everything = shuffled(Part(images, labels))

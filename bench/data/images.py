@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, number_of
 from ..files.arrays import read_arrays, to_images
 from .folder_files import image_paths, passed_over
 
@@ -65,7 +65,7 @@ def read_set(path: Path) -> GivenSet:
     else:
         raise UserError(f"{path} is not a folder, .npy or .npz; expected one of these.")
     if len(found.items) < 2:
-        count = "1 image" if len(found.items) == 1 else f"{len(found.items)} images"
+        count = number_of(len(found.items), "image")
         raise UserError(f"{path} holds {count}; expected at least 2.")
     return found
 

@@ -15,9 +15,9 @@ from ..comparison.columns import (
 )
 from ..comparison.labels import metric_short, part_title, settings_of, variant_of
 from ..comparison.likelihoods import SIGNS, likelihood_sign
-from ..comparison.numbers import number_of
 from ..comparison.steps import longest
 from ..comparison.table import file_name
+from ..errors import number_of
 from ..files.storage import canonical_json
 from ..records.results import Rows
 from .canvas import LINES, MARKERS, look_of

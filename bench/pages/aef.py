@@ -18,8 +18,8 @@ from ..comparison.gains import (
 )
 from ..comparison.labels import metric_short
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.numbers import number_of
 from ..comparison.steps import longest
+from ..errors import number_of
 from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.anchors import LOOSE, Anchor, anchors

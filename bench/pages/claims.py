@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..comparison.cells import is_trusted
 from ..comparison.columns import with_places, without_floor
 from ..comparison.gains import Arrays
-from ..comparison.numbers import format_number, number_of
+from ..comparison.numbers import format_number
 from ..comparison.significance import mean, separated_from_best
 from ..comparison.steps import longest
+from ..errors import number_of
 from ..records.results import Rows
 from ..tables.precision import precision_reading
 from .aef import MEANINGS as AEF_MEANINGS

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..comparison.gains import AT_LEAST, AT_MOST
-from ..comparison.numbers import fixed_text, number_of
+from ..comparison.numbers import fixed_text
 from ..comparison.significance import LEVEL, SEEDS_NEEDED, smallest_detectable
+from ..errors import number_of
 from .effects import NOT_SEPARATED, ONLY_A_BOUND, Effect, Finding, judge
 from .methods import DEFAULT, TUNED, counts_of_seeds, listed
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..comparison.gains import BETWEEN, EXACT, LEGEND, direction_of
-from ..comparison.numbers import format_number, number_of, with_sign
+from ..comparison.numbers import format_number, with_sign
 from ..comparison.significance import (
     LEVEL,
     POWER,
@@ -21,6 +21,7 @@ from ..comparison.significance import (
     smallest_detectable,
 )
 from ..comparison.table import Cell, Table, text_table
+from ..errors import number_of
 
 CLAIMS = "claims"
 ONLY_A_BOUND, NOT_SEPARATED = "only a bound", "not separated"  # Why nothing is decided.

@@ -11,9 +11,9 @@ from ..comparison.columns import with_places, without_floor
 from ..comparison.costs import device_word
 from ..comparison.gains import NO_CLAIM, Arrays, estimate_of, likelihood_gain, records_in
 from ..comparison.likelihoods import one_likelihood
-from ..comparison.numbers import number_of
 from ..comparison.significance import SEEDS_NEEDED
 from ..comparison.steps import named_without_steps
+from ..errors import number_of
 from ..records.per_image import dims_of
 from ..records.results import Rows
 from ..tables.cost import FACTOR

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from ..comparison.cells import lost_states
 from ..comparison.columns import without_floor
 from ..comparison.labels import is_tuned, settings_of
-from ..comparison.numbers import number_of
 from ..comparison.scored import counted, scores_by, seed_values
 from ..comparison.significance import Seeds
+from ..errors import number_of
 from ..records.results import Rows
 
 MOST_NAMED = 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..errors import RunFailed
+from ..errors import RunFailed, number_of
 from .asked import write_asked
 from .directory import RunDirectory
 from .dispatch import Dispatcher, Done, Event
@@ -98,8 +98,6 @@ class SuiteWork:
 
     def failed_scores(self) -> str:
         """Returns how many scores of the runs carried out failed and why; empty where none did."""
-        from ..comparison.numbers import number_of
-
         done = [d.request for d in self.ended if d.outcome in ("trained", "evaluated")]
         rows = (row for request in done for row in RunDirectory(request.folder).rows())
         failed = [row for row in rows if row["status"] == "failed"]
