@@ -187,6 +187,7 @@ def test_an_objective_with_a_wrong_sign_on_one_term_is_caught(
     assert main(["check", str(out), "--against", str(baseline)]) == 1
 
 
+@pytest.mark.long
 def test_the_same_objectives_trained_as_they_are_raise_no_alarm(tmp_path, capsys, baseline_of):
     arguments = ["--only", "objective=wae-mmd", "--seeds", "3,200", "--workers", "1"]
     out, baseline = tmp_path / "out", baseline_of("wae-mmd", "unit")

@@ -148,7 +148,13 @@ def null_check(draw, count, kind):
     return any(now[at] - level[at] > sight.limit for at, sight in enumerate(seen))
 
 
-@pytest.mark.parametrize("kind", ["same", "other numbers", "other seeds"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "same",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("other numbers", "other seeds")),
+    ],
+)
 def test_false_alarms_are_no_more_frequent_than_stated(kind):
     draw = np.random.default_rng(7)
     alarms = [null_check(draw, count, kind) for count in range(2, 11) for _ in range(500)]

@@ -107,6 +107,7 @@ def example(installed, monkeypatch):
     del sys.modules["aebench_dip_vae"]
 
 
+@pytest.mark.long
 def test_a_wheel_built_for_the_flat_layout_runs_unchanged(tmp_path):
     with zipfile.ZipFile(FLAT_WHEEL) as wheel:  # As pip would lay its files out.
         wheel.extractall(tmp_path / "target")

@@ -157,6 +157,7 @@ def test_the_action_hands_its_inputs_to_the_script_and_to_no_shell():
     assert required <= set(given) <= set(action["inputs"])
 
 
+@pytest.mark.long
 def test_the_fixture_that_the_wheel_announces_passes_and_fails_as_the_script_does(repository):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (plugin,) = project["entry-points"]["pytest11"].values()

@@ -152,7 +152,7 @@ def test_the_count_of_threads_does_not_matter_and_is_left_as_it_was(found, tmp_p
     assert equal(again, found)
 
 
-@pytest.mark.parametrize("kind", [search, search_at_random])
+@pytest.mark.parametrize("kind", [pytest.param(search, marks=pytest.mark.long), search_at_random])
 def test_a_search_stopped_after_any_round_ends_with_the_same_candidates(kind, tmp_path):
     whole = kind(problem(), SETTINGS, seed=0, folder=tmp_path / "whole")
     decoded = []

@@ -213,7 +213,7 @@ def test_a_table_never_has_it_in_a_column_with_the_suites_own_networks(
 # An autoencoder of ours, through the same interface
 
 
-@pytest.mark.parametrize("objective", ["ae", "vae"])
+@pytest.mark.parametrize("objective", [pytest.param("ae", marks=pytest.mark.long), "vae"])
 def test_a_model_that_was_trained_here_scores_as_its_run(
     objective, entry, suite_file, aebench, tmp_path
 ):
@@ -398,6 +398,7 @@ def test_a_module_that_cannot_be_used_is_one_line(maker, shape, options, told, e
 FEW = ["evaluation.images=30", "training.train_images=150"]
 
 
+@pytest.mark.long
 def test_the_page_on_pretrained_autoencoders_can_be_followed(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plugins, "_LOADED", {})

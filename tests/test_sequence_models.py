@@ -240,7 +240,9 @@ def test_the_gradient_penalty_is_the_squared_jacobian_of_the_logits():
     objective = made("rae-gp").eval()
     z = torch.randn(2, 5, generator=noise())
     jacobians = [
-        torch.autograd.functional.jacobian(lambda v: objective.decode(v[None])[0], row)
+        torch.autograd.functional.jacobian(
+            lambda v: objective.decode(v[None])[0], row, vectorize=True
+        )
         for row in z
     ]
     expected = torch.stack([j.square().sum() for j in jacobians])
