@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison.columns import columns_of, with_places, without_floor
+from ..comparison.columns import columns_of, without_floor
 from ..comparison.costs import device_note, device_word, on_one_device
 from ..comparison.labels import axis_title
 from ..comparison.numbers import estimate_text, format_number, kept_digits
@@ -81,7 +81,7 @@ def opening_of(rows: Rows, models: Mapping[str, Model]) -> Opening:
     study = largest_study(rows)
     if study is None:
         return Opening()
-    placed = on_one_device(with_places(study.published))
+    placed = on_one_device(study.placed)
     fd = sampled(placed)
     columns = columns_of(better_samples(fd, better_density(fd)))[0]
     columns = [column for column in columns if len(without_floor(column.rows))]

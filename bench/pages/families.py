@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..comparison.columns import join, with_places, without_floor
@@ -13,6 +14,8 @@ from ..comparison.steps import longest
 from ..comparison.table import Table
 from ..records.results import Rows
 from ..tables.headline import headline_tables
+from .equal_cost import main_scores
+from .leads import Samples, better
 
 # Objectives with nothing to tune, named here since a report does not load the models.
 NOTHING_TO_TUNE = ("ae", "maf", "pretrained")
@@ -34,6 +37,26 @@ class Study:
     rows: Rows
     published: Rows
     tuned: Rows
+
+    @cached_property
+    def placed(self) -> Rows:
+        """The published rows with their place and method."""
+        return with_places(self.published)
+
+    @cached_property
+    def tuned_placed(self) -> Rows:
+        """The tuned rows with their place and method."""
+        return with_places(self.tuned)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """For each method of the published rows the seeds of its better way to sample."""
+        return better(main_scores(self.placed))
+
+    @cached_property
+    def tuned_samples(self) -> Samples:
+        """For each method of the tuned rows the seeds of its better way to sample."""
+        return better(main_scores(self.tuned_placed))
 
 
 def headline_of(rows: Rows) -> list[Table]:

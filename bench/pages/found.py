@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..comparison.cells import FITTED
@@ -38,7 +38,6 @@ from .families import Study, largest_study
 from .leads import (
     better,
     lead,
-    samples_of,
     tuned_lead,
     tuning_gains,
     tuning_notes,
@@ -75,8 +74,10 @@ def found_text(rows: Rows, arrays: Arrays) -> str:
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     study = largest_study(rows)
-    if study is None:
-        return ""
+    return _all_of(study, arrays) if study else ""
+
+
+def _all_of(study: Study, arrays: Arrays) -> str:
     flows = _flows(study, arrays)
     bounds, lead_moves = [*_bounds(flows)], [*_lead_moves(study)]
     sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
@@ -89,12 +90,13 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
 
     The title names the data set and the size of codes: rows may hold several.
     """
-    study, text = largest_study(rows), found_text(rows, arrays)
+    study = largest_study(rows)
+    text = _all_of(study, arrays) if study else ""
     if study is None or not text:
         return ""
     first = without_floor(study.published).iloc[0]
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
-    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{tuning_notes(study.published, study.tuned)}*"
+    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{tuning_notes(study)}*"
 
 
 def short_text(rows: Rows, arrays: Arrays) -> str:
@@ -111,7 +113,7 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
     if study is None:
         return ""
     sentences = []
-    if found := _by_mixture(main_scores(with_places(study.published))):
+    if found := _by_mixture(main_scores(study.placed)):
         sentences += [
             f"For {surely(found)} at default settings, a mixture of ten Gaussians fitted to the "
             "codes surely gives better samples than the prior or one "
@@ -119,15 +121,14 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
             f"The gain in Fréchet distance (FD, lower is better) is {range_text(found)}: "
             f"95 % intervals, {seeds_behind(found)}, Holm-corrected paired t-tests.",
         ]
-    published = samples_of(study.published)
     likewise = ""
-    if edge := lead(published):
+    if edge := lead(study.samples):
         sentences.append(lead_in_words(edge, "The best regularised autoencoder"))
         likewise = "likewise "
     spare = []
-    tuned = samples_of(study.tuned)
-    if edge := tuned_lead(published, tuned):
-        worse = ", which tuning worsened on average," if worse_rival(published, tuned) else ""
+    both = study.samples, study.tuned_samples
+    if edge := tuned_lead(*both):
+        worse = ", which tuning worsened on average," if worse_rival(*both) else ""
         spare.append(
             "Among models tuned and trained again or untunable, "
             f"{edge.comparison.partition(OVER)[0]} "
@@ -140,7 +141,7 @@ def short_text(rows: Rows, arrays: Arrays) -> str:
 
 def _flows(study: Study, arrays: Arrays) -> list[Effect]:
     """Returns the gain of each flow over its network's VAE, where two seeds or more know it."""
-    return [e for e in aef_effects(with_places(study.published), arrays) if e.interval]
+    return [e for e in aef_effects(study.placed, arrays) if e.interval]
 
 
 def _fitting(sentences: Sequence[str], spare: Collection[str], study: Study) -> str:
@@ -154,8 +155,9 @@ def _fitting(sentences: Sequence[str], spare: Collection[str], study: Study) -> 
     still_open = _still_open(study.published)
     left = MOST_WORDS - len(still_open.split())
     kept: dict[str, str] = {}
+    names = _short_names(study.placed)
     for sentence in sorted(sentences, key=lambda sentence: sentence in spare):
-        text = _shortened(sentence, study.published)
+        text = _shortened(sentence, names)
         if len(text.split()) <= left:
             kept[sentence] = text
             left -= len(text.split())
@@ -163,20 +165,23 @@ def _fitting(sentences: Sequence[str], spare: Collection[str], study: Study) -> 
     return " ".join([*shown, still_open]).strip() if shown else ""
 
 
-def _shortened(text: str, rows: Rows) -> str:
+def _short_names(placed: Rows) -> dict[str, str]:
+    """Returns, by its name, the objective of each model whose objective has but one."""
+    models = without_floor(placed).groupby("objective", sort=True)["method"].unique()
+    return {names[0]: str(objective) for objective, names in models.items() if len(names) == 1}
+
+
+def _shortened(text: str, names: Mapping[str, str]) -> str:
     """Returns text without the space of models whose objective has but one."""
-    placed = without_floor(with_places(rows))
-    for objective, own in placed.groupby("objective", sort=True):
-        if own["method"].nunique() == 1:
-            # Not within another name: cv-vae (unit) ends like vae (unit).
-            name = re.escape(str(own["method"].iloc[0]))
-            text = re.sub(rf"(?<![\w-]){name}", str(objective), text)
+    for name, objective in names.items():
+        # Not within another name: cv-vae (unit) ends like vae (unit).
+        text = re.sub(rf"(?<![\w-]){re.escape(name)}", objective, text)
     return text
 
 
 def _edges(study: Study) -> Iterator[str]:
     """By how much the RAE's samples are ahead: as published, and at equal cost."""
-    edge = lead(samples_of(study.published))
+    edge = lead(study.samples)
     if edge is None:
         return
     seeds = len(edge.differences)
@@ -193,7 +198,7 @@ def _edges(study: Study) -> Iterator[str]:
 
 def _tuning(study: Study) -> Iterator[str]:
     """What tuning gives each model, and by how much the RAE's samples are ahead with it."""
-    published, tuned = samples_of(study.published), samples_of(study.tuned)
+    published, tuned = study.samples, study.tuned_samples
     if gains := tuning_gains(published, tuned):
         yield f"Tuning surely improves {improved(gains)}."
     if edge := tuned_lead(published, tuned):
@@ -205,7 +210,7 @@ def _tuning(study: Study) -> Iterator[str]:
 
 def _mixtures(study: Study) -> Iterator[str]:
     """What the mixture gives each model."""
-    if found := _by_mixture(main_scores(with_places(study.published))):
+    if found := _by_mixture(main_scores(study.placed)):
         yield f"A mixture of ten Gaussians surely improves {improved(found)}."
 
 

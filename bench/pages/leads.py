@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from ..comparison.columns import with_places
 from ..comparison.labels import is_tuned, settings_of
 from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
-from ..records.results import Rows
 from .effect_words import OVER
 from .effects import Effect
-from .equal_cost import main_scores
 from .methods import Method, paired, ran_on
 from .rae import Scores, is_rae
+
+if TYPE_CHECKING:
+    from .families import Study
 
 Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sample.
 
@@ -27,16 +27,16 @@ def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     return [effect for effect in found if effect.interval]
 
 
-def tuning_notes(published: Rows, tuned: Rows) -> str:
+def tuning_notes(study: Study) -> str:
     """Returns sentences on a rival that tuning made worse and on pairs of two devices, if any."""
-    before, after = samples_of(published), samples_of(tuned)
+    before, after = study.samples, study.tuned_samples
     notes = ""
     if worse := worse_rival(before, after):
         means = " to ".join(map(format_number, worse))
         notes += (
             f" Tuning worsened the mean FD of the closest rival among tuned models from {means}."
         )
-    ran, again = (ran_on(with_places(rows)) for rows in (published, tuned))
+    ran, again = ran_on(study.placed), ran_on(study.tuned_placed)
     several = [(a, b, gain) for a, b, gain in _tuning_pairs(before, after) if len(gain) > 1]
     unlike = [ran[a, seed] != again[b, seed] for a, b, gain in several for seed in gain]
     if any(unlike):
@@ -96,11 +96,6 @@ def _names_before_tuning(published: Samples, tuned: Samples) -> dict[str, str]:
         nearest = [name for name, count in counts.items() if count == max(counts.values())]
         names[method.name] = nearest[0] if len(nearest) == 1 else method.name
     return names
-
-
-def samples_of(rows: Rows) -> Samples:
-    """Returns for each method in rows the seeds of its better way to sample."""
-    return better(main_scores(with_places(rows)))
 
 
 def lead(found: Samples) -> Effect | None:
