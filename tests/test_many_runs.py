@@ -135,6 +135,7 @@ def page_of(count):
     return write
 
 
+@pytest.mark.long
 def test_four_times_the_settings_take_four_times_the_calls_and_cells_of_a_page():
     few, many = page_of(30), page_of(120)
     assert len(few()) >= 5  # What is imported or compiled once is not counted.
