@@ -95,8 +95,9 @@ def found_paragraph(rows: Rows, arrays: Arrays) -> str:
     if study is None or not text:
         return ""
     first = without_floor(study.published).iloc[0]
+    notes = tuning_notes(study.placed, study.tuned_placed)
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
-    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{tuning_notes(study)}*"
+    return f"**{title}.** {text}\n\n*{HOW_TO_READ}{notes}*"
 
 
 def short_text(rows: Rows, arrays: Arrays) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ..comparison.labels import is_tuned, settings_of
 from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
+from ..records.results import Rows
 from .effect_words import OVER
 from .effects import Effect
+from .equal_cost import main_scores
 from .methods import Method, paired, ran_on
 from .rae import Scores, is_rae
-
-if TYPE_CHECKING:
-    from .families import Study
 
 Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sample.
 
@@ -27,16 +26,21 @@ def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     return [effect for effect in found if effect.interval]
 
 
-def tuning_notes(study: Study) -> str:
-    """Returns sentences on a rival that tuning made worse and on pairs of two devices, if any."""
-    before, after = study.samples, study.tuned_samples
+def tuning_notes(published: Rows, tuned: Rows) -> str:
+    """Returns sentences on a rival that tuning made worse and on pairs of two devices, if any.
+
+    Args:
+        published: Result rows with their place and method.
+        tuned: The same of models that were trained again.
+    """
+    before, after = (better(main_scores(rows)) for rows in (published, tuned))
     notes = ""
     if worse := worse_rival(before, after):
         means = " to ".join(map(format_number, worse))
         notes += (
             f" Tuning worsened the mean FD of the closest rival among tuned models from {means}."
         )
-    ran, again = ran_on(study.placed), ran_on(study.tuned_placed)
+    ran, again = ran_on(published), ran_on(tuned)
     several = [(a, b, gain) for a, b, gain in _tuning_pairs(before, after) if len(gain) > 1]
     unlike = [ran[a, seed] != again[b, seed] for a, b, gain in several for seed in gain]
     if any(unlike):
