@@ -12,7 +12,7 @@ from aebench.bench.leaderboard.build import build_leaderboard
 from aebench.bench.pages.aef import anchor_paragraph
 from aebench.bench.pages.equal_cost import at_cost, at_equal_cost
 from aebench.bench.pages.families import NOTHING_TO_TUNE, headline_of, largest_study
-from aebench.bench.pages.found import MOST_WORDS, found_paragraph, found_text, short_text
+from aebench.bench.pages.found import MOST_WORDS, found_paragraph, short_text
 from aebench.bench.pages.leads import tuning_gains
 from aebench.bench.pages.methods import Method
 from aebench.bench.pages.overview import build_overview
@@ -27,6 +27,11 @@ frame, make_row, study_rows, table_rows, likelihood_rows = (
     FACTORY[name] for name in ("frame", "make_row", "study_rows", "table_rows", "likelihood_rows")
 )
 NUMBER = r"(-?[\d.]+)"
+
+
+def found_text(rows, arrays):
+    """What was found, without its title and the line on how to read it."""
+    return found_paragraph(rows, arrays).partition(".** ")[2].partition("\n\n")[0]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ from .leads import (
     tuning_notes,
     worse_rival,
 )
-from .methods import listed, paired
+from .methods import listed, paired, ran_on
 from .rae import Scores, mixture_effects
 
 MOST_WORDS = 150
@@ -66,36 +66,29 @@ HOW_TO_READ = (
 )
 
 
-def found_text(rows: Rows, arrays: Arrays) -> str:
-    """Returns what the rows found on families of objectives, empty where they compare none.
+def found_paragraph(rows: Rows, arrays: Arrays) -> str:
+    """Returns what was found under its title, with a line on how to read it.
+
+    Empty where the rows compare no families or nothing was found. The title names the data set
+    and the size of codes: rows may hold several.
 
     Args:
         rows: Result rows, of one suite or of several.
         arrays: Log-likelihoods of single images, as `read_per_image` gives them.
     """
     study = largest_study(rows)
-    return _all_of(study, arrays) if study else ""
-
-
-def _all_of(study: Study, arrays: Arrays) -> str:
+    if study is None:
+        return ""
     flows = _flows(study, arrays)
     bounds, lead_moves = [*_bounds(flows)], [*_lead_moves(study)]
     sentences = [*_edges(study), *_tuning(study), *_mixtures(study), *_gains(flows)]
     sentences += [*bounds, *_moves(study, arrays), *lead_moves]
-    return _fitting(sentences, {*bounds, *lead_moves}, study)
-
-
-def found_paragraph(rows: Rows, arrays: Arrays) -> str:
-    """Returns what was found under its title, with a line on how to read it; empty where none.
-
-    The title names the data set and the size of codes: rows may hold several.
-    """
-    study = largest_study(rows)
-    text = _all_of(study, arrays) if study else ""
-    if study is None or not text:
+    text = _fitting(sentences, {*bounds, *lead_moves}, study)
+    if not text:
         return ""
     first = without_floor(study.published).iloc[0]
-    notes = tuning_notes(study.placed, study.tuned_placed)
+    devices = ran_on(study.placed), ran_on(study.tuned_placed)
+    notes = tuning_notes(study.samples, study.tuned_samples, *devices)
     title = f"What we found on {first['dataset']}, d = {first['latent_dim']}"
     return f"**{title}.** {text}\n\n*{HOW_TO_READ}{notes}*"
 

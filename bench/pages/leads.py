@@ -9,11 +9,9 @@ from typing import TypeAlias
 from ..comparison.labels import is_tuned, settings_of
 from ..comparison.numbers import format_number
 from ..comparison.significance import Seeds, mean
-from ..records.results import Rows
 from .effect_words import OVER
 from .effects import Effect
-from .equal_cost import main_scores
-from .methods import Method, paired, ran_on
+from .methods import Devices, Method, paired
 from .rae import Scores, is_rae
 
 Samples: TypeAlias = Mapping[Method, Seeds]  # Of each method's better way to sample.
@@ -26,22 +24,22 @@ def tuning_gains(published: Samples, tuned: Samples) -> list[Effect]:
     return [effect for effect in found if effect.interval]
 
 
-def tuning_notes(published: Rows, tuned: Rows) -> str:
+def tuning_notes(published: Samples, tuned: Samples, ran: Devices, again: Devices) -> str:
     """Returns sentences on a rival that tuning made worse and on pairs of two devices, if any.
 
     Args:
-        published: Result rows with their place and method.
-        tuned: The same of models that were trained again.
+        published: Samples at default settings.
+        tuned: Samples of models that were tuned and trained again.
+        ran: The device of each run at default settings.
+        again: That of each run at tuned settings.
     """
-    before, after = (better(main_scores(rows)) for rows in (published, tuned))
     notes = ""
-    if worse := worse_rival(before, after):
+    if worse := worse_rival(published, tuned):
         means = " to ".join(map(format_number, worse))
         notes += (
             f" Tuning worsened the mean FD of the closest rival among tuned models from {means}."
         )
-    ran, again = ran_on(published), ran_on(tuned)
-    several = [(a, b, gain) for a, b, gain in _tuning_pairs(before, after) if len(gain) > 1]
+    several = [(a, b, gain) for a, b, gain in _tuning_pairs(published, tuned) if len(gain) > 1]
     unlike = [ran[a, seed] != again[b, seed] for a, b, gain in several for seed in gain]
     if any(unlike):
         notes += (

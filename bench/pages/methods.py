@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..comparison.cells import lost_states
 from ..comparison.columns import without_floor
@@ -14,6 +14,7 @@ from ..errors import number_of
 from ..records.results import Rows
 
 MOST_NAMED = 6
+Devices: TypeAlias = Mapping[tuple[str, int], str]  # By a run's method and seed.
 
 
 class Method(NamedTuple):
@@ -44,7 +45,7 @@ def lost_by_method(rows: Rows) -> dict[str, str]:
     return {str(method): counted(own) for method, own in counts}
 
 
-def ran_on(placed: Rows) -> dict[tuple[str, int], str]:
+def ran_on(placed: Rows) -> Devices:
     """Returns the device of each run, by its method's name and its seed."""
     trained = without_floor(placed)
     names, seeds, devices = (trained[name].tolist() for name in ("method", "seed", "device"))
