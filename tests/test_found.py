@@ -127,6 +127,12 @@ def test_the_short_text_says_among_how_many_a_leads_interval_allows_for_the_choi
     assert re.search(r"or untunable, .*? by \d+ \(likewise \[", told)
 
 
+def test_a_model_has_no_space_beside_its_name_where_its_objective_has_one_and_else_has_it(text):
+    assert "(iwae, [" in text and "ae by" in text
+    assert "(vae (logit), [" in text and "(rae (logit), [" in text
+    assert not re.search(r"(?<![\w-])(vae|rae)(?![\w-]| \()", text)
+
+
 def test_the_short_text_says_in_150_words_how_flows_compare_with_the_vae_and_what_is_open(rows):
     arrays = images_of(rows)
     told, long = (make(frame(rows), arrays) for make in (short_text, found_text))
